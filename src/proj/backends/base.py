@@ -1,0 +1,52 @@
+"""The interface of a backend: where a command runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proj.model import Execution, Outcome, Runtime
+
+    MetricSink = Callable[[str, float, int], None]
+    """Takes key, value, step of a metric that was read from the program's stdout."""
+
+
+class Handle(Protocol):
+    """An execution under way."""
+
+    @property
+    def reference(self) -> str:
+        """What `Backend.attach` needs to find the execution again, as one line of text without secrets."""
+
+    def wait(self) -> Outcome:
+        """Follow the execution to its end, passing its output on and storing it; idempotent.
+
+        Never raises for anything the program does. When `proj.process.Interrupted` (INT, TERM, HUP of this
+        process) arrives, the execution is stopped (INT, TERM, KILL with `grace_s` between) before the
+        outcome, KILLED with `cancelled`, is returned.
+        """
+
+    def cancel(self) -> None:
+        """Ask the execution to stop, from any thread; `wait` then returns KILLED with `cancelled`."""
+
+
+class Backend(Protocol):
+    """Runs executions in one kind of place. Instances are stateless and cheap to construct."""
+
+    def accepts(self, runtime: type[Runtime]) -> str | None:
+        """None if this backend can run that kind of runtime, else a sentence: what to do instead."""
+
+    def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
+        """Start the execution and return at once.
+
+        Raises:
+            BackendError: It cannot be started at all; nothing is left behind.
+        """
+
+    def attach(self, execution: Execution, reference: str) -> Handle | None:
+        """Find an execution again whose client died; None if it died with its client.
+
+        `execution` has empty `variables`.
+        """

@@ -1,0 +1,19 @@
+"""What a command runs in. A new kind is one file and one line here, or a `proj.environments` entry point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj.registry import Registry
+
+if TYPE_CHECKING:
+    from proj.environments.base import Environment
+
+ENVIRONMENTS: Registry[Environment] = Registry(
+    "environment",
+    {
+        "system": "proj.environments.system:SystemEnvironment",
+        "python": "proj.environments.python:PythonEnvironment",
+    },
+    group="proj.environments",
+)

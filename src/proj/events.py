@@ -1,0 +1,76 @@
+"""What stages tell whoever is watching: steps, progress, notes, warnings. The command line listens.
+
+The library never prints. A stage says `events.note("…")`; without a listener it goes to the `proj` logger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_logger = logging.getLogger("proj")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened in a stage.
+
+    `step` begins something that may take a while ("Resolving 12 requirements"); `progress` says how far the
+    current step is; `note` and `warning` are said to the user once.
+    """
+
+    kind: Literal["step", "progress", "note", "warning"]
+    message: str
+    done: int | None = None
+    total: int | None = None
+
+
+class Listener(Protocol):
+    """Receives events in the thread that emits them."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event; must not raise."""
+
+
+def _log(event: Event) -> None:
+    level = logging.WARNING if event.kind == "warning" else logging.DEBUG
+    _logger.log(level, "%s", event.message)
+
+
+_listener: contextvars.ContextVar[Listener] = contextvars.ContextVar("proj_events", default=_log)
+
+
+@contextlib.contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send the events of this context to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def step(message: str) -> None:
+    """Say that something begins which may take a while."""
+    _listener.get()(Event(kind="step", message=message))
+
+
+def progress(message: str, done: int | None = None, total: int | None = None) -> None:
+    """Say how far the current step is; `total` is None while it is unknown."""
+    _listener.get()(Event(kind="progress", message=message, done=done, total=total))
+
+
+def note(message: str) -> None:
+    """Tell the user something worth knowing."""
+    _listener.get()(Event(kind="note", message=message))
+
+
+def warning(message: str) -> None:
+    """Tell the user something that may surprise them later."""
+    _listener.get()(Event(kind="warning", message=message))

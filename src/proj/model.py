@@ -1,0 +1,434 @@
+"""The frozen values that cross a stage of the pipeline. No behaviour beyond what follows from the data."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from proj.errors import FailureCode
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all values: immutable, keyword arguments only."""
+
+
+# --- the project file ---------------------------------------------------------------------------------
+
+
+class Severity(str, enum.Enum):
+    """How much a finding matters: errors stop a run, warnings and notes do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Position(_Value, frozen=True):
+    """A place in a text file; both numbers count from 1."""
+
+    line: int
+    column: int
+
+
+class Diagnostic(_Value, frozen=True):
+    """One finding about a file that a user wrote."""
+
+    severity: Severity
+    code: str
+    """Stable word for the kind of finding, such as `unknown-key`."""
+    message: str
+    file: str | None = None
+    position: Position | None = None
+    source_line: str | None = None
+    """The offending line as it stands in the file."""
+    fix: str | None = None
+    """What to write instead, or to do next."""
+
+
+class ParameterKind(str, enum.Enum):
+    """What a parameter's declared type means; an unknown declared type means STRING."""
+
+    STRING = "string"
+    FLOAT = "float"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    PATH = "path"
+    URI = "uri"
+    CHOICE = "choice"
+    LIST = "list"
+    JSON = "json"
+
+
+class Parameter(_Value, frozen=True):
+    """A declared parameter of an entry point."""
+
+    name: str
+    kind: ParameterKind = ParameterKind.STRING
+    declared_type: str = "string"
+    """The type as it is written in the file."""
+    default: str | None = None
+    """The default as text (`str()` of the YAML value, as MLflow does); None: the parameter is required."""
+    description: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    position: Position | None = None
+
+
+class EntryPoint(_Value, frozen=True):
+    """Something a project can run."""
+
+    name: str
+    command: str
+    """The command template as YAML yields it."""
+    parameters: tuple[Parameter, ...] = ()
+    position: Position | None = None
+    """Where the command's text begins in the file."""
+    script: str | None = None
+    """The script's path relative to the project, when the entry point is a bare file."""
+
+
+class DockerDeclaration(_Value, frozen=True):
+    """The `docker_env` of a project file."""
+
+    image: str
+    volumes: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str | None], ...] = ()
+    """Pairs of variable and value; None copies the host's value."""
+
+
+class EnvironmentDeclaration(_Value, frozen=True):
+    """Which environment the project file names."""
+
+    kind: Literal["python_env", "conda_env", "docker_env"]
+    file: str | None = None
+    """Path of the environment file as written, relative to the project's folder."""
+    docker: DockerDeclaration | None = None
+    position: Position | None = None
+
+
+class Extensions(_Value, frozen=True):
+    """What stands under the file's `proj:` key."""
+
+    quoting: Literal["mlflow"] | None = None
+    outputs: tuple[str, ...] = ()
+    """Globs, relative to the project's folder, of files to keep as artifacts."""
+    metrics: Literal["stdout"] | None = None
+
+
+class Project(_Value, frozen=True):
+    """A project file, parsed once."""
+
+    name: str | None
+    """The declared name; None when there is none."""
+    directory: Path
+    file: Path | None
+    """The project file; None for a folder without one."""
+    entry_points: tuple[EntryPoint, ...] = ()
+    environment: EnvironmentDeclaration | None = None
+    extensions: Extensions = Extensions()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """Warnings and notes found while parsing; errors are raised instead."""
+
+    @property
+    def display_name(self) -> str:
+        """The declared name, else the folder's."""
+        return self.name or self.directory.resolve().name or "project"
+
+
+# --- source -------------------------------------------------------------------------------------------
+
+
+class GitState(_Value, frozen=True):
+    """What git says of the tree that runs."""
+
+    root: Path
+    commit: str | None
+    """Full hash; None in a repository without commits."""
+    committed_at_s: int | None = None
+    """Committer date of `commit`, seconds since the epoch."""
+    branch: str | None = None
+    repository_url: str | None = None
+    """The remote's URL without credentials."""
+    changed_files: tuple[str, ...] = ()
+    """Paths relative to `root` that differ from `commit`: staged, unstaged, untracked but not ignored."""
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the tree differs from the commit."""
+        return bool(self.changed_files)
+
+
+class Checkout(_Value, frozen=True):
+    """The project's code on this machine, ready to run."""
+
+    uri: str
+    """What the user asked for, without credentials."""
+    kind: Literal["local", "git", "archive"]
+    root: Path
+    """Top of the tree: the repository's or archive's root, or the folder itself."""
+    project_dir: Path
+    subdir: str = ""
+    version: str | None = None
+    git: GitState | None = None
+    private: bool = False
+    """Whether the tree is a copy of ours that may be removed after the run."""
+
+
+# --- parameters and command ---------------------------------------------------------------------------
+
+
+class BoundParameter(_Value, frozen=True):
+    """A parameter with its value."""
+
+    name: str
+    given: str
+    """What is recorded: the value as given, or the default."""
+    value: str
+    """What the command receives: paths made absolute, URIs downloaded."""
+    kind: ParameterKind = ParameterKind.STRING
+    declared: bool = True
+    """False for a `-P` that the entry point does not declare: it is appended as `--name value`."""
+
+
+class Command(_Value, frozen=True):
+    """What a shell is going to run."""
+
+    line: str
+    """The rendered shell line."""
+    argv: tuple[str, ...]
+    """How it is started: `("bash", "-c", line)`."""
+    cwd: str
+
+
+# --- environment --------------------------------------------------------------------------------------
+
+
+class LockMode(str, enum.Enum):
+    """How a lock is come by."""
+
+    REUSE = "reuse"
+    """Use the lock kept for this input, else resolve (default)."""
+    UPGRADE = "upgrade"
+    """Resolve anew."""
+    LOCKED = "locked"
+    """The project must ship a lock, and it must fit its requirements."""
+    FROZEN = "frozen"
+    """Use the lock that the project ships, unchecked."""
+
+
+class EnvironmentRequest(_Value, frozen=True):
+    """All that decides which environment a run gets."""
+
+    project_dir: Path
+    root: Path
+    """Files up to here belong to the project (`-r ../requirements.txt`)."""
+    declaration: EnvironmentDeclaration | None = None
+    script: str | None = None
+    """A script entry point, relative to `project_dir`; its PEP 723 block, if any, is the environment."""
+    manager: str | None = None
+    """`--env-manager` as given: local, uv, virtualenv, conda; None: the project's own kind."""
+    python: str | None = None
+    """`--python`: replaces the version that the project asks for."""
+    python_match: Literal["nearest", "exact"] = "nearest"
+    as_of_s: int | None = None
+    """Packages uploaded after this time (seconds since the epoch) are not considered; None: now."""
+    mode: LockMode = LockMode.REUSE
+    offline: bool = False
+
+
+class HostRuntime(_Value, frozen=True, tag="host"):
+    """An environment on this machine: what to change in the process's variables."""
+
+    path: tuple[str, ...] = ()
+    """Folders to put before PATH."""
+    variables: Mapping[str, str | None] = {}
+    """Variable -> value; None removes it."""
+
+
+class ImageRuntime(_Value, frozen=True, tag="image"):
+    """An environment inside an OCI image."""
+
+    image: str
+    digest: str | None = None
+
+
+Runtime = HostRuntime | ImageRuntime
+
+
+class EnvironmentPlan(_Value, frozen=True):
+    """What preparing an environment would do; found out without changing anything."""
+
+    kind: str
+    """system, python, conda, image."""
+    summary: str
+    """One line for people, such as `python 3.11 from python_env.yaml`."""
+    built: bool
+    """Whether it is there already."""
+    directory: Path | None = None
+    lock_digest: str | None = None
+
+
+class PreparedEnvironment(_Value, frozen=True):
+    """An environment that is there and complete."""
+
+    kind: str
+    summary: str
+    runtime: Runtime
+    directory: Path | None = None
+    lock: bytes | None = None
+    """The lock file's content (pylock.toml); None where nothing is locked."""
+    lock_name: str | None = None
+    """The lock's file name in the record, such as `pylock.toml`."""
+    lock_digest: str | None = None
+    """`sha256:<hex>` of what names the environment."""
+    python_version: str | None = None
+    python_requested: str | None = None
+    as_of_s: int | None = None
+    reused: bool = False
+    notes: tuple[str, ...] = ()
+    """Deviations to record, such as another patch version of Python than was asked for."""
+
+
+class Package(_Value, frozen=True):
+    """An installed distribution."""
+
+    name: str
+    version: str
+
+
+class EnvironmentFacts(_Value, frozen=True):
+    """What is in an environment; slow to find out, so it is asked while the command runs."""
+
+    interpreter: str | None = None
+    implementation: str | None = None
+    python_version: str | None = None
+    platform: str | None = None
+    packages: tuple[Package, ...] = ()
+
+
+# --- execution ----------------------------------------------------------------------------------------
+
+
+class Execution(_Value, frozen=True):
+    """All that a backend needs to run a command. Serialisable: a detached supervisor gets it as JSON."""
+
+    run_id: str
+    run_name: str
+    project_name: str
+    command: Command
+    runtime: Runtime
+    variables: Mapping[str, str]
+    """Set for the entry point on top of what the backend passes on; values may be secret."""
+    record_dir: str
+    """An existing folder on this machine where `stdout.log` and `stderr.log` are written as they come."""
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    """How long a process may take to end after INT, and again after TERM, before it is killed."""
+    quiet: bool = False
+    """Keep the program's output off this process's own stdout and stderr."""
+    metrics_from_stdout: bool = False
+    """Whether lines like `loss: 0.31` are to be read as metrics."""
+    docker_args: tuple[tuple[str, str | None], ...] = ()
+    backend_config: str = "{}"
+    """The backend's own settings, a JSON object."""
+
+
+class RunStatus(str, enum.Enum):
+    """MLflow's run states."""
+
+    SCHEDULED = "SCHEDULED"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended, in whatever way."""
+        return self in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+
+
+class Outcome(_Value, frozen=True):
+    """How an execution ended."""
+
+    status: RunStatus
+    exit_code: int | None = None
+    """The entry point's own exit code; None when it never ran or a signal ended it."""
+    failure: FailureCode | None = None
+    signal: str | None = None
+    """Name of the signal that ended the process, such as SIGSEGV."""
+    message: str | None = None
+    """The cause in a sentence; None for success."""
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    peak_memory_bytes: int | None = None
+    """Peak resident memory of the largest process of the run."""
+
+
+# --- the record (MLflow's data model) -----------------------------------------------------------------
+
+
+class Metric(_Value, frozen=True):
+    """One point of a metric's history."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int = 0
+
+
+class Experiment(_Value, frozen=True):
+    """A named group of runs."""
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: Literal["active", "deleted"] = "active"
+    created_ms: int = 0
+    updated_ms: int = 0
+    tags: Mapping[str, str] = {}
+
+
+class NewRun(_Value, frozen=True):
+    """What is known of a run when it is created."""
+
+    experiment_id: str
+    run_name: str
+    started_ms: int
+    user: str = ""
+    status: RunStatus = RunStatus.SCHEDULED
+    params: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
+
+
+class RunRecord(_Value, frozen=True):
+    """A run as the store knows it."""
+
+    run_id: str
+    """32 hexadecimal digits."""
+    experiment_id: str
+    run_name: str
+    user: str
+    status: RunStatus
+    started_ms: int
+    ended_ms: int | None
+    artifact_uri: str
+    lifecycle_stage: Literal["active", "deleted"] = "active"
+    params: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
+    metrics: Mapping[str, Metric] = {}
+    """Key -> the latest point: greatest step, then timestamp, then value (MLflow's rule)."""
+
+
+class ArtifactInfo(_Value, frozen=True):
+    """An entry below a run's artifacts."""
+
+    path: str
+    """Relative to the run's artifact root, with `/`."""
+    is_dir: bool
+    size_bytes: int | None = None

@@ -1,0 +1,69 @@
+"""Names to implementations: a table of built-ins, then an entry-point group for third parties."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Generic, TypeVar, cast
+
+from proj.errors import UsageError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Looks up an implementation by name and imports it only then.
+
+    Args:
+        noun: What is registered, for messages: "backend".
+        builtin: Name -> "module:attribute".
+        group: Entry-point group in which third parties register theirs.
+        install_hints: Name -> what to install, for known names that need an extra.
+    """
+
+    def __init__(
+        self, noun: str, builtin: dict[str, str], group: str, install_hints: dict[str, str] | None = None
+    ) -> None:
+        self._noun = noun
+        self._builtin = builtin
+        self._group = group
+        self._install_hints = install_hints or {}
+
+    def names(self) -> tuple[str, ...]:
+        """All known names, sorted."""
+        return tuple(sorted({*self._builtin, *(entry.name for entry in self._entry_points())}))
+
+    def load(self, name: str) -> T:
+        """Import the implementation called `name` and return an instance of it.
+
+        Raises:
+            UsageError: The name is unknown; lists the known ones. Or it is known and cannot be imported.
+        """
+        target = self._builtin.get(name)
+        if target is not None:
+            module, _, attribute = target.partition(":")
+            return cast("T", getattr(importlib.import_module(module), attribute)())
+        for entry in self._entry_points():
+            if entry.name == name:
+                try:
+                    factory = entry.load()
+                    return cast("T", factory())
+                except Exception as error:
+                    raise UsageError(
+                        f"The {self._noun} {name!r} ({entry.value}) cannot be loaded: {error}",
+                        hint="Reinstall or remove the package that provides it.",
+                    ) from error
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> UsageError:
+        """The error for a name that nobody registered."""
+        known = self.names()
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint += self._install_hints.get(name) or f"Known: {', '.join(known)}."
+        return UsageError(f"Unknown {self._noun} {name!r}.", hint=hint)
+
+    def _entry_points(self) -> tuple[importlib.metadata.EntryPoint, ...]:
+        import importlib.metadata  # slow, and a built-in name never needs it
+
+        return tuple(importlib.metadata.entry_points(group=self._group))

@@ -1,0 +1,1 @@
+"""Where the code comes from: local folders, git repositories, archives."""

@@ -1,0 +1,1 @@
+"""Contract suites and fakes that third-party backends, environments and stores reuse."""

@@ -1,0 +1,171 @@
+"""The interfaces of what is remembered: runs and experiments in a `RunStore`, files in an `ArtifactStore`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+from proj.model import RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from proj.model import ArtifactInfo, Experiment, Metric, NewRun, RunStatus
+
+Lifecycle = Literal["active", "deleted", "all"]
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to return, in which order."""
+
+    experiment_ids: tuple[str, ...] | None = None
+    """None: all experiments."""
+    filter: str = ""
+    """MLflow's grammar: `metrics.rmse < 0.8 and params.alpha = '0.5' and attributes.status = 'FAILED'`."""
+    order_by: tuple[str, ...] = ()
+    """`metrics.rmse ASC`, `attributes.start_time DESC`; ties and the default: newest first, then run id."""
+    lifecycle: Lifecycle = "active"
+    limit: int = 1000
+    page_token: str | None = None
+
+
+class RunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a search."""
+
+    runs: tuple[RunRecord, ...]
+    next_page_token: str | None = None
+
+
+class RunStore(Protocol):
+    """Experiments and runs with MLflow's data model.
+
+    Guarantees that the contract suite (`proj.testing.stores`) checks: every call is atomic and durable when
+    it returns; any number of processes may call at once; a parameter never changes its value; logging the
+    same thing twice is no error.
+    """
+
+    def create_experiment(self, name: str) -> Experiment:
+        """Return the active experiment called `name`, created if need be.
+
+        Raises:
+            ConflictError: There is a deleted experiment of that name.
+        """
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """Return one experiment.
+
+        Raises:
+            NotFoundError: There is none with that id.
+        """
+
+    def experiments(self, lifecycle: Lifecycle = "active") -> tuple[Experiment, ...]:
+        """Return the experiments, oldest first."""
+
+    def create_run(self, new: NewRun) -> RunRecord:
+        """Record a new run and return it with its id and artifact URI.
+
+        Raises:
+            NotFoundError: There is no such experiment, or it is deleted.
+        """
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return one run, deleted ones too.
+
+        Raises:
+            NotFoundError: There is none with that id.
+        """
+
+    def find_run(self, prefix: str, lifecycle: Lifecycle = "active") -> RunRecord:
+        """Return the run that an id, a unique prefix of an id, or a unique run name stands for.
+
+        Raises:
+            NotFoundError: None or several match; several are listed.
+        """
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add parameters, metric points and tags in one transaction.
+
+        Raises:
+            NotFoundError: There is no such run.
+            ConflictError: A parameter is there with another value; nothing is written.
+        """
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        status: RunStatus | None = None,
+        ended_ms: int | None = None,
+        run_name: str | None = None,
+        if_open: bool = False,
+    ) -> bool:
+        """Change a run's state; with `if_open` only if it has not ended yet. Returns whether it changed.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+
+    def search_runs(self, query: RunQuery) -> RunPage:
+        """Return the runs that match.
+
+        Raises:
+            UsageError: The filter or order cannot be understood; names the position.
+        """
+
+    def metric_history(self, run_id: str, key: str) -> tuple[Metric, ...]:
+        """Return all points of a metric in the order of step, then timestamp."""
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Mark runs as deleted; `restore_runs` brings them back."""
+
+    def restore_runs(self, run_ids: Sequence[str]) -> None:
+        """Bring deleted runs back."""
+
+    def purge_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove deleted runs for good, their rows only; runs that are not deleted are left alone."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+class ArtifactStore(Protocol):
+    """Files of runs, addressed by the run's artifact URI and a relative path with `/`.
+
+    Guarantees: a file is visible whole or not at all; a path that leaves the root is refused.
+    """
+
+    def put(self, artifact_uri: str, path: str, source: Path) -> None:
+        """Store a copy of the file or folder `source` as `path`.
+
+        Raises:
+            StoreError: It cannot be written, or `path` leaves the root.
+        """
+
+    def write(self, artifact_uri: str, path: str, content: bytes) -> None:
+        """Store `content` as `path`, replacing what was there."""
+
+    def list(self, artifact_uri: str, path: str = "") -> tuple[ArtifactInfo, ...]:
+        """Return the entries directly below `path`, by name; empty when there is nothing."""
+
+    def open(self, artifact_uri: str, path: str) -> BinaryIO:
+        """Open one file for reading.
+
+        Raises:
+            NotFoundError: There is no such file.
+        """
+
+    def delete(self, artifact_uri: str, path: str = "") -> None:
+        """Remove a file or folder; with no path, all of the run's. Nothing there is no error."""
+
+    def walk(self, artifact_uri: str, path: str = "") -> Iterator[ArtifactInfo]:
+        """Yield all files below `path`, by name."""
