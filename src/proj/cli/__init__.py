@@ -1,1 +1,133 @@
-"""The command line: one file per command; `output` alone prints."""
+"""The command line: one file per command; `output` alone prints.
+
+A command is a click function in `proj.cli.<name>` called `command`. It returns a result (see
+`proj.cli.output.Result`) and never prints; `main` renders what it returned, or the error it raised, once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from proj import __version__
+from proj.cli import output
+from proj.errors import ProjError, UsageError
+from proj.process import Interrupted, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+COMMANDS = {
+    "run": ("proj.cli.run", "Run an entry point of a project and record it."),
+    "runs": ("proj.cli.runs", "List and search runs."),
+    "show": ("proj.cli.show", "Show all that is recorded of a run."),
+    "logs": ("proj.cli.logs", "Print what a run wrote; -f follows it."),
+    "artifacts": ("proj.cli.artifacts", "List and get a run's files."),
+    "wait": ("proj.cli.wait", "Wait for runs to end."),
+    "cancel": ("proj.cli.cancel", "Stop runs."),
+    "rm": ("proj.cli.rm", "Mark runs as deleted."),
+    "restore": ("proj.cli.restore", "Bring deleted runs back."),
+    "gc": ("proj.cli.gc", "Remove deleted runs and their files for good."),
+    "check": ("proj.cli.check", "Check a project file without running anything."),
+    "env": ("proj.cli.env", "List, verify, lock and prune environments."),
+    "init": ("proj.cli.init", "Write a project file from what is in a folder."),
+    "completion": ("proj.cli.completion", "Print the completion script of a shell."),
+    "version": ("proj.cli.version", "Print the version."),
+}
+"""Command -> module that holds it, one-line help. Modules are imported when their command is called."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        import importlib
+
+        module: Any = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            raise UsageError(
+                f"There is no command {name!r}.",
+                hint=f"Did you mean {close[0]!r}?" if close else "See `proj --help`.",
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Load variables from a dotenv file; those that are set already stay.",
+)
+@click.version_option(__version__, prog_name="proj", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, env_file: str | None) -> None:
+    """Run a project, keep a record, make the same run again.
+
+    \b
+    proj run .                              run the MLproject in this folder
+    proj run https://host/team/repo -v v1.2 run a revision of a repository
+    proj show latest                        look at the record
+    """  # noqa: D301  \b is click's mark for text that must not be wrapped
+    if env_file is not None:
+        from proj.cli.dotenv import load
+
+        load(env_file)
+    if ctx.invoked_subcommand is None:
+        output.write(ctx.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    sys.exit(run(argv))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; the one place where errors are caught."""
+    try:
+        with interruptible():
+            result = cli.main(args=None if argv is None else list(argv), prog_name="proj", standalone_mode=False)
+            return output.emit(result)
+    except ProjError as error:
+        return output.emit_error(error)
+    except click.ClickException as error:
+        hint = None
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"See `{error.ctx.command_path} --help`."
+        return output.emit_error(UsageError(error.format_message(), hint=hint))
+    except Interrupted as interrupt:
+        output.emit_interrupted(interrupt.signum)
+        return 128 + interrupt.signum
+    except (KeyboardInterrupt, click.Abort):
+        output.emit_interrupted(2)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`proj runs | head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:  # noqa: BLE001  a bug: say that it is one, keep the traceback for the report
+        return output.emit_bug(error)
