@@ -1,0 +1,128 @@
+"""Rows of `proj.db` to runs and experiments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from proj.errors import NotFoundError
+from proj.model import Experiment, Metric, RunRecord, RunStatus
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from proj.tracking.store import Lifecycle
+
+_RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms"
+_AT_ONCE = 500
+"""Ids in one statement; SQLite's oldest limit is 999 variables."""
+
+ALIVE: dict[Lifecycle, str] = {
+    "active": "deleted_ms IS NULL",
+    "deleted": "deleted_ms IS NOT NULL",
+    "all": "1",
+}
+"""Lifecycle -> SQL condition on the table `runs` or `experiments`."""
+
+
+def run_row(connection: sqlite3.Connection, run_id: str) -> tuple[int, int | None]:
+    """Return a run's row number, and when it was deleted.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+    row = connection.execute("SELECT id, deleted_ms FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise no_run(run_id)
+    return row[0], row[1]
+
+
+def no_run(name: str) -> NotFoundError:
+    """The error for a run that is not there."""
+    return NotFoundError(f"There is no run {name!r}.", hint="`proj runs` lists the runs.")
+
+
+def load_runs(
+    connection: sqlite3.Connection, rows: Sequence[int], artifact_base: str
+) -> tuple[RunRecord, ...]:
+    """Return the runs with these row numbers, in their order."""
+    records: dict[int, RunRecord] = {}
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        records.update(_load_some(connection, some, artifact_base))
+    return tuple(records[row] for row in rows if row in records)
+
+
+def _load_some(
+    connection: sqlite3.Connection, rows: Sequence[int], artifact_base: str
+) -> dict[int, RunRecord]:
+    marks = ",".join("?" * len(rows))
+    params: dict[int, dict[str, str]] = {row: {} for row in rows}
+    tags: dict[int, dict[str, str]] = {row: {} for row in rows}
+    metrics: dict[int, dict[str, Metric]] = {row: {} for row in rows}
+    for table, values in (("params", params), ("tags", tags)):
+        for run, key, value in connection.execute(
+            f"SELECT run, key, value FROM {table} WHERE run IN ({marks}) ORDER BY run, key",  # noqa: S608  our own words
+            rows,
+        ):
+            values[run][key] = value
+    for run, key, value, is_nan, timestamp_ms, step in connection.execute(
+        "SELECT run, key, value, is_nan, timestamp_ms, step FROM latest_metrics "
+        f"WHERE run IN ({marks}) ORDER BY run, key",
+        rows,
+    ):
+        metrics[run][key] = Metric(
+            key=key, value=float("nan") if is_nan else value, timestamp_ms=timestamp_ms, step=step
+        )
+    found = connection.execute(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id IN ({marks})", rows)  # noqa: S608  our own words
+    return {row[0]: _run(row, artifact_base, params[row[0]], tags[row[0]], metrics[row[0]]) for row in found}
+
+
+def _run(
+    row: tuple[Any, ...],
+    artifact_base: str,
+    params: dict[str, str],
+    tags: dict[str, str],
+    metrics: dict[str, Metric],
+) -> RunRecord:
+    _, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms = row
+    return RunRecord(
+        run_id=run_id,
+        experiment_id=str(experiment),
+        run_name=name,
+        user=user,
+        status=RunStatus(status),
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        artifact_uri=f"{artifact_base}/{run_id}",
+        lifecycle_stage="active" if deleted_ms is None else "deleted",
+        params=params,
+        tags=tags,
+        metrics=metrics,
+    )
+
+
+def load_experiments(
+    connection: sqlite3.Connection, condition: str, values: Sequence[object], artifact_base: str
+) -> tuple[Experiment, ...]:
+    """Return the experiments that fulfil an SQL condition, oldest first."""
+    rows = connection.execute(
+        f"SELECT id, name, created_ms, updated_ms, deleted_ms FROM experiments WHERE {condition} ORDER BY id",  # noqa: S608  our own words
+        values,
+    ).fetchall()
+    tags: dict[int, dict[str, str]] = {row[0]: {} for row in rows}
+    for experiment, key, value in connection.execute("SELECT experiment, key, value FROM experiment_tags"):
+        if experiment in tags:
+            tags[experiment][key] = value
+    return tuple(
+        Experiment(
+            experiment_id=str(row),
+            name=name,
+            artifact_location=artifact_base,
+            lifecycle_stage="active" if deleted_ms is None else "deleted",
+            created_ms=created_ms,
+            updated_ms=updated_ms,
+            tags=tags[row],
+        )
+        for row, name, created_ms, updated_ms, deleted_ms in rows
+    )

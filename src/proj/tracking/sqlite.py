@@ -1,0 +1,310 @@
+"""The run store in `proj.db`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from proj.errors import ConflictError, NotFoundError
+from proj.model import Metric, RunRecord
+from proj.tracking.database import Database
+from proj.tracking.naming import new_run_id
+from proj.tracking.records import ALIVE, load_experiments, load_runs, no_run, run_row
+from proj.tracking.values import RUN_NAME_TAG, storable, write_metrics, write_params, write_tags
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from proj.model import Experiment, NewRun, RunStatus
+    from proj.tracking.store import Lifecycle, RunPage, RunQuery, RunStore
+
+MIN_PREFIX = 4
+"""Shortest part of a run id that stands for the run; what is unique today must not soon be two."""
+_MAX_LISTED = 8
+_INT64 = 2**63
+
+
+class SqliteRunStore:
+    """A `RunStore` in one SQLite file; safe for many threads and many processes.
+
+    Args:
+        path: The database file; made if it is not there.
+        artifact_base: URI of the folder that holds one folder of artifacts for each run.
+
+    Raises:
+        StoreError: See `Database`.
+    """
+
+    def __init__(self, path: Path, artifact_base: str) -> None:
+        self._database = Database(path)
+        self._artifact_base = artifact_base
+
+    # --- experiments ----------------------------------------------------------------------------------
+
+    def create_experiment(self, name: str) -> Experiment:
+        """See `RunStore.create_experiment`."""
+        name = storable(name)
+        with self._database.read() as connection:
+            found = self._experiments(connection, "name = ?", (name,))
+        if not found:
+            now = _now_ms()
+            with self._database.write() as connection:
+                connection.execute(
+                    "INSERT OR IGNORE INTO experiments (name, created_ms, updated_ms) VALUES (?, ?, ?)",
+                    (name, now, now),
+                )
+                found = self._experiments(connection, "name = ?", (name,))
+        if found[0].lifecycle_stage == "deleted":
+            raise ConflictError(
+                f"There is a deleted experiment called {name!r}.", hint="Restore it, or choose another name."
+            )
+        return found[0]
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """See `RunStore.experiment`."""
+        with self._database.read() as connection:
+            found = self._experiments(connection, "id = ?", (_experiment_row(experiment_id),))
+        if not found:
+            raise _no_experiment(experiment_id)
+        return found[0]
+
+    def experiments(self, lifecycle: Lifecycle = "active") -> tuple[Experiment, ...]:
+        """See `RunStore.experiments`."""
+        with self._database.read() as connection:
+            return self._experiments(connection, ALIVE[lifecycle], ())
+
+    def _experiments(
+        self, connection: sqlite3.Connection, condition: str, values: Sequence[object]
+    ) -> tuple[Experiment, ...]:
+        return load_experiments(connection, condition, values, self._artifact_base)
+
+    # --- runs -----------------------------------------------------------------------------------------
+
+    def create_run(self, new: NewRun) -> RunRecord:
+        """See `RunStore.create_run`."""
+        experiment = _experiment_row(new.experiment_id)
+        run_id = new_run_id()
+        tags = {RUN_NAME_TAG: new.run_name, **new.tags}
+        name = tags[RUN_NAME_TAG]
+        with self._database.write() as connection:
+            active = connection.execute(
+                "SELECT 1 FROM experiments WHERE id = ? AND deleted_ms IS NULL", (experiment,)
+            ).fetchone()
+            if active is None:
+                raise _no_experiment(new.experiment_id)
+            row = connection.execute(
+                "INSERT INTO runs (run_id, experiment, name, user, status, started_ms, ended_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run_id,
+                    experiment,
+                    storable(name),
+                    storable(new.user),
+                    new.status.value,
+                    new.started_ms,
+                    new.started_ms if new.status.finished else None,
+                ),
+            ).lastrowid
+            assert row is not None  # noqa: S101  an INSERT that succeeds has a row number
+            write_params(connection, row, new.params)
+            connection.executemany(
+                "INSERT INTO tags (run, key, value) VALUES (?, ?, ?)",
+                [(row, storable(key), storable(value)) for key, value in tags.items()],
+            )
+            return load_runs(connection, (row,), self._artifact_base)[0]
+
+    def run(self, run_id: str) -> RunRecord:
+        """See `RunStore.run`."""
+        with self._database.read() as connection:
+            row, _ = run_row(connection, run_id)
+            return load_runs(connection, (row,), self._artifact_base)[0]
+
+    def find_run(self, prefix: str, lifecycle: Lifecycle = "active") -> RunRecord:
+        """See `RunStore.find_run`."""
+        with self._database.read() as connection:
+            rows = _matching_rows(connection, storable(prefix), lifecycle)
+            runs = load_runs(connection, rows, self._artifact_base)
+            elsewhere = () if runs else _matching_rows(connection, storable(prefix), "all")
+        if len(runs) == 1:
+            return runs[0]
+        if runs:
+            raise _ambiguous(prefix, runs)
+        if elsewhere and lifecycle == "active":
+            raise NotFoundError(
+                f"The run {prefix!r} is deleted.", hint=f"`proj restore {prefix}` brings it back."
+            )
+        if elsewhere:
+            raise NotFoundError(f"The run {prefix!r} is not deleted.")
+        raise no_run(prefix)
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """See `RunStore.log`."""
+        with self._database.write() as connection:
+            row, deleted_ms = run_row(connection, run_id)
+            if deleted_ms is not None:
+                raise ConflictError(
+                    f"The run {run_id} is deleted: nothing can be logged to it.",
+                    hint=f"`proj restore {run_id}` brings it back.",
+                )
+            if params:
+                write_params(connection, row, params)
+            if metrics:
+                write_metrics(connection, row, metrics)
+            if tags:
+                write_tags(connection, row, tags)
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        status: RunStatus | None = None,
+        ended_ms: int | None = None,
+        run_name: str | None = None,
+        if_open: bool = False,
+    ) -> bool:
+        """See `RunStore.update_run`."""
+        changes: dict[str, object] = {}
+        if status is not None:
+            changes["status"] = status.value
+            # A run that goes on has no end, one that has ended has.
+            changes["ended_ms"] = (_now_ms() if ended_ms is None else ended_ms) if status.finished else None
+        elif ended_ms is not None:
+            changes["ended_ms"] = ended_ms
+        with self._database.write() as connection:
+            row, _ = run_row(connection, run_id)
+            if if_open and not _is_open(connection, row):
+                return False
+            if changes:
+                columns = ", ".join(f"{column} = ?" for column in changes)
+                connection.execute(f"UPDATE runs SET {columns} WHERE id = ?", (*changes.values(), row))  # noqa: S608  our own words
+            if run_name is not None:
+                write_tags(connection, row, {RUN_NAME_TAG: run_name})
+        return bool(changes) or run_name is not None
+
+    def search_runs(self, query: RunQuery) -> RunPage:
+        """See `RunStore.search_runs`."""
+        from proj.tracking.search import search  # a run that only logs never searches
+
+        with self._database.read() as connection:
+            return search(connection, query, self._artifact_base)
+
+    def metric_history(self, run_id: str, key: str) -> tuple[Metric, ...]:
+        """See `RunStore.metric_history`."""
+        with self._database.read() as connection:
+            row, _ = run_row(connection, run_id)
+            points = connection.execute(
+                "SELECT value, is_nan, timestamp_ms, step FROM points WHERE metric = "
+                "(SELECT id FROM latest_metrics WHERE run = ? AND key = ?) "
+                "ORDER BY step, timestamp_ms, value, is_nan",
+                (row, storable(key)),
+            ).fetchall()
+        return tuple(
+            Metric(key=key, value=float("nan") if is_nan else value, timestamp_ms=timestamp_ms, step=step)
+            for value, is_nan, timestamp_ms, step in points
+        )
+
+    # --- removal --------------------------------------------------------------------------------------
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """See `RunStore.delete_runs`."""
+        self._set_deleted(run_ids, "coalesce(deleted_ms, ?)", (_now_ms(),))
+
+    def restore_runs(self, run_ids: Sequence[str]) -> None:
+        """See `RunStore.restore_runs`."""
+        self._set_deleted(run_ids, "NULL", ())
+
+    def _set_deleted(self, run_ids: Sequence[str], expression: str, values: tuple[object, ...]) -> None:
+        with self._database.write() as connection:
+            rows = [run_row(connection, run_id)[0] for run_id in run_ids]
+            connection.executemany(
+                f"UPDATE runs SET deleted_ms = {expression} WHERE id = ?",  # noqa: S608  our own words
+                [(*values, row) for row in rows],
+            )
+
+    def purge_runs(self, run_ids: Sequence[str]) -> None:
+        """See `RunStore.purge_runs`."""
+        with self._database.write() as connection:
+            rows = [
+                found
+                for run_id in run_ids
+                for found in connection.execute(
+                    "SELECT id FROM runs WHERE run_id = ? AND deleted_ms IS NOT NULL", (run_id,)
+                )
+            ]
+            for statement in (
+                "DELETE FROM points WHERE metric IN (SELECT id FROM latest_metrics WHERE run = ?)",
+                "DELETE FROM latest_metrics WHERE run = ?",
+                "DELETE FROM params WHERE run = ?",
+                "DELETE FROM tags WHERE run = ?",
+                "DELETE FROM runs WHERE id = ?",
+            ):
+                connection.executemany(statement, rows)
+
+    def close(self) -> None:
+        """See `RunStore.close`."""
+        self._database.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _experiment_row(experiment_id: str) -> int:
+    """Ids are the decimal text of row numbers, as in MLflow's SQL store."""
+    if not (experiment_id.isascii() and experiment_id.isdigit() and int(experiment_id) < _INT64):
+        raise _no_experiment(experiment_id)
+    return int(experiment_id)
+
+
+def _no_experiment(experiment_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"There is no active experiment with the id {experiment_id!r}.",
+        hint="Experiments are named by --experiment-name; `proj runs` shows the names that are there.",
+    )
+
+
+def _is_open(connection: sqlite3.Connection, row: int) -> bool:
+    status = connection.execute("SELECT status FROM runs WHERE id = ?", (row,)).fetchone()[0]
+    return status in ("SCHEDULED", "RUNNING")
+
+
+def _matching_rows(connection: sqlite3.Connection, name: str, lifecycle: Lifecycle) -> tuple[int, ...]:
+    """Row numbers of the runs that `name` may stand for; a full id stands for nothing else."""
+    alive = ALIVE[lifecycle]
+    if name == "latest":
+        newest = "SELECT id FROM runs WHERE {} ORDER BY started_ms DESC, id DESC LIMIT 1"
+        return tuple(row[0] for row in connection.execute(newest.format(alive)))
+    exact = connection.execute(f"SELECT id FROM runs WHERE run_id = ? AND {alive}", (name,)).fetchall()  # noqa: S608  our own words
+    if exact:
+        return (exact[0][0],)
+    lowered = name.lower()
+    prefix = lowered if len(lowered) >= MIN_PREFIX and set(lowered) <= set("0123456789abcdef") else None
+    rows = connection.execute(
+        f"SELECT id FROM runs WHERE {alive} AND (name = ? OR (run_id >= ? AND run_id < ?)) "  # noqa: S608  our own words
+        "ORDER BY started_ms DESC LIMIT ?",
+        (name, prefix, f"{prefix}g", _MAX_LISTED + 1),
+    )
+    return tuple(row[0] for row in rows)
+
+
+def _ambiguous(name: str, runs: tuple[RunRecord, ...]) -> NotFoundError:
+    listed = tuple(f"{run.run_id}  {run.run_name}  {run.status.value}" for run in runs[:_MAX_LISTED])
+    more = "More than that match, the newest are:" if len(runs) > _MAX_LISTED else "They are:"
+    return NotFoundError(
+        f"{name!r} stands for several runs. {more}", hint="Give more of the id.", details=listed
+    )
+
+
+if TYPE_CHECKING:
+
+    def _conforms(store: SqliteRunStore) -> RunStore:
+        return store

@@ -1,0 +1,100 @@
+"""Writing what belongs to a run: parameters, tags, metric points; within a transaction of the caller."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from proj.errors import ConflictError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from proj.model import Metric
+
+RUN_NAME_TAG = "mlflow.runName"
+"""MLflow's clients read and write the name in both places, so they are kept in step."""
+
+_Point = tuple[int, int, float, int]
+"""step, timestamp_ms, value (0 for NaN), is_nan: the order of history, and of "latest"."""
+
+
+def storable(text: str) -> str:
+    r"""Return `text` as it can be stored: bytes that are no UTF-8 become `\udc..` escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def write_params(connection: sqlite3.Connection, run: int, params: Mapping[str, str]) -> None:
+    """Add parameters.
+
+    Raises:
+        ConflictError: One is there with another value.
+    """
+    rows = [(run, storable(key), storable(value)) for key, value in params.items()]
+    inserted = connection.executemany("INSERT OR IGNORE INTO params (run, key, value) VALUES (?, ?, ?)", rows)
+    if inserted.rowcount == len(rows):
+        return
+    for _, key, value in rows:
+        there = connection.execute(
+            "SELECT value FROM params WHERE run = ? AND key = ?", (run, key)
+        ).fetchone()[0]
+        if there != value:
+            raise ConflictError(
+                f"The parameter {key!r} is recorded as {there!r} and cannot become {value!r}.",
+                hint="A run's parameters never change: use another name, or a run of its own (a nested run).",
+            )
+
+
+def write_tags(connection: sqlite3.Connection, run: int, tags: Mapping[str, str]) -> None:
+    """Set tags; a tag that is there gets the new value."""
+    connection.executemany(
+        "INSERT INTO tags (run, key, value) VALUES (?, ?, ?) "
+        "ON CONFLICT (run, key) DO UPDATE SET value = excluded.value",
+        [(run, storable(key), storable(value)) for key, value in tags.items()],
+    )
+    if RUN_NAME_TAG in tags:
+        connection.execute("UPDATE runs SET name = ? WHERE id = ?", (storable(tags[RUN_NAME_TAG]), run))
+
+
+def write_metrics(connection: sqlite3.Connection, run: int, metrics: Sequence[Metric]) -> None:
+    """Add points to the history, and keep the latest of each metric in step."""
+    by_key: dict[str, list[_Point]] = {}
+    for metric in metrics:
+        value = float(metric.value)
+        is_nan = math.isnan(value)
+        point = (metric.step, metric.timestamp_ms, 0.0 if is_nan else value, int(is_nan))
+        by_key.setdefault(storable(metric.key), []).append(point)
+    for key, points in by_key.items():
+        number = _advance_latest(connection, run, key, max(points))
+        connection.executemany(
+            "INSERT OR IGNORE INTO points (metric, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?)",
+            [(number, *point) for point in points],
+        )
+
+
+def _advance_latest(connection: sqlite3.Connection, run: int, key: str, newest: _Point) -> int:
+    """Make `newest` the metric's latest point if it is later; return the metric's row number."""
+    row = connection.execute(
+        "SELECT id, step, timestamp_ms, value FROM latest_metrics WHERE run = ? AND key = ?", (run, key)
+    ).fetchone()
+    if row is None:
+        cursor = connection.execute(
+            "INSERT INTO latest_metrics (run, key, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?, ?)",
+            (run, key, *newest),
+        )
+        number = cursor.lastrowid
+        assert number is not None  # noqa: S101  an INSERT that succeeds has a row number
+        return number
+    # Among points of the same step and time NaN counts as 0, as MLflow's SQL store has it.
+    if newest[:3] > row[1:]:
+        connection.execute(
+            "UPDATE latest_metrics SET step = ?, timestamp_ms = ?, value = ?, is_nan = ? WHERE id = ?",
+            (*newest, row[0]),
+        )
+    existing: int = row[0]
+    return existing
