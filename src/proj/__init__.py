@@ -1,5 +1,37 @@
-"""proj: run a project, keep a record, make the same run again."""
+"""proj: run a project, keep a record, make the same run again.
+
+The public API; everything else is private. Names are imported when they are first used.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proj.api import Run, RunFailedError, run, submit
+    from proj.errors import ProjError
+
 __version__ = "0.1.0"
+__all__ = ["ProjError", "Run", "RunFailedError", "__version__", "run", "submit"]
+
+_HOMES = {
+    "ProjError": "proj.errors",
+    "Run": "proj.api",
+    "RunFailedError": "proj.api",
+    "run": "proj.api",
+    "submit": "proj.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'proj' has no attribute {name!r}")
+    import importlib
+
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

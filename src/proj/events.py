@@ -22,10 +22,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a stage.
 
     `step` begins something that may take a while ("Resolving 12 requirements"); `progress` says how far the
-    current step is; `note` and `warning` are said to the user once.
+    current step is; `note` and `warning` are said to the user once; `status` is a line of the run's own story
+    that people and scripts look for (`=== Run (ID '…') succeeded ===`), shown as it is.
     """
 
-    kind: Literal["step", "progress", "note", "warning"]
+    kind: Literal["step", "progress", "note", "warning", "status"]
     message: str
     done: int | None = None
     total: int | None = None
@@ -74,3 +75,8 @@ def note(message: str) -> None:
 def warning(message: str) -> None:
     """Tell the user something that may surprise them later."""
     _listener.get()(Event(kind="warning", message=message))
+
+
+def status(message: str) -> None:
+    """Say a line of the run's own story, to be shown as it is."""
+    _listener.get()(Event(kind="status", message=message))

@@ -314,6 +314,16 @@ class EnvironmentFacts(_Value, frozen=True):
 # --- execution ----------------------------------------------------------------------------------------
 
 
+class Origin(_Value, frozen=True):
+    """What the user asked for, for backends that fetch and run projects themselves (MLflow's plugins)."""
+
+    uri: str
+    entry_point: str
+    version: str | None = None
+    parameters: Mapping[str, str] = {}
+    experiment_id: str = "0"
+
+
 class Execution(_Value, frozen=True):
     """All that a backend needs to run a command. Serialisable: a detached supervisor gets it as JSON."""
 
@@ -336,6 +346,7 @@ class Execution(_Value, frozen=True):
     docker_args: tuple[tuple[str, str | None], ...] = ()
     backend_config: str = "{}"
     """The backend's own settings, a JSON object."""
+    origin: Origin | None = None
 
 
 class RunStatus(str, enum.Enum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from signal import SIGINT, SIGPIPE
 from typing import TYPE_CHECKING
 
 import click
@@ -110,24 +111,27 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; the one place where errors are caught."""
     try:
         with interruptible():
-            result = cli.main(args=None if argv is None else list(argv), prog_name="proj", standalone_mode=False)
+            result = cli.main(
+                args=None if argv is None else list(argv), prog_name="proj", standalone_mode=False
+            )
             return output.emit(result)
-    except ProjError as error:
+    except Exception as error:  # noqa: BLE001  every error ends here, bugs too
+        return _tell(error)
+    except (Interrupted, KeyboardInterrupt) as interrupt:
+        signum = getattr(interrupt, "signum", SIGINT)
+        output.emit_interrupted(signum)
+        return 128 + int(signum)
+
+
+def _tell(error: Exception) -> int:
+    if isinstance(error, ProjError):
         return output.emit_error(error)
-    except click.ClickException as error:
-        hint = None
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            hint = f"See `{error.ctx.command_path} --help`."
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"See `{context.command_path} --help`." if context else None
         return output.emit_error(UsageError(error.format_message(), hint=hint))
-    except Interrupted as interrupt:
-        output.emit_interrupted(interrupt.signum)
-        return 128 + interrupt.signum
-    except (KeyboardInterrupt, click.Abort):
-        output.emit_interrupted(2)
-        return 130
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # Whoever read our output has gone (`proj runs | head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except Exception as error:  # noqa: BLE001  a bug: say that it is one, keep the traceback for the report
-        return output.emit_bug(error)
+        return 128 + int(SIGPIPE)
+    return output.emit_bug(error)

@@ -13,7 +13,7 @@ _QUOTE_LENGTH = 2
 
 
 def parse(text: str, name: str) -> dict[str, str]:
-    """Read the lines of a dotenv file.
+    r"""Read the lines of a dotenv file.
 
     Blank lines and lines that begin with `#` are passed over; `export` before a name is allowed; a value in
     single quotes is taken as it is, in double quotes `\\n`, `\\"` and `\\\\` are escapes; after an unquoted

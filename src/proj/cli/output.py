@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import click
 import msgspec
 
-from proj.errors import ProjError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from typing_extensions import Self
+
+    from proj.errors import ProjError
     from proj.events import Event
 
 JSON_VERSION = 1
@@ -223,7 +224,7 @@ class Watcher:
         self._progress: Any = None
         self._task: Any = None
 
-    def __enter__(self) -> Watcher:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -235,6 +236,8 @@ class Watcher:
             self._line(f"{styled('warning:', fg='yellow')} {event.message}")
         elif self._quiet:
             return
+        elif event.kind == "status":
+            self._line(styled(event.message, bold=True))
         elif event.kind == "note":
             self._line(f"{styled('note:', fg='cyan')} {event.message}")
         elif event.kind == "step":
@@ -276,4 +279,6 @@ class Watcher:
                 self._progress.remove_task(self._task)
             self._task = self._progress.add_task(event.message, total=event.total)
         else:
-            self._progress.update(self._task, description=event.message, total=event.total, completed=event.done or 0)
+            self._progress.update(
+                self._task, description=event.message, total=event.total, completed=event.done or 0
+            )

@@ -1,0 +1,240 @@
+"""The Python API: `proj.run`, `proj.submit`, `proj.Run`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from proj import control, events, paths, runner
+from proj.errors import ProjError, UsageError
+from proj.exitcodes import exit_code
+from proj.model import RunStatus
+from proj.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proj.model import Metric, Outcome, RunRecord
+
+
+class RunFailedError(ProjError):
+    """A run ended, and not well.
+
+    Args:
+        run: The run.
+        outcome: How it ended.
+    """
+
+    code = "run_failed"
+
+    def __init__(self, run: Run, outcome: Outcome) -> None:
+        super().__init__(
+            outcome.message or f"The run ended as {outcome.status.value}.",
+            hint=f"See `proj show {run.run_id}`.",
+        )
+        self.run = run
+        self.outcome = outcome
+        self.exit_code = exit_code(outcome)
+
+
+class Run:
+    """A run, under way or ended; every call reads the record anew.
+
+    Args:
+        run_id: The run's id: 32 hexadecimal digits.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r})"
+
+    def record(self) -> RunRecord:
+        """Return all that the store knows of the run.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        with contextlib.closing(open_tracking(paths.home())) as tracking:
+            return tracking.runs.run(self.run_id)
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The parameters as given."""
+        return self.record().params
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Metric name -> its latest point."""
+        return self.record().metrics
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of the run's artifacts on this machine."""
+        from proj.record import local_folder
+
+        folder = local_folder(self.record().artifact_uri)
+        if folder is None:
+            raise UsageError(f"The artifacts of {self.run_id} are not on this machine.")
+        return folder
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end; True when the run succeeded.
+
+        Raises:
+            TimeoutError: It has not ended after `timeout_s` seconds.
+        """
+        home = paths.home()
+        with contextlib.closing(open_tracking(home)) as tracking:
+            ended = control.wait(tracking.runs.run(self.run_id), tracking, home, timeout_s)
+        if ended is None:
+            raise TimeoutError(f"The run {self.run_id} has not ended after {timeout_s} s.")
+        return ended.status is RunStatus.FINISHED
+
+    def get_status(self) -> str:
+        """Return MLflow's word for the state: SCHEDULED, RUNNING, FINISHED, FAILED or KILLED."""
+        return self.record().status.value
+
+    def outcome(self) -> Outcome:
+        """Return how the run ended.
+
+        Raises:
+            UsageError: It has not ended yet.
+        """
+        with contextlib.closing(open_tracking(paths.home())) as tracking:
+            return control.outcome(tracking.runs.run(self.run_id), tracking)
+
+    def cancel(self) -> None:
+        """Ask for the run to be stopped; `wait` tells when it has."""
+        home = paths.home()
+        with contextlib.closing(open_tracking(home)) as tracking:
+            control.cancel(tracking.runs.run(self.run_id), tracking, home)
+
+
+def run(
+    uri: str,
+    entry_point: str | None = None,
+    version: str | None = None,
+    parameters: Mapping[str, object] | None = None,
+    docker_args: Mapping[str, object] | None = None,
+    experiment_name: str | None = None,
+    experiment_id: str | None = None,
+    backend: str = "local",
+    backend_config: Mapping[str, Any] | str | None = None,
+    storage_dir: str | None = None,
+    synchronous: bool = True,
+    run_id: str | None = None,
+    run_name: str | None = None,
+    env_manager: str | None = None,
+    build_image: bool = False,
+    docker_auth: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Run:
+    """Run an entry point of a project and record it; the arguments are those of `mlflow.projects.run`.
+
+    Args:
+        uri: Folder, git URL or archive, each with an optional `#subdir`.
+        entry_point: Its name or a script's path; None: `main`, or the only one.
+        version: Branch, tag or commit of a git repository.
+        parameters: Name -> value; values are taken as text.
+        docker_args: Name -> value of arguments of `docker run`.
+        experiment_name: Experiment to record in, created if need be; default: the project's name.
+        experiment_id: Its id instead.
+        backend: Where to run.
+        backend_config: The backend's settings: a mapping, JSON text, or the path of a JSON or YAML file.
+        storage_dir: Folder for downloads of `path` parameters.
+        synchronous: Wait for the end; else the run goes on in a process of its own.
+        run_id: An existing run to use.
+        run_name: Name of the run; default: a readable generated one.
+        env_manager: local, uv, virtualenv or conda; default: the project's own.
+        build_image: Only for projects with a docker_env.
+        docker_auth: Only for projects with a docker_env.
+        **options: Further fields of `proj.runner.RunRequest`, such as `python`, `as_of`, `timeout_s`, `tags`.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunFailedError: The entry point ran and failed (only when `synchronous`).
+        ProjError: It could not be run.
+        TypeError: An option is unknown.
+    """
+    if build_image or docker_auth:
+        events.warning("build_image and docker_auth have no effect on a project without docker_env.")
+    request = runner.RunRequest(
+        uri=str(uri),
+        entry_point=entry_point,
+        version=version,
+        parameters={str(name): str(value) for name, value in (parameters or {}).items()},
+        docker_args=tuple(
+            (name, None if value is True else str(value)) for name, value in (docker_args or {}).items()
+        ),
+        experiment_name=experiment_name,
+        experiment_id=None if experiment_id is None else str(experiment_id),
+        backend=backend,
+        backend_config=config_json(backend_config),
+        storage_dir=storage_dir or os.environ.get("MLFLOW_TMP_DIR"),
+        run_id=run_id,
+        run_name=run_name,
+        env_manager=env_manager,
+        **options,
+    )
+    if not synchronous:
+        return Run(runner.submit(request).run_id)
+    finished = runner.run(request)
+    ended = Run(finished.run_id)
+    if finished.outcome.status is not RunStatus.FINISHED:
+        raise RunFailedError(ended, finished.outcome)
+    return ended
+
+
+def submit(uri: str, entry_point: str | None = None, **arguments: Any) -> Run:
+    """Start a run that goes on in a process of its own; the arguments are those of `run`.
+
+    Raises:
+        ProjError: As for `run`.
+    """
+    return run(uri, entry_point, **(arguments | {"synchronous": False}))
+
+
+def config_json(config: Mapping[str, Any] | str | None) -> str:
+    """Read a backend's settings: a mapping, JSON text, or the path of a `.json`, `.yaml` or `.yml` file.
+
+    Raises:
+        UsageError: It is no JSON object.
+    """
+    if config is None:
+        return "{}"
+    if not isinstance(config, str):
+        return json.dumps(dict(config))
+    text, name = config, "the backend config"
+    if Path(config).suffix in (".json", ".yaml", ".yml"):
+        name = config
+        try:
+            text = Path(config).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"Cannot read the backend config {config}: {error}") from error
+    value = _load(text, name)
+    if not isinstance(value, dict):
+        raise UsageError(
+            f"Not a JSON object: {name}.", hint='Give a path ending in .json, or text like {"key": 1}.'
+        )
+    return json.dumps(value)
+
+
+def _load(text: str, name: str) -> object:
+    try:
+        if name.endswith((".yaml", ".yml")):
+            import yaml
+
+            try:
+                return yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise UsageError(f"{name} is not valid YAML: {error}") from error
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{name} is not valid JSON: {error}") from error

@@ -1,0 +1,75 @@
+"""`proj logs`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from proj import active, paths, record, recovery
+from proj.cli import complete
+from proj.errors import NotFoundError
+from proj.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proj.model import RunRecord
+    from proj.tracking import Tracking
+
+_CHUNK_BYTES = 1 << 16
+_FOLLOW_S = 0.1
+
+
+@click.command()
+@click.argument("run", shell_complete=complete.run_ids)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("--stdout", "only", flag_value="stdout", help="Only what it wrote to standard output.")
+@click.option("--stderr", "only", flag_value="stderr", help="Only what it wrote to standard error.")
+def command(run: str, follow: bool, only: str | None) -> None:
+    """Print what RUN wrote, byte for byte: its stdout to stdout, its stderr to stderr."""
+    home = paths.home()
+    with contextlib.closing(open_tracking(home)) as tracking:
+        recovery.recover(tracking, home)
+        found = tracking.runs.find_run(run)
+        streams = {"stdout": (record.STDOUT, sys.stdout.buffer), "stderr": (record.STDERR, sys.stderr.buffer)}
+        chosen = [stream for name, stream in streams.items() if only in (None, name)]
+        copies = [_copier(tracking, found, path, sink) for path, sink in chosen]
+        while True:
+            # Asked before copying: what was written before the end is copied after we know of the end.
+            under_way = follow and _under_way(found, tracking)
+            for copy in copies:
+                copy()
+            if not under_way:
+                return
+            time.sleep(_FOLLOW_S)
+
+
+def _under_way(run: RunRecord, tracking: Tracking) -> bool:
+    claim = run.tags.get(record.TAG_CLAIM)
+    if run.status.finished or claim is None or active.wait(paths.home(), claim, timeout_s=0):
+        return False
+    return not tracking.runs.run(run.run_id).status.finished
+
+
+def _copier(tracking: Tracking, run: RunRecord, path: str, sink: BinaryIO) -> Callable[[], None]:
+    """Return a function that copies what has come to a log since it was last called."""
+    offset = 0
+
+    def copy() -> None:
+        nonlocal offset
+        try:
+            source = tracking.artifacts.open(run.artifact_uri, path)
+        except NotFoundError:
+            return  # nothing was written yet
+        with source:
+            source.seek(offset)
+            while chunk := source.read(_CHUNK_BYTES):
+                sink.write(chunk)
+                offset += len(chunk)
+        sink.flush()
+
+    return copy

@@ -1,0 +1,345 @@
+"""`proj run`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from proj import events
+from proj.cli import complete, output
+from proj.errors import UsageError
+from proj.exitcodes import exit_code as exit_code_of
+from proj.model import EnvironmentPlan, LockMode, Outcome, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj import runner
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended, or was started with `--no-wait`."""
+
+    run_id: str
+    run_name: str
+    status: str
+    exit_code: int
+    outcome: Outcome | None = None
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield the id of a run that goes on; all else was said while it ran."""
+        if self.outcome is None:
+            yield self.run_id
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What `proj run` would do."""
+
+    source: str
+    commit: str | None
+    dirty: bool | None
+    entry_point: str
+    environment: EnvironmentPlan
+    command: str
+    cwd: str
+    variables: tuple[str, ...]
+    parameters: dict[str, str]
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield one line for each."""
+        commit = (
+            f" at {self.commit[:12]}{', with uncommitted changes' if self.dirty else ''}"
+            if self.commit
+            else ""
+        )
+        state = "built" if self.environment.built else "to be built"
+        yield f"source       {self.source}{commit}"
+        yield f"entry point  {self.entry_point}"
+        yield f"environment  {self.environment.summary} ({state})"
+        yield f"folder       {self.cwd}"
+        yield f"command      {self.command}"
+        yield f"variables    {' '.join(self.variables)}"
+
+
+class EntryPointHelp(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry points of a project and their parameters."""
+
+    entry_points: tuple[Any, ...]
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield a table of parameters for each entry point."""
+        for entry_point in self.entry_points:
+            yield f"Entry point {entry_point.name}: {' '.join(entry_point.command.split())}"
+            rows = tuple(_parameter_row(parameter) for parameter in entry_point.parameters)
+            if rows:
+                yield output.Table(columns=("PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION"), rows=rows)
+            else:
+                yield "  (no parameters declared)"
+
+
+def _parameter_row(parameter: Any) -> tuple[str, str, str, str]:
+    limits = []
+    if parameter.choices:
+        limits.append("one of " + ", ".join(parameter.choices))
+    if parameter.minimum is not None:
+        limits.append(f"at least {parameter.minimum:g}")
+    if parameter.maximum is not None:
+        limits.append(f"at most {parameter.maximum:g}")
+    default = "(required)" if parameter.default is None else parameter.default or "''"
+    told = "; ".join(filter(None, [parameter.description, *limits]))
+    return (parameter.name, parameter.declared_type or "string", default, told)
+
+
+def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, found, content = value.partition("=")
+        if not found or not name:
+            raise UsageError(f"Invalid format for {option}: {value!r}. Use {option} name=value.")
+        pairs[name] = content
+    return pairs
+
+
+def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    args: dict[str, str | None] = {}
+    for value in values:
+        name, found, content = value.partition("=")
+        if name in args:
+            raise UsageError(f"Repeated parameter: {name!r}.")
+        args[name] = content if found else None
+    return tuple(args.items())
+
+
+@click.command(add_help_option=False)
+@click.argument("uri", required=False)
+@click.option(
+    "-e",
+    "--entry-point",
+    metavar="NAME",
+    shell_complete=complete.entry_points,
+    help="Entry point, or the path of a script.  [default: main, or the only one]",
+)
+@click.option("-v", "--version", metavar="REF", help="Branch, tag or commit of a git repository.")
+@click.option(
+    "-P",
+    "--param-list",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    shell_complete=complete.parameters,
+    help="A parameter; may be repeated.",
+)
+@click.option(
+    "--params",
+    "params_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="YAML or JSON file of parameters; -P wins.",
+)
+@click.option(
+    "--experiment-name",
+    envvar="MLFLOW_EXPERIMENT_NAME",
+    metavar="NAME",
+    help="Experiment to record in, created if need be.  [default: the project's name]",
+)
+@click.option("--experiment-id", envvar="MLFLOW_EXPERIMENT_ID", metavar="ID", help="Experiment by its id.")
+@click.option("-b", "--backend", default="local", show_default=True, metavar="NAME", help="Where to run.")
+@click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
+@click.option(
+    "--env-manager",
+    metavar="NAME",
+    help="local, uv, virtualenv or conda.  [default: what the project asks for, made by uv]",
+)
+@click.option("--python", metavar="VERSION", help="Python to use instead of the one the project asks for.")
+@click.option(
+    "--python-match",
+    type=click.Choice(["nearest", "exact"]),
+    default="nearest",
+    show_default=True,
+    help="Whether another patch version of the same minor will do.",
+)
+@click.option(
+    "--as-of",
+    default="commit",
+    show_default=True,
+    metavar="commit|now|DATE",
+    help="Leave out packages uploaded later.",
+)
+@click.option("--upgrade", is_flag=True, help="Resolve the environment's packages anew.")
+@click.option("--locked", is_flag=True, help="Use the project's own lock, and fail if it does not fit.")
+@click.option("--frozen", is_flag=True, help="Use the project's own lock without checking that it fits.")
+@click.option("--offline", is_flag=True, help="Do without the network: cached packages only.")
+@click.option(
+    "-A",
+    "--docker-args",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="An argument of `docker run`; for projects with docker_env.",
+)
+@click.option(
+    "--build-image", is_flag=True, help="Bake the code into an image; for projects with docker_env."
+)
+@click.option(
+    "--storage-dir", envvar="MLFLOW_TMP_DIR", metavar="DIR", help="Folder for downloads of path parameters."
+)
+@click.option("--run-id", metavar="ID", shell_complete=complete.run_ids, help="Use an existing run.")
+@click.option("--run-name", metavar="NAME", help="Name of the run.  [default: a generated one]")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of the run; may be repeated.")
+@click.option("--timeout", metavar="TIME", help="Stop the run after this time, such as 90s, 10m, 2h.")
+@click.option(
+    "--grace",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="Time between INT, TERM and KILL when the run is stopped.",
+)
+@click.option(
+    "--quoting", type=click.Choice(["safe", "mlflow"]), help="How values stand inside double quotes."
+)
+@click.option("--strict", is_flag=True, help="Unknown keys in the project file are errors.")
+@click.option("--keep", is_flag=True, help="Keep the private checkout of a repository or archive.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines; both are kept."
+)
+@click.option(
+    "--no-wait", is_flag=True, help="Return at once; see `proj wait`, `proj logs -f`, `proj cancel`."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be run; start and record nothing.")
+@click.option("--no-conda", is_flag=True, hidden=True)
+@click.option("--skip-image-build", is_flag=True, hidden=True)
+@click.option(
+    "-h",
+    "--help",
+    "show_help",
+    is_flag=True,
+    help="Show this, or with a project its entry points and parameters.",
+)
+@output.json_option
+@click.pass_context
+def command(ctx: click.Context, uri: str | None, **options: Any) -> object:
+    """Run an entry point of a project, here, and record the run.
+
+    URI is a folder, a git URL, or a zip or tar archive (a path or http URL), each with an optional #subdir.
+
+    \b
+    proj run . -P alpha=0.5
+    proj run https://host/team/repo#sub -v v1.2 -e train
+    """  # noqa: D301  \b is click's mark for text that must not be wrapped
+    if uri is None:
+        if options["show_help"]:
+            output.write(ctx.get_help())
+            return None
+        raise UsageError("Which project?", hint="Give a folder or URL, such as `proj run .`.")
+    from proj import runner
+
+    request = _request(uri, options)
+    watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
+    with watcher, events.listening(watcher):
+        if options["show_help"]:
+            return _help(request)
+        if options["dry_run"]:
+            return _dry_run(request)
+        if options["no_wait"]:
+            started = runner.submit(request)
+            return RunResult(
+                run_id=started.run_id, run_name=started.run_name, status=started.status.value, exit_code=0
+            )
+        finished = runner.run(request)
+    return _result(finished)
+
+
+def _result(finished: runner.Finished) -> RunResult:
+    outcome = finished.outcome
+    if outcome.status is not RunStatus.FINISHED and not output.as_json():
+        output.say(f"{output.styled('proj:', fg='red', bold=True)} {outcome.message or outcome.status.value}")
+        output.say(
+            f"{output.styled('hint:', fg='cyan')} `proj show {finished.run_id[:8]}` tells all that is known."
+        )
+    return RunResult(
+        run_id=finished.run_id,
+        run_name=finished.run_name,
+        status=outcome.status.value,
+        exit_code=exit_code_of(outcome),
+        outcome=outcome,
+    )
+
+
+def _request(uri: str, options: dict[str, Any]) -> runner.RunRequest:
+    from proj import api, parameters, runner
+    from proj.times import parse_duration
+
+    if options["experiment_name"] and options["experiment_id"]:
+        raise UsageError("Give --experiment-name or --experiment-id, not both.")
+    given = parameters.load_file(Path(options["params_file"])) if options["params_file"] else {}
+    given |= parameters.parse_assignments(options["params"])
+    return runner.RunRequest(
+        uri=uri,
+        entry_point=options["entry_point"],
+        version=options["version"],
+        parameters=given,
+        experiment_name=options["experiment_name"],
+        experiment_id=options["experiment_id"],
+        backend=options["backend"],
+        backend_config=api.config_json(options["backend_config"]),
+        env_manager="local" if options["no_conda"] else options["env_manager"],
+        python=options["python"],
+        python_match=options["python_match"],
+        as_of=options["as_of"],
+        lock_mode=_lock_mode(options),
+        offline=options["offline"],
+        storage_dir=options["storage_dir"],
+        run_id=options["run_id"],
+        run_name=options["run_name"],
+        docker_args=_docker_args(options["docker_args"]),
+        quoting=options["quoting"],
+        strict=options["strict"],
+        timeout_s=parse_duration(options["timeout"]) if options["timeout"] else None,
+        grace_s=parse_duration(options["grace"]),
+        quiet=options["quiet"] or output.as_json(),
+        keep=options["keep"],
+        tags=_pairs(options["tags"], "--tag"),
+    )
+
+
+def _lock_mode(options: dict[str, Any]) -> LockMode:
+    chosen = [mode for mode in (LockMode.UPGRADE, LockMode.LOCKED, LockMode.FROZEN) if options[mode.value]]
+    if len(chosen) > 1:
+        raise UsageError(f"Give one of {' and '.join('--' + mode.value for mode in chosen)}, not both.")
+    return chosen[0] if chosen else LockMode.REUSE
+
+
+def _dry_run(request: runner.RunRequest) -> DryRun:
+    from proj import runner
+
+    with runner.planned(request) as plan:
+        checkout = plan.checkout
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(runner.discard, plan)
+            return DryRun(
+                source=checkout.uri,
+                commit=checkout.git.commit if checkout.git else None,
+                dirty=checkout.git.dirty if checkout.git else None,
+                entry_point=plan.entry_point.name,
+                environment=runner.environment_plan(plan),
+                command=plan.command.line,
+                cwd=plan.command.cwd,
+                variables=runner.variable_names(request),
+                parameters={parameter.name: parameter.given for parameter in plan.parameters},
+            )
+
+
+def _help(request: runner.RunRequest) -> EntryPointHelp:
+    from proj import projectfile, source
+
+    checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
+    try:
+        project = projectfile.load(checkout.project_dir)
+        if request.entry_point is None and project.entry_points:
+            return EntryPointHelp(entry_points=project.entry_points)
+        return EntryPointHelp(entry_points=(projectfile.entry_point(project, request.entry_point)[0],))
+    finally:
+        source.release(checkout)

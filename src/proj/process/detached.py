@@ -1,0 +1,41 @@
+"""Start a process that outlives this one."""
+
+from __future__ import annotations
+
+import os
+import subprocess  # noqa: TID251  this package is the one that may
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fd: int, log: Path) -> int:
+    """Start a program in a session of its own, hand it `stdin` and one open file, and return its pid.
+
+    It inherits this process's variables without `PROJ_GUARD`, so that it survives our death.
+
+    Args:
+        argv: Program and arguments.
+        stdin: What it reads; goes through a pipe, so secrets in it touch no disk and no process list.
+        pass_fd: A file descriptor that stays open under the same number.
+        log: File for what it writes itself.
+    """
+    variables = {name: value for name, value in os.environ.items() if name != "PROJ_GUARD"}
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=sink,
+            env=variables,
+            start_new_session=True,
+            pass_fds=(pass_fd,),
+        )
+    assert process.stdin is not None  # noqa: S101  a pipe was asked for
+    process.stdin.write(stdin)
+    process.stdin.close()
+    # Its exit code is in the record: nobody waits for it here, so `Popen` must not warn that nobody did.
+    process.returncode = 0
+    return process.pid

@@ -1,0 +1,220 @@
+"""What is written of a run: MLflow's tags, ours, and the artifacts under `proj/`."""
+
+from __future__ import annotations
+
+import getpass
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import __version__
+from proj.model import BoundParameter, Checkout, Command, EnvironmentFacts, Outcome, PreparedEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proj.tracking.store import ArtifactStore
+
+FORMAT = 1
+"""Version of the JSON files under `proj/`."""
+
+COMMAND = "proj/command.json"
+SOURCE = "proj/source.json"
+ENVIRONMENT = "proj/environment.json"
+HOST = "proj/host.json"
+OUTCOME = "proj/outcome.json"
+STDOUT = "proj/stdout.log"
+STDERR = "proj/stderr.log"
+
+TAG_CLAIM = "proj.claim"
+TAG_FAILURE = "proj.failure"
+TAG_MESSAGE = "proj.failure.message"
+TAG_EXIT_CODE = "proj.exit_code"
+TAG_SIGNAL = "proj.signal"
+
+
+class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`proj/command.json`."""
+
+    format: int = FORMAT
+    line: str
+    argv: tuple[str, ...]
+    cwd: str
+    variables: tuple[str, ...]
+    """Names of the variables that proj set; never their values."""
+    parameters: tuple[BoundParameter, ...]
+
+
+class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`proj/source.json`."""
+
+    format: int = FORMAT
+    uri: str
+    kind: str
+    subdir: str
+    version: str | None
+    commit: str | None
+    committed_at_s: int | None
+    branch: str | None
+    repository_url: str | None
+    dirty: bool | None
+    """None where there is no git."""
+    changed_files: tuple[str, ...]
+
+
+class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`proj/environment.json`."""
+
+    format: int = FORMAT
+    kind: str
+    summary: str
+    python_requested: str | None
+    as_of_s: int | None
+    lock: str | None
+    """The lock's artifact, beside this one under `proj/environment/`."""
+    lock_digest: str | None
+    notes: tuple[str, ...]
+    facts: EnvironmentFacts
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`proj/outcome.json`."""
+
+    format: int = FORMAT
+    outcome: Outcome
+
+
+def local_folder(artifact_uri: str) -> Path | None:
+    """The folder behind a `file:` artifact URI; None for artifacts that live elsewhere."""
+    parts = urllib.parse.urlsplit(artifact_uri)
+    return Path(urllib.parse.unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def user_name() -> str:
+    """The name of whoever runs this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
+def tags(
+    checkout: Checkout,
+    *,
+    entry_point: str,
+    backend: str,
+    environment_kind: str,
+    run_name: str,
+    claim: str,
+    parent_run_id: str | None,
+    extra: Mapping[str, str],
+) -> dict[str, str]:
+    """All that is known of a run before its environment is made, as tags: MLflow's names, then ours."""
+    git = checkout.git
+    found: dict[str, str | None] = {
+        "mlflow.user": user_name(),
+        "mlflow.source.name": _source_name(checkout),
+        "mlflow.source.type": "PROJECT",
+        "mlflow.project.entryPoint": entry_point,
+        "mlflow.project.env": _MLFLOW_ENVIRONMENTS.get(environment_kind, environment_kind),
+        "mlflow.project.backend": backend,
+        "mlflow.runName": run_name,
+        "mlflow.parentRunId": parent_run_id,
+        "proj.version": __version__,
+        "proj.source.kind": checkout.kind,
+        TAG_CLAIM: claim,
+    }
+    if git is not None:
+        found |= {
+            "mlflow.source.git.commit": git.commit,
+            "mlflow.source.git.repoURL": git.repository_url,
+            "mlflow.gitRepoURL": git.repository_url,
+            "mlflow.source.git.branch": git.branch,
+            "mlflow.source.git.dirty": str(git.dirty).lower(),
+        }
+    if checkout.version is not None:
+        found["mlflow.project.version"] = checkout.version
+    return {name: value for name, value in found.items() if value is not None} | dict(extra)
+
+
+_MLFLOW_ENVIRONMENTS = {"system": "local", "python": "virtualenv", "conda": "conda", "image": "docker"}
+
+
+def _source_name(checkout: Checkout) -> str:
+    if checkout.kind == "local":
+        return str(checkout.project_dir)
+    return f"{checkout.uri.partition('#')[0]}#{checkout.subdir}" if checkout.subdir else checkout.uri
+
+
+def source(checkout: Checkout) -> SourceRecord:
+    """What ran, for `proj/source.json`. The bytes of changed files are not part of it."""
+    git = checkout.git
+    return SourceRecord(
+        uri=checkout.uri,
+        kind=checkout.kind,
+        subdir=checkout.subdir,
+        version=checkout.version,
+        commit=git.commit if git else None,
+        committed_at_s=git.committed_at_s if git else None,
+        branch=git.branch if git else None,
+        repository_url=git.repository_url if git else None,
+        dirty=git.dirty if git else None,
+        changed_files=git.changed_files if git else (),
+    )
+
+
+def command(
+    what: Command, variables: Mapping[str, str], parameters: tuple[BoundParameter, ...]
+) -> CommandRecord:
+    """What was started, for `proj/command.json`."""
+    return CommandRecord(
+        line=what.line,
+        argv=what.argv,
+        cwd=what.cwd,
+        variables=tuple(sorted(variables)),
+        parameters=parameters,
+    )
+
+
+def environment(prepared: PreparedEnvironment, facts: EnvironmentFacts) -> EnvironmentRecord:
+    """What it ran in, for `proj/environment.json`."""
+    return EnvironmentRecord(
+        kind=prepared.kind,
+        summary=prepared.summary,
+        python_requested=prepared.python_requested,
+        as_of_s=prepared.as_of_s,
+        lock=f"proj/environment/{prepared.lock_name}" if prepared.lock_name else None,
+        lock_digest=prepared.lock_digest,
+        notes=prepared.notes,
+        facts=facts,
+    )
+
+
+def environment_tags(prepared: PreparedEnvironment) -> dict[str, str]:
+    """What is known of the environment once it is there."""
+    found = {"proj.environment": prepared.summary, "proj.lock": prepared.lock_digest}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def outcome_tags(outcome: Outcome) -> dict[str, str]:
+    """How it ended, as tags."""
+    found = {
+        TAG_EXIT_CODE: None if outcome.exit_code is None else str(outcome.exit_code),
+        TAG_FAILURE: outcome.failure.value if outcome.failure else None,
+        TAG_SIGNAL: outcome.signal,
+        TAG_MESSAGE: outcome.message,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def write(artifacts: ArtifactStore, artifact_uri: str, path: str, value: object) -> None:
+    """Store a value as a JSON artifact."""
+    content = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
+    artifacts.write(artifact_uri, path, content + b"\n")
+
+
+def read_outcome(content: bytes) -> Outcome:
+    """Read `proj/outcome.json` back."""
+    return msgspec.json.decode(content, type=OutcomeRecord).outcome

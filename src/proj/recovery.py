@@ -1,0 +1,85 @@
+"""Bring runs whose supervisor died to their true state: every command does so first, for one listdir."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj import active, record
+from proj.backends import BACKENDS
+from proj.errors import FailureCode, NotFoundError, ProjError
+from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
+from proj.supervise import close
+from proj.times import now_ms
+from proj.tracking.store import RunQuery
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proj.model import RunRecord
+    from proj.tracking import Tracking
+
+
+def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
+    """Close the runs of this machine that nobody looks after any more; returns their ids.
+
+    Raises:
+        StoreError: The record cannot be written; the claim stays for the next command.
+    """
+    closed: list[str] = []
+    for claim in active.abandoned(home):
+        run = _run_of(claim, tracking)
+        if run is None or run.status.finished:
+            claim.release()
+            continue
+        try:
+            close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking))
+        except BaseException:
+            claim.hand_over()
+            raise
+        claim.release()
+        closed.append(run.run_id)
+    return tuple(closed)
+
+
+def _run_of(claim: active.Claim, tracking: Tracking) -> RunRecord | None:
+    if claim.info.run_id is not None:
+        try:
+            return tracking.runs.run(claim.info.run_id)
+        except NotFoundError:
+            return None
+    found = tracking.runs.search_runs(
+        RunQuery(filter=f"tags.`{record.TAG_CLAIM}` = '{claim.info.token}'", lifecycle="all", limit=1)
+    )
+    return found.runs[0] if found.runs else None
+
+
+def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome:
+    try:
+        with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
+            return record.read_outcome(file.read())
+    except ProjError:
+        pass  # it died before it could write one
+    if claim.info.backend is not None and claim.info.reference is not None:
+        handle = BACKENDS.load(claim.info.backend).attach(_execution(run), claim.info.reference)
+        if handle is not None:
+            return handle.wait()
+    return Outcome(
+        status=RunStatus.KILLED,
+        failure=FailureCode.LOST,
+        message="The proj process that looked after this run was killed, and the run with it.",
+        started_ms=run.started_ms,
+        ended_ms=now_ms(),
+    )
+
+
+def _execution(run: RunRecord) -> Execution:
+    folder = record.local_folder(run.artifact_uri)
+    return Execution(
+        run_id=run.run_id,
+        run_name=run.run_name,
+        project_name="",
+        command=Command(line="", argv=(), cwd=""),
+        runtime=HostRuntime(),
+        variables={},
+        record_dir=str(folder / "proj") if folder else "",
+    )

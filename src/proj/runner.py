@@ -1,0 +1,402 @@
+"""The pipeline: the one module that sees all stages (see docs/explanation/architecture.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from proj import active, command, events, parameters, paths, process, projectfile, record, recovery, source
+from proj.backends import BACKENDS
+from proj.environments import ENVIRONMENTS
+from proj.environments.select import select
+from proj.errors import StoreError, UsageError
+from proj.model import (
+    BoundParameter,
+    Checkout,
+    Command,
+    EntryPoint,
+    EnvironmentPlan,
+    EnvironmentRequest,
+    Execution,
+    HostRuntime,
+    ImageRuntime,
+    LockMode,
+    NewRun,
+    Origin,
+    Outcome,
+    PreparedEnvironment,
+    Project,
+    RunRecord,
+    RunStatus,
+)
+from proj.process.detached import spawn_detached
+from proj.supervise import Assignment, close, encode, outcome_of, supervise
+from proj.times import now_ms, parse_time
+from proj.tracking import open_tracking
+from proj.tracking.naming import generate_run_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.tracking import Tracking
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asks for: the options of `proj run`, the arguments of `proj.run`."""
+
+    uri: str
+    entry_point: str | None = None
+    """None: `main`, or the only one."""
+    version: str | None = None
+    parameters: Mapping[str, str] = {}
+    experiment_name: str | None = None
+    experiment_id: str | None = None
+    backend: str = "local"
+    backend_config: str = "{}"
+    """A JSON object."""
+    env_manager: str | None = None
+    python: str | None = None
+    python_match: Literal["nearest", "exact"] = "nearest"
+    as_of: str = "commit"
+    """`commit`, `now`, or an ISO 8601 date or time."""
+    lock_mode: LockMode = LockMode.REUSE
+    offline: bool = False
+    storage_dir: str | None = None
+    run_id: str | None = None
+    """An existing run to use instead of a new one."""
+    run_name: str | None = None
+    docker_args: tuple[tuple[str, str | None], ...] = ()
+    quoting: Literal["safe", "mlflow"] | None = None
+    """None: as the project file says."""
+    strict: bool = False
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    quiet: bool = False
+    keep: bool = False
+    tags: Mapping[str, str] = {}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is decided before anything is built, recorded or started."""
+
+    checkout: Checkout
+    project: Project
+    entry_point: EntryPoint
+    parameters: tuple[BoundParameter, ...]
+    command: Command
+    environment: str
+    """Name in the registry of environments."""
+    environment_request: EnvironmentRequest
+    downloads: Path | None = None
+    """Temporary folder of downloaded parameters."""
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended."""
+
+    run_id: str
+    run_name: str
+    outcome: Outcome
+
+
+def run(request: RunRequest) -> Finished:
+    """Run an entry point here and now, record it, and return how it ended.
+
+    Raises:
+        ProjError: It could not be run; a run that was recorded already is closed as failed.
+    """
+    with _opened() as tracking, active.claimed(paths.home()) as claim:
+        assignment = _assign(request, tracking, claim)
+        outcome = supervise(assignment, tracking, claim)
+    execution = assignment.execution
+    return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
+
+
+def submit(request: RunRequest) -> RunRecord:
+    """Start a run that goes on without this process, and return its record.
+
+    The code is fetched and the environment made here, so that what is wrong with them is told here; the
+    command and the record's closing are looked after by a process of its own.
+
+    Raises:
+        ProjError: As for `run`.
+    """
+    with _opened() as tracking:
+        claim = active.Claim.create(paths.home())
+        try:
+            assignment = _assign(request, tracking, claim, detached=True)
+            folder = Path(assignment.execution.record_dir)
+            argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
+            spawn_detached(
+                argv, stdin=encode(assignment), pass_fd=claim.descriptor, log=folder / "supervisor.log"
+            )
+        except BaseException:
+            claim.release()
+            raise
+        claim.hand_over()
+        return tracking.runs.run(assignment.execution.run_id)
+
+
+@contextlib.contextmanager
+def planned(request: RunRequest) -> Iterator[Plan]:
+    """Fetch the code and decide everything; what was fetched is removed if the block raises.
+
+    Raises:
+        ProjError: The request cannot be met; nothing is left behind.
+    """
+    shown = source.redact_url(request.uri)
+    if "://" in shown:
+        events.status(f"=== Fetching project from {shown} into {paths.cache() / 'checkouts'} ===")
+    checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
+    downloads = None if request.storage_dir else paths.cache() / "downloads" / uuid.uuid4().hex
+    try:
+        yield _plan(request, checkout, downloads)
+    except BaseException:
+        _discard(checkout, downloads)
+        raise
+
+
+def discard(plan: Plan) -> None:
+    """Remove what `planned` fetched, for callers that do not go on to run it."""
+    _discard(plan.checkout, plan.downloads)
+
+
+def _discard(checkout: Checkout, downloads: Path | None) -> None:
+    source.release(checkout)
+    if downloads is not None and downloads.exists():
+        import shutil
+
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Plan:
+    project = projectfile.load(checkout.project_dir, strict=request.strict)
+    for diagnostic in project.diagnostics:
+        if diagnostic.severity.value == "warning":
+            place = f":{diagnostic.position.line}" if diagnostic.position else ""
+            events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
+    entry_point, note = projectfile.entry_point(project, request.entry_point)
+    if note:
+        events.note(note)
+    bound = parameters.bind(
+        entry_point,
+        request.parameters,
+        caller_dir=Path.cwd(),
+        project_dir=checkout.project_dir,
+        download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
+    )
+    quoting = request.quoting or project.extensions.quoting or "safe"
+    line = command.render(entry_point.command, bound, quoting=quoting, where=_where(project, entry_point))
+    environment_request = _environment_request(request, checkout, project, entry_point)
+    return Plan(
+        checkout=checkout,
+        project=project,
+        entry_point=entry_point,
+        parameters=bound,
+        command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
+        environment=select(environment_request),
+        environment_request=environment_request,
+        downloads=downloads,
+    )
+
+
+def environment_plan(plan: Plan) -> EnvironmentPlan:
+    """Say what the environment would be, and whether it is there already."""
+    return ENVIRONMENTS.load(plan.environment).plan(plan.environment_request)
+
+
+def _where(project: Project, entry_point: EntryPoint) -> str:
+    if project.file is None or entry_point.position is None:
+        return f"entry point {entry_point.name}"
+    return f"{project.file.name}:{entry_point.position.line}"
+
+
+def _environment_request(
+    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
+) -> EnvironmentRequest:
+    git = checkout.git
+    if request.as_of == "now":
+        as_of_s = None
+    elif request.as_of == "commit":
+        as_of_s = git.committed_at_s if git is not None and not git.dirty else None
+    else:
+        as_of_s = parse_time(request.as_of)
+    return EnvironmentRequest(
+        project_dir=checkout.project_dir,
+        root=checkout.root,
+        declaration=project.environment,
+        script=entry_point.script,
+        manager=request.env_manager or os.environ.get("PROJ_ENV_MANAGER") or None,
+        python=request.python,
+        python_match=request.python_match,
+        as_of_s=as_of_s,
+        mode=request.lock_mode,
+        offline=request.offline,
+    )
+
+
+@contextlib.contextmanager
+def _opened() -> Iterator[Tracking]:
+    home = paths.home()
+    with contextlib.closing(open_tracking(home)) as tracking:
+        recovery.recover(tracking, home)
+        yield tracking
+
+
+def _assign(
+    request: RunRequest, tracking: Tracking, claim: active.Claim, *, detached: bool = False
+) -> Assignment:
+    with planned(request) as plan:
+        _refuse_mismatch(request.backend, plan.environment)
+        record_ = _create_run(request, plan, tracking, claim)
+        try:
+            prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
+            assignment = _assignment(request, plan, record_, prepared, claim, detached=detached)
+            _write_beginning(assignment, plan, tracking)
+        except BaseException as error:
+            with process.deferred():
+                close(tracking, record_.run_id, record_.artifact_uri, outcome_of(error))
+                events.status(f"=== Run (ID '{record_.run_id}') failed ===")
+            raise
+    return assignment
+
+
+def _refuse_mismatch(backend: str, environment: str) -> None:
+    """Refuse a pair of backend and environment that cannot work, before anything is built."""
+    runtime = ImageRuntime if environment == "image" else HostRuntime
+    instead = BACKENDS.load(backend).accepts(runtime)
+    if instead is not None:
+        raise UsageError(f"The backend {backend!r} cannot run this project's environment.", hint=instead)
+
+
+def _experiment_id(request: RunRequest, plan: Plan, tracking: Tracking) -> str:
+    if request.experiment_name is not None and request.experiment_id is not None:
+        raise UsageError("Give an experiment's name or its id, not both.")
+    if request.experiment_id is not None:
+        return tracking.runs.experiment(request.experiment_id).experiment_id
+    name = request.experiment_name or plan.project.display_name
+    return tracking.runs.create_experiment(name).experiment_id
+
+
+def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: active.Claim) -> RunRecord:
+    run_name = request.run_name or generate_run_name()
+    params = {parameter.name: parameter.given for parameter in plan.parameters}
+    tags = record.tags(
+        plan.checkout,
+        entry_point=plan.entry_point.name,
+        backend=request.backend,
+        environment_kind=plan.environment,
+        run_name=run_name,
+        claim=claim.info.token,
+        parent_run_id=os.environ.get("PROJ_RUN_ID"),
+        extra=request.tags,
+    )
+    if request.run_id is None:
+        new = NewRun(
+            experiment_id=_experiment_id(request, plan, tracking),
+            run_name=run_name,
+            started_ms=now_ms(),
+            user=tags["mlflow.user"],
+            params=params,
+            tags=tags,
+        )
+        created = tracking.runs.create_run(new)
+    else:
+        created = _reopen(request.run_id, params, tags, tracking)
+    claim.update(run_id=created.run_id, backend=request.backend)
+    return created
+
+
+def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tracking: Tracking) -> RunRecord:
+    found = tracking.runs.find_run(run_id)
+    other = found.tags.get(record.TAG_CLAIM)
+    if not found.status.finished and other is not None and active.find(paths.home(), other) is not None:
+        raise UsageError(f"The run {found.run_id} is under way already.")
+    kept = {name: value for name, value in tags.items() if name != "mlflow.runName"}
+    tracking.runs.log(found.run_id, params=params, tags=kept)
+    tracking.runs.update_run(found.run_id, status=RunStatus.SCHEDULED)
+    return found
+
+
+def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, str]:
+    """What the entry point finds in its environment."""
+    variables = {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": str(artifacts), "PROJ_HOME": str(paths.home())}
+    if request.env_manager is not None:
+        # A nested run keeps the parent's environment manager unless told otherwise.
+        variables["PROJ_ENV_MANAGER"] = request.env_manager
+    return variables
+
+
+def variable_names(request: RunRequest) -> tuple[str, ...]:
+    """Names of the variables that a run of `request` sets for its entry point."""
+    return tuple(sorted(_variables(request, "", Path())))
+
+
+def _assignment(
+    request: RunRequest,
+    plan: Plan,
+    created: RunRecord,
+    prepared: PreparedEnvironment,
+    claim: active.Claim,
+    *,
+    detached: bool,
+) -> Assignment:
+    folder = record.local_folder(created.artifact_uri)
+    if folder is None:
+        raise StoreError(f"Artifacts at {created.artifact_uri} cannot be written by this version of proj.")
+    (folder / "proj").mkdir(parents=True, exist_ok=True)
+    variables = _variables(request, created.run_id, folder)
+    execution = Execution(
+        run_id=created.run_id,
+        run_name=created.run_name,
+        project_name=plan.project.display_name,
+        command=plan.command,
+        runtime=prepared.runtime,
+        variables=variables,
+        record_dir=str(folder / "proj"),
+        timeout_s=request.timeout_s,
+        grace_s=request.grace_s,
+        quiet=request.quiet or detached,
+        metrics_from_stdout=plan.project.extensions.metrics == "stdout",
+        docker_args=request.docker_args,
+        backend_config=request.backend_config,
+        origin=Origin(
+            uri=str(plan.checkout.project_dir),
+            entry_point=plan.entry_point.name,
+            version=request.version,
+            parameters={parameter.name: parameter.given for parameter in plan.parameters},
+            experiment_id=created.experiment_id,
+        ),
+    )
+    return Assignment(
+        home=paths.home(),
+        claim=claim.info.token,
+        backend=request.backend,
+        environment=plan.environment,
+        execution=execution,
+        artifact_uri=created.artifact_uri,
+        checkout=plan.checkout,
+        prepared=prepared,
+        outputs=plan.project.extensions.outputs,
+        keep=request.keep,
+        downloads=plan.downloads,
+    )
+
+
+def _write_beginning(assignment: Assignment, plan: Plan, tracking: Tracking) -> None:
+    """Record all that is known before the command starts."""
+    uri, artifacts, execution = assignment.artifact_uri, tracking.artifacts, assignment.execution
+    record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout))
+    what = record.command(plan.command, execution.variables, plan.parameters)
+    record.write(artifacts, uri, record.COMMAND, what)
+    prepared = assignment.prepared
+    if prepared.lock is not None and prepared.lock_name is not None:
+        artifacts.write(uri, f"proj/environment/{prepared.lock_name}", prepared.lock)
+    tracking.runs.log(execution.run_id, tags=record.environment_tags(prepared))

@@ -1,0 +1,242 @@
+"""Look after one run: start its command, gather what the record needs meanwhile, close it by its outcome.
+
+The same code serves a run in the foreground and, as `python -m proj.supervise`, one that was detached: the
+assignment is a value that travels as JSON through a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from proj import active, events, process, record, source
+from proj.backends import BACKENDS
+from proj.environments import ENVIRONMENTS, in_use
+from proj.errors import FailureCode, ProjError
+from proj.model import (
+    Checkout,
+    EnvironmentFacts,
+    Execution,
+    Metric,
+    Outcome,
+    PreparedEnvironment,
+    RunStatus,
+)
+from proj.times import now_ms
+from proj.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from proj.backends.base import MetricSink
+    from proj.tracking import Tracking
+
+_METRIC_FLUSH_S = 1.0
+_METRIC_BATCH = 500
+T = TypeVar("T")
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to run a command and to record how it went."""
+
+    home: Path
+    claim: str
+    backend: str
+    environment: str
+    execution: Execution
+    artifact_uri: str
+    checkout: Checkout
+    prepared: PreparedEnvironment
+    outputs: tuple[str, ...] = ()
+    keep: bool = False
+    downloads: Path | None = None
+    """Folder of downloaded parameters, removed afterwards."""
+
+
+def encode(assignment: Assignment) -> bytes:
+    """Write an assignment as JSON; it may hold secrets."""
+    return msgspec.json.encode(assignment, enc_hook=str)
+
+
+def decode(content: bytes) -> Assignment:
+    """Read an assignment back."""
+    return msgspec.json.decode(content, type=Assignment, dec_hook=_construct)
+
+
+def _construct(kind: type[T], value: object) -> T:
+    return kind(value)  # type: ignore[call-arg]  Path is the only type that msgspec hands to the hook
+
+
+def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -> Outcome:
+    """Run the command to its end and close the run by its outcome.
+
+    Raises:
+        ProjError: The command could not be started; the run is closed as failed.
+    """
+    execution = assignment.execution
+    with in_use(assignment.prepared, execution.run_id):
+        try:
+            outcome = _execute(assignment, tracking, claim)
+        except BaseException as error:
+            finish(assignment, tracking, outcome_of(error))
+            raise
+        finish(assignment, tracking, outcome)
+    return outcome
+
+
+def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim) -> Outcome:
+    execution = assignment.execution
+    metrics = _MetricBuffer(tracking, execution.run_id)
+    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING)
+    events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
+    handle = BACKENDS.load(assignment.backend).submit(execution, metrics)
+    claim.update(backend=assignment.backend, reference=handle.reference)
+    facts = threading.Thread(target=_write_facts, args=(assignment, tracking), name="proj-facts", daemon=True)
+    facts.start()
+    outcome = handle.wait()
+    facts.join()
+    metrics.flush()
+    return outcome
+
+
+def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
+    """Find out what is slow to find out, while the command runs."""
+    from proj import host
+
+    try:
+        facts = ENVIRONMENTS.load(assignment.environment).facts(assignment.prepared)
+        write_environment(assignment, tracking, facts)
+        record.write(tracking.artifacts, assignment.artifact_uri, record.HOST, host.inspect())
+    except ProjError as error:
+        events.warning(f"The record is incomplete: {error.message}")
+
+
+def write_environment(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> None:
+    """Store `proj/environment.json`."""
+    content = record.environment(assignment.prepared, facts)
+    record.write(tracking.artifacts, assignment.artifact_uri, record.ENVIRONMENT, content)
+
+
+class _MetricBuffer:
+    """Collects metrics that the program printed and logs them in batches, at the latest after a second."""
+
+    def __init__(self, tracking: Tracking, run_id: str) -> None:
+        self._tracking = tracking
+        self._run_id = run_id
+        self._pending: list[Metric] = []
+        self._flushed_s = time.monotonic()
+
+    def __call__(self, key: str, value: float, step: int) -> None:
+        self._pending.append(Metric(key=key, value=value, timestamp_ms=now_ms(), step=step))
+        if len(self._pending) >= _METRIC_BATCH or time.monotonic() - self._flushed_s > _METRIC_FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._pending:
+            with process.deferred():
+                self._tracking.runs.log(self._run_id, metrics=self._pending)
+                self._pending = []
+        self._flushed_s = time.monotonic()
+
+
+if TYPE_CHECKING:
+    _sink: MetricSink = _MetricBuffer.__new__(_MetricBuffer)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """The outcome of a run whose command never started because of `error`."""
+    if isinstance(error, ProjError):
+        known = {code.value: code for code in FailureCode}
+        failure = known.get(error.code, FailureCode.ENV_FAILED)
+        return Outcome(status=RunStatus.FAILED, failure=failure, message=error.message, ended_ms=now_ms())
+    signal = None
+    if isinstance(error, process.Interrupted):
+        from signal import Signals
+
+        signal = Signals(error.signum).name
+    return Outcome(
+        status=RunStatus.KILLED,
+        failure=FailureCode.CANCELLED,
+        signal=signal,
+        message=f"Stopped by {signal or type(error).__name__} before the command ended.",
+        ended_ms=now_ms(),
+    )
+
+
+def finish(assignment: Assignment, tracking: Tracking, outcome: Outcome) -> None:
+    """Store outputs, close the run, and clean up after it. Signals wait until it is done."""
+    run_id = assignment.execution.run_id
+    with process.deferred():
+        try:
+            if outcome.started_ms is not None:
+                _store_outputs(assignment, tracking)
+        finally:
+            close(tracking, run_id, assignment.artifact_uri, outcome)
+        _clean_up(assignment, outcome)
+    word = "succeeded" if outcome.status is RunStatus.FINISHED else "failed"
+    events.status(f"=== Run (ID '{run_id}') {word} ===")
+
+
+def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome) -> None:
+    """Record how a run ended; the first outcome stays.
+
+    The artifact is written first: should the store fail after that, recovery finds the true outcome there.
+    """
+    record.write(tracking.artifacts, artifact_uri, record.OUTCOME, record.OutcomeRecord(outcome=outcome))
+    changed = tracking.runs.update_run(
+        run_id, status=outcome.status, ended_ms=outcome.ended_ms or now_ms(), if_open=True
+    )
+    if changed:
+        tracking.runs.log(run_id, tags=record.outcome_tags(outcome))
+
+
+def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
+    root = assignment.checkout.project_dir
+    for pattern in assignment.outputs:
+        for path in sorted(root.glob(pattern)):
+            if not path.is_file():
+                continue
+            relative = path.relative_to(root)
+            if not path.resolve().is_relative_to(assignment.checkout.root.resolve()):
+                events.warning(f"Output {relative} is a link that leaves the project: not stored.")
+                continue
+            tracking.artifacts.put(assignment.artifact_uri, relative.as_posix(), path)
+
+
+def _clean_up(assignment: Assignment, outcome: Outcome) -> None:
+    if assignment.downloads is not None:
+        shutil.rmtree(assignment.downloads, ignore_errors=True)
+    if not assignment.checkout.private:
+        return
+    failed = outcome.status is not RunStatus.FINISHED and outcome.started_ms is not None
+    if assignment.keep or failed:
+        events.note(f"The checkout is kept: {assignment.checkout.project_dir}")
+    else:
+        source.release(assignment.checkout)
+
+
+def main() -> int:
+    """Look after a detached run: the assignment comes on standard input, the claim as an open file."""
+    descriptor = int(sys.argv[1])
+    assignment = decode(sys.stdin.buffer.read())
+    claim = active.Claim.adopt(assignment.home, assignment.claim, descriptor)
+    os.chdir(assignment.home)  # noqa: TID251  a process of our own: it must not keep the caller's folder busy
+    tracking = open_tracking(assignment.home)
+    try:
+        with process.interruptible():
+            supervise(assignment, tracking, claim)
+    except (ProjError, process.Interrupted):
+        return 1  # recorded as the run's outcome
+    finally:
+        claim.release()
+        tracking.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
