@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+from proj.process.guard import guard_environment, new_token
+from proj.process.interrupts import Interrupted, deferred, interruptible
+from proj.process.outputs import Forward, Output, StreamName, forward_to, make_pipe
 from proj.process.run import Completed, run
+from proj.process.spawn import merged_environment, spawn
+from proj.process.supervise import Ending, Supervision, signal_name
 
-__all__ = ["Completed", "run"]
+__all__ = [
+    "Completed",
+    "Ending",
+    "Forward",
+    "Interrupted",
+    "Output",
+    "StreamName",
+    "Supervision",
+    "deferred",
+    "forward_to",
+    "guard_environment",
+    "interruptible",
+    "make_pipe",
+    "merged_environment",
+    "new_token",
+    "run",
+    "signal_name",
+    "spawn",
+]

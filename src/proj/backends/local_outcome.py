@@ -1,0 +1,171 @@
+"""What the end of a local process means: status, failure word, sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from proj.errors import BackendError, FailureCode
+from proj.model import Execution, Outcome, RunStatus
+from proj.process import signal_name
+
+if TYPE_CHECKING:
+    from proj.process import Ending
+
+_SHELL_SIGNAL_BASE = 128
+_FATAL = frozenset(
+    (
+        signal.SIGILL,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGKILL,
+        signal.SIGSEGV,
+        signal.SIGPIPE,
+        signal.SIGTERM,
+    )
+)
+
+
+class MemoryWitness:
+    """Remembers how many processes the kernel had killed for lack of memory, and tells if more were.
+
+    The counter of our own control group is asked (cgroup v2, then v1), else the machine's.
+    """
+
+    def __init__(self, root: str = "/") -> None:
+        self._root = root
+        self._before = self._count()
+
+    def saw_a_kill(self) -> bool:
+        """Whether the count has grown."""
+        return self._count() > self._before
+
+    def _count(self) -> int:
+        for path in self._counter_files():
+            try:
+                with open(path, "rb") as file:
+                    for line in file:
+                        name, _, value = line.partition(b" ")
+                        if name == b"oom_kill":
+                            return int(value)
+            except (OSError, ValueError):
+                continue
+        return 0
+
+    def _counter_files(self) -> list[str]:
+        files = []
+        try:
+            with open(os.path.join(self._root, "proc/self/cgroup")) as file:
+                for line in file:
+                    _number, controllers, path = line.rstrip("\n").split(":", 2)
+                    path = path.lstrip("/")
+                    if not controllers:
+                        files.append(os.path.join(self._root, "sys/fs/cgroup", path, "memory.events"))
+                    elif "memory" in controllers.split(","):
+                        files.append(os.path.join(self._root, "sys/fs/cgroup/memory", path, "memory.oom_control"))
+        except (OSError, ValueError):
+            pass
+        return [*files, os.path.join(self._root, "proc/vmstat")]
+
+
+def outcome_of(
+    ending: Ending,
+    execution: Execution,
+    *,
+    started_ms: int,
+    out_of_memory: bool,
+    log_errors: tuple[tuple[str, OSError], ...] = (),
+) -> Outcome:
+    """Say what an ending means for the run."""
+    status, failure, message = _judge(ending, execution, out_of_memory=out_of_memory)
+    for name, error in log_errors:
+        loss = f"{name} is incomplete: {error.strerror}."
+        message = f"{message} {loss}" if message else loss
+    code = ending.returncode
+    ended_by = ending.asked_by if ending.asked_by is not None else (-code if code < 0 else None)
+    return Outcome(
+        status=status,
+        exit_code=code if code >= 0 else None,
+        failure=failure,
+        signal=None if ended_by is None else signal_name(ended_by),
+        message=message,
+        started_ms=started_ms,
+        ended_ms=ending.ended_ms,
+        peak_memory_bytes=ending.peak_memory_bytes,
+    )
+
+
+def _judge(
+    ending: Ending, execution: Execution, *, out_of_memory: bool
+) -> tuple[RunStatus, FailureCode | None, str | None]:
+    code = ending.returncode
+    if ending.stop_cause == "deadline":
+        return (
+            RunStatus.FAILED,
+            FailureCode.DEADLINE,
+            f"The command took longer than {execution.timeout_s:g} s and was stopped{_forced(ending)}.",
+        )
+    if ending.stop_cause == "cancelled":
+        asked = f"interrupted by {signal_name(ending.asked_by)}" if ending.asked_by else "cancelled"
+        return RunStatus.KILLED, FailureCode.CANCELLED, f"The run was {asked}{_forced(ending)}."
+    if code == 0:
+        return RunStatus.FINISHED, None, None
+    if out_of_memory and code in (-signal.SIGKILL, _SHELL_SIGNAL_BASE + signal.SIGKILL):
+        return (
+            RunStatus.FAILED,
+            FailureCode.OOM_KILLED,
+            "The kernel killed the command because memory ran out.",
+        )
+    if code < 0:
+        return RunStatus.FAILED, FailureCode.SIGNAL, f"The command was ended by {signal_name(-code)}."
+    return RunStatus.FAILED, FailureCode.USER_EXIT, _exit_sentence(code, out_of_memory=out_of_memory)
+
+
+def _exit_sentence(code: int, *, out_of_memory: bool) -> str:
+    likely = ""
+    if code - _SHELL_SIGNAL_BASE in _FATAL:
+        likely = f" (likely {signal_name(code - _SHELL_SIGNAL_BASE)})"
+    sentence = f"The command ended with exit code {code}{likely}."
+    if out_of_memory:
+        sentence += " Meanwhile the kernel killed a process because memory ran out."
+    return sentence
+
+
+def _forced(ending: Ending) -> str:
+    return "; it did not end by itself and was killed" if ending.last_sent == signal.SIGKILL else ""
+
+
+def describe_start_failure(error: OSError | ValueError, execution: Execution) -> BackendError:
+    """Turn what the system said when the command could not be started into our error."""
+    command = execution.command
+    shell = command.argv[0]
+    if isinstance(error, ValueError):
+        return BackendError(
+            "The command cannot be started: it or one of its variables holds a NUL character.",
+            code=FailureCode.PROJECT_INVALID,
+        )
+    if not os.path.isdir(command.cwd):
+        return BackendError(
+            f"The command cannot be started: there is no folder {command.cwd}.", code=FailureCode.SOURCE_FAILED
+        )
+    if error.errno == errno.E2BIG:
+        size = sum(len(os.fsencode(word)) for word in command.argv)
+        return BackendError(
+            f"The command cannot be started: with {size} bytes it is longer than the system allows.",
+            code=FailureCode.PROJECT_INVALID,
+            hint="Pass large values in a file and give its path as the parameter.",
+        )
+    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+        return BackendError(
+            f"The command cannot be started: this machine is out of processes or memory ({error.strerror}).",
+            code=FailureCode.UNSCHEDULABLE,
+            hint="End something else, or raise the limit (`ulimit -u`).",
+        )
+    return BackendError(
+        f"The command cannot be started: {shell}: {error.strerror}.",
+        code=FailureCode.ENV_FAILED,
+        hint=f"Install {shell}, or put it on PATH." if error.errno == errno.ENOENT else None,
+    )
