@@ -158,7 +158,7 @@ def _patiently(action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except sqlite3.OperationalError as error:
+        except sqlite3.OperationalError as error:  # noqa: PERF203  it is a loop of tries
             if time.monotonic() > deadline or not any(sign in str(error) for sign in _BUSY):
                 raise
             time.sleep(0.01)

@@ -9,12 +9,11 @@ import msgspec
 from proj import paths
 from proj.tracking.artifacts import FolderArtifactStore
 from proj.tracking.sqlite import SqliteRunStore
+from proj.tracking.store import ArtifactStore, RunStore
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    from proj.tracking.store import ArtifactStore, RunStore
 
 
 class Tracking(msgspec.Struct, frozen=True):
@@ -27,7 +26,7 @@ class Tracking(msgspec.Struct, frozen=True):
         """Release what is open; closing twice is no error."""
         self.runs.close()
 
-    def __enter__(self) -> Tracking:
+    def __enter__(self) -> Tracking:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
 
     def __exit__(

@@ -67,7 +67,7 @@ def _load_some(
         ):
             values[run][key] = value
     for run, key, value, is_nan, timestamp_ms, step in connection.execute(
-        "SELECT run, key, value, is_nan, timestamp_ms, step FROM latest_metrics "
+        "SELECT run, key, value, is_nan, timestamp_ms, step FROM latest_metrics "  # noqa: S608  our own words
         f"WHERE run IN ({marks}) ORDER BY run, key",
         rows,
     ):

@@ -28,6 +28,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     order_by: tuple[str, ...] = ()
     """`metrics.rmse ASC`, `attributes.start_time DESC`; ties and the default: newest first, then run id."""
     lifecycle: Lifecycle = "active"
+    deleted_before_ms: int | None = None
+    """Only runs that were deleted before this time, milliseconds since the epoch."""
     limit: int = 1000
     page_token: str | None = None
 

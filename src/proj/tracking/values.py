@@ -84,7 +84,8 @@ def _advance_latest(connection: sqlite3.Connection, run: int, key: str, newest: 
     ).fetchone()
     if row is None:
         cursor = connection.execute(
-            "INSERT INTO latest_metrics (run, key, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO latest_metrics (run, key, step, timestamp_ms, value, is_nan) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (run, key, *newest),
         )
         number = cursor.lastrowid

@@ -1,0 +1,274 @@
+"""The grammar of run searches, MLflow's: text to conditions.
+
+Conditions are joined by `and`; there is no `or` and there are no parentheses but those of `IN`. See MLflow's
+"Search Runs" and its `mlflow/utils/search_utils.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class Kind(str, enum.Enum):
+    """What a search may look at."""
+
+    METRIC = "metrics"
+    PARAM = "params"
+    TAG = "tags"
+    ATTRIBUTE = "attributes"
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One thing of a run: `metrics.rmse`."""
+
+    kind: Kind
+    key: str
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers; all others are text."""
+        return self.kind is Kind.METRIC or (self.kind is Kind.ATTRIBUTE and self.key in _NUMERIC_ATTRIBUTES)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One comparison."""
+
+    field: Field
+    operator: str
+    """`= != < <= > >= LIKE ILIKE IN`, `NOT IN`, `IS NULL`, `IS NOT NULL`."""
+    value: float | str | tuple[str, ...] | None = None
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One key to sort by."""
+
+    field: Field
+    descending: bool = False
+
+
+_NUMERIC_ATTRIBUTES = ("start_time", "end_time")
+ATTRIBUTES = ("run_id", "run_name", "status", "user_id", "artifact_uri", *_NUMERIC_ATTRIBUTES)
+_ATTRIBUTE_ALIASES = {
+    "created": "start_time",
+    "Created": "start_time",
+    "run name": "run_name",
+    "Run name": "run_name",
+    "Run Name": "run_name",
+}
+_KINDS = {
+    **dict.fromkeys(("metric", "metrics"), Kind.METRIC),
+    **dict.fromkeys(("param", "params", "parameter", "parameters"), Kind.PARAM),
+    **dict.fromkeys(("tag", "tags"), Kind.TAG),
+    **dict.fromkeys(("attribute", "attributes", "attr", "run"), Kind.ATTRIBUTE),
+}
+_NUMERIC_OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
+_TEXT_OPERATORS = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+
+_WORD = r"[^\s<>=!()'\"`,]"
+_TOKEN = re.compile(
+    rf"""\s*(?:
+        (?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*")
+        |(?P<backtick>`[^`]*`)
+        |(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?!{_WORD}))
+        |(?P<operator><=|>=|!=|==|=|<|>)
+        |(?P<mark>[(),])
+        |(?P<word>{_WORD}+)
+    )""",
+    re.VERBOSE,
+)
+
+
+def parse_filter(text: str) -> tuple[Condition, ...]:
+    """Parse a filter; an empty one has no conditions.
+
+    Raises:
+        UsageError: It cannot be understood; the message names the column, the details show the place.
+    """
+    reader = _Reader(text, "filter")
+    if reader.kind is None:
+        return ()
+    conditions = [_condition(reader)]
+    while reader.kind is not None:
+        if not reader.take_word("AND"):
+            reader.fail(
+                f"expected `and`, found {reader.text!r}",
+                "There is no `or`: search twice." if reader.text.upper() == "OR" else None,
+            )
+        conditions.append(_condition(reader))
+    return tuple(conditions)
+
+
+def parse_order(text: str) -> Order:
+    """Parse one key to sort by, such as `metrics.rmse DESC`.
+
+    Raises:
+        UsageError: It cannot be understood.
+    """
+    reader = _Reader(text, "order")
+    field = _field(reader)
+    descending = reader.take_word("DESC")
+    if not descending:
+        reader.take_word("ASC")
+    if reader.kind is not None:
+        reader.fail(f"expected ASC, DESC or the end, found {reader.text!r}")
+    return Order(field, descending)
+
+
+class _Reader:
+    """The tokens of a text, one at a time. `kind` is None at the end."""
+
+    def __init__(self, source: str, noun: str) -> None:
+        self._source = source.rstrip()
+        self._noun = noun
+        self._next = 0
+        self.kind: str | None = None
+        self.text = ""
+        self.start = 0
+        self.adjacent = False
+        """Whether the token follows the one before without a blank."""
+        self.advance()
+
+    def advance(self) -> None:
+        """Go to the next token."""
+        end = self._next
+        match = _TOKEN.match(self._source, end)
+        if match is None:
+            self.start = len(self._source) if not self._source[end:].strip() else end
+            if self.start < len(self._source):
+                self.start += len(self._source[end:]) - len(self._source[end:].lstrip())
+                unclosed = self._source[self.start] in "'\"`"
+                self.fail(
+                    "this quote is not closed" if unclosed else f"{self._source[self.start]!r} unexpected"
+                )
+            self.kind, self.text = None, "the end"
+            return
+        self.kind = match.lastgroup
+        self.start = match.start(self.kind or 0)
+        self.text = match.group(self.kind or 0)
+        self.adjacent = self.start == end
+        self._next = match.end()
+
+    def take(self) -> str:
+        """Return the token's text, and go on."""
+        text = self.text
+        self.advance()
+        return text
+
+    def take_word(self, word: str) -> bool:
+        """Go on if the token is this keyword, in whatever case."""
+        if self.kind == "word" and self.text.upper() == word:
+            self.advance()
+            return True
+        return False
+
+    def fail(self, what: str, hint: str | None = None, at: int | None = None) -> NoReturn:
+        """Raise, pointing at the token, or at a place before it."""
+        start = self.start if at is None else at
+        shown = self._source.replace("\n", " ").replace("\t", " ")
+        raise UsageError(
+            f"The {self._noun} cannot be understood, column {start + 1}: {what}.",
+            hint=hint,
+            details=(shown, " " * start + "^"),
+        )
+
+
+def _condition(reader: _Reader) -> Condition:
+    field = _field(reader)
+    start = reader.start
+    operator = _operator(reader)
+    if operator.startswith("IS "):
+        return Condition(field, operator)
+    allowed = _NUMERIC_OPERATORS if field.numeric else _TEXT_OPERATORS
+    name = f"{field.kind.value}.{field.key}"
+    if operator not in allowed:
+        sort = "a number" if field.numeric else "text"
+        reader.fail(
+            f"{name} is {sort}, which {operator} does not compare", f"Use one of {', '.join(allowed)}.", start
+        )
+    if operator in ("IN", "NOT IN"):
+        return Condition(field, operator, _texts(reader))
+    if field.numeric:
+        if reader.kind != "number":
+            reader.fail(f"{name} is compared with a number, found {reader.text}")
+        return Condition(field, operator, float(reader.take()))
+    if reader.kind != "string":
+        fix = f"Write '{reader.text}'." if reader.kind in ("number", "word") else None
+        reader.fail(f"{name} is compared with text in quotes, found {reader.text}", fix)
+    return Condition(field, operator, _unquoted(reader.take()))
+
+
+def _field(reader: _Reader) -> Field:
+    start = reader.start
+    if reader.kind == "backtick":
+        return _attribute(reader, _unquoted(reader.take()), start)
+    if reader.kind != "word":
+        reader.fail(f"expected a name such as metrics.rmse, found {reader.text}")
+    prefix, dot, key = reader.take().partition(".")
+    if not dot:
+        return _attribute(reader, prefix, start)
+    kind = _KINDS.get(prefix)
+    if kind is None:
+        if prefix in ("dataset", "datasets"):
+            reader.fail("datasets are not recorded", at=start)
+        known = ", ".join(kind.value for kind in Kind)
+        reader.fail(f"nothing is called {prefix!r}", f"Names begin with one of {known}.", start)
+    if not key and reader.adjacent and reader.kind in ("string", "backtick"):
+        key = _unquoted(reader.take())
+    if not key:
+        reader.fail(f"a name is missing after `{prefix}.`", at=start)
+    return _attribute(reader, key, start) if kind is Kind.ATTRIBUTE else Field(kind, key)
+
+
+def _attribute(reader: _Reader, name: str, start: int) -> Field:
+    name = _ATTRIBUTE_ALIASES.get(name, name)
+    if name not in ATTRIBUTES:
+        close = difflib.get_close_matches(name, ATTRIBUTES, n=1)
+        hint = f"Did you mean {close[0]}? " if close else f"Perhaps metrics.{name} or params.{name}? "
+        reader.fail(f"a run has no attribute {name!r}", f"{hint}Attributes: {', '.join(ATTRIBUTES)}.", start)
+    return Field(Kind.ATTRIBUTE, name)
+
+
+def _operator(reader: _Reader) -> str:
+    if reader.kind == "operator":
+        return "=" if reader.text == "==" and reader.take() else reader.take()
+    if reader.take_word("IS"):
+        negated = reader.take_word("NOT")
+        if not reader.take_word("NULL"):
+            reader.fail(f"expected NULL, found {reader.text}")
+        return "IS NOT NULL" if negated else "IS NULL"
+    negated = reader.take_word("NOT")
+    for word in ("IN",) if negated else ("LIKE", "ILIKE", "IN"):
+        if reader.take_word(word):
+            return f"NOT {word}" if negated else word
+    return reader.fail(f"expected a comparison such as = or LIKE, found {reader.text}")
+
+
+def _texts(reader: _Reader) -> tuple[str, ...]:
+    """Read `('a', 'b')`."""
+    found: list[str] = []
+    expected = "("
+    while expected:
+        if reader.kind != "mark" or reader.text not in expected:
+            reader.fail(f"expected {' or '.join(expected)}, found {reader.text}")
+        if reader.take() == ")":
+            break
+        if reader.kind != "string":
+            reader.fail(f"expected text in quotes, found {reader.text}")
+        found.append(_unquoted(reader.take()))
+        expected = ",)"
+    return tuple(found)
+
+
+def _unquoted(text: str) -> str:
+    quote = text[0]
+    return text[1:-1].replace(quote * 2, quote)
