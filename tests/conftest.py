@@ -1,0 +1,105 @@
+"""What all tests share: isolation from the user's machine, and a guard on what unmarked tests may touch."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARKERS = {
+    "network": "needs a package index",
+    "slow": "takes more than a few seconds",
+    "faults": "kills and interrupts proj at every stage",
+    "tmux": "needs tmux",
+}
+"""Marker -> why a test that carries it is not part of the default run."""
+
+_WITH = frozenset(filter(None, os.environ.get("PROJ_TEST_WITH", "").replace(",", " ").split()))
+"""`PROJ_TEST_WITH="network slow"`, or `all`, switches markers on; what is on and absent is a failure."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name, why in MARKERS.items():
+            if item.get_closest_marker(name) and not _WITH & {name, "all"}:
+                item.add_marker(pytest.mark.skip(reason=f"{why}: PROJ_TEST_WITH={name}"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if "all" in _WITH and skipped:
+        terminalreporter.write_line(f"PROJ_TEST_WITH=all, but {len(skipped)} tests were skipped", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if "all" in _WITH and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _unchanged() -> Iterator[None]:
+    """See that a test leaves the process as it was; set up before monkeypatch, so checked after its undoing."""
+    folder, variables = Path.cwd(), dict(os.environ)
+    yield
+    assert Path.cwd() == folder, "the test changed the working directory"
+    changed = {name for name in {*variables, *os.environ} if variables.get(name) != os.environ.get(name)}
+    assert not changed - {"PYTEST_CURRENT_TEST"}, f"the test changed os.environ: {changed}"
+
+
+@pytest.fixture(autouse=True)
+def _isolated(
+    _unchanged: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Give each test a home, caches and git settings of its own."""
+    base = tmp_path_factory.mktemp("proj")
+    monkeypatch.setenv("PROJ_HOME", str(base / "home"))
+    monkeypatch.setenv("PROJ_CACHE", str(base / "cache"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+    for name in list(os.environ):
+        if name.startswith(("MLFLOW_", "PROJ_RUN", "PROJ_ENV", "PROJ_GUARD")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _guarded(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Fail an unmarked test that goes beyond loopback, or starts what belongs to a marker."""
+    if request.node.get_closest_marker("network"):
+        return
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            assert host in ("::1", "localhost") or host.startswith("127."), (
+                f"unmarked test connects to {host}"
+            )
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    folder = tmp_path_factory.getbasetemp() / "guarded-programs"
+    if not folder.exists():
+        _write_refusals(folder)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def _write_refusals(folder: Path) -> None:
+    folder.mkdir()
+    for program in ("docker", "conda", "mamba", "micromamba", "kubectl"):
+        script = folder / program
+        script.write_text(f"#!/bin/sh\necho 'an unmarked test starts {program}' >&2\nexit 97\n")
+        script.chmod(0o755)
