@@ -45,7 +45,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def _unchanged() -> Iterator[None]:
-    """See that a test leaves the process as it was; set up before monkeypatch, so checked after its undoing."""
+    """See that a test leaves the process as it was; set up before monkeypatch, checked after its undoing."""
     folder, variables = Path.cwd(), dict(os.environ)
     yield
     assert Path.cwd() == folder, "the test changed the working directory"
@@ -73,7 +73,10 @@ def _isolated(
 
 @pytest.fixture(autouse=True)
 def _guarded(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    _unchanged: None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Fail an unmarked test that goes beyond loopback, or starts what belongs to a marker."""
     if request.node.get_closest_marker("network"):
