@@ -5,6 +5,7 @@ from __future__ import annotations
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
 from proj.process.outputs import Forward, Output, StreamName, forward_to, make_pipe
+from proj.process.redact import redact
 from proj.process.run import Completed, run
 from proj.process.spawn import merged_environment, spawn
 from proj.process.supervise import Ending, Supervision, signal_name
@@ -24,6 +25,7 @@ __all__ = [
     "make_pipe",
     "merged_environment",
     "new_token",
+    "redact",
     "run",
     "signal_name",
     "spawn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import threading
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ class ExitWatch:
             return None
         told = os.read(self._fd, 1)
         return None if told in (_EXITED, b"") else told[0]
+
+    def poll(self, limit_s: float) -> bool:
+        """Wait until there is something to tell, at most `limit_s`; returns whether there is."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(limit_s * 1000))
 
     def reap(self) -> tuple[int, resource.struct_rusage]:
         """Wait for the child's end; returns its wait status and what it used."""

@@ -106,8 +106,8 @@ class Supervision:
             self._selector.register(self._wake_read, selectors.EVENT_READ)
             try:
                 while not self._exited:
+                    self._answer_requests()  # one may be older than our wake-up
                     self._turn(self._until_next_timer())
-                    self._answer_requests()
                 ended_ms = time.time_ns() // 1_000_000
                 return self._finish(ended_ms)
             finally:
@@ -154,8 +154,6 @@ class Supervision:
         return min((limit for limit in times if limit is not None), default=None)
 
     def _answer_requests(self) -> None:
-        if self._exited:
-            return
         for signum in self._signals.take():
             self._ladder.on_signal(signum)
         if self._cancelled:

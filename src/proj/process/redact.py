@@ -1,0 +1,48 @@
+"""Keep secrets out of what is shown or stored."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASK = "***"
+
+_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^\s/?#'\"]*)@", re.IGNORECASE)
+_BARE_USER = re.compile(r"(?:git|hg|svn)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"password|passwd|secret|token|api_?key|access_?key|private_?key|credential", re.IGNORECASE
+)
+_MIN_SECRET_LENGTH = 8
+"""Shorter values stand in ordinary text by chance."""
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace the secrets in a text by `***`.
+
+    These are: `secrets`; the user and password of a URL (`git@` stays); the values of this process's variables
+    whose name says that they are secret.
+
+    Args:
+        text: What is about to leave the process.
+        secrets: Values that must not be seen.
+    """
+    known = {secret for secret in secrets if secret}
+    known.update(
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and not os.path.isabs(value)
+    )
+    for secret in sorted(known, key=len, reverse=True):
+        if secret in text:
+            text = text.replace(secret, MASK)
+    return _USERINFO.sub(_without_userinfo, text) if "://" in text else text
+
+
+def _without_userinfo(match: re.Match[str]) -> str:
+    userinfo = match["userinfo"]
+    shown = userinfo if _BARE_USER.fullmatch(userinfo) else MASK
+    return f"{match['scheme']}{shown}@"
