@@ -248,6 +248,8 @@ class _Composer:
     def _scalar(self, event: Any) -> Scalar:
         mark = event.start_mark
         tag = _STR if event.tag == "!" else _checked_tag(event)
+        if not event.value.isascii() or "\0" in event.value:
+            _refuse_unprintable(event)
         scalar = Scalar(event.value, event.style or None, tag, mark.line + 1, mark.column + 1)
         scalar.end_line = event.end_mark.line + 1
         if event.anchor:
@@ -275,6 +277,13 @@ class _Composer:
             message = f"The alias *{event.anchor} stands inside of what it names."
             raise YamlError(message, _position(event.start_mark), "Write the value out.")
         return target
+
+
+def _refuse_unprintable(event: Any) -> None:
+    """Escapes can write what no file, process or terminal takes: NUL, and halves of a surrogate pair."""
+    if "\0" in event.value or any("\ud800" <= character <= "\udfff" for character in event.value):
+        message = "The text holds an escape that stands for no character (`\\0`, or half of a pair)."
+        raise YamlError(message, _position(event.start_mark), "Remove the escape.")
 
 
 def _checked_tag(event: Any) -> str | None:
@@ -347,7 +356,7 @@ def construct(node: Node) -> object:
         constructor = yaml.constructor.SafeConstructor()
         return constructor.construct_document(_yaml_node(node, {}))
     except (yaml.YAMLError, ValueError, OverflowError, ArithmeticError) as error:
-        reason = getattr(error, "problem", None) or str(error)
+        reason = (getattr(error, "problem", None) or str(error)).rstrip(".")
         raise YamlError(
             f"YAML cannot read this value: {reason}.", node.position, "Put it in quotes."
         ) from error

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _SHOWN_COLUMNS: Final = 100
 _SHOWN_FINDINGS: Final = 25
+_KEPT_FINDINGS: Final = 500
+_MESSAGE_CHARACTERS: Final = 400
 
 
 class ProjectInvalidError(ProjError):
@@ -108,17 +110,23 @@ class Findings:
     def add(
         self, severity: Severity, code: str, message: str, where: Node | Position, fix: str | None
     ) -> None:
-        """Note a finding of any severity."""
+        """Note a finding of any severity; past some hundreds, which no one reads, only errors are kept."""
+        if len(self.found) >= _KEPT_FINDINGS and severity is not Severity.ERROR:
+            return
         position = where if isinstance(where, Position) else where.position
         line = self._lines[position.line - 1] if position.line <= len(self._lines) else ""
         self.found.append(
             Diagnostic(
                 severity=severity,
                 code=code,
-                message=message,
+                message=_short(message),
                 file=self._file,
                 position=position,
                 source_line=line,
-                fix=fix,
+                fix=fix if fix is None else _short(fix),
             )
         )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MESSAGE_CHARACTERS else text[: _MESSAGE_CHARACTERS - 1] + "…"

@@ -22,6 +22,10 @@ _KINDS: Final = {
     "timestamp": "a date",
     "map": "a mapping",
     "seq": "a list",
+    "set": "a set",
+    "omap": "a list",
+    "pairs": "a list",
+    "binary": "bytes",
 }
 _GLUED: Final = re.compile(r"([A-Za-z_]+)\s*[:=\s]\s*(.*)", re.DOTALL)
 

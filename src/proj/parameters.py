@@ -1,0 +1,325 @@
+"""An entry point and the values given for it -> bound values."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from proj import yamltree
+from proj.errors import UsageError
+from proj.model import BoundParameter, ParameterKind
+from proj.values import problem, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from proj.model import EntryPoint, Parameter
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+"""Two characters at least: `C:` is a drive. As in MLflow, no `//` is needed (`dbfs:/x`, `runs:/x`)."""
+_JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
+def parse_assignments(items: Sequence[str]) -> dict[str, str]:
+    """The values of `-P NAME=VALUE` options.
+
+    Args:
+        items: Each is split at its first `=`.
+
+    Returns:
+        Name -> value, byte for byte, in the order given.
+
+    Raises:
+        UsageError: An item without `=` or without a name, or a name that is given twice.
+    """
+    values: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise UsageError(f"Invalid format for -P parameter: '{item}'. Use -P name=value.")
+        if name in values:
+            raise UsageError(f"Repeated parameter: '{name}'", hint="Give each parameter once.")
+        values[name] = value
+    return values
+
+
+def load_file(path: Path) -> dict[str, str]:
+    """The values in a YAML or JSON file that maps names to values.
+
+    A number, boolean or text is taken as the file writes it (`1e-3`, `true`, `007`), a list or mapping as
+    JSON. A null is no value: the parameter's default holds.
+
+    Args:
+        path: The file; one that ends in `.json` is read as JSON, any other as YAML.
+
+    Returns:
+        Name -> value, in the file's order.
+
+    Raises:
+        UsageError: The file cannot be read, or holds something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(yamltree.MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read the parameter file {path}: {error.strerror}.", hint="Check the path of --params."
+        ) from error
+    try:
+        text = yamltree.decode(data)
+        plain = (
+            _from_json(text, path) if path.suffix.lower() == ".json" else _plain_root(yamltree.parse(text))
+        )
+    except yamltree.YamlError as error:
+        place = f"{path}:{error.position.line}:{error.position.column}"
+        raise UsageError(f"{place}: {error.message}", hint=error.fix) from error
+    if not isinstance(plain, dict):
+        raise UsageError(
+            f"The parameter file {path} must map names to values.", hint="Write lines like `alpha: 0.5`."
+        )
+    return {
+        name: str(value) if isinstance(value, str) else _json_text(value)
+        for name, value in plain.items()
+        if value is not None
+    }
+
+
+def bind(
+    entry_point: EntryPoint,
+    given: Mapping[str, str],
+    *,
+    caller_dir: Path,
+    project_dir: Path,
+    download: Callable[[str], Path],
+) -> tuple[BoundParameter, ...]:
+    """Give each parameter its value.
+
+    Args:
+        entry_point: What is to run.
+        given: The user's values; they win over defaults.
+        caller_dir: Where the user stands: given relative paths start here.
+        project_dir: The project's folder: relative defaults start here.
+        download: Fetches a URI given for a parameter of type `path`; called once all other values are known
+            to be good.
+
+    Returns:
+        Declared parameters in their order, then the undeclared ones in the order given.
+
+    Raises:
+        UsageError: Values are missing, ill-typed, out of range, not among the choices, or name no file; the
+            message lists all of them.
+    """
+    problems: list[str] = []
+    missing: list[str] = []
+    values: list[tuple[Parameter, str]] = []
+    for parameter in entry_point.parameters:
+        value = given.get(parameter.name, parameter.default)
+        if value is None:
+            missing.append(parameter.name)
+            continue
+        wrong = _problem(parameter, value, given, caller_dir, project_dir)
+        if wrong is not None:
+            problems.append(f"Parameter `{parameter.name}` {wrong}.")
+        values.append((parameter, value))
+    names = {parameter.name for parameter in entry_point.parameters}
+    extra = [name for name in given if name not in names]
+    if missing or problems:
+        raise _refusal(entry_point, missing, problems, extra)
+    bound = [
+        BoundParameter(
+            name=parameter.name,
+            given=value,
+            value=_resolve(parameter, value, _bases(parameter, given, caller_dir, project_dir), download),
+            kind=parameter.kind,
+        )
+        for parameter, value in values
+    ]
+    bound += [
+        BoundParameter(name=name, given=given[name], value=given[name], declared=False) for name in extra
+    ]
+    return tuple(bound)
+
+
+def _refusal(
+    entry_point: EntryPoint, missing: list[str], problems: list[str], extra: list[str]
+) -> UsageError:
+    lines = list(problems)
+    hints = []
+    if missing:
+        listed = ", ".join(f"'{name}'" for name in missing)
+        lines.insert(0, f"No value given for missing parameters: {listed}.")
+        hints.append("Give them with " + " ".join(f"-P {name}=VALUE" for name in missing) + ".")
+        slips = _slips(missing, extra)
+        hints += [f"Did you mean `{name}` with `{written}`?" for written, name in slips]
+    head = f"Entry point `{entry_point.name}` cannot run with these parameters:"
+    message = lines[0] if len(lines) == 1 else "\n".join([head, *(f"  {line}" for line in lines)])
+    return UsageError(message, hint=" ".join(hints) or None)
+
+
+def _slips(missing: Iterable[str], extra: Sequence[str]) -> list[tuple[str, str]]:
+    """Names given that no one declared, each with the missing one that it resembles."""
+    import difflib  # only an error pays for it
+
+    folded = {written.casefold().replace("-", "_"): written for written in extra}
+    return [
+        (folded[match], name)
+        for name in missing
+        for match in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
+    ]
+
+
+def _bases(
+    parameter: Parameter, given: Mapping[str, str], caller_dir: Path, project_dir: Path
+) -> tuple[Path, ...]:
+    return (caller_dir,) if parameter.name in given else (project_dir, caller_dir)
+
+
+def _problem(
+    parameter: Parameter, value: str, given: Mapping[str, str], caller_dir: Path, project_dir: Path
+) -> str | None:
+    """What is wrong with a value; a default of any form is fine, as MLflow runs it."""
+    if "\0" in value:
+        return "holds a NUL, which no program can be given"
+    if value != parameter.default:
+        wrong = problem(parameter, value)
+        if wrong is not None:
+            return f"({parameter.declared_type}) {wrong}"
+    if parameter.kind is ParameterKind.PATH and value:
+        local = _local(value)
+        bases = _bases(parameter, given, caller_dir, project_dir)
+        if local is not None and _existing(local, bases) is None:
+            return f"(path) names {shown(value)}, which does not exist in {' or '.join(map(str, bases))}"
+    return None
+
+
+def _resolve(
+    parameter: Parameter, value: str, bases: tuple[Path, ...], download: Callable[[str], Path]
+) -> str:
+    """What the command receives."""
+    if parameter.kind is ParameterKind.PATH and value:
+        local = _local(value)
+        if local is None:
+            return str(download(value))
+        return _existing(local, bases) or value
+    if parameter.kind is ParameterKind.URI and value and _SCHEME.match(value) is None:
+        return _existing(value, bases) or _absolute(value, bases[0])
+    return value
+
+
+def _local(value: str) -> str | None:
+    """The path that a value means on this machine; None for a URI that is to be downloaded."""
+    scheme = _SCHEME.match(value)
+    if scheme is None:
+        return value
+    if scheme[1].lower() == "file":
+        from urllib.parse import unquote, urlsplit  # only `file:` URIs pay for it
+
+        parts = urlsplit(value)
+        if parts.netloc in ("", "localhost"):
+            return unquote(parts.path)
+    return None
+
+
+def _existing(path: str, bases: tuple[Path, ...]) -> str | None:
+    for base in bases:
+        candidate = _absolute(path, base)
+        if os.path.exists(candidate):  # noqa: PTH110  paths are strings here, kept as they are written
+            return candidate
+    if path.startswith("~"):  # a shell does not expand it behind `-P name=`
+        home = os.path.expanduser(path)  # noqa: PTH111  an unknown user is no error here
+        return home if os.path.exists(home) else None  # noqa: PTH110  same
+    return None
+
+
+def _absolute(path: str, base: Path) -> str:
+    return os.path.abspath(os.path.join(base, path))  # noqa: PTH100, PTH118  links are kept, as in MLflow
+
+
+# --- files of parameters --------------------------------------------------------------------------------
+
+
+class _Number(str):
+    """A number in the digits of the file."""
+
+    __slots__ = ()
+
+
+_Plain = None | bool | str | list["_Plain"] | dict[str, "_Plain"]
+"""JSON's values, numbers being `_Number`."""
+
+
+def _plain_root(node: yamltree.Node | None) -> object:
+    """The file's mapping; scalars right below it are texts as they are written."""
+    if not isinstance(node, yamltree.Mapping):
+        return None
+    values: dict[str, _Plain] = {}
+    for name, entry in yamltree.entries(node).items():
+        if entry.repeats is not None:
+            raise yamltree.YamlError(
+                f"Repeated parameter: '{name}'.", entry.key.position, "Give each parameter once."
+            )
+        key = entry.key.text if isinstance(entry.key, yamltree.Scalar) else name
+        value = entry.value
+        if isinstance(value, yamltree.Scalar):
+            values[key] = None if yamltree.is_null(value) else value.text
+        else:
+            values[key] = _plain(value)
+    return values
+
+
+def _plain(node: yamltree.Node) -> _Plain:
+    if isinstance(node, yamltree.Sequence):
+        return [_plain(item) for item in node.items]
+    if isinstance(node, yamltree.Mapping):
+        found = yamltree.entries(node)
+        return {name: _plain(entry.value) for name, entry in found.items()}
+    if not isinstance(node, yamltree.Scalar) or node.style is not None:
+        return node.text if isinstance(node, yamltree.Scalar) else None
+    if yamltree.is_null(node):
+        return None
+    if node.text in ("true", "false"):
+        return node.text == "true"
+    return _Number(node.text) if _JSON_NUMBER.fullmatch(node.text) else node.text
+
+
+def _from_json(text: str, path: Path) -> object:
+    """A JSON file's value; scalars right below the root are texts as they are written."""
+    import json  # only a JSON file pays for it
+
+    def unique(pairs: list[tuple[str, _Plain]]) -> dict[str, _Plain]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise UsageError(f"The parameter file {path} gives a name twice.", hint="Give each name once.")
+        return found
+
+    try:
+        plain = json.loads(
+            text,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_Number,
+            object_pairs_hook=unique,
+        )
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}:{error.lineno}:{error.colno}: Not valid JSON: {error.msg}.") from error
+    except RecursionError as error:
+        raise UsageError(f"The parameter file {path} is nested too deep.") from error
+    return plain
+
+
+def _json_text(value: _Plain) -> str:
+    """JSON in one line, numbers in the file's own digits."""
+    import json  # only lists and mappings pay for it
+
+    if isinstance(value, _Number):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_json_text(item) for item in value) + "]"
+    if isinstance(value, dict):
+        pairs = (
+            f"{json.dumps(name, ensure_ascii=False)}: {_json_text(item)}" for name, item in value.items()
+        )
+        return "{" + ", ".join(pairs) + "}"
+    return json.dumps(value, ensure_ascii=False)
