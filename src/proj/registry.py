@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from proj.errors import UsageError
 
@@ -18,16 +18,16 @@ class Registry(Generic[T]):
         noun: What is registered, for messages: "backend".
         builtin: Name -> "module:attribute".
         group: Entry-point group in which third parties register theirs.
-        install_hints: Name -> what to install, for known names that need an extra.
+        adapters: Another system's entry-point group -> "module:attribute" of what makes an instance of theirs
+            one of ours.
     """
 
     def __init__(
-        self, noun: str, builtin: dict[str, str], group: str, install_hints: dict[str, str] | None = None
+        self, noun: str, builtin: dict[str, str], group: str, adapters: dict[str, str] | None = None
     ) -> None:
         self._noun = noun
         self._builtin = builtin
-        self._group = group
-        self._install_hints = install_hints or {}
+        self._groups: dict[str, str | None] = {group: None, **(adapters or {})}
 
     def names(self) -> tuple[str, ...]:
         """All known names, sorted."""
@@ -41,13 +41,13 @@ class Registry(Generic[T]):
         """
         target = self._builtin.get(name)
         if target is not None:
-            module, _, attribute = target.partition(":")
-            return cast("T", getattr(importlib.import_module(module), attribute)())
+            return cast("T", _import(target)())
         for entry in self._entry_points():
             if entry.name == name:
+                adapter = self._groups[entry.group]
                 try:
-                    factory = entry.load()
-                    return cast("T", factory())
+                    instance = entry.load()()
+                    return cast("T", instance if adapter is None else _import(adapter)(instance))
                 except Exception as error:
                     raise UsageError(
                         f"The {self._noun} {name!r} ({entry.value}) cannot be loaded: {error}",
@@ -60,10 +60,17 @@ class Registry(Generic[T]):
         known = self.names()
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
-        hint += self._install_hints.get(name) or f"Known: {', '.join(known)}."
+        hint += f"Known: {', '.join(known)}."
         return UsageError(f"Unknown {self._noun} {name!r}.", hint=hint)
 
     def _entry_points(self) -> tuple[importlib.metadata.EntryPoint, ...]:
         import importlib.metadata  # slow, and a built-in name never needs it
 
-        return tuple(importlib.metadata.entry_points(group=self._group))
+        return tuple(
+            entry for group in self._groups for entry in importlib.metadata.entry_points(group=group)
+        )
+
+
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -40,7 +40,7 @@ from proj.process.detached import spawn_detached
 from proj.supervise import Assignment, close, encode, outcome_of, supervise
 from proj.times import now_ms, parse_time
 from proj.tracking import open_tracking
-from proj.tracking.naming import generate_run_name
+from proj.tracking.naming import new_run_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,10 +201,16 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         entry_point=entry_point,
         parameters=bound,
         command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
-        environment=select(environment_request),
+        environment=_environment_name(request, environment_request),
         environment_request=environment_request,
         downloads=downloads,
     )
+
+
+def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
+    if getattr(BACKENDS.load(request.backend), "makes_environment", False):
+        return "system"
+    return select(environment_request)
 
 
 def environment_plan(plan: Plan) -> EnvironmentPlan:
@@ -286,7 +292,7 @@ def _experiment_id(request: RunRequest, plan: Plan, tracking: Tracking) -> str:
 
 
 def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: active.Claim) -> RunRecord:
-    run_name = request.run_name or generate_run_name()
+    run_name = request.run_name or new_run_name()
     params = {parameter.name: parameter.given for parameter in plan.parameters}
     tags = record.tags(
         plan.checkout,

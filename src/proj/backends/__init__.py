@@ -13,4 +13,5 @@ BACKENDS: Registry[Backend] = Registry(
     "backend",
     {"local": "proj.backends.local:LocalBackend"},
     group="proj.backends",
+    adapters={"mlflow.project_backend": "proj.backends.mlflow_plugin:PluginBackend"},
 )

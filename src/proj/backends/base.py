@@ -33,7 +33,11 @@ class Handle(Protocol):
 
 
 class Backend(Protocol):
-    """Runs executions in one kind of place. Instances are stateless and cheap to construct."""
+    """Runs executions in one kind of place. Instances are stateless and cheap to construct.
+
+    A backend whose attribute `makes_environment` is True gets the project as it is (`Execution.origin`) and
+    makes its environment by itself; without that attribute it gets a prepared runtime.
+    """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:
         """None if this backend can run that kind of runtime, else a sentence: what to do instead."""

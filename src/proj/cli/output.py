@@ -129,7 +129,7 @@ def emit(result: object) -> int:
 def emit_error(error: ProjError) -> int:
     """Tell an error once: message, the tool's own lines, what to do next. Returns the exit code."""
     if _state.as_json:
-        body = {
+        body: dict[str, object] = {
             "code": error.code,
             "message": error.message,
             "hint": error.hint,

@@ -220,7 +220,7 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 )
 @output.json_option
 @click.pass_context
-def command(ctx: click.Context, uri: str | None, **options: Any) -> object:
+def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
     """Run an entry point of a project, here, and record the run.
 
     URI is a folder, a git URL, or a zip or tar archive (a path or http URL), each with an optional #subdir.
