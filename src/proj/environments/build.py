@@ -1,0 +1,121 @@
+"""Lock to environment: a virtual environment that holds exactly what the lock says."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from proj import events
+from proj.environments.cache import Entry, Marker, unwritable
+from proj.environments.failures import tool_failure
+from proj.environments.indexes import tool_variables
+from proj.environments.lock import LOCK_NAME, absolute_paths, local_paths
+from proj.environments.resolve import build_arguments, expand_variables
+from proj.environments.uv import call_uv, work_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proj.environments.inputs import PythonInput
+    from proj.environments.interpreters import Interpreter
+    from proj.environments.lock import Lock
+    from proj.model import EnvironmentRequest
+
+
+def build(
+    entry: Entry, project: PythonInput, interpreter: Interpreter, lock: Lock, request: EnvironmentRequest
+) -> tuple[Marker, bool]:
+    """Build an environment in its place, unless another process has done so meanwhile.
+
+    Returns:
+        Its marker, and whether it was built here.
+
+    Raises:
+        EnvironmentFailedError: It cannot be built; nothing half-built is left.
+    """
+    with entry.building() as folder:
+        ready = entry.ready()
+        if ready is not None:
+            return ready, False
+        if request.manager == "virtualenv":
+            from proj.environments.virtualenv import install
+        else:
+            install = _install
+        noun = "package" if lock.count == 1 else "packages"
+        events.step(f"Installing {lock.count} {noun} for Python {interpreter.version_text}")
+        try:
+            install(folder, project, interpreter, lock, request)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        marker = Marker(
+            folder=folder.name, kind="python", origin=project.origin, manager=request.manager or "uv",
+            interpreter=interpreter.path, python_version=interpreter.version_text,
+            lock_digest=lock.digest, lock_text=lock.text, as_of_s=lock.as_of_s,
+            project_dir=str(request.project_dir),
+            local=tuple(path for path, editable in local_paths(lock.text) if editable),
+            created_s=int(time.time()),
+        )  # fmt: skip
+        entry.complete(marker)
+        return marker, True
+
+
+def _install(
+    folder: Path, project: PythonInput, interpreter: Interpreter, lock: Lock, request: EnvironmentRequest
+) -> None:
+    with work_folder() as work:
+        variables = index_variables(project)
+        made = call_uv(
+            ["venv", str(folder), "--python", interpreter.path, "--no-project", "--prompt", request.project_dir.name],
+            cwd=work, variables=variables, offline=request.offline,
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise tool_failure(
+                f"Cannot make an environment of {interpreter.path}", made,
+                as_of_s=None, offline=request.offline, python=interpreter.version_text,
+            )  # fmt: skip
+        if not lock.count:
+            return
+        (work / LOCK_NAME).write_text(
+            absolute_paths(lock.text, request.project_dir), encoding="utf-8", errors="surrogateescape"
+        )
+        # Built wheels of local folders are cached by the time of their metadata files, not by their content.
+        installed = call_uv(
+            [
+                "pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps",
+                "-r", str(work / LOCK_NAME), *_refresh(lock), *build_arguments(work, lock.as_of_s, lock.build_needs),
+            ],
+            cwd=work, variables=variables, offline=request.offline,
+        )  # fmt: skip
+        if installed.returncode != 0:
+            raise tool_failure(
+                f"Cannot install the packages of {project.origin} for Python {interpreter.version_text}", installed,
+                as_of_s=lock.as_of_s, offline=request.offline, python=interpreter.version_text,
+            )  # fmt: skip
+
+
+def index_variables(project: PythonInput) -> dict[str, str | None]:
+    """Variables for the installer: the user's indexes, and the project's with their credentials."""
+    variables = tool_variables()
+    extra: list[str] = []
+    for option in expand_variables(project.requirements.options):
+        name, _, value = option.partition(" ")
+        if name == "--index-url":
+            variables["UV_DEFAULT_INDEX"] = value
+        elif name == "--extra-index-url":
+            extra.append(value)
+    if extra:
+        import os
+
+        known = variables.get("UV_EXTRA_INDEX_URL") or os.environ.get("UV_EXTRA_INDEX_URL")
+        variables["UV_EXTRA_INDEX_URL"] = " ".join([*extra, *([known] if known else [])])
+    return variables
+
+
+def _refresh(lock: Lock) -> list[str]:
+    arguments: list[str] = []
+    for block in lock.text.split("[[packages]]")[1:]:
+        name = re.search(r'(?m)^name = "([^"]+)"', block)
+        if name and re.search(r"(?m)^directory = ", block):
+            arguments += ["--refresh-package", name[1]]
+    return arguments

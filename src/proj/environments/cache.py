@@ -1,0 +1,248 @@
+"""Where built environments live: folders, completeness markers, file locks, last use.
+
+environments/<key>/lock         held exclusively while building or removing, shared while in use
+environments/<key>/complete     the marker, written last: names the folder below that counts
+environments/<key>/uses         one line for each run: time and run id
+environments/<key>/<attempt>/   the environment; each attempt has a folder of its own, so that an installer
+                                that outlives its killed parent can never write into the one that counts
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import events, paths
+from proj.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.model import PreparedEnvironment
+
+FORMAT = 1
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept beside a complete environment."""
+
+    format: int = FORMAT
+    folder: str
+    """Name of the attempt that succeeded."""
+    kind: str
+    origin: str
+    """The file that declared it."""
+    manager: str
+    interpreter: str
+    """The base Python that it is made of."""
+    python_version: str
+    lock_digest: str
+    lock_text: str
+    as_of_s: int | None = None
+    project_dir: str
+    local: tuple[str, ...] = ()
+    """Folders outside of the cache that it refers to (editable installs)."""
+    created_s: int
+
+
+class Entry:
+    """One environment's place in the cache.
+
+    Args:
+        key: What names it: hexadecimal digits.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.path = root() / key
+
+    def ready(self) -> Marker | None:
+        """The marker, if the environment is complete and its interpreter is still there."""
+        marker = read_marker(self.path)
+        if marker is None or not os.access(marker.interpreter, os.X_OK):
+            return None
+        return marker if os.access(self.path / marker.folder / "bin" / "python", os.X_OK) else None
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[Path]:
+        """Hold the entry exclusively and get a fresh folder's path to build in; abandoned ones are removed.
+
+        The folder is removed if the block raises. Callers check `ready` again inside.
+
+        Raises:
+            EnvironmentFailedError: The cache cannot be written.
+        """
+        try:
+            descriptor = _lock(
+                self.path, fcntl.LOCK_EX, on_wait="Another run is building this environment; waiting."
+            )
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        attempt = self.path / secrets.token_hex(4)
+        try:
+            yield attempt
+        except BaseException:
+            _remove_tree(attempt)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def complete(self, marker: Marker) -> None:
+        """Write the marker, which makes the environment count; then remove what earlier attempts left."""
+        write_atomically(self.path / "complete", msgspec.json.encode(marker))
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False) and entry.name != marker.folder:
+                _remove_tree(Path(entry.path))
+
+
+def root() -> Path:
+    """The folder of all environments."""
+    return paths.cache() / "environments"
+
+
+def read_marker(path: Path) -> Marker | None:
+    """The marker of an entry's folder; None while it is incomplete or of another format."""
+    try:
+        marker = msgspec.json.decode((path / "complete").read_bytes(), type=Marker)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return marker if marker.format == FORMAT else None
+
+
+@contextlib.contextmanager
+def in_use(prepared: PreparedEnvironment, run_id: str) -> Iterator[None]:
+    """Keep an environment from being pruned while the block runs, and remember that the run used it.
+
+    Does nothing for environments that are not kept in the cache.
+
+    Raises:
+        EnvironmentFailedError: It was removed since it was prepared.
+    """
+    entry = _entry_of(prepared)
+    if entry is None:
+        yield
+        return
+    try:
+        descriptor = _lock(entry, fcntl.LOCK_SH, create=False)
+    except OSError as error:
+        raise EnvironmentFailedError(
+            f"The environment {entry.name} was removed while the run was starting.", hint="Run it again."
+        ) from error
+    try:
+        if read_marker(entry) is None:
+            raise EnvironmentFailedError(
+                f"The environment {entry.name} was removed while the run was starting.", hint="Run it again."
+            )
+        mark_used(prepared, run_id)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def mark_used(prepared: PreparedEnvironment, run_id: str) -> None:
+    """Remember that a run used the environment; never raises."""
+    entry = _entry_of(prepared)
+    if entry is None:
+        return
+    line = f"{int(time.time())} {run_id}\n".encode()
+    try:
+        descriptor = os.open(entry / "uses", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, line)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file such that readers see all of it or nothing.
+
+    Raises:
+        EnvironmentFailedError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> EnvironmentFailedError:
+    """The error for a cache that cannot be written."""
+    return EnvironmentFailedError(
+        f"Cannot write {path}: {error.strerror or error}.",
+        hint="Make room, or set PROJ_CACHE to a folder that can be written.",
+    )
+
+
+@contextlib.contextmanager
+def exclusively(folder: Path, on_wait: str) -> Iterator[None]:
+    """Hold a folder's file lock.
+
+    Raises:
+        EnvironmentFailedError: The cache cannot be written.
+    """
+    try:
+        descriptor = _lock(folder, fcntl.LOCK_EX, on_wait=on_wait)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _entry_of(prepared: PreparedEnvironment) -> Path | None:
+    folder = prepared.directory
+    return folder.parent if folder is not None and folder.parent.parent == root() else None
+
+
+def _lock(
+    folder: Path, mode: int, *, on_wait: str | None = None, create: bool = True, block: bool = True
+) -> int:
+    """Lock a folder; the lock goes with the returned descriptor. A lock file removed meanwhile doesn't count."""
+    path = folder / "lock"
+    while True:
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not block:
+                    raise
+                if on_wait is not None:
+                    events.step(on_wait)
+                fcntl.flock(descriptor, mode)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:  # removed between locking and looking: begin again
+            os.close(descriptor)
+            if not create:
+                raise
+            continue
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _remove_tree(path: Path) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,117 @@
+"""What went wrong in a tool's own words, and what to do next."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from proj.environments.indexes import redact
+from proj.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from proj.process import Completed
+
+_MAX_LINES = 16
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_NOISE = re.compile(
+    r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython "
+)
+_PUBLISHED = re.compile(r"was published at (\d{4}-\d{2}-\d{2})T")
+_UNREACHABLE = re.compile(
+    r"error sending request|dns error|Could not resolve host|Connection refused|Could not connect|timed out"
+    r"|NewConnectionError|Max retries exceeded|Failed to fetch|unable to access",
+    re.IGNORECASE,
+)
+_BUILD_FAILED = re.compile(
+    r"Failed to (?:download and )?build `?([^`\n]+?)`?(?:\n|$)|× Failed to build.*?`([^`]+)`|Failed building wheel for (\S+)"
+)
+DAY_S = 24 * 60 * 60
+
+
+def iso_time(seconds: int) -> str:
+    """A time as the tools take it: RFC 3339, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def iso_date(seconds: int) -> str:
+    """The day of a time, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
+def last_lines(text: str) -> tuple[str, ...]:
+    """The lines of a tool's output that say why it failed, without credentials and colours."""
+    lines = [redact(_ANSI.sub("", line.rstrip())) for line in text.splitlines()]
+    lines = [line for line in lines if line.strip() and not _NOISE.search(line)]
+    first_error = next((index for index, line in enumerate(lines) if line.startswith("error")), 0)
+    return tuple(lines[first_error:][-_MAX_LINES:])
+
+
+def tool_failure(
+    what: str, completed: Completed, *, as_of_s: int | None, offline: bool, python: str
+) -> EnvironmentFailedError:
+    """The error for a resolver or installer that failed.
+
+    Args:
+        what: What was being done, on what: "Cannot resolve requirements.txt for Python 3.9.18".
+        completed: The tool's run.
+        as_of_s: The date that the packages were limited to.
+        offline: Whether the network was off.
+        python: The interpreter's version, for advice.
+    """
+    output = completed.stderr or completed.stdout
+    lines = last_lines(output)
+    if completed.returncode < 0:
+        return EnvironmentFailedError(
+            f"{what}: the installer was ended by signal {-completed.returncode}.",
+            hint="Signal 9 often means that the machine ran out of memory. Nothing half-built is kept; try again.",
+            details=lines,
+        )
+    return EnvironmentFailedError(
+        f"{what}.", hint=_hint(output, as_of_s=as_of_s, offline=offline, python=python), details=lines
+    )
+
+
+def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> str:
+    if "No space left on device" in output or "os error 28" in output:
+        return "The disk is full. `proj env prune` removes environments that are no longer used."
+    if offline and ("Network connectivity is disabled" in output or "No solution found" in output):
+        return "Not all of it is in the cache. Run once without --offline."
+    if "No solution found" not in output and _UNREACHABLE.search(output):
+        return (
+            "The package index or repository cannot be reached. Check the network and the index settings; "
+            "--offline uses only what is in the cache."
+        )
+    if "401" in output or "403 Forbidden" in output:
+        return "The package index refuses access. Check its credentials (in the URL, ~/.netrc or a keyring)."
+    dates = sorted(_PUBLISHED.findall(output))
+    if dates:
+        return f"What is asked for is younger than the date: try --as-of {_day_after(dates[-1])}, or --as-of now."
+    build = _BUILD_FAILED.search(output)
+    if build or "build backend returned an error" in output:
+        name = next((group for group in build.groups() if group), None) if build else None
+        subject = (
+            f"{name} has to be built from source here"
+            if name
+            else "A package has to be built from source here"
+        )
+        return f"{subject} and that failed. {_another_date(as_of_s)} Another --python may have a built wheel of it."
+    if re.search(r"Python version tag|Python ABI tag|requires? Python|wheels are available for", output):
+        return f"Python {python} does not fit: try another one with --python. {_another_date(as_of_s)}"
+    if "not found in the package registry" in output or "No matching distribution" in output:
+        return (
+            f"Check the name; a private package needs its index (--extra-index-url). {_another_date(as_of_s)}"
+        )
+    return _another_date(as_of_s)
+
+
+def _another_date(as_of_s: int | None) -> str:
+    if as_of_s is None:
+        return "Packages are those of today; --as-of DATE takes those of another time."
+    return f"Packages are those of {iso_date(as_of_s)}; --as-of now takes today's."
+
+
+def _day_after(date: str) -> str:
+    import calendar
+
+    return iso_date(calendar.timegm(time.strptime(date, "%Y-%m-%d")) + DAY_S)

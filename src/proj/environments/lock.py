@@ -1,0 +1,228 @@
+"""Locks: pylock.toml (PEP 751) with hashes, resolved once for an input and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import paths
+from proj.environments.cache import exclusively, write_atomically
+from proj.environments.failures import iso_time
+from proj.environments.indexes import strip_credentials
+from proj.environments.requirements import read_text
+from proj.errors import EnvironmentFailedError
+from proj.model import LockMode
+
+if TYPE_CHECKING:
+    from proj.environments.inputs import PythonInput
+    from proj.environments.interpreters import Interpreter
+    from proj.model import EnvironmentRequest
+
+LOCK_NAME = "pylock.toml"
+_HEADER = "# proj: "
+_LOCAL = re.compile(r'(?P<before>\bpath = ")(?P<path>(?:[^"\\]|\\.)*)(?P<after>")')
+_LOCAL_URL = re.compile(r'\burl = "file://(?P<path>/(?:[^"\\]|\\.)*)"')
+
+
+class Lock(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock: what is installed, byte for byte."""
+
+    text: str
+    """pylock.toml; paths in it are relative to the project's folder."""
+    shipped: bool = False
+    """Whether it is the project's own."""
+    as_of_s: int | None = None
+    """Only packages uploaded before this time were considered."""
+    notes: tuple[str, ...] = ()
+    build_needs: Mapping[str, tuple[str, ...]] = {}
+    """Distribution -> what building it needs beside what it declares."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the lock without its comments."""
+        body = "\n".join(line for line in self.text.splitlines() if not line.startswith("#"))
+        return "sha256:" + hashlib.sha256(body.strip().encode("utf-8", "surrogateescape")).hexdigest()
+
+    @property
+    def count(self) -> int:
+        """How many packages it names."""
+        return self.text.count("[[packages]]")
+
+
+def find_lock(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Lock | None:
+    """The lock that is there already: the project's own, or the one kept for this input.
+
+    Raises:
+        EnvironmentFailedError: The project must ship a lock (`--locked`, `--frozen`) and does not.
+    """
+    if request.mode is LockMode.UPGRADE:
+        return None
+    shipped = project.shipped_lock
+    if (
+        shipped is None
+        and request.mode in (LockMode.LOCKED, LockMode.FROZEN)
+        and not project.requirements.hashed
+    ):
+        raise EnvironmentFailedError(
+            f"The project ships no lock, and --{request.mode.value} asks for one.",
+            hint="`proj env lock` writes one (pylock.toml) beside the project file.",
+        )
+    if shipped is not None and shipped.name == LOCK_NAME:
+        return _own_lock(shipped, project, request)
+    return _read(_kept(project, interpreter, request) / LOCK_NAME)
+
+
+def obtain_lock(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Lock:
+    """The lock for an input: the project's own, the one kept for it, else resolved now and kept.
+
+    Raises:
+        EnvironmentFailedError: It cannot be resolved, or `--locked`/`--frozen` cannot be met.
+    """
+    lock = find_lock(project, interpreter, request)
+    if lock is not None:
+        return lock
+    folder = _kept(project, interpreter, request)
+    with exclusively(folder, "Another run is resolving the same requirements; waiting."):
+        if request.mode is not LockMode.UPGRADE:
+            lock = _read(folder / LOCK_NAME)
+            if lock is not None:
+                return lock
+        from proj.environments.resolve import export_uv_lock, resolve
+
+        if project.shipped_lock is not None and request.mode is not LockMode.UPGRADE:
+            lock = export_uv_lock(project, interpreter, request)
+        else:
+            lock = resolve(project, interpreter, request)
+        write_atomically(folder / LOCK_NAME, lock.text.encode("utf-8", "surrogateescape"))
+    return lock
+
+
+def finish(
+    text: str,
+    *,
+    project: PythonInput,
+    project_dir: Path,
+    as_of_s: int | None,
+    notes: tuple[str, ...],
+    build_needs: Mapping[str, tuple[str, ...]] | None = None,
+    shipped: bool = False,
+) -> Lock:
+    """Make uv's output ours: no credentials, paths relative to the project, a header that tells its origin."""
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip()
+    body = relative_paths(strip_credentials(body), project_dir)
+    # The packages were chosen for this minor version; uv writes the patch version as the least one.
+    body = re.sub(r'(?m)^requires-python = ">=(3\.\d+)\.\d+"$', r'requires-python = "==\1.*"', body)
+    header = [f"input sha256:{project.digest(project_dir)}"]
+    header += [f"as-of {iso_time(as_of_s)}"] if as_of_s is not None else []
+    header += [f"note {note}" for note in notes]
+    header += [f"build {name} {' '.join(needs)}" for name, needs in sorted((build_needs or {}).items())]
+    lines = "".join(f"{_HEADER}{line}\n" for line in header)
+    return Lock(
+        text=f"{lines}{body}\n", as_of_s=as_of_s, notes=notes, shipped=shipped, build_needs=build_needs or {}
+    )
+
+
+def relative_paths(text: str, project_dir: Path) -> str:
+    """A lock whose absolute paths below the project's folder are relative to it."""
+    base = os.path.realpath(project_dir)
+
+    def relative(match: re.Match[str]) -> str:
+        path = match["path"]
+        return (
+            f"{match['before']}{os.path.relpath(path, base)}{match['after']}"
+            if path.startswith("/")
+            else match[0]
+        )
+
+    def as_path(match: re.Match[str]) -> str:
+        from urllib.parse import unquote
+
+        path = unquote(match["path"])
+        if not path.startswith(base + os.sep):
+            return match[0]
+        return f'path = "{os.path.relpath(path, base)}"'
+
+    return _LOCAL_URL.sub(as_path, _LOCAL.sub(relative, text))
+
+
+def absolute_paths(text: str, project_dir: Path) -> str:
+    """A lock whose paths are absolute: how the installer gets it."""
+    base = os.path.realpath(project_dir)
+
+    def absolute(match: re.Match[str]) -> str:
+        return f"{match['before']}{os.path.normpath(os.path.join(base, match['path']))}{match['after']}"  # noqa: PTH118  text
+
+    return _LOCAL.sub(absolute, text)
+
+
+def local_paths(text: str) -> tuple[tuple[str, bool], ...]:
+    """The folders and files that a lock refers to, with whether they are installed as editable."""
+    found = re.findall(r'\bpath = "((?:[^"\\]|\\.)*)"([^\n}]*editable = true)?', text)
+    return tuple((path, bool(editable)) for path, editable in found)
+
+
+def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> Lock:
+    lock = _parse(read_text(path), shipped=True)
+    made_for = re.search(rf"(?m)^{_HEADER}input (sha256:[0-9a-f]+)$", lock.text)
+    if path == project.path or request.mode is LockMode.FROZEN:
+        return lock
+    if made_for and made_for[1] != f"sha256:{project.digest(request.project_dir)}":
+        if request.mode is LockMode.LOCKED:
+            raise EnvironmentFailedError(
+                f"{path.name} was made before {project.origin} was changed, and --locked asks for one that fits.",
+                hint="`proj env lock` makes it anew; --frozen uses it as it is.",
+            )
+        note = f"{path.name} was made before {project.origin} was changed; it is used as it is."
+        return msgspec.structs.replace(lock, notes=(*lock.notes, note))
+    return lock
+
+
+def _kept(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Path:
+    """The folder of the lock that is kept for an input on this kind of machine."""
+    shipped = project.shipped_lock if request.mode is not LockMode.UPGRADE else None
+    uses_shipped = shipped is not None
+    parts = (
+        "lock 1",
+        project.digest(request.project_dir),
+        hashlib.sha256(shipped.read_bytes()).hexdigest() if shipped is not None else None,
+        interpreter.version[:2],
+        sys.platform,
+        os.uname().machine,
+        None if uses_shipped or project.requirements.hashed else request.as_of_s,
+    )
+    return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
+
+
+def _read(path: Path) -> Lock | None:
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    return _parse(raw.decode("utf-8", "surrogateescape"), shipped=False)
+
+
+def _parse(text: str, *, shipped: bool) -> Lock:
+    as_of = re.search(rf"(?m)^{_HEADER}as-of (\S+)$", text)
+    notes = tuple(re.findall(rf"(?m)^{_HEADER}note (.+)$", text))
+    needs = re.findall(rf"(?m)^{_HEADER}build (\S+) (.+)$", text)
+    return Lock(
+        text=text, shipped=shipped, as_of_s=_seconds(as_of[1]) if as_of else None, notes=notes,
+        build_needs={name: tuple(listed.split()) for name, listed in needs},
+    )  # fmt: skip
+
+
+def _seconds(text: str) -> int | None:
+    import calendar
+    import time
+
+    try:
+        return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+    except ValueError:
+        return None

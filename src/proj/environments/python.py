@@ -1,0 +1,162 @@
+"""Environments of Python packages: locked by uv, built by uv or by virtualenv and pip."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import events
+from proj.environments.cache import Entry
+from proj.environments.inputs import read_input
+from proj.environments.lock import LOCK_NAME, find_lock, local_paths, obtain_lock
+from proj.errors import EnvironmentFailedError
+from proj.model import EnvironmentFacts, EnvironmentPlan, HostRuntime, LockMode, PreparedEnvironment
+
+if TYPE_CHECKING:
+    from proj.environments.base import Environment
+    from proj.environments.cache import Marker
+    from proj.environments.choose import Choice
+    from proj.environments.inputs import PythonInput
+    from proj.environments.lock import Lock
+    from proj.model import EnvironmentRequest
+
+
+class PythonEnvironment:
+    """What python_env.yaml, requirements.txt, pyproject.toml and the like declare. See `Environment`."""
+
+    def plan(self, request: EnvironmentRequest) -> EnvironmentPlan:
+        """Say what `prepare` would do, without network access and without writing."""
+        project = _declared(request)
+        choice = _choose(project, request, download=False)
+        lock = find_lock(project, choice.interpreter, request)
+        entry = Entry(_key(lock, choice, request)) if lock is not None else None
+        marker = entry.ready() if entry is not None else None
+        return EnvironmentPlan(
+            kind="python",
+            summary=_summary(project, choice),
+            built=marker is not None,
+            directory=entry.path / marker.folder if entry is not None and marker is not None else None,
+            lock_digest=lock.digest if lock is not None else None,
+        )
+
+    def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
+        """Lock, build or reuse the environment."""
+        project = _declared(request)
+        notes = _input_notes(project)
+        choice = _choose(project, request, download=not request.offline)
+        for note in (*notes, *choice.notes):
+            events.note(note)
+        lock = obtain_lock(project, choice.interpreter, request)
+        entry = Entry(_key(lock, choice, request))
+        marker = entry.ready()
+        reused = marker is not None
+        if marker is None:
+            from proj.environments.build import build
+
+            marker, built = build(entry, project, choice.interpreter, lock, request)
+            reused = not built
+        return _prepared(
+            entry, marker, lock, choice, summary=_summary(project, choice), reused=reused,
+            notes=(*notes, *choice.notes, *lock.notes),
+        )  # fmt: skip
+
+    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
+        """Find out what is in it; starts no process."""
+        from proj.environments.facts import virtual_environment_facts
+
+        return virtual_environment_facts(prepared.directory) if prepared.directory else EnvironmentFacts()
+
+
+def _declared(request: EnvironmentRequest) -> PythonInput:
+    project = read_input(request)
+    if project is None:
+        raise EnvironmentFailedError(
+            "The project declares no Python environment.",
+            hint="Add a python_env.yaml or requirements.txt, or use --env-manager local.",
+        )
+    return project
+
+
+def _choose(project: PythonInput, request: EnvironmentRequest, *, download: bool) -> Choice:
+    from proj.environments.choose import choose_python
+
+    locked = project.shipped_lock is not None and request.mode is not LockMode.UPGRADE
+    return choose_python(
+        request.python or project.python,
+        origin="--python" if request.python else project.origin,
+        exact=request.python_match == "exact",
+        as_of_s=None if locked or project.requirements.hashed else request.as_of_s,
+        download=download,
+        retry=request.mode is LockMode.UPGRADE,
+    )
+
+
+def _input_notes(project: PythonInput) -> tuple[str, ...]:
+    notes = list(project.warnings)
+    if project.dropped_conda:
+        notes.append(f"Left out, since only conda can install them: {', '.join(project.dropped_conda)}.")
+    return tuple(notes)
+
+
+def _summary(project: PythonInput, choice: Choice) -> str:
+    return f"python {choice.interpreter.version_text} from {project.origin}"
+
+
+def _key(lock: Lock, choice: Choice, request: EnvironmentRequest) -> str:
+    """What names an environment: its lock, its interpreter, its installer, and the local code in it."""
+    sha = hashlib.sha256()
+    manager = "virtualenv" if request.manager == "virtualenv" else "uv"
+    parts = ["environment 1", lock.digest, choice.interpreter.path, choice.interpreter.version_text, manager]
+    for path, editable in local_paths(lock.text):
+        absolute = os.path.normpath(os.path.join(os.path.realpath(request.project_dir), path))  # noqa: PTH118  text
+        if editable:
+            parts += ["editable", absolute]
+        else:
+            from proj.environments.localcode import content_digest
+
+            parts += ["local", path, content_digest(Path(absolute))]
+    sha.update(msgspec.json.encode(parts))
+    return sha.hexdigest()[:20]
+
+
+def _prepared(
+    entry: Entry,
+    marker: Marker,
+    lock: Lock,
+    choice: Choice,
+    *,
+    summary: str,
+    reused: bool,
+    notes: tuple[str, ...],
+) -> PreparedEnvironment:
+    folder = entry.path / marker.folder
+    return PreparedEnvironment(
+        kind="python",
+        summary=summary,
+        runtime=HostRuntime(
+            path=(str(folder / "bin"),),
+            variables={
+                "VIRTUAL_ENV": str(folder),
+                "PYTHONHOME": None,
+                "CONDA_PREFIX": None,
+                "PYENV_VERSION": None,
+            },
+        ),
+        directory=folder,
+        lock=lock.text.encode("utf-8", "surrogateescape"),
+        lock_name=LOCK_NAME,
+        lock_digest=lock.digest,
+        python_version=marker.python_version,
+        python_requested=choice.requested,
+        as_of_s=lock.as_of_s,
+        reused=reused,
+        notes=notes,
+    )
+
+
+if TYPE_CHECKING:
+    _: Environment = PythonEnvironment()

@@ -1,0 +1,265 @@
+"""Requirements to lock: calling the resolver, and what to try when the first answer is no."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import events
+from proj.environments.failures import iso_date, iso_time, tool_failure
+from proj.environments.indexes import has_user_find_links, no_index, tool_variables
+from proj.environments.lock import Lock, finish
+from proj.environments.requirements import requirement_name
+from proj.environments.uv import call_uv, work_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proj.environments.inputs import PythonInput
+    from proj.environments.interpreters import Interpreter
+    from proj.environments.requirements import LocalPackage
+    from proj.model import EnvironmentRequest
+    from proj.process import Completed
+
+_MAX_ATTEMPTS = 16
+_UNDATED = re.compile(r"`([A-Za-z0-9_.]+?)-\d[^`]*` is missing an upload date")
+_FILTERED = re.compile(r"`([A-Za-z0-9_.-]+)` was filtered by `exclude-newer`")
+_FAILED_BUILD = re.compile(r"Failed to (?:download and )?build `?([A-Za-z0-9_.-]+?)(?:==|\s@|`)")
+_MISSING_MODULE = re.compile(
+    r"ModuleNotFoundError: No module named '([A-Za-z0-9_]+)|ImportError: No module named (\w+)"
+)
+# Modules that setup scripts import, by distribution where the name is another.
+_DISTRIBUTION = {
+    "Cython": "cython",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "pkg_resources": "setuptools<82",
+}
+_STANDARD_BUILD = ("setuptools<82", "wheel")
+
+
+class _Strategy(msgspec.Struct):
+    """How the next attempt goes about it."""
+
+    as_of_s: int | None
+    find_links: bool
+    build: tuple[str, ...]
+    undated: set[str]
+    """Distributions for which the date does not count."""
+    build_needs: dict[str, tuple[str, ...]]
+    """Distribution -> what its build needs and does not say."""
+    notes: list[str]
+
+
+def resolve(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Lock:
+    """Resolve an input for an interpreter, as of the request's date.
+
+    Raises:
+        EnvironmentFailedError: There is no solution, or the index cannot be reached.
+    """
+    hashed = project.requirements.hashed
+    as_of_s = None if hashed else request.as_of_s
+    # Links have no dates: the user's own are looked at only where the dated indexes have no answer.
+    strategy = _Strategy(
+        as_of_s=as_of_s, find_links=as_of_s is None or no_index() or not has_user_find_links(),
+        build=project.build, undated=set(), build_needs={}, notes=[],
+    )  # fmt: skip
+    date = f" as of {iso_date(as_of_s)}" if as_of_s is not None else ""
+    noun = "requirement" if project.count == 1 else "requirements"
+    events.step(f"Resolving {project.count} {noun} of {project.origin}{date}")
+    with work_folder() as folder:
+        for _ in range(_MAX_ATTEMPTS):
+            completed = _attempt(folder, project, interpreter, request, strategy)
+            if completed.returncode == 0:
+                break
+            if completed.returncode < 0 or not _adapt(strategy, completed, project):
+                break
+    if completed.returncode != 0:
+        raise tool_failure(
+            f"Cannot resolve {project.origin} for Python {interpreter.version_text}", completed,
+            as_of_s=strategy.as_of_s, offline=request.offline, python=interpreter.version_text,
+        )  # fmt: skip
+    lock = finish(
+        completed.stdout, project=project, project_dir=request.project_dir, as_of_s=strategy.as_of_s,
+        notes=(*strategy.notes, *_undated_note(completed.stdout, strategy)), build_needs=strategy.build_needs,
+    )  # fmt: skip
+    if hashed:
+        from proj.environments.hashes import keep_listed_hashes
+
+        lock = msgspec.structs.replace(
+            lock, text=keep_listed_hashes(lock.text, project.requirements, project.origin)
+        )
+    return lock
+
+
+def export_uv_lock(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Lock:
+    """The project's uv.lock as pylock.toml.
+
+    Raises:
+        EnvironmentFailedError: uv cannot read it, or `--locked` asks for one that fits pyproject.toml.
+    """
+    from proj.model import LockMode
+
+    check = "--locked" if request.mode is LockMode.LOCKED else "--frozen"
+    arguments = [
+        "export", check, "--format", "pylock.toml", "--no-header", "--python", interpreter.path,
+    ]  # fmt: skip
+    completed = call_uv(arguments, cwd=project.path.parent, offline=request.offline)
+    if completed.returncode != 0:
+        raise tool_failure(
+            f"Cannot use the uv.lock of {project.origin}", completed,
+            as_of_s=None, offline=request.offline, python=interpreter.version_text,
+        )  # fmt: skip
+    return finish(
+        completed.stdout,
+        project=project,
+        project_dir=request.project_dir,
+        as_of_s=None,
+        notes=(),
+        shipped=True,
+    )
+
+
+def _attempt(
+    folder: Path,
+    project: PythonInput,
+    interpreter: Interpreter,
+    request: EnvironmentRequest,
+    strategy: _Strategy,
+) -> Completed:
+    (folder / "constraints.txt").write_text(
+        "\n".join(expand_variables(project.requirements.constraints)), encoding="utf-8"
+    )
+    arguments = [
+        "pip", "compile", "-", "--format", "pylock.toml", "--generate-hashes", "--no-header", "--no-annotate",
+        "--python", interpreter.path, "--constraints", str(folder / "constraints.txt"),
+    ]  # fmt: skip
+    arguments += build_arguments(folder, strategy.as_of_s, strategy.build_needs)
+    for name in sorted(strategy.undated):
+        arguments += ["--exclude-newer-package", f"{name}=false"]
+    if project.requirements.hashed:
+        arguments.append("--no-deps")
+    if no_index():
+        arguments.append("--no-index")
+    if request.mode.value == "upgrade" and not request.offline:
+        arguments.append("--refresh")
+    return call_uv(
+        arguments,
+        # A pyproject.toml may have indexes and sources for uv; any other kind of file must not find some.
+        cwd=project.path.parent if project.kind == "pyproject" else folder,
+        variables=tool_variables(with_find_links=strategy.find_links),
+        stdin="\n".join(_input_lines(project, strategy)) + "\n",
+        offline=request.offline,
+    )
+
+
+def build_arguments(
+    folder: Path, as_of_s: int | None, build_needs: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Options that resolving and installing share, so that both build a package in the same way."""
+    arguments = ["--exclude-newer", iso_time(as_of_s)] if as_of_s is not None else []
+    if build_needs:
+        lines = [f"{msgspec.json.encode(name).decode()} = {msgspec.json.encode(needs).decode()}\n"
+                 for name, needs in sorted(build_needs.items())]  # fmt: skip
+        (folder / "uv.toml").write_text("[extra-build-dependencies]\n" + "".join(lines), encoding="utf-8")
+    return arguments
+
+
+def _input_lines(project: PythonInput, strategy: _Strategy) -> list[str]:
+    requirements = project.requirements
+    return [
+        *expand_variables(requirements.options),
+        *strategy.build,
+        *expand_variables(requirements.lines),
+        *(_local_line(package) for package in requirements.local),
+    ]
+
+
+def _local_line(package: LocalPackage) -> str:
+    url = Path(package.path).as_uri()
+    if package.editable:
+        return f"-e {url}{package.extras}" + (f" ; {package.marker}" if package.marker else "")
+    return f"{package.path}{package.extras}" + (f" ; {package.marker}" if package.marker else "")
+
+
+def expand_variables(lines: tuple[str, ...]) -> list[str]:
+    """The lines with `${NAME}` replaced from the environment, as pip does; credentials come this way."""
+    return [
+        re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match[1], match[0]), line)
+        for line in lines
+    ]
+
+
+def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> bool:
+    """Change the strategy after a failure; False if there is nothing left to try."""
+    said = completed.stderr
+    if _adapt_build(strategy, said):
+        return True
+    if "No solution found" not in said and "not found" not in said:
+        return False
+    if _adapt_dates(strategy, said):
+        return True
+    if not strategy.find_links:
+        strategy.find_links = True
+        return True
+    bare = tuple(dict.fromkeys(requirement_name(line) for line in project.build))
+    if strategy.build != bare and any(name in said for name in bare):
+        strategy.build = bare
+        strategy.notes.append(
+            "The versions of build_dependencies contradict the dependencies and were not enforced."
+        )
+        events.warning(strategy.notes[-1])
+        return True
+    return False
+
+
+def _adapt_dates(strategy: _Strategy, said: str) -> bool:
+    undated = {requirement_name(name) for name in _UNDATED.findall(said)}
+    if strategy.as_of_s is None or not undated:
+        return False
+    filtered = {requirement_name(name) for name in _FILTERED.findall(said)}
+    exempt = (undated & filtered) - strategy.undated
+    if exempt:
+        strategy.undated |= exempt
+        return True
+    note = f"A package index tells no upload dates: packages are those of today, not of {iso_date(strategy.as_of_s)}."
+    strategy.as_of_s = None
+    strategy.undated = set()
+    strategy.notes.append(note)
+    events.warning(note)
+    return True
+
+
+def _adapt_build(strategy: _Strategy, said: str) -> bool:
+    """A setup script that imports what it does not declare gets it, as in the days before build isolation."""
+    failed = _FAILED_BUILD.search(said)
+    missing = _MISSING_MODULE.findall(said)
+    if failed is None or not missing:
+        return False
+    module = next(filter(None, missing[-1]))
+    name = requirement_name(failed[1])
+    need = _DISTRIBUTION.get(module, module)
+    known = strategy.build_needs.get(name, ())
+    if need in known or len(known) > len(_STANDARD_BUILD) + 4:
+        return False
+    strategy.build_needs[name] = (*(known or _STANDARD_BUILD), need)
+    note = f"{name} needs {need} to be built and does not say so; it was provided."
+    strategy.notes.append(note)
+    events.note(note)
+    return True
+
+
+def _undated_note(lock: str, strategy: _Strategy) -> tuple[str, ...]:
+    if not strategy.undated or strategy.as_of_s is None:
+        return ()
+    chosen = [name for name in sorted(strategy.undated) if f'name = "{name}"' in lock]
+    if not chosen:
+        return ()
+    shown = ", ".join(chosen)
+    note = f"No upload date is known of {shown}: the date {iso_date(strategy.as_of_s)} does not count for it."
+    events.warning(note)
+    return (note,)

@@ -1,0 +1,70 @@
+"""Which kind of environment serves a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj import events
+from proj.errors import EnvironmentFailedError, UsageError
+
+if TYPE_CHECKING:
+    from proj.environments.inputs import PythonInput
+    from proj.model import EnvironmentRequest
+
+_MANAGERS = ("local", "uv", "virtualenv", "conda")
+
+
+def select(request: EnvironmentRequest) -> str:
+    """The registry name of the environment that serves a request.
+
+    Says by an event when the project declares nothing and the current environment is used.
+
+    Raises:
+        UsageError: The manager is unknown, or does not go with what the project names.
+        EnvironmentFailedError: The project needs something that this installation cannot make.
+    """
+    manager = request.manager
+    if manager is not None and manager not in _MANAGERS:
+        raise UsageError(f"Unknown environment manager {manager!r}.", hint=f"Known: {', '.join(_MANAGERS)}.")
+    if manager == "local":
+        return "system"
+    declaration = request.declaration
+    if declaration is not None and declaration.kind == "docker_env":
+        image = declaration.docker.image if declaration.docker else "an image"
+        raise EnvironmentFailedError(
+            f"The project runs in the Docker image {image}.",
+            hint="docker_env projects need the docker backend; --env-manager local runs the command right here.",
+        )
+    if manager == "conda" and declaration is not None and declaration.kind == "python_env":
+        raise UsageError(
+            "The project has a python_env, which conda cannot make.",
+            hint="Leave out --env-manager conda, or use --env-manager uv or virtualenv.",
+        )
+    from proj.environments.inputs import read_input
+
+    found = read_input(request)
+    if found is None:
+        events.note(
+            "The project declares no environment: its command runs in the current one. "
+            "A python_env.yaml or requirements.txt would make the run reproducible."
+        )
+        return "system"
+    _check_conda(found, manager)
+    return "python"
+
+
+def _check_conda(found: PythonInput, manager: str | None) -> None:
+    if manager == "conda" and found.kind != "conda":
+        raise UsageError(
+            f"The environment comes from {found.origin}, which is no conda file.",
+            hint="Leave out --env-manager conda.",
+        )
+    if found.kind != "conda" or not found.dropped_conda or manager in ("uv", "virtualenv"):
+        return
+    shown = ", ".join(found.dropped_conda[:12])
+    more = len(found.dropped_conda) - 12
+    shown += f" and {more} more" if more > 0 else ""
+    raise EnvironmentFailedError(
+        f"{found.origin} asks for packages that only conda can install: {shown}.",
+        hint="--env-manager uv installs Python and the pip packages alone and leaves these out.",
+    )

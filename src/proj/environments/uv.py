@@ -1,0 +1,105 @@
+"""Calling uv: the default resolver and installer."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proj import events, paths
+from proj.environments.indexes import redact, tool_variables
+from proj.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from proj.process import Completed
+
+_WORTH_TELLING = re.compile(
+    r"^\s*(Building|Built|Downloading|Downloaded|Updating|Resolved|Prepared|Installed)\b"
+)
+
+
+def uv_binary() -> str:
+    """Path of the uv program: the one that was installed with this package, else the one on PATH.
+
+    Returns:
+        The path, or the bare name where none was found: starting it then fails with a clear message.
+    """
+    beside = Path(sys.executable).parent / "uv"
+    if os.access(beside, os.X_OK):
+        return str(beside)
+    with contextlib.suppress(ImportError, FileNotFoundError):
+        import uv
+
+        return str(uv.find_uv_bin())
+    return "uv"
+
+
+@contextlib.contextmanager
+def work_folder() -> Iterator[Path]:
+    """A private folder to run uv in, gone afterwards.
+
+    Its empty `uv.toml` ends uv's search for a project's settings in the folders above.
+    """
+    import shutil
+    import tempfile
+
+    base = paths.cache() / "work"
+    base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=base))
+    try:
+        (folder / "uv.toml").touch()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def call_uv(
+    arguments: list[str],
+    *,
+    cwd: Path,
+    variables: Mapping[str, str | None] | None = None,
+    stdin: str | None = None,
+    offline: bool = False,
+    timeout_s: float | None = None,
+) -> Completed:
+    """Run uv to its end, without raising for a failure; its progress becomes events.
+
+    Args:
+        arguments: Behind `uv`.
+        cwd: Folder whose uv settings count.
+        variables: Instead of `tool_variables()`.
+        stdin: Text for its standard input.
+        offline: Use only what uv has cached.
+        timeout_s: Stop it after this many seconds.
+
+    Raises:
+        ToolMissingError: There is no uv.
+        ToolFailedError: It took too long.
+    """
+    argv = [uv_binary(), *arguments, *(["--offline"] if offline else [])]
+    return run(
+        argv,
+        cwd=cwd,
+        env=tool_variables() if variables is None else variables,
+        stdin=stdin,
+        timeout_s=timeout_s,
+        on_stderr=progress_listener(_WORTH_TELLING),
+        check=False,
+    )
+
+
+def progress_listener(worth_telling: re.Pattern[str]) -> Callable[[str], None]:
+    """A callback for a tool's lines, in whatever thread, that reports the matching ones as progress."""
+    context = contextvars.copy_context()
+
+    def tell(line: str) -> None:
+        if worth_telling.match(line):
+            context.run(events.progress, redact(line.strip()))
+
+    return tell
