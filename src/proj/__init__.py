@@ -8,17 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from proj.api import Run, RunFailedError, run, submit
+    from proj.api import Run, RunFailedError, run, search_runs, submit
     from proj.errors import ProjError
 
 __version__ = "0.1.0"
-__all__ = ["ProjError", "Run", "RunFailedError", "__version__", "run", "submit"]
+__all__ = ["ProjError", "Run", "RunFailedError", "__version__", "run", "search_runs", "submit"]
 
 _HOMES = {
     "ProjError": "proj.errors",
     "Run": "proj.api",
     "RunFailedError": "proj.api",
     "run": "proj.api",
+    "search_runs": "proj.api",
     "submit": "proj.api",
 }
 

@@ -333,7 +333,13 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
 
 def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, str]:
     """What the entry point finds in its environment."""
-    variables = {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": str(artifacts), "PROJ_HOME": str(paths.home())}
+    variables = {
+        "PROJ_RUN_ID": run_id,
+        "PROJ_ARTIFACTS": str(artifacts),
+        "PROJ_HOME": str(paths.home()),
+        # `python` on PATH need not be the one that has proj: a script that calls its API is started by this one.
+        "PROJ_PYTHON": sys.executable,
+    }
     if request.env_manager is not None:
         # A nested run keeps the parent's environment manager unless told otherwise.
         variables["PROJ_ENV_MANAGER"] = request.env_manager
