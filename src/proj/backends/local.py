@@ -60,7 +60,7 @@ class LocalHandle:
                 self._execution,
                 started_ms=self._started_ms,
                 out_of_memory=self._witness.saw_a_kill(),
-                log_errors=tuple((output.log.name, output.log_error) for output in self._outputs if output.log_error),
+                log_errors=tuple((o.log.name, o.log_error) for o in self._outputs if o.log_error),
             )
             self._tell(ending)
         return self._outcome
@@ -100,44 +100,36 @@ class LocalBackend:
         tap = _metrics_tap(execution, on_metric)
         witness = MemoryWitness()
         token = process.new_token()
-        pipes = [process.make_pipe(), process.make_pipe()]
+        streams = process.Streams(quiet=execution.quiet)
+        started_ms = time.time_ns() // 1_000_000
+        deadline = None if execution.timeout_s is None else time.monotonic() + execution.timeout_s
         try:
-            started_ms = time.time_ns() // 1_000_000
-            deadline = None if execution.timeout_s is None else time.monotonic() + execution.timeout_s
             child = process.spawn(
                 execution.command.argv,
                 cwd=execution.command.cwd,
                 env=_environment(execution, runtime),
-                stdout=pipes[0][1],
-                stderr=pipes[1][1],
+                stdin=streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
                 tokens=(token,),
             )
         except (OSError, ValueError) as error:
-            for read_fd, _write_fd in pipes:
-                os.close(read_fd)
+            streams.close()
             raise describe_start_failure(error, execution) from error
-        finally:
-            for _read_fd, write_fd in pipes:
-                os.close(write_fd)
-        outputs = (
-            _output("stdout", pipes[0][0], execution, tap),
-            _output("stderr", pipes[1][0], execution, None),
-        )
+        outputs = streams.outputs(Path(execution.record_dir), tap)
         supervision = process.Supervision(
-            child, outputs, token=token, grace_s=execution.grace_s, deadline=deadline
+            child,
+            outputs,
+            token=token,
+            grace_s=execution.grace_s,
+            deadline=deadline,
+            terminal=streams.terminal,
         )
         return LocalHandle(execution, child.pid, supervision, outputs, started_ms, witness)
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:  # noqa: ARG002  the interface's
         """None: a command dies with the process that started it."""
         return None
-
-
-def _output(
-    name: process.StreamName, source: int, execution: Execution, tap: Callable[[bytes], None] | None
-) -> process.Output:
-    forward = None if execution.quiet else process.forward_to(name)
-    return process.Output(source, Path(execution.record_dir) / f"{name}.log", forward, tap)
 
 
 def _environment(execution: Execution, runtime: HostRuntime) -> dict[str, str]:

@@ -65,7 +65,9 @@ class MemoryWitness:
                     if not controllers:
                         files.append(os.path.join(self._root, "sys/fs/cgroup", path, "memory.events"))
                     elif "memory" in controllers.split(","):
-                        files.append(os.path.join(self._root, "sys/fs/cgroup/memory", path, "memory.oom_control"))
+                        files.append(
+                            os.path.join(self._root, "sys/fs/cgroup/memory", path, "memory.oom_control")
+                        )
         except (OSError, ValueError):
             pass
         return [*files, os.path.join(self._root, "proc/vmstat")]
@@ -149,7 +151,8 @@ def describe_start_failure(error: OSError | ValueError, execution: Execution) ->
         )
     if not os.path.isdir(command.cwd):
         return BackendError(
-            f"The command cannot be started: there is no folder {command.cwd}.", code=FailureCode.SOURCE_FAILED
+            f"The command cannot be started: there is no folder {command.cwd}.",
+            code=FailureCode.SOURCE_FAILED,
         )
     if error.errno == errno.E2BIG:
         size = sum(len(os.fsencode(word)) for word in command.argv)

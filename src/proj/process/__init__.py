@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
-from proj.process.outputs import Forward, Output, StreamName, forward_to, make_pipe
+from proj.process.outputs import Output
 from proj.process.redact import redact
 from proj.process.run import Completed, run
 from proj.process.spawn import merged_environment, spawn
+from proj.process.streams import Streams
 from proj.process.supervise import Ending, Supervision, signal_name
 
 __all__ = [
     "Completed",
     "Ending",
-    "Forward",
     "Interrupted",
     "Output",
-    "StreamName",
+    "Streams",
     "Supervision",
     "deferred",
-    "forward_to",
     "guard_environment",
     "interruptible",
-    "make_pipe",
     "merged_environment",
     "new_token",
     "redact",

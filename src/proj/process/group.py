@@ -72,7 +72,9 @@ def marked_stragglers(token: str) -> tuple[Straggler, ...]:
     marked = marked_processes(token)
     everybody = _processes() if marked else {}
     return tuple(
-        Straggler(pid, everybody[pid][0]) for pid in marked if pid in everybody and everybody[pid][1] not in "ZX"
+        Straggler(pid, everybody[pid][0])
+        for pid in marked
+        if pid in everybody and everybody[pid][1] not in "ZX"
     )
 
 

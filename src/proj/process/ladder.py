@@ -49,11 +49,16 @@ class Ladder:
     def on_signal(self, signum: int) -> None:
         """This process was asked to end: begin (TERM and HUP skip INT), or go one step further."""
         if not self.begun:
-            self.cause = "cancelled"
-            self.asked_by = signum
+            self.note_signal(signum)
             if signum != signal.SIGINT:
                 self._rung = 0
         self._climb()
+
+    def note_signal(self, signum: int) -> None:
+        """A signal that the group got without us is why it ended."""
+        if not self.begun:
+            self.cause = "cancelled"
+            self.asked_by = signum
 
     def remaining_s(self) -> float | None:
         """Time until the next step; None when there is none."""

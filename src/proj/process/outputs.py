@@ -7,16 +7,13 @@ import fcntl
 import os
 import select
 import stat
-import sys
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 _CHUNK_BYTES = 256 * 1024
-
-StreamName = Literal["stdout", "stderr"]
 
 
 def make_pipe() -> tuple[int, int]:
@@ -40,6 +37,7 @@ class Forward:
         self._stream = stream
         self._decode: Callable[[bytes], str] | None = None
         self.fd: int | None = None
+        self.is_terminal = False
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
         try:
@@ -49,7 +47,8 @@ class Forward:
             self.fd = None
             self._waits = False
         else:
-            self._waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self.fd)
+            self.is_terminal = os.isatty(self.fd)
+            self._waits = self.is_terminal or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
             self._poll = select.poll()
             self._poll.register(self.fd, select.POLLOUT)
 
@@ -88,12 +87,6 @@ class Forward:
             self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stream.write(self._decode(data))
         self._stream.flush()
-
-
-def forward_to(name: StreamName) -> Forward | None:
-    """Our own stream of that name; None where it is closed."""
-    stream = getattr(sys, name)
-    return None if stream is None else Forward(stream)
 
 
 class Output:

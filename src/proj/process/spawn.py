@@ -58,7 +58,13 @@ def spawn(
     variables = {**env, **guard_environment(*tokens)}
     if new_session:
         process = subprocess.Popen(
-            list(argv), cwd=cwd, env=variables, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+            list(argv),
+            cwd=cwd,
+            env=variables,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
         )
     elif sys.version_info >= (3, 11):
         process = subprocess.Popen(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from proj.process.outputs import Output
+    from proj.process.terminal import Terminal
 
 _DRAIN_S = 1.0
 """How long output is awaited from processes that hold a stream open after the command has ended."""
@@ -61,6 +62,7 @@ class Supervision:
         token: The one it was given at `spawn`, by which processes that left its group are found.
         grace_s: See `Ladder`.
         deadline: On the monotonic clock; None: it may take as long as it likes.
+        terminal: The terminal that it may read from; then `wait` belongs in the main thread.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Supervision:
         token: str,
         grace_s: float,
         deadline: float | None = None,
+        terminal: Terminal | None = None,
     ) -> None:
+        self._terminal = terminal
         self._process = process
         self._outputs = outputs
         self._token = token
@@ -85,7 +89,7 @@ class Supervision:
         os.set_blocking(self._wake_write, False)
         # Linux counts our own memory as the child's, up to its `exec`.
         self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self._watch = ExitWatch(process.pid)
+        self._watch = ExitWatch(process.pid, stops=terminal is not None)
         self._selector = selectors.DefaultSelector()
         self._signals = Pending()
         self._exited = False
@@ -101,7 +105,9 @@ class Supervision:
 
     def wait(self) -> Ending:
         """Follow the command to its end; INT, TERM and HUP of this process make it end."""
-        with deferred() as self._signals, waking(self._wake_write):
+        terminal = self._terminal
+        attached = terminal.attached(self._process.pid) if terminal else contextlib.nullcontext()
+        with deferred() as self._signals, waking(self._wake_write), attached:
             self._selector.register(self._watch, selectors.EVENT_READ)
             self._selector.register(self._wake_read, selectors.EVENT_READ)
             try:
@@ -120,9 +126,7 @@ class Supervision:
         self._subscribe()
         for key, _events in self._selector.select(limit_s):
             if key.fileobj is self._watch:
-                self._exited = self._watch.stop_signal() is None
-                if self._exited:
-                    self._selector.unregister(self._watch)
+                self._on_child_change()
             elif key.fileobj == self._wake_read:
                 os.read(self._wake_read, 4096)
             else:
@@ -132,12 +136,22 @@ class Supervision:
                 else:
                     output.push()
 
+    def _on_child_change(self) -> None:
+        stop_signal = self._watch.stop_signal()
+        if stop_signal is None:
+            self._exited = True
+            self._selector.unregister(self._watch)
+        elif self._terminal is not None and not self._ladder.begun:
+            self._terminal.on_stop(stop_signal)
+
     def _subscribe(self) -> None:
         """Listen to each output's source, or to its reader on our side if that has to catch up first."""
         registered = {id(key.data): key for key in self._selector.get_map().values() if key.data is not None}
         for output in self._outputs:
             blocked = output.blocked_fd
-            wanted = None if output.ended and blocked is None else (output.source if blocked is None else blocked)
+            wanted = (
+                None if output.ended and blocked is None else (output.source if blocked is None else blocked)
+            )
             key = registered.get(id(output))
             if key is not None and key.fd == wanted:
                 continue
@@ -148,7 +162,7 @@ class Supervision:
                 self._selector.register(wanted, events, output)
 
     def _until_next_timer(self) -> float | None:
-        times = [self._ladder.remaining_s()]
+        times = [self._ladder.remaining_s(), self._terminal.poll_s if self._terminal else None]
         if self._deadline is not None and not self._ladder.begun:
             times.append(max(0.0, self._deadline - time.monotonic()))
         return min((limit for limit in times if limit is not None), default=None)
@@ -161,6 +175,8 @@ class Supervision:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._ladder.stop("deadline")
         self._ladder.climb_if_due()
+        if self._terminal is not None:
+            self._terminal.on_wake()
 
     # --- after its end --------------------------------------------------------------------------------
 
@@ -170,6 +186,8 @@ class Supervision:
         status, usage = self._watch.reap()
         returncode = os.waitstatus_to_exitcode(status)
         self._process.returncode = returncode
+        if self._terminal is not None and self._terminal.interrupted(returncode):
+            self._ladder.note_signal(signal.SIGINT)
         stragglers = self._end_stragglers(min(_SETTLE_S, budget_s))
         self._sweep()
         peak = usage.ru_maxrss if usage.ru_maxrss > self._own_peak else None
