@@ -337,7 +337,7 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
         "PROJ_RUN_ID": run_id,
         "PROJ_ARTIFACTS": str(artifacts),
         "PROJ_HOME": str(paths.home()),
-        # `python` on PATH need not be the one that has proj: a script that calls its API is started by this one.
+        # For scripts that call the API: the `python` on PATH need not be the one that has proj.
         "PROJ_PYTHON": sys.executable,
     }
     if request.env_manager is not None:
