@@ -66,13 +66,14 @@ def _install(
     with work_folder() as work:
         variables = index_variables(project)
         made = call_uv(
-            ["venv", str(folder), "--python", interpreter.path, "--no-project", "--prompt", request.project_dir.name],
+            ["venv", str(folder), "--python", interpreter.path, "--no-project", "--prompt", "proj"],
             cwd=work, variables=variables, offline=request.offline,
         )  # fmt: skip
+        python = interpreter.version_text
         if made.returncode != 0:
             raise tool_failure(
                 f"Cannot make an environment of {interpreter.path}", made,
-                as_of_s=None, offline=request.offline, python=interpreter.version_text,
+                as_of_s=None, offline=request.offline, python=python,
             )  # fmt: skip
         if not lock.count:
             return
@@ -83,14 +84,15 @@ def _install(
         installed = call_uv(
             [
                 "pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps",
-                "-r", str(work / LOCK_NAME), *_refresh(lock), *build_arguments(work, lock.as_of_s, lock.build_needs),
+                "-r", str(work / LOCK_NAME), *_refresh(lock),
+                *build_arguments(work, lock.as_of_s, lock.build_needs),
             ],
             cwd=work, variables=variables, offline=request.offline,
         )  # fmt: skip
         if installed.returncode != 0:
             raise tool_failure(
-                f"Cannot install the packages of {project.origin} for Python {interpreter.version_text}", installed,
-                as_of_s=lock.as_of_s, offline=request.offline, python=interpreter.version_text,
+                f"Cannot install the packages of {project.origin} for Python {python}", installed,
+                as_of_s=lock.as_of_s, offline=request.offline, python=python,
             )  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def _entry_of(prepared: PreparedEnvironment) -> Path | None:
 def _lock(
     folder: Path, mode: int, *, on_wait: str | None = None, create: bool = True, block: bool = True
 ) -> int:
-    """Lock a folder; the lock goes with the returned descriptor. A lock file removed meanwhile doesn't count."""
+    """Lock a folder until the returned descriptor is closed; a lock file removed meanwhile does not count."""
     path = folder / "lock"
     while True:
         if create:

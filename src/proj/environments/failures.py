@@ -24,8 +24,10 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _BUILD_FAILED = re.compile(
-    r"Failed to (?:download and )?build `?([^`\n]+?)`?(?:\n|$)|× Failed to build.*?`([^`]+)`|Failed building wheel for (\S+)"
+    r"Failed to (?:download and )?build `?([^`\n]+?)`?(?:\n|$)|Failed building wheel for (\S+)"
 )
+_REFUSED = re.compile(r"\b(?:401 Unauthorized|403 Forbidden)\b")
+_WRONG_PYTHON = re.compile(r"Python version tag|Python ABI tag|requires? Python|wheels are available for")
 DAY_S = 24 * 60 * 60
 
 
@@ -64,7 +66,7 @@ def tool_failure(
     if completed.returncode < 0:
         return EnvironmentFailedError(
             f"{what}: the installer was ended by signal {-completed.returncode}.",
-            hint="Signal 9 often means that the machine ran out of memory. Nothing half-built is kept; try again.",
+            hint="Signal 9 often means that memory ran out. Nothing half-built is kept: try again.",
             details=lines,
         )
     return EnvironmentFailedError(
@@ -73,36 +75,52 @@ def tool_failure(
 
 
 def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> str:
-    if "No space left on device" in output or "os error 28" in output:
-        return "The disk is full. `proj env prune` removes environments that are no longer used."
-    if offline and ("Network connectivity is disabled" in output or "No solution found" in output):
-        return "Not all of it is in the cache. Run once without --offline."
-    if "No solution found" not in output and _UNREACHABLE.search(output):
-        return (
-            "The package index or repository cannot be reached. Check the network and the index settings; "
-            "--offline uses only what is in the cache."
-        )
-    if "401" in output or "403 Forbidden" in output:
-        return "The package index refuses access. Check its credentials (in the URL, ~/.netrc or a keyring)."
+    other = _another_date(as_of_s)
+    unsolved = "No solution found" in output
     dates = sorted(_PUBLISHED.findall(output))
-    if dates:
-        return f"What is asked for is younger than the date: try --as-of {_day_after(dates[-1])}, or --as-of now."
     build = _BUILD_FAILED.search(output)
-    if build or "build backend returned an error" in output:
-        name = next((group for group in build.groups() if group), None) if build else None
-        subject = (
-            f"{name} has to be built from source here"
-            if name
-            else "A package has to be built from source here"
-        )
-        return f"{subject} and that failed. {_another_date(as_of_s)} Another --python may have a built wheel of it."
-    if re.search(r"Python version tag|Python ABI tag|requires? Python|wheels are available for", output):
-        return f"Python {python} does not fit: try another one with --python. {_another_date(as_of_s)}"
-    if "not found in the package registry" in output or "No matching distribution" in output:
-        return (
-            f"Check the name; a private package needs its index (--extra-index-url). {_another_date(as_of_s)}"
-        )
-    return _another_date(as_of_s)
+    rules: tuple[tuple[object, str], ...] = (
+        (
+            "No space left on device" in output or "os error 28" in output,
+            "The disk is full. `proj env prune` removes environments that are no longer used.",
+        ),
+        (
+            offline and (unsolved or "Network connectivity is disabled" in output),
+            "Not all of it is in the cache. Run once without --offline.",
+        ),
+        (
+            not unsolved and _UNREACHABLE.search(output),
+            "The package index or repository cannot be reached. Check the network and the index settings; "
+            "--offline uses only what is in the cache.",
+        ),
+        (
+            _REFUSED.search(output),
+            "The package index refuses access. Check its credentials (in the URL, ~/.netrc or a keyring).",
+        ),
+        (
+            dates,
+            f"What is asked for is younger than the date: try --as-of {_day_after(dates[-1]) if dates else ''}, "
+            "or --as-of now.",
+        ),
+        (
+            build or "build backend returned an error" in output,
+            f"{_subject(build)} has to be built from source here and that failed. {other} "
+            "Another --python may have a built wheel of it.",
+        ),
+        (
+            _WRONG_PYTHON.search(output),
+            f"Python {python} does not fit: try another one with --python. {other}",
+        ),
+        (
+            "not found in the package registry" in output,
+            f"Check the name; a private package needs its index (--extra-index-url). {other}",
+        ),
+    )
+    return next((hint for applies, hint in rules if applies), other)
+
+
+def _subject(build: re.Match[str] | None) -> str:
+    return next((group for group in build.groups() if group), "A package") if build else "A package"
 
 
 def _another_date(as_of_s: int | None) -> str:

@@ -71,7 +71,7 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.requirements.lines) + len(self.requirements.local)
 
     def digest(self, project_dir: Path) -> str:
-        """Hexadecimal SHA-256 of all that a resolution depends on, the same in every checkout of the project."""
+        """Hexadecimal SHA-256 of all that a resolution depends on, the same in every checkout."""
         sha = hashlib.sha256()
         requirements = self.requirements
         local = sorted(
@@ -134,7 +134,7 @@ def read_input(request: EnvironmentRequest) -> PythonInput | None:
 
 def _read(path: Path, origin: str, folder: Path, *, named: bool) -> PythonInput | None:
     name = path.name
-    if name == "uv.lock" or name == "pyproject.toml" or (name == "pylock.toml" and not named):
+    if name in ("uv.lock", "pyproject.toml") or (name == "pylock.toml" and not named):
         from proj.environments.pyproject import read_lock_file, read_pyproject
 
         return (
@@ -187,7 +187,7 @@ def _conda(path: Path, origin: str, folder: Path) -> PythonInput:
     )  # fmt: skip
     return PythonInput(
         origin=origin, kind="conda", path=path, python=conda.python,
-        build=_build(conda.build, requirements), requirements=requirements, dropped_conda=conda.conda,
+        build=_conda_build(conda.build, requirements), requirements=requirements, dropped_conda=conda.conda,
         shipped_lock=_pylock_beside(folder), warnings=requirements.warnings,
     )  # fmt: skip
 
@@ -228,6 +228,12 @@ def _build(named: tuple[str, ...], requirements: Requirements) -> tuple[str, ...
         return ()
     required = {requirement_name(line) for line in requirements.lines}
     return tuple(line for line in DEFAULT_BUILD if requirement_name(line) not in required)
+
+
+def _conda_build(named: tuple[str, ...], requirements: Requirements) -> tuple[str, ...]:
+    """What the file pins, and the rest of what any conda environment with Python has."""
+    pinned = {requirement_name(line) for line in named}
+    return (*named, *(line for line in _build((), requirements) if requirement_name(line) not in pinned))
 
 
 def _dependency_lines(value: object, origin: str, warnings: list[str]) -> list[str]:

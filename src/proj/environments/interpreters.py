@@ -1,4 +1,4 @@
-"""Finding the Pythons of this machine, and choosing one, without starting a process where it can be avoided."""
+"""Finding the Pythons of this machine, starting a process only where nothing else tells a version."""
 
 from __future__ import annotations
 

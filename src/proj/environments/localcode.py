@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 _SKIPPED = frozenset({
-    ".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "build", "dist", "node_modules", "mlruns", "mlartifacts",
-    ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints",
+    ".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "build", "dist", "node_modules", "mlruns",
+    "mlartifacts",    ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints",
 })  # fmt: skip
 _WHOLE_BYTES = 1024 * 1024
 """Files above this size count by size and time, not by content: data beside the code."""

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +20,8 @@ from proj.errors import EnvironmentFailedError
 from proj.model import LockMode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from proj.environments.inputs import PythonInput
     from proj.environments.interpreters import Interpreter
     from proj.model import EnvironmentRequest
@@ -114,7 +115,7 @@ def finish(
     build_needs: Mapping[str, tuple[str, ...]] | None = None,
     shipped: bool = False,
 ) -> Lock:
-    """Make uv's output ours: no credentials, paths relative to the project, a header that tells its origin."""
+    """Make uv's output ours: no credentials, paths relative to the project, a header with its origin."""
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip()
     body = relative_paths(strip_credentials(body), project_dir)
     # The packages were chosen for this minor version; uv writes the patch version as the least one.
@@ -157,7 +158,8 @@ def absolute_paths(text: str, project_dir: Path) -> str:
     base = os.path.realpath(project_dir)
 
     def absolute(match: re.Match[str]) -> str:
-        return f"{match['before']}{os.path.normpath(os.path.join(base, match['path']))}{match['after']}"  # noqa: PTH118  text
+        path = os.path.normpath(os.path.join(base, match["path"]))  # noqa: PTH118  text
+        return f"{match['before']}{path}{match['after']}"
 
     return _LOCAL.sub(absolute, text)
 
@@ -176,7 +178,7 @@ def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> 
     if made_for and made_for[1] != f"sha256:{project.digest(request.project_dir)}":
         if request.mode is LockMode.LOCKED:
             raise EnvironmentFailedError(
-                f"{path.name} was made before {project.origin} was changed, and --locked asks for one that fits.",
+                f"{path.name} was made before {project.origin} was changed, and --locked wants one that fits.",
                 hint="`proj env lock` makes it anew; --frozen uses it as it is.",
             )
         note = f"{path.name} was made before {project.origin} was changed; it is used as it is."

@@ -226,7 +226,8 @@ def _adapt_dates(strategy: _Strategy, said: str) -> bool:
     if exempt:
         strategy.undated |= exempt
         return True
-    note = f"A package index tells no upload dates: packages are those of today, not of {iso_date(strategy.as_of_s)}."
+    date = iso_date(strategy.as_of_s)
+    note = f"A package index tells no upload dates: packages are those of today, not of {date}."
     strategy.as_of_s = None
     strategy.undated = set()
     strategy.notes.append(note)

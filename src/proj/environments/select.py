@@ -33,7 +33,7 @@ def select(request: EnvironmentRequest) -> str:
         image = declaration.docker.image if declaration.docker else "an image"
         raise EnvironmentFailedError(
             f"The project runs in the Docker image {image}.",
-            hint="docker_env projects need the docker backend; --env-manager local runs the command right here.",
+            hint="docker_env projects need the docker backend; --env-manager local runs the command here.",
         )
     if manager == "conda" and declaration is not None and declaration.kind == "python_env":
         raise UsageError(
