@@ -152,7 +152,7 @@ def source(checkout: Checkout) -> SourceRecord:
     """What ran, for `proj/source.json`. The bytes of changed files are not part of it."""
     git = checkout.git
     return SourceRecord(
-        uri=checkout.uri,
+        uri=_source_name(checkout),
         kind=checkout.kind,
         subdir=checkout.subdir,
         version=checkout.version,

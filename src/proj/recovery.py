@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj import active, record
+from proj import active, record, source
 from proj.backends import BACKENDS
 from proj.errors import FailureCode, NotFoundError, ProjError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
@@ -27,6 +27,7 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     """
     closed: list[str] = []
     for claim in active.abandoned(home):
+        source.prune_checkouts()  # it may have died with one of its own
         run = _run_of(claim, tracking)
         if run is None or run.status.finished:
             claim.release()

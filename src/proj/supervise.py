@@ -18,7 +18,8 @@ import msgspec
 
 from proj import active, events, process, record, source
 from proj.backends import BACKENDS
-from proj.environments import ENVIRONMENTS, in_use
+from proj.environments import ENVIRONMENTS
+from proj.environments.cache import in_use
 from proj.errors import FailureCode, ProjError
 from proj.model import (
     Checkout,
@@ -216,6 +217,7 @@ def _clean_up(assignment: Assignment, outcome: Outcome) -> None:
         return
     failed = outcome.status is not RunStatus.FINISHED and outcome.started_ms is not None
     if assignment.keep or failed:
+        source.keep(assignment.checkout)
         events.note(f"The checkout is kept: {assignment.checkout.project_dir}")
     else:
         source.release(assignment.checkout)
@@ -226,6 +228,7 @@ def main() -> int:
     descriptor = int(sys.argv[1])
     assignment = decode(sys.stdin.buffer.read())
     claim = active.Claim.adopt(assignment.home, assignment.claim, descriptor)
+    source.hold(assignment.checkout)
     os.chdir(assignment.home)  # noqa: TID251  a process of our own: it must not keep the caller's folder busy
     tracking = open_tracking(assignment.home)
     try:
