@@ -14,15 +14,18 @@ def step(entry_point, **parameters):
     """Return the finished run of a step: an earlier one if there is one, else a new one."""
     conditions = ["attributes.status = 'FINISHED'", f"tags.code = '{CODE}'", f"tags.step = '{entry_point}'"]
     conditions += [f"params.{name} = '{value}'" for name, value in parameters.items()]
-    for run in proj.search_runs(" and ".join(conditions), limit=1):
-        print(f"{entry_point}: as in run {run.run_id}", flush=True)
-        return run
-    tags = {"code": CODE, "step": entry_point}
-    return proj.run(str(HERE), entry_point, parameters=parameters, tags=tags)
+    found = proj.search_runs(" and ".join(conditions), limit=1)
+    if found:
+        run, how = found[0], "kept"
+    else:
+        tags = {"code": CODE, "step": entry_point}
+        run, how = proj.run(str(HERE), entry_point, parameters=parameters, tags=tags, quiet=True), "new"
+    print(f"{entry_point}  {run.run_id}  {how}")
+    return run
 
 
 points, degree = sys.argv[1:]
 data = step("make_data", points=points).artifacts / "data.csv"
 model = step("train", data=data, degree=degree).artifacts / "model.json"
-result = step("evaluate", data=data, model=model)
-print(f"rmse: {result.metrics['rmse'].value}")
+evaluated = step("evaluate", data=data, model=model)
+print(f"rmse: {evaluated.metrics['rmse'].value}")
