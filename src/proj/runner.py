@@ -340,6 +340,11 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
         # For scripts that call the API: the `python` on PATH need not be the one that has proj.
         "PROJ_PYTHON": sys.executable,
     }
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        # What a script logs by MLflow's client outlives a private checkout. Clients from 3.x on refuse a folder
+        # as their store unless they are told that it is meant.
+        mlflow_store = (paths.home() / "mlruns").as_uri()
+        variables |= {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_FILE_STORE": "true"}
     if request.env_manager is not None:
         # A nested run keeps the parent's environment manager unless told otherwise.
         variables["PROJ_ENV_MANAGER"] = request.env_manager
