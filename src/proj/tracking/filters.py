@@ -272,3 +272,13 @@ def _texts(reader: _Reader) -> tuple[str, ...]:
 def _unquoted(text: str) -> str:
     quote = text[0]
     return text[1:-1].replace(quote * 2, quote)
+
+
+def quoted_key(key: str) -> str:
+    """Write a key so that the grammar reads it back, whatever is in it."""
+    return '"' + key.replace('"', '""') + '"'
+
+
+def quoted_text(text: str) -> str:
+    """Write a text value so that the grammar reads it back, whatever is in it."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,441 @@
+"""The contract suite of `RunStore`; that of `ArtifactStore` comes with it.
+
+A third party proves a store by subclassing one, in a test module of its own::
+
+    class TestMyStore(RunStoreContract):
+        @pytest.fixture
+        def store(self) -> Iterator[RunStore]:
+            store = MyStore(...)
+            yield store
+            store.close()
+"""
+# ruff: noqa: S101, S106, PLR2004, D102  asserts and literals as in tests; a test's name says what it shows
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proj.errors import ConflictError, NotFoundError, UsageError
+from proj.model import Metric, NewRun, RunStatus
+from proj.testing.artifact_stores import ArtifactStoreContract
+from proj.testing.threads import in_threads
+from proj.tracking.store import RunQuery
+
+if TYPE_CHECKING:
+    from proj.model import RunRecord
+    from proj.tracking.store import RunStore
+
+
+__all__ = ["ArtifactStoreContract", "RunStoreContract"]
+
+
+def point(key: str, value: float, *, step: int = 0, timestamp_ms: int = 1) -> Metric:
+    """Return a point of a metric."""
+    return Metric(key=key, value=value, timestamp_ms=timestamp_ms, step=step)
+
+
+def new_run(store: RunStore, name: str = "a-run", started_ms: int = 1) -> RunRecord:
+    """Create a run in the experiment `contract`."""
+    experiment = store.create_experiment("contract")
+    return store.create_run(
+        NewRun(experiment_id=experiment.experiment_id, run_name=name, started_ms=started_ms)
+    )
+
+
+def make_four(store: RunStore) -> None:
+    """Create runs a, b, c, d, oldest first, that differ in all a search can look at."""
+    experiment = store.create_experiment("contract").experiment_id
+    made = {
+        "a": ({"alpha": "0.5", "model": "Ridge"}, {"team": "red"}, [("loss", 0.1), ("val loss", 2.0)]),
+        "b": ({"alpha": "0.5", "model": "ridge"}, {"team": "red2"}, [("loss", 0.5)]),
+        "c": ({"alpha": "1"}, {}, [("loss", 2.0)]),
+        "d": ({"quote": "it's"}, {}, [("loss", math.nan)]),
+    }
+    for number, (name, (params, tags, metrics)) in enumerate(made.items(), start=1):
+        run = store.create_run(
+            NewRun(
+                experiment_id=experiment,
+                run_name=name,
+                started_ms=number * 10,
+                user="ada" if name == "a" else "bob",
+                params=params,
+                tags=tags,
+            )
+        )
+        store.log(run.run_id, metrics=[point(key, value) for key, value in metrics])
+        if name == "b":
+            store.update_run(run.run_id, status=RunStatus.FAILED, ended_ms=25)
+
+
+def names(store: RunStore, query: RunQuery) -> list[str]:
+    """Names of all the runs that a query finds, page after page."""
+    page = store.search_runs(query)
+    found = [run.run_name for run in page.runs]
+    while page.next_page_token is not None:
+        assert len(page.runs) == query.limit
+        page = store.search_runs(
+            RunQuery(
+                filter=query.filter,
+                order_by=query.order_by,
+                experiment_ids=query.experiment_ids,
+                lifecycle=query.lifecycle,
+                limit=query.limit,
+                page_token=page.next_page_token,
+            )
+        )
+        found += [run.run_name for run in page.runs]
+    return found
+
+
+class RunStoreContract:
+    """What every `RunStore` guarantees. Subclasses give the fixture `store`, an empty store."""
+
+    @pytest.fixture
+    def store(self) -> RunStore:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def run(self, store: RunStore) -> RunRecord:
+        """Make a run to log to."""
+        return new_run(store)
+
+    # --- experiments ----------------------------------------------------------------------------------
+
+    def test_an_experiment_is_created_once(self, store: RunStore) -> None:
+        first = store.create_experiment("wine")
+        assert store.create_experiment("wine") == first
+        assert store.experiment(first.experiment_id) == first
+        assert [found.name for found in store.experiments()].count("wine") == 1
+
+    def test_experiments_come_oldest_first(self, store: RunStore) -> None:
+        names = ["zebra", "ant", "mole"]
+        for name in names:
+            store.create_experiment(name)
+        assert [found.name for found in store.experiments() if found.name in names] == names
+
+    @pytest.mark.parametrize("experiment_id", ["999999", "", "x", "-1", "1" * 40])
+    def test_an_unknown_experiment_is_not_found(self, store: RunStore, experiment_id: str) -> None:
+        with pytest.raises(NotFoundError):
+            store.experiment(experiment_id)
+        with pytest.raises(NotFoundError):
+            store.create_run(NewRun(experiment_id=experiment_id, run_name="r", started_ms=0))
+
+    # --- runs -----------------------------------------------------------------------------------------
+
+    def test_a_run_comes_back_as_it_was_created(self, store: RunStore) -> None:
+        experiment = store.create_experiment("wine")
+        created = store.create_run(
+            NewRun(
+                experiment_id=experiment.experiment_id,
+                run_name="brisk-otter",
+                started_ms=1_700_000_000_123,
+                user="ada",
+                status=RunStatus.RUNNING,
+                params={"alpha": "0.5", "empty": "", "odd": "a'b\"c\n$x é😀"},
+                tags={"team": "red"},
+            )
+        )
+        assert len(created.run_id) == 32
+        assert int(created.run_id, 16) >= 0
+        assert created.run_name == "brisk-otter"
+        assert created.user == "ada"
+        assert created.status is RunStatus.RUNNING
+        assert created.started_ms == 1_700_000_000_123
+        assert created.ended_ms is None
+        assert created.lifecycle_stage == "active"
+        assert created.params == {"alpha": "0.5", "empty": "", "odd": "a'b\"c\n$x é😀"}
+        assert created.tags == {"team": "red", "mlflow.runName": "brisk-otter"}
+        assert created.run_id in created.artifact_uri
+        assert store.run(created.run_id) == created
+
+    def test_an_unknown_run_is_not_found(self, store: RunStore) -> None:
+        unknown = "0" * 32
+        with pytest.raises(NotFoundError):
+            store.run(unknown)
+        with pytest.raises(NotFoundError):
+            store.log(unknown, tags={"a": "b"})
+        with pytest.raises(NotFoundError):
+            store.update_run(unknown, status=RunStatus.FAILED)
+        with pytest.raises(NotFoundError):
+            store.delete_runs([unknown])
+        with pytest.raises(NotFoundError):
+            store.metric_history(unknown, "m")
+
+    def test_a_state_changes(self, store: RunStore, run: RunRecord) -> None:
+        assert store.update_run(run.run_id, status=RunStatus.FAILED, ended_ms=77)
+        ended = store.run(run.run_id)
+        assert (ended.status, ended.ended_ms) == (RunStatus.FAILED, 77)
+
+    def test_only_an_open_run_changes_if_open(self, store: RunStore, run: RunRecord) -> None:
+        assert store.update_run(run.run_id, status=RunStatus.FINISHED, ended_ms=77, if_open=True)
+        assert not store.update_run(run.run_id, status=RunStatus.KILLED, ended_ms=99, if_open=True)
+        assert store.run(run.run_id).status is RunStatus.FINISHED
+        assert store.update_run(run.run_id, status=RunStatus.KILLED, ended_ms=99)
+        assert store.run(run.run_id).ended_ms == 99
+
+    def test_a_run_that_ends_has_an_end_and_one_that_goes_on_has_none(
+        self, store: RunStore, run: RunRecord
+    ) -> None:
+        store.update_run(run.run_id, status=RunStatus.FINISHED)
+        assert store.run(run.run_id).ended_ms is not None
+        store.update_run(run.run_id, status=RunStatus.RUNNING)
+        assert store.run(run.run_id).ended_ms is None
+
+    def test_the_name_and_its_tag_are_one(self, store: RunStore, run: RunRecord) -> None:
+        store.update_run(run.run_id, run_name="second")
+        assert store.run(run.run_id).tags["mlflow.runName"] == "second"
+        store.log(run.run_id, tags={"mlflow.runName": "third"})
+        assert store.run(run.run_id).run_name == "third"
+
+    # --- parameters, tags, metrics --------------------------------------------------------------------
+
+    def test_a_parameter_never_changes(self, store: RunStore, run: RunRecord) -> None:
+        store.log(run.run_id, params={"alpha": "1"})
+        store.log(run.run_id, params={"alpha": "1", "beta": "2"})
+        with pytest.raises(ConflictError, match="alpha"):
+            store.log(run.run_id, params={"new": "x", "alpha": "3"}, tags={"t": "x"}, metrics=[point("m", 1)])
+        found = store.run(run.run_id)
+        assert found.params == {"alpha": "1", "beta": "2"}
+        assert "t" not in found.tags, "a call that fails writes nothing"
+        assert not found.metrics
+
+    def test_a_tag_takes_its_newest_value(self, store: RunStore, run: RunRecord) -> None:
+        store.log(run.run_id, tags={"a": "1", "b": "1"})
+        store.log(run.run_id, tags={"a": "2"})
+        tags = store.run(run.run_id).tags
+        assert (tags["a"], tags["b"]) == ("2", "1")
+
+    def test_history_is_in_the_order_of_step_and_time(self, store: RunStore, run: RunRecord) -> None:
+        points = [point("m", 3.0, step=2), point("m", 1.0, step=0), point("m", 2.0, step=1, timestamp_ms=5)]
+        later = point("m", 9.0, step=1, timestamp_ms=6)
+        store.log(run.run_id, metrics=points)
+        store.log(run.run_id, metrics=[later])
+        assert store.metric_history(run.run_id, "m") == (points[1], points[2], later, points[0])
+        assert store.metric_history(run.run_id, "other") == ()
+
+    def test_the_same_point_twice_is_one(self, store: RunStore, run: RunRecord) -> None:
+        for _ in range(2):
+            store.log(run.run_id, metrics=[point("m", 1.0), point("m", 1.0), point("m", math.nan)])
+        assert len(store.metric_history(run.run_id, "m")) == 2
+
+    @pytest.mark.parametrize(
+        ("first", "second", "latest"),
+        [
+            (point("m", 0, step=1), point("m", 0, step=0, timestamp_ms=9), "first"),
+            (point("m", 0, step=1), point("m", 0, step=1, timestamp_ms=9), "second"),
+            (point("m", 1), point("m", 2), "second"),
+            (point("m", 2), point("m", 1), "first"),
+            (point("m", 0, step=-2), point("m", 0, step=-1), "second"),
+        ],
+    )
+    @pytest.mark.parametrize("together", [True, False])
+    def test_the_latest_point_has_the_greatest_step_time_and_value(
+        self, store: RunStore, run: RunRecord, first: Metric, second: Metric, latest: str, together: bool
+    ) -> None:
+        points = [first, second]
+        for batch in [points] if together else [points[:1], points[1:]]:
+            store.log(run.run_id, metrics=batch)
+        assert store.run(run.run_id).metrics["m"] == points[0 if latest == "first" else 1]
+
+    def test_numbers_that_are_no_numbers_are_kept(self, store: RunStore, run: RunRecord) -> None:
+        values = {
+            "nan": math.nan,
+            "up": math.inf,
+            "down": -math.inf,
+            "tiny": 5e-324,
+            "big": 1.7976931348623157e308,
+        }
+        store.log(run.run_id, metrics=[point(key, value) for key, value in values.items()])
+        latest = {key: metric.value for key, metric in store.run(run.run_id).metrics.items()}
+        history = {key: store.metric_history(run.run_id, key)[0].value for key in values}
+        assert math.isnan(latest.pop("nan"))
+        assert math.isnan(history.pop("nan"))
+        del values["nan"]
+        assert latest == history == values
+
+    # --- finding --------------------------------------------------------------------------------------
+
+    def test_a_run_is_found_by_id_prefix_and_name(self, store: RunStore) -> None:
+        run = new_run(store, "only-one")
+        new_run(store, "another")
+        for name in (run.run_id, run.run_id[:8], run.run_id[:8].upper(), "only-one"):
+            assert store.find_run(name).run_id == run.run_id
+
+    def test_latest_is_the_newest_run(self, store: RunStore) -> None:
+        new_run(store, "old", started_ms=1)
+        newest = new_run(store, "new", started_ms=3)
+        new_run(store, "middle", started_ms=2)
+        assert store.find_run("latest") == newest
+
+    def test_a_name_of_several_runs_lists_them(self, store: RunStore) -> None:
+        runs = [new_run(store, "twin"), new_run(store, "twin")]
+        with pytest.raises(NotFoundError, match="several") as caught:
+            store.find_run("twin")
+        listed = "\n".join(caught.value.details)
+        assert all(run.run_id in listed for run in runs)
+
+    @pytest.mark.parametrize("name", ["", "nope", "%", "zzzzzzzz", "' OR 1=1 --"])
+    @pytest.mark.usefixtures("run")
+    def test_what_stands_for_no_run_is_not_found(self, store: RunStore, name: str) -> None:
+        with pytest.raises(NotFoundError):
+            store.find_run(name)
+
+    # --- search ---------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("", "abcd"),
+            ("metrics.loss < 1", "ab"),
+            ("metrics.loss >= 0.5 and metrics.loss <= 2", "bc"),
+            ("metrics.loss != 0.5", "acd"),
+            ("metrics.loss = 2.0", "c"),
+            ("metric.`val loss` > -1e3", "a"),
+            ("params.alpha = '0.5'", "ab"),
+            ("params.alpha != '0.5'", "c"),
+            ("parameters.alpha LIKE '0.%'", "ab"),
+            ("params.model LIKE 'R%'", "a"),
+            ("params.model ILIKE 'R%'", "ab"),
+            ("params.model LIKE 'R*'", ""),
+            ("params.alpha IN ('1', '2')", "c"),
+            ("params.alpha IS NULL", "d"),
+            ("params.alpha IS NOT NULL AND tags.team = 'red'", "a"),
+            ("tags.`mlflow.runName` = 'b'", "b"),
+            ("tags.mlflow.runName = 'b'", "b"),
+            ("tag.\"mlflow.runName\" = 'b'", "b"),
+            ("attributes.run_name IN ('a', 'd')", "ad"),
+            ("run_name NOT IN ('a', 'd')", "bc"),
+            ("`run name` = 'a'", "a"),
+            ("attributes.status = 'FAILED'", "b"),
+            ("start_time > 10 and start_time <= 30", "bc"),
+            ("end_time IS NOT NULL", "b"),
+            ("attr.user_id = 'ada'", "a"),
+            ("params.quote = 'it''s'", "d"),
+            ('params.quote = "it\'s"', "d"),
+        ],
+    )
+    def test_a_filter_chooses(self, store: RunStore, text: str, expected: str) -> None:
+        make_four(store)
+        assert "".join(sorted(names(store, RunQuery(filter=text)))) == expected
+
+    @pytest.mark.parametrize(
+        ("order", "expected"),
+        [
+            ((), "dcba"),
+            (("start_time ASC",), "abcd"),
+            (("metrics.loss",), "abcd"),
+            (("metrics.loss DESC",), "cbad"),  # NaN comes after numbers, whatever the direction
+            (("params.alpha DESC", "start_time"), "cabd"),
+            (("params.alpha",), "bacd"),
+            (("attributes.end_time",), "bdca"),
+            (("tags.`team` desc",), "badc"),
+            (("run_name desc",), "dcba"),
+        ],
+    )
+    def test_an_order_sorts_and_what_is_missing_comes_last(
+        self, store: RunStore, order: tuple[str, ...], expected: str
+    ) -> None:
+        make_four(store)
+        assert "".join(names(store, RunQuery(order_by=order))) == expected
+        for limit in (1, 2, 3):
+            assert "".join(names(store, RunQuery(order_by=order, limit=limit))) == expected
+
+    def test_pages_neither_repeat_nor_miss_a_run_when_others_come_and_go(self, store: RunStore) -> None:
+        runs = [new_run(store, str(number), started_ms=number) for number in range(6)]
+        first = store.search_runs(RunQuery(limit=2))
+        new_run(store, "newer", started_ms=99)
+        store.delete_runs([runs[5].run_id, runs[3].run_id])
+        second = store.search_runs(RunQuery(limit=2, page_token=first.next_page_token))
+        assert [run.run_name for run in first.runs + second.runs] == ["5", "4", "2", "1"]
+
+    def test_a_page_token_belongs_to_its_search(self, store: RunStore) -> None:
+        make_four(store)
+        token = store.search_runs(RunQuery(limit=2)).next_page_token
+        assert token is not None
+        for query in (
+            RunQuery(limit=2, filter="start_time > 1", page_token=token),
+            RunQuery(limit=2, page_token="nonsense"),
+            RunQuery(limit=2, page_token="é"),
+        ):
+            with pytest.raises(UsageError, match="page token"):
+                store.search_runs(query)
+
+    def test_a_search_keeps_to_its_experiments(self, store: RunStore) -> None:
+        one, two = store.create_experiment("one"), store.create_experiment("two")
+        for experiment in (one, two):
+            store.create_run(
+                NewRun(experiment_id=experiment.experiment_id, run_name=experiment.name, started_ms=1)
+            )
+        assert names(store, RunQuery(experiment_ids=(two.experiment_id,))) == ["two"]
+        assert names(store, RunQuery(experiment_ids=(one.experiment_id, two.experiment_id, "x")))
+        assert names(store, RunQuery(experiment_ids=())) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "metrics.loss < 'a'", "metrics.loss", "metrics.loss <", "loss < 1", "nothing.loss < 1",
+            "params.a = 1", "params.a = 'x", "params.a < 'x'", "params.a = 'x' or params.b = 'y'",
+            "params.a IN ()", "params.a IN ('x'", "status IS", "(params.a = 'x')", "metrics. < 1",
+            "params.a = 'x' and", ";", "metrics.loss LIKE 'x'", "start_time = '1'", "dataset.name = 'x'",
+        ],
+    )  # fmt: skip
+    def test_a_filter_that_cannot_be_understood_is_a_usage_error(self, store: RunStore, text: str) -> None:
+        with pytest.raises(UsageError, match="column"):
+            store.search_runs(RunQuery(filter=text))
+
+    def test_an_order_that_cannot_be_understood_is_a_usage_error(self, store: RunStore) -> None:
+        for text in ("", "metrics.loss up", "nothing", "metrics.a, metrics.b"):
+            with pytest.raises(UsageError):
+                store.search_runs(RunQuery(order_by=(text,)))
+
+    # --- removal --------------------------------------------------------------------------------------
+
+    def test_deleted_runs_are_out_of_sight_until_restored(self, store: RunStore, run: RunRecord) -> None:
+        store.delete_runs([run.run_id])
+        store.delete_runs([run.run_id])
+        assert store.run(run.run_id).lifecycle_stage == "deleted"
+        assert names(store, RunQuery()) == []
+        assert names(store, RunQuery(lifecycle="deleted")) == [run.run_name]
+        assert names(store, RunQuery(lifecycle="all")) == [run.run_name]
+        with pytest.raises(NotFoundError, match="deleted"):
+            store.find_run(run.run_id)
+        assert store.find_run(run.run_id, "deleted").run_id == run.run_id
+        with pytest.raises(ConflictError):
+            store.log(run.run_id, tags={"late": "1"})
+        store.restore_runs([run.run_id])
+        assert store.find_run(run.run_id) == run
+
+    def test_deletion_is_all_or_nothing(self, store: RunStore, run: RunRecord) -> None:
+        with pytest.raises(NotFoundError):
+            store.delete_runs([run.run_id, "0" * 32])
+        assert store.run(run.run_id).lifecycle_stage == "active"
+
+    def test_runs_are_searched_by_the_time_of_their_deletion(self, store: RunStore, run: RunRecord) -> None:
+        store.delete_runs([run.run_id])
+        assert names(store, RunQuery(lifecycle="deleted", deleted_before_ms=1)) == []
+        assert names(store, RunQuery(lifecycle="deleted", deleted_before_ms=2**50)) == [run.run_name]
+
+    def test_only_deleted_runs_are_purged(self, store: RunStore) -> None:
+        kept, gone = new_run(store, "kept"), new_run(store, "gone")
+        for each in (kept, gone):
+            store.log(each.run_id, params={"a": "1"}, tags={"b": "2"}, metrics=[point("m", 1.0)])
+        store.delete_runs([gone.run_id])
+        store.purge_runs([kept.run_id, gone.run_id, "0" * 32])
+        assert store.run(kept.run_id).params == {"a": "1"}
+        assert len(store.metric_history(kept.run_id, "m")) == 1
+        with pytest.raises(NotFoundError):
+            store.run(gone.run_id)
+
+    # --- threads --------------------------------------------------------------------------------------
+
+    def test_threads_log_at_once(self, store: RunStore, run: RunRecord) -> None:
+        def log(number: int) -> None:
+            for step in range(20):
+                store.log(run.run_id, metrics=[point(f"m{number}", step, step=step)])
+
+        in_threads([functools.partial(log, number) for number in range(4)])
+        assert all(len(store.metric_history(run.run_id, f"m{number}")) == 20 for number in range(4))
