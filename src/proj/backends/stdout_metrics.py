@@ -44,19 +44,16 @@ class MetricReader:
         self._failed = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece. Never raises."""
+        """Take the next piece; an empty one ends the last line. Never raises."""
         if self._failed:
             return
+        data = data or b"\n"
         *lines, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
         # A longer line is no metric; its beginning is enough to know that once the rest has come.
         self._rest = rest[: _MAX_LINE_BYTES + 1]
         for line in lines:
             if b":" in line and len(line) <= _MAX_LINE_BYTES:
                 self._read(line)
-
-    def end(self) -> None:
-        """Take the last line, which may lack its line feed."""
-        self.feed(b"\n")
 
     def _read(self, line: bytes) -> None:
         if b"\x1b" in line:

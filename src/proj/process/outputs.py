@@ -99,7 +99,7 @@ class Output:
         source: The reading end; closed at the end of the stream.
         log: The file to append to.
         forward: Our own stream, or None.
-        tap: Sees each chunk; must not raise.
+        tap: Sees each chunk, and an empty one at the end; must not raise.
     """
 
     def __init__(
@@ -155,6 +155,8 @@ class Output:
 
     def close(self) -> None:
         """Release the descriptors."""
+        if self._tap is not None:
+            self._tap(b"")
         os.close(self.source)
         os.close(self._log_fd)
 

@@ -50,7 +50,7 @@ class Streams:
 
         Args:
             folder: Where `stdout.log` and `stderr.log` are.
-            tap: Sees each chunk of stdout.
+            tap: See `Output`; for stdout.
         """
         self._close_theirs()
         stdout, stderr = self._ours
