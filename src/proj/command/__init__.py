@@ -1,0 +1,17 @@
+"""A command template and bound values become a shell line: pure, and safe for every value."""
+
+from __future__ import annotations
+
+from proj.command.problem import CommandError
+from proj.command.render import Placeholder, placeholders, render, shell_argv, shell_variables
+from proj.command.template import Place
+
+__all__ = [
+    "CommandError",
+    "Place",
+    "Placeholder",
+    "placeholders",
+    "render",
+    "shell_argv",
+    "shell_variables",
+]
