@@ -164,6 +164,28 @@ def mark_used(prepared: PreparedEnvironment, run_id: str) -> None:
         os.close(descriptor)
 
 
+def remove_entry(path: Path, *, dry_run: bool = False) -> bool:
+    """Remove an environment from the cache, unless it is in use or being built.
+
+    Returns:
+        Whether it is gone, or would be.
+    """
+    try:
+        descriptor = _lock(path, fcntl.LOCK_EX, block=False)
+    except OSError:
+        return False
+    try:
+        if not dry_run:
+            with contextlib.suppress(OSError):
+                (path / "complete").unlink(
+                    missing_ok=True
+                )  # first: from here on nobody takes it for complete
+            _remove_tree(path)
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file such that readers see all of it or nothing.
 

@@ -90,8 +90,10 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
         ),
         (
             not unsolved and _UNREACHABLE.search(output),
-            "The package index or repository cannot be reached. Check the network and the index settings; "
-            "--offline uses only what is in the cache.",
+            (
+                "The package index or repository cannot be reached. Check the network and the index settings; "
+                "--offline uses only what is in the cache."
+            ),
         ),
         (
             _REFUSED.search(output),
@@ -99,13 +101,17 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
         ),
         (
             dates,
-            f"What is asked for is younger than the date: try --as-of {_day_after(dates[-1]) if dates else ''}, "
-            "or --as-of now.",
+            (
+                "What is asked for is younger than the date: "
+                f"try --as-of {_day_after(dates[-1]) if dates else ''}, or --as-of now."
+            ),
         ),
         (
             build or "build backend returned an error" in output,
-            f"{_subject(build)} has to be built from source here and that failed. {other} "
-            "Another --python may have a built wheel of it.",
+            (
+                f"{_subject(build)} has to be built from source here and that failed. {other} "
+                "Another --python may have a built wheel of it."
+            ),
         ),
         (
             _WRONG_PYTHON.search(output),

@@ -178,7 +178,7 @@ def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> 
     if made_for and made_for[1] != f"sha256:{project.digest(request.project_dir)}":
         if request.mode is LockMode.LOCKED:
             raise EnvironmentFailedError(
-                f"{path.name} was made before {project.origin} was changed, and --locked wants one that fits.",
+                f"{path.name} is older than {project.origin}, but --locked wants one that fits.",
                 hint="`proj env lock` makes it anew; --frozen uses it as it is.",
             )
         note = f"{path.name} was made before {project.origin} was changed; it is used as it is."

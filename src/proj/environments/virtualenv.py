@@ -123,7 +123,16 @@ def _hashes(file: TomlTable) -> list[str]:
 def _creation(folder: Path, interpreter: Interpreter) -> list[str]:
     if interpreter.version < _OLDEST_FOR_VIRTUALENV:  # current virtualenv no longer makes environments of it
         return [interpreter.path, "-m", "venv", str(folder)]
-    return [sys.executable, "-m", "virtualenv", "--quiet", "--python", interpreter.path, str(folder)]
+    return [
+        sys.executable,
+        "-m",
+        "virtualenv",
+        "--quiet",
+        "--no-setuptools",
+        "--python",
+        interpreter.path,
+        str(folder),
+    ]
 
 
 def _call(
