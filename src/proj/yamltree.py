@@ -303,6 +303,10 @@ def _position(mark: Any) -> Position:
 def _translated(error: yaml.YAMLError, text: str) -> YamlError:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
+        if "end of stream" in (
+            error.problem or ""
+        ):  # what was opened is of more help than where the file ends
+            mark = error.context_mark or mark
         position = _position(mark) if mark is not None else Position(line=1, column=1)
         context = f" {error.context}" if error.context else ""
         problem = f"{error.problem}{context}" if error.problem else str(error)

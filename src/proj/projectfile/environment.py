@@ -95,18 +95,14 @@ def _docker(reader: Reader, entry: Entry) -> EnvironmentDeclaration | None:
     fields = reader.fields(entry.value, keys.DOCKER, "`docker_env`", fix)
     if fields is None:
         return None
-    image = fields.get("image")
+    image, volumes, environment = (fields.get(name) for name in ("image", "volumes", "environment"))
     name = reader.text(image.value, "`image` of `docker_env`") if image is not None else None
-    if not name:
-        if image is None or _is_nothing(image.value):
-            reader.findings.error("missing-image", "`docker_env` names no image", entry.key, fix)
-        return None
-    volumes = fields.get("volumes")
-    environment = fields.get("environment")
+    if image is None or _is_nothing(image.value):
+        reader.findings.error("missing-image", "`docker_env` names no image", entry.key, fix)
     return EnvironmentDeclaration(
         kind="docker_env",
         docker=DockerDeclaration(
-            image=name,
+            image=name or "",
             volumes=_volumes(reader, volumes.value) if volumes is not None else (),
             environment=_variables(reader, environment.value) if environment is not None else (),
         ),

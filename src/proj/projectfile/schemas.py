@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,7 @@ def build() -> dict[str, object]:
         "title": "MLproject",
         "description": "A project that `proj run` and `mlflow run` can run.",
         **project,
+        "allOf": [{"not": {"required": list(pair)}} for pair in combinations(keys.ENVIRONMENTS, 2)],
         "$defs": {
             "entry_point": point,
             "parameter": parameter,
