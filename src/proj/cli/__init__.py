@@ -104,10 +104,10 @@ def cli(ctx: click.Context, env_file: str | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    sys.exit(run(argv))
+    sys.exit(invoke(argv))
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def invoke(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; the one place where errors are caught."""
     try:
         with interruptible():
