@@ -26,7 +26,7 @@ def read(store: ArtifactStore, uri: str, path: str) -> bytes:
 
 
 class ArtifactStoreContract:
-    """What every `ArtifactStore` guarantees; subclasses give the fixtures `store` and `uri`, an empty root."""
+    """What every `ArtifactStore` guarantees. Subclasses give `store` and `uri`, an empty root."""
 
     @pytest.fixture
     def store(self) -> ArtifactStore:

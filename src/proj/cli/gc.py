@@ -1,0 +1,108 @@
+"""`proj gc`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from proj import paths
+from proj.cli import output, wording
+from proj.errors import UsageError
+from proj.times import now_ms, parse_duration
+from proj.tracking import open_tracking
+from proj.tracking.store import RunQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.model import RunRecord
+    from proj.tracking import Tracking
+
+_PAGE = 1000
+
+
+class Garbage(msgspec.Struct, frozen=True, kw_only=True):
+    """A deleted run and the size of its files."""
+
+    run_id: str
+    run_name: str
+    size_bytes: int
+
+
+class GcResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed for good, or would be."""
+
+    removed: bool
+    runs: tuple[Garbage, ...]
+    size_bytes: int
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield a table of the runs, and the sum."""
+        yield garbage_table(self.runs)
+        done = "Removed" if self.removed else "Would remove"
+        yield f"{done} {wording.counted(len(self.runs), 'run')}, {wording.size(self.size_bytes)}."
+
+
+def garbage_table(runs: tuple[Garbage, ...]) -> output.Table:
+    """Lay out runs and their sizes."""
+    return output.Table(
+        columns=("RUN", "NAME", "SIZE"),
+        rows=tuple(
+            (run.run_id, wording.one_line(run.run_name), wording.size(run.size_bytes)) for run in runs
+        ),
+        right_aligned=frozenset({"SIZE"}),
+    )
+
+
+@click.command()
+@click.option("--older-than", metavar="TIME", help="Only runs deleted longer ago, such as 12h or 30d.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output.json_option
+def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
+    """Remove deleted runs and their files for good."""
+    before_ms = None if older_than is None else now_ms() - int(parse_duration(older_than) * 1000)
+    with open_tracking(paths.home()) as tracking:
+        runs = tuple(_deleted(tracking, before_ms))
+        garbage = tuple(
+            Garbage(run_id=run.run_id, run_name=run.run_name, size_bytes=_size(tracking, run)) for run in runs
+        )
+        total = sum(each.size_bytes for each in garbage)
+        if runs and not dry_run:
+            if not yes:
+                _ask(len(runs), total)
+            for run in runs:
+                # Files first: a run whose removal is cut short is still there to be removed.
+                tracking.artifacts.delete(run.artifact_uri)
+                tracking.runs.purge_runs([run.run_id])
+    return GcResult(removed=not dry_run, runs=garbage, size_bytes=total)
+
+
+def _deleted(tracking: Tracking, before_ms: int | None) -> Iterator[RunRecord]:
+    token = None
+    while True:
+        page = tracking.runs.search_runs(
+            RunQuery(lifecycle="deleted", deleted_before_ms=before_ms, limit=_PAGE, page_token=token)
+        )
+        yield from page.runs
+        token = page.next_page_token
+        if token is None:
+            return
+
+
+def _size(tracking: Tracking, run: RunRecord) -> int:
+    return sum(file.size_bytes or 0 for file in tracking.artifacts.walk(run.artifact_uri))
+
+
+def _ask(count: int, size_bytes: int) -> None:
+    what = f"{wording.counted(count, 'run')} and all their files ({wording.size(size_bytes)})"
+    question = f"Remove {what} for good?"
+    if output.as_json() or not sys.stdin.isatty():
+        raise UsageError(
+            f"{question} There is no terminal to ask on.", hint="Say --yes, or look with --dry-run."
+        )
+    if not click.confirm(question, err=True):
+        raise UsageError("Nothing was removed.")

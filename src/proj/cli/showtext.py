@@ -1,0 +1,138 @@
+"""A run's record as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj.cli import wording
+from proj.cli.output import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from proj.cli.output import Block
+    from proj.cli.show import ShowResult
+    from proj.model import ArtifactInfo
+
+_LABEL = 13
+_MAX_FILES = 12
+_MAX_VALUE = 100
+
+
+def show_blocks(shown: ShowResult) -> Iterator[Block]:
+    """Yield the record: how it ended, what ran, where, then parameters, metrics, tags, files."""
+    for label, value in _facts(shown):
+        first, *more = value.splitlines() or [""]
+        yield f"{label:<{_LABEL}}{first}".rstrip()
+        for line in more:
+            yield f"{'':<{_LABEL}}{line}"
+    run = shown.run
+    yield from _table(
+        "PARAMETER", ((key, wording.shortened(value, _MAX_VALUE)) for key, value in run.params.items())
+    )
+    if shown.metrics:
+        rows = tuple((metric.key, wording.number(metric.value), str(metric.step)) for metric in shown.metrics)
+        yield ""
+        yield Table(
+            columns=("METRIC", "LATEST", "STEP"), rows=rows, right_aligned=frozenset(("LATEST", "STEP"))
+        )
+    own = {key: value for key, value in run.tags.items() if not key.startswith(("mlflow.", "proj."))}
+    yield from _table("TAG", ((key, wording.shortened(value, _MAX_VALUE)) for key, value in own.items()))
+    if shown.artifacts:
+        yield ""
+        yield "ARTIFACTS"
+        yield from artifact_tree(shown.artifacts)
+
+
+def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
+    run = shown.run
+    yield "run", f"{run.run_id}  {run.run_name}{'  (deleted)' if shown.deleted else ''}"
+    yield "experiment", wording.one_line(run.experiment)
+    yield "status", _status(shown)
+    if shown.message:
+        yield "cause", shown.message
+    yield "started", f"{wording.clock(run.started_ms)}  ({wording.ago(run.started_ms)})"
+    if run.duration_s is not None:
+        yield "took", wording.span(run.duration_s) + ("" if run.ended_ms is not None else " so far")
+    yield "user", wording.one_line(run.user)
+    yield from _source(shown)
+    if run.entry_point:
+        yield "entry point", run.entry_point
+    if shown.command:
+        yield "command", shown.command.line
+        yield "folder", shown.command.cwd
+    if shown.environment:
+        yield "environment", "\n".join((shown.environment.summary, *shown.environment.notes))
+        if shown.environment.lock_digest:
+            yield "lock", shown.environment.lock_digest
+    elif "proj.environment" in run.tags:
+        yield "environment", run.tags["proj.environment"]
+    if shown.host:
+        yield "host", _host(shown)
+    parent = run.tags.get("mlflow.parentRunId")
+    if parent:
+        yield "parent run", parent
+
+
+def _status(shown: ShowResult) -> str:
+    run = shown.run
+    told = [run.status]
+    if run.failure:
+        told.append(run.failure)
+    if run.exit_code is not None:
+        told.append(f"exit code {run.exit_code}")
+    if shown.outcome and shown.outcome.outcome.signal:
+        told.append(shown.outcome.outcome.signal)
+    if shown.outcome and shown.outcome.outcome.peak_memory_bytes:
+        told.append(f"peak memory {wording.size(shown.outcome.outcome.peak_memory_bytes)}")
+    return ", ".join(told)
+
+
+def _source(shown: ShowResult) -> Iterator[tuple[str, str]]:
+    if shown.run.source:
+        yield "source", shown.run.source
+    source = shown.source
+    if source is None or source.commit is None:
+        if shown.run.commit:
+            yield "commit", shown.run.commit + (" with uncommitted changes" if shown.run.dirty else "")
+        return
+    if source.repository_url and source.repository_url != shown.run.source:
+        yield "repository", source.repository_url
+    yield "commit", source.commit + (f" ({source.branch})" if source.branch else "")
+    if source.changed_files:
+        hidden = len(source.changed_files) - _MAX_FILES
+        files = [wording.one_line(name) for name in source.changed_files[:_MAX_FILES]]
+        yield "changed", "\n".join([*files, *([f"… and {hidden} more"] if hidden > 0 else [])])
+
+
+def _host(shown: ShowResult) -> str:
+    host = shown.host
+    if host is None:
+        return ""
+    parts = [host.hostname, host.distribution or host.system, f"{host.cpu_count} CPUs"]
+    if host.memory_bytes:
+        parts.append(wording.size(host.memory_bytes))
+    parts += [gpu.name for gpu in host.gpus]
+    return ", ".join(parts)
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> Iterator[Block]:
+    found = tuple(rows)
+    if found:
+        yield ""
+        yield Table(columns=(title, "VALUE"), rows=found)
+
+
+def artifact_tree(files: Iterable[ArtifactInfo]) -> Iterator[str]:
+    """Yield a line for each file, and one for each folder above it, indented."""
+    before: list[str] = []
+    for file in files:
+        *folders, name = file.path.split("/")
+        common = 0
+        while common < min(len(before), len(folders)) and before[common] == folders[common]:
+            common += 1
+        for depth in range(common, len(folders)):
+            yield f"{'  ' * (depth + 1)}{wording.one_line(folders[depth])}/"
+        before = folders
+        told = "" if file.size_bytes is None else f"  {wording.size(file.size_bytes)}"
+        yield f"{'  ' * (len(folders) + 1)}{wording.one_line(name)}{told}"
