@@ -141,10 +141,9 @@ class Database:
 
 
 def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():  # raises where a folder above may not be entered
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"The folder {folder} cannot be made: {error.strerror}.",
