@@ -149,7 +149,7 @@ def _decompressed(file: IO[bytes], magic: bytes) -> IO[bytes]:
         return cast("IO[bytes]", bz2.BZ2File(file))
     if magic == b"\xfd7zXZ\x00":
         return cast("IO[bytes]", lzma.LZMAFile(file))
-    plain = open(file.fileno(), "rb", closefd=False)  # closed apart from `file`
+    plain = open(file.fileno(), "rb", closefd=False)  # noqa: SIM115  the caller closes it, apart from `file`
     plain.seek(0)  # `file` went back within its buffer only
     return plain
 
