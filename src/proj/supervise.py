@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _METRIC_FLUSH_S = 1.0
 _METRIC_BATCH = 500
+_TAIL_BYTES = 8192
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +180,7 @@ def finish(assignment: Assignment, tracking: Tracking, outcome: Outcome) -> None
                 _store_outputs(assignment, tracking)
         finally:
             close(tracking, run_id, assignment.artifact_uri, outcome)
+        _advise(assignment, outcome)
         _clean_up(assignment, outcome)
     word = "succeeded" if outcome.status is RunStatus.FINISHED else "failed"
     events.status(f"=== Run (ID '{run_id}') {word} ===")
@@ -208,6 +210,24 @@ def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
                 events.warning(f"Output {relative} is a link that leaves the project: not stored.")
                 continue
             tracking.artifacts.put(assignment.artifact_uri, relative.as_posix(), path)
+
+
+def _advise(assignment: Assignment, outcome: Outcome) -> None:
+    """Say what to try where the program's last words are typical of packages that do not fit the code."""
+    if outcome.failure is not FailureCode.USER_EXIT:
+        return
+    from proj.environments.advice import import_failure_hint
+
+    try:
+        with (Path(assignment.execution.record_dir) / "stderr.log").open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
+            tail = log.read().decode(errors="replace")
+    except OSError:
+        return
+    git = assignment.checkout.git
+    hint = import_failure_hint(tail, assignment.prepared, git.committed_at_s if git else None)
+    if hint:
+        events.note(hint)
 
 
 def _clean_up(assignment: Assignment, outcome: Outcome) -> None:

@@ -30,6 +30,9 @@ Kind = Literal["python_env", "conda", "requirements", "pyproject", "setup", "scr
 # What MLflow installs where a project names nothing (`_PythonEnv.BUILD_PACKAGES`). Packages of some years ago
 # import `pkg_resources` at run time, which setuptools 82 no longer has.
 DEFAULT_BUILD = ("pip", "setuptools<82", "wheel")
+# What virtualenv puts into each environment of a Python before 3.12, whatever the project names: packages of
+# that time rely on it without saying so.
+_SEEDED = "setuptools<82 ; python_version < '3.12'"
 
 CONDA_NAMES = ("conda.yaml", "conda.yml", "environment.yml", "environment.yaml")
 ORDER = (
@@ -222,11 +225,12 @@ def _pinned_python(folder: Path) -> str | None:
 
 
 def _build(named: tuple[str, ...], requirements: Requirements) -> tuple[str, ...]:
-    if named:
-        return named
     if requirements.hashed:
-        return ()
+        return named
     required = {requirement_name(line) for line in requirements.lines}
+    if named:
+        required |= {requirement_name(line) for line in named}
+        return named if "setuptools" in required else (*named, _SEEDED)
     return tuple(line for line in DEFAULT_BUILD if requirement_name(line) not in required)
 
 

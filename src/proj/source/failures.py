@@ -54,7 +54,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "No repository at {url}.",
         "Check the address. Some hosts say so too when you may not see it: {authenticate}",
     ),
-    (("",), "git cannot fetch {url}.", "What git said is below."),
+    (("",), "git cannot fetch {url}.", "`git clone` by hand may tell more."),
 )
 
 
