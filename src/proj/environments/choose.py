@@ -49,6 +49,7 @@ def choose_python(
     as_of_s: int | None = None,
     download: bool = False,
     retry: bool = False,
+    remember: bool = True,
 ) -> Choice:
     """Choose an interpreter for a version request.
 
@@ -59,11 +60,12 @@ def choose_python(
         as_of_s: The time whose packages are used; a younger Python would find no builds of them.
         download: Whether one that is missing may be downloaded.
         retry: Try a download again that failed lately.
+        remember: See `find_interpreters`.
 
     Raises:
         EnvironmentFailedError: There is none; the message lists what there is.
     """
-    installed = find_interpreters()
+    installed = find_interpreters(remember=remember)
     if text is None:
         return _unasked(installed, as_of_s)
     spec = parse_python_spec(text)

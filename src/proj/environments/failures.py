@@ -103,7 +103,7 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
             dates,
             (
                 "What is asked for is younger than the date: "
-                f"try --as-of {_day_after(dates[-1]) if dates else ''}, or --as-of now."
+                f"try --as-of {_day_after(dates[-1]) if dates else 'DATE'}, or --as-of now."
             ),
         ),
         (

@@ -48,15 +48,20 @@ class _Probed(msgspec.Struct):
     """Empty for what is no CPython."""
 
 
-def find_interpreters() -> tuple[Interpreter, ...]:
-    """All CPythons from 3.6 on that are installed here, each once, newest first."""
+def find_interpreters(*, remember: bool = True) -> tuple[Interpreter, ...]:
+    """All CPythons from 3.6 on that are installed here, each once, newest first.
+
+    Args:
+        remember: Keep versions that were asked for in the cache, so that nobody needs to ask again.
+    """
     memory = _Memory(paths.cache() / "interpreters.json")
     found: dict[str, Interpreter] = {}
     for interpreter in _candidates(memory):
         real = os.path.realpath(interpreter.path)
         if real not in found and (3, min(MINORS)) <= interpreter.version[:2]:
             found[real] = interpreter
-    memory.save()
+    if remember:
+        memory.save()
     return tuple(sorted(found.values(), key=lambda item: item.version, reverse=True))
 
 

@@ -31,7 +31,7 @@ class PythonEnvironment:
     def plan(self, request: EnvironmentRequest) -> EnvironmentPlan:
         """Say what `prepare` would do, without network access and without writing."""
         project = _declared(request)
-        choice = _choose(project, request, download=False)
+        choice = _choose(project, request, planning=True)
         lock = find_lock(project, choice.interpreter, request)
         entry = Entry(_key(lock, choice, request)) if lock is not None else None
         marker = entry.ready() if entry is not None else None
@@ -47,8 +47,10 @@ class PythonEnvironment:
         """Lock, build or reuse the environment."""
         project = _declared(request)
         notes = _input_notes(project)
-        choice = _choose(project, request, download=not request.offline)
-        for note in (*notes, *choice.notes):
+        for note in notes:
+            events.warning(note)
+        choice = _choose(project, request)
+        for note in choice.notes:
             events.note(note)
         lock = obtain_lock(project, choice.interpreter, request)
         entry = Entry(_key(lock, choice, request))
@@ -81,7 +83,7 @@ def _declared(request: EnvironmentRequest) -> PythonInput:
     return project
 
 
-def _choose(project: PythonInput, request: EnvironmentRequest, *, download: bool) -> Choice:
+def _choose(project: PythonInput, request: EnvironmentRequest, *, planning: bool = False) -> Choice:
     from proj.environments.choose import choose_python
 
     locked = project.shipped_lock is not None and request.mode is not LockMode.UPGRADE
@@ -90,7 +92,8 @@ def _choose(project: PythonInput, request: EnvironmentRequest, *, download: bool
         origin="--python" if request.python else project.origin,
         exact=request.python_match == "exact",
         as_of_s=None if locked or project.requirements.hashed else request.as_of_s,
-        download=download,
+        download=not planning and not request.offline,
+        remember=not planning,
         retry=request.mode is LockMode.UPGRADE,
     )
 
