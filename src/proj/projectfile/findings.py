@@ -24,12 +24,17 @@ class ProjectInvalidError(ProjError):
     Args:
         file: The project file, as it is to be shown.
         diagnostics: What is wrong; at least one error.
+        others: Warnings and notes about the same file, which the message leaves out.
     """
 
     code = FailureCode.PROJECT_INVALID.value
 
-    def __init__(self, file: str, diagnostics: Sequence[Diagnostic]) -> None:
+    def __init__(
+        self, file: str, diagnostics: Sequence[Diagnostic], *, others: Sequence[Diagnostic] = ()
+    ) -> None:
+        self.file = file
         self.diagnostics = tuple(diagnostics)
+        self.others = tuple(others)
         count = len(self.diagnostics)
         head = f"The project file {file} has {'an error' if count == 1 else f'{count} errors'}:"
         blocks = [render(diagnostic) for diagnostic in self.diagnostics[:_SHOWN_FINDINGS]]

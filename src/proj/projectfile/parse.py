@@ -125,7 +125,8 @@ def parse(data: bytes, *, file: Path, strict: bool = False) -> Project:
         project = None
     errors = [found for found in findings.found if found.severity is Severity.ERROR]
     if errors or project is None:
-        raise ProjectInvalidError(str(file), sorted(errors, key=_place))
+        others = [found for found in findings.found if found.severity is not Severity.ERROR]
+        raise ProjectInvalidError(str(file), sorted(errors, key=_place), others=others)
     return project
 
 
