@@ -8,7 +8,7 @@ from proj.cli import wording
 from proj.cli.output import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from proj.cli.output import Block
     from proj.cli.show import ShowResult
@@ -22,22 +22,23 @@ _MAX_VALUE = 100
 def show_blocks(shown: ShowResult) -> Iterator[Block]:
     """Yield the record: how it ended, what ran, where, then parameters, metrics, tags, files."""
     for label, value in _facts(shown):
-        first, *more = value.splitlines() or [""]
+        first, *more = [wording.harmless(line.expandtabs(4)) for line in value.splitlines()] or [""]
         yield f"{label:<{_LABEL}}{first}".rstrip()
         for line in more:
             yield f"{'':<{_LABEL}}{line}"
     run = shown.run
-    yield from _table(
-        "PARAMETER", ((key, wording.shortened(value, _MAX_VALUE)) for key, value in run.params.items())
-    )
+    yield from _table("PARAMETER", run.params)
     if shown.metrics:
-        rows = tuple((metric.key, wording.number(metric.value), str(metric.step)) for metric in shown.metrics)
+        rows = tuple(
+            (wording.one_line(metric.key), wording.number(metric.value), str(metric.step))
+            for metric in shown.metrics
+        )
         yield ""
         yield Table(
             columns=("METRIC", "LATEST", "STEP"), rows=rows, right_aligned=frozenset(("LATEST", "STEP"))
         )
     own = {key: value for key, value in run.tags.items() if not key.startswith(("mlflow.", "proj."))}
-    yield from _table("TAG", ((key, wording.shortened(value, _MAX_VALUE)) for key, value in own.items()))
+    yield from _table("TAG", own)
     if shown.artifacts:
         yield ""
         yield "ARTIFACTS"
@@ -47,14 +48,14 @@ def show_blocks(shown: ShowResult) -> Iterator[Block]:
 def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
     run = shown.run
     yield "run", f"{run.run_id}  {run.run_name}{'  (deleted)' if shown.deleted else ''}"
-    yield "experiment", wording.one_line(run.experiment)
+    yield "experiment", run.experiment
     yield "status", _status(shown)
     if shown.message:
         yield "cause", shown.message
     yield "started", f"{wording.clock(run.started_ms)}  ({wording.ago(run.started_ms)})"
     if run.duration_s is not None:
         yield "took", wording.span(run.duration_s) + ("" if run.ended_ms is not None else " so far")
-    yield "user", wording.one_line(run.user)
+    yield "user", run.user
     yield from _source(shown)
     if run.entry_point:
         yield "entry point", run.entry_point
@@ -79,7 +80,7 @@ def _status(shown: ShowResult) -> str:
     told = [run.status]
     if run.failure:
         told.append(run.failure)
-    if run.exit_code is not None:
+    if run.exit_code:
         told.append(f"exit code {run.exit_code}")
     if shown.outcome and shown.outcome.outcome.signal:
         told.append(shown.outcome.outcome.signal)
@@ -101,7 +102,7 @@ def _source(shown: ShowResult) -> Iterator[tuple[str, str]]:
     yield "commit", source.commit + (f" ({source.branch})" if source.branch else "")
     if source.changed_files:
         hidden = len(source.changed_files) - _MAX_FILES
-        files = [wording.one_line(name) for name in source.changed_files[:_MAX_FILES]]
+        files = list(source.changed_files[:_MAX_FILES])
         yield "changed", "\n".join([*files, *([f"… and {hidden} more"] if hidden > 0 else [])])
 
 
@@ -116,11 +117,13 @@ def _host(shown: ShowResult) -> str:
     return ", ".join(parts)
 
 
-def _table(title: str, rows: Iterable[tuple[str, str]]) -> Iterator[Block]:
-    found = tuple(rows)
-    if found:
+def _table(title: str, values: Mapping[str, str]) -> Iterator[Block]:
+    if values:
         yield ""
-        yield Table(columns=(title, "VALUE"), rows=found)
+        rows = tuple(
+            (wording.one_line(key), wording.shortened(value, _MAX_VALUE)) for key, value in values.items()
+        )
+        yield Table(columns=(title, "VALUE"), rows=rows)
 
 
 def artifact_tree(files: Iterable[ArtifactInfo]) -> Iterator[str]:

@@ -83,12 +83,16 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def harmless(line: str) -> str:
+    """Replace control characters, so that no recorded text can draw on the terminal."""
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+
+
 def one_line(text: str) -> str:
-    """Fold white space and control characters, so that no value can draw on the terminal."""
-    folded = " ".join(text.split())
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded
-    )
+    """Fold white space, and make the text harmless."""
+    return harmless(" ".join(text.split()))
 
 
 def shortened(text: str, width: int) -> str:

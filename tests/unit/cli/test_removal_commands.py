@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj import paths
+from proj.model import RunStatus
+from proj.tracking.artifacts import local_path
+from records import record_run
+
+if TYPE_CHECKING:
+    from records import Command
+
+
+def test_a_run_is_removed_and_restored(proj: Command) -> None:
+    run = record_run("a", files={"f": b"1"})
+    assert proj("rm", "a").out == f"{run.run_id} deleted\n"
+    assert proj("runs", "--json").data["runs"] == []
+    assert [found["run_name"] for found in proj("runs", "--deleted", "--json").data["runs"]] == ["a"]
+    again = proj("rm", "a")
+    assert again.exit_code == 2
+    assert "proj restore a" in again.err
+    assert proj("restore", run.run_id[:8]).out == f"{run.run_id} restored\n"
+    assert proj("artifacts", "ls", "a", "--json").data["artifacts"][0]["path"] == "f"
+
+
+def test_several_runs_are_removed_or_none(proj: Command) -> None:
+    runs = [record_run(name) for name in ("a", "b")]
+    assert proj("rm", "a", "nothing").exit_code == 2
+    assert len(proj("runs", "--json").data["runs"]) == 2
+    assert proj("rm", "a", "b", "a", "--json").data["deleted"] == [run.run_id for run in runs]
+
+
+def test_a_run_that_has_not_ended_is_not_removed(proj: Command) -> None:
+    record_run("busy", status=RunStatus.RUNNING)
+    answer = proj("rm", "busy")
+    assert answer.exit_code == 2
+    assert "proj cancel" in answer.err
+    assert len(proj("runs", "--json").data["runs"]) == 1
+
+
+def test_only_deleted_runs_can_be_restored(proj: Command) -> None:
+    record_run("a")
+    answer = proj("restore", "a")
+    assert answer.exit_code == 2
+    assert "not deleted" in answer.err
+
+
+def test_deleted_runs_are_removed_for_good(proj: Command) -> None:
+    gone, kept = record_run("gone", files={"f": b"x" * 2048}), record_run("kept", files={"f": b"y"})
+    proj("rm", "gone")
+    looked = proj("gc", "--dry-run")
+    assert "Would remove 1 run, 2.0 KiB." in looked.out
+    assert local_path(gone.artifact_uri).exists()
+    answer = proj("gc", "--yes")
+    assert "Removed 1 run, 2.0 KiB." in answer.out
+    assert not local_path(gone.artifact_uri).exists()
+    assert proj("show", gone.run_id).exit_code == 2
+    assert local_path(kept.artifact_uri).exists()
+    assert proj("gc", "--yes", "--json").data == {"removed": True, "runs": [], "size_bytes": 0}
+
+
+def test_runs_deleted_lately_can_be_spared(proj: Command) -> None:
+    record_run("gone")
+    proj("rm", "gone")
+    assert proj("gc", "--yes", "--older-than", "1h", "--json").data["runs"] == []
+    assert len(proj("gc", "--dry-run", "--older-than", "0s", "--json").data["runs"]) == 1
+    assert proj("gc", "--yes", "--older-than", "soon").exit_code == 2
+
+
+def test_nothing_is_removed_for_good_unasked(proj: Command) -> None:
+    run = record_run("gone")
+    proj("rm", "gone")
+    for options in ((), ("--json",)):
+        answer = proj("gc", *options)
+        assert answer.exit_code == 2
+        assert "--yes" in answer.err + answer.out
+    assert proj("restore", run.run_id).exit_code == 0
+
+
+def test_nothing_deleted_is_no_question(proj: Command) -> None:
+    assert proj("gc").out == "Removed 0 runs, 0 B.\n"
+    assert paths.home().is_dir()
