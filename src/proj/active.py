@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import StoreError
+from proj.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ class ClaimInfo(msgspec.Struct, frozen=True, kw_only=True):
     backend: str | None = None
     reference: str | None = None
     """What `Backend.attach` needs; None until the execution has been submitted."""
+    outcome: Outcome | None = None
+    """How the run ended, where the record could not be written: this file's block is there on a full disk."""
 
 
 class Claim:
@@ -92,29 +95,48 @@ class Claim:
         run_id: str | None = None,
         backend: str | None = None,
         reference: str | None = None,
+        outcome: Outcome | None = None,
     ) -> None:
-        """Write down what is known by now."""
+        """Write down what is known by now.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
         self.info = ClaimInfo(
             token=self.info.token,
             pid=pid or self.info.pid,
             run_id=run_id or self.info.run_id,
             backend=backend or self.info.backend,
             reference=reference or self.info.reference,
+            outcome=outcome or self.info.outcome,
         )
         content = msgspec.json.encode(self.info)
         # Longer than what was there, or of the same length: fields are only ever filled in. One call, so that
         # a reader sees the old or the new content.
-        os.pwrite(self._descriptor, content.ljust(os.fstat(self._descriptor).st_size), 0)
+        try:
+            os.pwrite(self._descriptor, content.ljust(os.fstat(self._descriptor).st_size), 0)
+        except OSError as error:
+            raise StoreError(f"Cannot write {self._path}: {error.strerror}") from error
+
+    @property
+    def held(self) -> bool:
+        """Whether it is still ours: neither released nor handed over."""
+        return self._descriptor >= 0
 
     def release(self) -> None:
         """The run has ended and is recorded."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        os.close(self._descriptor)
+        if self.held:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+            self.hand_over()
 
     def hand_over(self) -> None:
-        """Another process holds the open file now: close ours, which leaves the lock in place."""
+        """Let go of the file without removing it.
+
+        Where another process has it open too, that one holds the lock now; else the next command finds it.
+        """
         os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def _folder(home: Path) -> Path:
@@ -185,13 +207,3 @@ def wait(home: Path, token: str, timeout_s: float | None = None) -> bool:
             return True
         finally:
             os.close(descriptor)
-
-
-@contextlib.contextmanager
-def claimed(home: Path) -> Iterator[Claim]:
-    """Hold a claim while the block runs."""
-    claim = Claim.create(home)
-    try:
-        yield claim
-    finally:
-        claim.release()

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from proj import active, record, source
 from proj.backends import BACKENDS
-from proj.errors import FailureCode, NotFoundError, ProjError
+from proj.errors import FailureCode, ProjError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
-from proj.supervise import close
+from proj.supervise import close, run_of
 from proj.times import now_ms
-from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     closed: list[str] = []
     for claim in active.abandoned(home):
         source.prune_checkouts()  # it may have died with one of its own
-        run = _run_of(claim, tracking)
+        run = run_of(claim, tracking)
         if run is None or run.status.finished:
             claim.release()
             continue
@@ -42,19 +41,9 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     return tuple(closed)
 
 
-def _run_of(claim: active.Claim, tracking: Tracking) -> RunRecord | None:
-    if claim.info.run_id is not None:
-        try:
-            return tracking.runs.run(claim.info.run_id)
-        except NotFoundError:
-            return None
-    found = tracking.runs.search_runs(
-        RunQuery(filter=f"tags.`{record.TAG_CLAIM}` = '{claim.info.token}'", lifecycle="all", limit=1)
-    )
-    return found.runs[0] if found.runs else None
-
-
 def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome:
+    if claim.info.outcome is not None:
+        return claim.info.outcome
     try:
         with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
             return record.read_outcome(file.read())

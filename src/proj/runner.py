@@ -16,7 +16,7 @@ from proj import active, command, events, parameters, paths, process, projectfil
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.environments.select import select
-from proj.errors import StoreError, UsageError
+from proj.errors import BackendError, FailureCode, StoreError, UsageError
 from proj.model import (
     BoundParameter,
     Checkout,
@@ -37,7 +37,7 @@ from proj.model import (
     RunStatus,
 )
 from proj.process.detached import spawn_detached
-from proj.supervise import Assignment, close, encode, outcome_of, supervise
+from proj.supervise import Assignment, close, encode, outcome_of, settling, supervise
 from proj.times import now_ms, parse_time
 from proj.tracking import open_tracking
 from proj.tracking.naming import new_run_name
@@ -112,9 +112,11 @@ def run(request: RunRequest) -> Finished:
     Raises:
         ProjError: It could not be run; a run that was recorded already is closed as failed.
     """
-    with _opened() as tracking, active.claimed(paths.home()) as claim:
-        assignment = _assign(request, tracking, claim)
-        outcome = supervise(assignment, tracking, claim)
+    with _opened() as tracking:
+        claim = active.Claim.create(paths.home())
+        with settling(claim, tracking):
+            assignment = _assign(request, tracking, claim)
+            outcome = supervise(assignment, tracking, claim)
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
 
@@ -130,18 +132,30 @@ def submit(request: RunRequest) -> RunRecord:
     """
     with _opened() as tracking:
         claim = active.Claim.create(paths.home())
-        try:
+        with settling(claim, tracking):
             assignment = _assign(request, tracking, claim, detached=True)
-            folder = Path(assignment.execution.record_dir)
-            argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
+            try:
+                _detach(assignment, claim)
+            except BaseException:
+                if claim.held:
+                    _discard(assignment.checkout, assignment.downloads)
+                raise
+        return tracking.runs.run(assignment.execution.run_id)
+
+
+def _detach(assignment: Assignment, claim: active.Claim) -> None:
+    folder = Path(assignment.execution.record_dir)
+    argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
+    with process.deferred():
+        try:
             spawn_detached(
                 argv, stdin=encode(assignment), pass_fd=claim.descriptor, log=folder / "supervisor.log"
             )
-        except BaseException:
-            claim.release()
-            raise
+        except OSError as error:
+            raise BackendError(
+                f"The run cannot be handed to a process of its own: {error}.", code=FailureCode.LOST
+            ) from error
         claim.hand_over()
-        return tracking.runs.run(assignment.execution.run_id)
 
 
 @contextlib.contextmanager
@@ -368,7 +382,10 @@ def _assignment(
     folder = record.local_folder(created.artifact_uri)
     if folder is None:
         raise StoreError(f"Artifacts at {created.artifact_uri} cannot be written by this version of proj.")
-    (folder / "proj").mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "proj").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     variables = _variables(request, created.run_id, folder)
     execution = Execution(
         run_id=created.run_id,

@@ -6,6 +6,8 @@ assignment is a value that travels as JSON through a pipe.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
 import shutil
 import sys
@@ -20,7 +22,7 @@ from proj import active, events, process, record, source
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.environments.cache import in_use
-from proj.errors import FailureCode, ProjError
+from proj.errors import FailureCode, NotFoundError, ProjError
 from proj.model import (
     Checkout,
     EnvironmentFacts,
@@ -32,9 +34,13 @@ from proj.model import (
 )
 from proj.times import now_ms
 from proj.tracking import open_tracking
+from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
-    from proj.backends.base import MetricSink
+    from collections.abc import Iterator
+
+    from proj.backends.base import Handle, MetricSink
+    from proj.model import RunRecord
     from proj.tracking import Tracking
 
 _METRIC_FLUSH_S = 1.0
@@ -81,30 +87,71 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
     Raises:
         ProjError: The command could not be started; the run is closed as failed.
     """
-    execution = assignment.execution
-    with in_use(assignment.prepared, execution.run_id):
-        try:
-            outcome = _execute(assignment, tracking, claim)
-        except BaseException as error:
-            finish(assignment, tracking, outcome_of(error))
-            raise
-        finish(assignment, tracking, outcome)
+    outcome: Outcome | None = None
+    try:
+        with in_use(assignment.prepared, assignment.execution.run_id), _Aside(assignment, tracking) as aside:
+            outcome = _execute(assignment, tracking, claim, aside)
+    except BaseException as error:
+        # An interrupt that comes after the command has ended does not change how it ended.
+        finish(assignment, tracking, claim, outcome or outcome_of(error))
+        raise
+    finish(assignment, tracking, claim, outcome)
     return outcome
 
 
-def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim) -> Outcome:
+def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, aside: _Aside) -> Outcome:
     execution = assignment.execution
-    metrics = _MetricBuffer(tracking, execution.run_id)
     tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
-    handle = BACKENDS.load(assignment.backend).submit(execution, metrics)
-    claim.update(backend=assignment.backend, reference=handle.reference)
-    facts = threading.Thread(target=_write_facts, args=(assignment, tracking), name="proj-facts", daemon=True)
-    facts.start()
-    outcome = handle.wait()
-    facts.join()
-    metrics.flush()
-    return outcome
+    handle: Handle | None = None
+    try:
+        with process.deferred():
+            handle = BACKENDS.load(assignment.backend).submit(execution, aside.metrics)
+        claim.update(backend=assignment.backend, reference=handle.reference)
+        aside.gather_facts()
+        return handle.wait()
+    except BaseException as error:
+        if handle is None:
+            raise
+        # A command that was started is always followed to its end, whatever comes between.
+        handle.cancel()
+        outcome = handle.wait()
+        if not isinstance(error, process.Interrupted):
+            raise
+        return _signalled(outcome, error)
+
+
+def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
+    if outcome.status is not RunStatus.KILLED or outcome.signal is not None:
+        return outcome
+    return msgspec.structs.replace(outcome, signal=process.signal_name(interrupt.signum))
+
+
+class _Aside:
+    """What is done for the record while the command runs; leaving the block waits for it."""
+
+    def __init__(self, assignment: Assignment, tracking: Tracking) -> None:
+        self.metrics = _MetricBuffer(tracking, assignment.execution.run_id)
+        self._assignment = assignment
+        self._tracking = tracking
+        self._thread: threading.Thread | None = None
+
+    def gather_facts(self) -> None:
+        """Begin to find out what is slow to find out."""
+        # A thread begins without the listener of events.
+        target = contextvars.copy_context().run
+        arguments = (_write_facts, self._assignment, self._tracking)
+        self._thread = threading.Thread(target=target, args=arguments, name="proj-facts", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> _Aside:  # noqa: PYI034  typing.Self is new in Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with process.deferred():
+            if self._thread is not None:
+                self._thread.join()
+            self.metrics.flush()
 
 
 def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
@@ -171,17 +218,27 @@ def outcome_of(error: BaseException) -> Outcome:
     )
 
 
-def finish(assignment: Assignment, tracking: Tracking, outcome: Outcome) -> None:
-    """Store outputs, close the run, and clean up after it. Signals wait until it is done."""
+def finish(assignment: Assignment, tracking: Tracking, claim: active.Claim, outcome: Outcome) -> None:
+    """Store outputs, close the run, and clean up after it. Signals wait until it is done.
+
+    Raises:
+        StoreError: The record cannot be written; the claim remembers the outcome.
+    """
     run_id = assignment.execution.run_id
     with process.deferred():
         try:
-            if outcome.started_ms is not None:
-                _store_outputs(assignment, tracking)
+            try:
+                if outcome.started_ms is not None:
+                    _store_outputs(assignment, tracking)
+            finally:
+                close(tracking, run_id, assignment.artifact_uri, outcome)
+        except ProjError:
+            with contextlib.suppress(ProjError):
+                claim.update(outcome=outcome)
+            raise
         finally:
-            close(tracking, run_id, assignment.artifact_uri, outcome)
+            _clean_up(assignment, outcome)
         _advise(assignment, outcome)
-        _clean_up(assignment, outcome)
     word = "succeeded" if outcome.status is RunStatus.FINISHED else "failed"
     events.status(f"=== Run (ID '{run_id}') {word} ===")
 
@@ -190,13 +247,59 @@ def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome) 
     """Record how a run ended; the first outcome stays.
 
     The artifact is written first: should the store fail after that, recovery finds the true outcome there.
+
+    Raises:
+        StoreError: One of the two cannot be written; the other one is nevertheless.
     """
-    record.write(tracking.artifacts, artifact_uri, record.OUTCOME, record.OutcomeRecord(outcome=outcome))
-    changed = tracking.runs.update_run(
-        run_id, status=outcome.status, ended_ms=outcome.ended_ms or now_ms(), if_open=True
+    try:
+        record.write(tracking.artifacts, artifact_uri, record.OUTCOME, record.OutcomeRecord(outcome=outcome))
+    finally:
+        changed = tracking.runs.update_run(
+            run_id, status=outcome.status, ended_ms=outcome.ended_ms or now_ms(), if_open=True
+        )
+        if changed:
+            tracking.runs.log(run_id, tags=record.outcome_tags(outcome))
+
+
+def run_of(claim: active.Claim, tracking: Tracking) -> RunRecord | None:
+    """The run that was created under a claim; None if it never came to that."""
+    if claim.info.run_id is not None:
+        try:
+            return tracking.runs.run(claim.info.run_id)
+        except NotFoundError:
+            return None
+    found = tracking.runs.search_runs(
+        RunQuery(filter=f"tags.`{record.TAG_CLAIM}` = '{claim.info.token}'", lifecycle="all", limit=1)
     )
-    if changed:
-        tracking.runs.log(run_id, tags=record.outcome_tags(outcome))
+    return found.runs[0] if found.runs else None
+
+
+@contextlib.contextmanager
+def settling(claim: active.Claim, tracking: Tracking) -> Iterator[None]:
+    """See that no run stays open when the block is left: it is closed, or its claim is left for recovery."""
+    try:
+        yield
+    except BaseException as error:
+        with process.deferred():
+            _settle(claim, tracking, error)
+        raise
+    claim.release()
+
+
+def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> None:
+    if not claim.held:
+        return
+    outcome = claim.info.outcome or outcome_of(error)
+    try:
+        run = run_of(claim, tracking)
+        if run is not None and not run.status.finished:
+            close(tracking, run.run_id, run.artifact_uri, outcome)
+    except ProjError:  # the record cannot be written now; the next command tries again
+        with contextlib.suppress(ProjError):
+            claim.update(outcome=outcome)
+        claim.hand_over()
+    else:
+        claim.release()
 
 
 def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
@@ -252,12 +355,11 @@ def main() -> int:
     os.chdir(assignment.home)  # noqa: TID251  a process of our own: it must not keep the caller's folder busy
     tracking = open_tracking(assignment.home)
     try:
-        with process.interruptible():
+        with process.interruptible(), settling(claim, tracking):
             supervise(assignment, tracking, claim)
     except (ProjError, process.Interrupted):
         return 1  # recorded as the run's outcome
     finally:
-        claim.release()
         tracking.close()
     return 0
 

@@ -54,15 +54,17 @@ class LocalHandle:
     def wait(self) -> Outcome:
         """Follow the command to its end; see `Handle.wait`."""
         if self._outcome is None:
-            ending = self._supervision.wait()
-            self._outcome = outcome_of(
-                ending,
-                self._execution,
-                started_ms=self._started_ms,
-                out_of_memory=self._witness.saw_a_kill(),
-                log_errors=tuple((o.log.name, o.log_error) for o in self._outputs if o.log_error),
-            )
-            self._tell(ending)
+            # An interrupt between the end and its being noted would lose how it ended.
+            with process.deferred():
+                ending = self._supervision.wait()
+                self._outcome = outcome_of(
+                    ending,
+                    self._execution,
+                    started_ms=self._started_ms,
+                    out_of_memory=self._witness.saw_a_kill(),
+                    log_errors=tuple((o.log.name, o.log_error) for o in self._outputs if o.log_error),
+                )
+                self._tell(ending)
         return self._outcome
 
     def cancel(self) -> None:

@@ -134,6 +134,7 @@ class Database:
             )
         hint = {
             "database or disk is full": "Free some space on its disk, or set PROJ_HOME to another one.",
+            "disk I/O error": "Is the disk full, or gone? Free some space, or set PROJ_HOME to another one.",
             "attempt to write a readonly database": "Set PROJ_HOME to a folder that you may write to.",
             "unable to open database file": "Check the permissions of the folder, or set PROJ_HOME.",
         }.get(text)
