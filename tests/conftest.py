@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["projkit"]
+
 MARKERS = {
     "network": "needs a package index",
     "slow": "takes more than a few seconds",
