@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from proj import process
 from proj.backends.local import LocalBackend
 from proj.model import Command, Execution, HostRuntime, Outcome
 
@@ -37,9 +38,8 @@ def main() -> None:
     folder = Path(sys.argv[1])
     options = dict(option.split("=", 1) for option in sys.argv[3:])
     run = execution(folder, sys.argv[2], **{name: json.loads(value) for name, value in options.items()})
-    handle = LocalBackend().submit(run)
-    (folder / "submitted").touch()
-    outcome: Outcome = handle.wait()
+    with process.deferred():  # as the runner does: a signal between the two is not lost
+        outcome: Outcome = LocalBackend().submit(run).wait()
     temporary = folder / "outcome.new"
     temporary.write_bytes(msgspec.json.encode(outcome))
     temporary.rename(folder / "outcome.json")

@@ -7,11 +7,13 @@ from proj.process.interrupts import Interrupted, deferred, interruptible
 from proj.process.outputs import Output
 from proj.process.redact import redact
 from proj.process.run import Completed, run
-from proj.process.spawn import merged_environment, spawn
+from proj.process.spawn import DEVNULL, PIPE, merged_environment, spawn
 from proj.process.streams import Streams
 from proj.process.supervise import Ending, Supervision, signal_name
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
     "Completed",
     "Ending",
     "Interrupted",

@@ -84,6 +84,7 @@ def end_stragglers(
     settle_s: float,
     grace_s: float,
     hurry: Callable[[], bool] = lambda: False,
+    pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Straggler, ...]:
     """End processes that are left over: by TERM, and by KILL those that are there after `grace_s`.
 
@@ -92,29 +93,30 @@ def end_stragglers(
         settle_s: How long they may take to end by themselves.
         grace_s: How long they may take after TERM.
         hurry: Asked again and again; once it is true, what is left is killed at once.
+        pause: Called to let some seconds pass.
 
     Returns:
         Those that had to be told to end.
     """
-    if not _left_after(find, settle_s, hurry):
+
+    def left_after(limit_s: float) -> bool:
+        end = time.monotonic() + limit_s
+        while left := find():
+            if time.monotonic() >= end or hurry():
+                break
+            pause(_POLL_S)
+        return bool(left)
+
+    if not left_after(settle_s):
         return ()
     stragglers = find()
     _send(stragglers, signal.SIGTERM)
-    if _left_after(find, grace_s, hurry):
+    if left_after(grace_s):
         end = time.monotonic() + _KILL_WAIT_S
         while (left := find()) and time.monotonic() < end:
             _send(left, signal.SIGKILL)
-            time.sleep(_POLL_S)
+            pause(_POLL_S)
     return stragglers
-
-
-def _left_after(find: Callable[[], tuple[Straggler, ...]], limit_s: float, hurry: Callable[[], bool]) -> bool:
-    end = time.monotonic() + limit_s
-    while left := find():
-        if time.monotonic() >= end or hurry():
-            break
-        time.sleep(_POLL_S)
-    return bool(left)
 
 
 def _send(stragglers: tuple[Straggler, ...], signum: int) -> None:

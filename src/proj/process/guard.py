@@ -31,7 +31,7 @@ while IFS= read -r line; do
     bye) exit 0 ;;
   esac
 done
-for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do kill -s KILL -- "-$group"; done
 [ -r /proc/self/environ ] || exit 0
 carries() {
   while IFS= read -r line || [ -n "$line" ]; do
@@ -50,7 +50,7 @@ rounds=0
 while [ $rounds -lt 50 ]; do
   found=$(marked)
   [ -n "$found" ] || exit 0
-  for file in $found; do pid=${file#/proc/}; kill -KILL "${pid%/environ}"; done
+  for file in $found; do pid=${file#/proc/}; kill -s KILL "${pid%/environ}"; done
   rounds=$((rounds + 1))
   sleep 0.02
 done

@@ -7,6 +7,7 @@ import os
 import resource
 import selectors
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -181,27 +182,33 @@ class Supervision:
     # --- after its end --------------------------------------------------------------------------------
 
     def _finish(self, ended_ms: int) -> Ending:
-        budget_s = self._drain()
+        stopped = self._ladder.begun
+        settle_s = _SETTLE_S if stopped else min(_SETTLE_S, self._drain())
         release_group(self._process.pid)
         status, usage = self._watch.reap()
         returncode = os.waitstatus_to_exitcode(status)
         self._process.returncode = returncode
         if self._terminal is not None and self._terminal.interrupted(returncode):
             self._ladder.note_signal(signal.SIGINT)
-        stragglers = self._end_stragglers(min(_SETTLE_S, budget_s))
+        stragglers = self._end_stragglers(settle_s)
+        if stopped:
+            self._drain()
         self._sweep()
-        peak = usage.ru_maxrss if usage.ru_maxrss > self._own_peak else None
-        unit = 1 if os.uname().sysname == "Darwin" else 1024
         return Ending(
             returncode=returncode,
             ended_ms=ended_ms,
-            peak_memory_bytes=None if peak is None else peak * unit,
+            peak_memory_bytes=self._peak_memory(usage.ru_maxrss),
             stop_cause=self._ladder.cause,
             asked_by=self._ladder.asked_by,
             last_sent=self._ladder.last_sent,
             stragglers=stragglers,
             output_held=not all(output.ended for output in self._outputs),
         )
+
+    def _peak_memory(self, ru_maxrss: int) -> int | None:
+        if ru_maxrss <= self._own_peak:
+            return None
+        return ru_maxrss if sys.platform == "darwin" else ru_maxrss * 1024
 
     def _drain(self) -> float:
         """Read what is left; returns what is left of the time allowed for it.
@@ -222,28 +229,30 @@ class Supervision:
 
     def _hurry(self) -> bool:
         """Whether somebody wants this to be over."""
-        return self._ladder.begun or self._cancelled or self._interrupted_late()
+        return self._ladder.begun or self._impatient()
 
-    def _interrupted_late(self) -> bool:
+    def _impatient(self) -> bool:
+        """Whether a signal or a cancellation came after the command's own end."""
         if self._signals.take():
             self._cancelled = True
-        return self._cancelled
+        return self._cancelled and not self._ladder.begun
 
     def _end_stragglers(self, settle_s: float) -> tuple[Straggler, ...]:
+        """End what is left in the group; if the command was stopped, also what has left the group."""
         group = self._process.pid
-        found = end_stragglers(
-            lambda: group_members(group),
-            settle_s=settle_s,
-            grace_s=self._grace_s,
-            hurry=lambda: bool(self._signals.take()),
-        )
+        seekers = [lambda: group_members(group)]
         if self._ladder.begun:
+            seekers.append(lambda: marked_stragglers(self._token))
+        found: tuple[Straggler, ...] = ()
+        for find in seekers:
             found += end_stragglers(
-                lambda: marked_stragglers(self._token),
-                settle_s=0,
+                find,
+                settle_s=settle_s,
                 grace_s=self._grace_s,
-                hurry=lambda: bool(self._signals.take()),
+                hurry=lambda: bool(self._signals.take()) or self._impatient(),
+                pause=self._turn,
             )
+            settle_s = 0
         return found
 
     def _sweep(self) -> None:

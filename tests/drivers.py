@@ -1,0 +1,99 @@
+"""Runs `local_driver.py` in a process of its own, and looks at what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from proj import process
+from proj.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT_S = 60.0
+"""How long a condition is awaited; only a failing test takes that long."""
+
+SCRIPT = str(Path(__file__).with_name("local_driver.py"))
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, f"still not so after {LIMIT_S:g} s: {what}"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+
+
+class Driver:
+    """A process that runs one command through the local backend.
+
+    Args:
+        folder: Its record, and the command's working directory.
+        line: The command.
+        stdout: The driver's own standard output; None: nowhere.
+        options: Fields of `Execution`.
+    """
+
+    def __init__(self, folder: Path, line: str, *, stdout: int | None = None, **options: Any) -> None:
+        self.folder = folder
+        self.process = process.spawn(
+            driver_argv(folder, line, **options),
+            cwd=folder,
+            env=os.environ,
+            stdin=process.DEVNULL,
+            stdout=process.DEVNULL if stdout is None else stdout,
+            new_session=True,
+        )
+
+    def close(self) -> None:
+        """Make sure that it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def writes(self, text: str, stream: str = "stdout") -> None:
+        """Wait until the command has written something."""
+        log = self.folder / f"{stream}.log"
+        until(lambda: log.exists() and text.encode() in log.read_bytes(), f"{text!r} in {log.name}")
+
+    def send(self, signum: signal.Signals) -> None:
+        os.kill(self.process.pid, signum)
+
+    def wait(self) -> int:
+        return self.process.wait(LIMIT_S)
+
+    def outcome(self) -> Outcome:
+        """Wait for its end and return the outcome."""
+        assert self.wait() == 0
+        return msgspec.json.decode((self.folder / "outcome.json").read_bytes(), type=Outcome)
+
+    def pid(self, name: str) -> int:
+        """The process number that the command wrote to a file."""
+        file = self.folder / name
+        until(lambda: file.exists() and file.read_text().endswith("\n"), f"{name} is written")
+        return int(file.read_text())
+
+    def number(self, name: str) -> int:
+        return int((self.folder / name).read_text())
+
+
+def driver_argv(folder: Path, line: str, **options: Any) -> list[str]:
+    return [sys.executable, SCRIPT, str(folder), line, *(f"{k}={json.dumps(v)}" for k, v in options.items())]
