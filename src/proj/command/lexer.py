@@ -21,14 +21,23 @@ _WORD_OPERATORS = frozenset("-=?+")
 class HereDocument:
     """A here-document: where its lines end, and what stands in them."""
 
-    def __init__(self, delimiter: str, *, literal: bool, strip_tabs: bool, shell: bool, offset: int) -> None:
+    def __init__(self, delimiter: str, *, literal: bool, strip_tabs: bool, shell: bool, nested: bool) -> None:
         self.delimiter = delimiter
         self.literal = literal
         self.strip_tabs = strip_tabs
         self.shell = shell
         """Whether a shell reads it as commands."""
-        self.offset = offset
+        self.nested = nested
+        """Whether it stands in a substitution; there bash ends it at `EOF` with a `)` later in the line."""
         self.body: list[Unit] = []
+
+    def ends_with(self, line: str) -> bool:
+        """Whether a line of the template is the delimiter's."""
+        return (line.lstrip("\t") if self.strip_tabs else line) == self.delimiter
+
+    def may_end_with(self, line: str) -> bool:
+        """Whether some shell could take a rendered line for the delimiter's."""
+        return self.ends_with(line) or (self.nested and line.lstrip("\t").startswith(self.delimiter))
 
 
 class Layout:
@@ -115,6 +124,7 @@ class _Scanner:
     def _place(self, hole: Hole, place: Place, *, note: bool = True) -> None:
         # Bash has rules of its own, and defects, for what is nested in backticks: only plain values fit.
         deep = self._plain_only or self._backticks > 1 or (self._backticks == 1 and self._nesting > 1)
+        hole.inner = place
         hole.place = Place.NESTED if deep and place is not Place.COMMENT else place
         hole.backticks = self._backticks
         hole.single_line = self._in_here and place not in (Place.HERE, Place.HERE_LITERAL)
@@ -127,7 +137,7 @@ class _Scanner:
             )
         if note:
             self._command.note_hole(hole)
-        if hole.place is Place.UNQUOTED and (self._command.computes() or self._command.is_subscript()):
+        if hole.place is Place.UNQUOTED and (self._command.computes or self._command.is_subscript()):
             hole.place = Place.ARITHMETIC
         self._index += 1
 
@@ -312,7 +322,6 @@ class _Scanner:
     def _here_delimiter(self, *, strip_tabs: bool) -> None:
         while self._peek() in {" ", "\t"}:
             self._index += 1
-        offset = self._offset()
         word: list[str] = []
         literal = False
         quote = ""
@@ -346,7 +355,7 @@ class _Scanner:
                 literal=literal,
                 strip_tabs=strip_tabs,
                 shell=self._command.is_shell,
-                offset=offset,
+                nested=self._nesting > 1 or self._depth > 0,
             )
         )
 
@@ -387,7 +396,7 @@ class _Scanner:
             text = "".join(line)
             if self._more():
                 self._index += 1
-            if (text.lstrip("\t") if document.strip_tabs else text) == document.delimiter:
+            if document.ends_with(text):
                 return start
         self._index = len(self._units)
         return self._index

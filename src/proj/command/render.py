@@ -288,6 +288,11 @@ def _expansion(hole: Hole, value: str) -> str:
     return value
 
 
+def _nested(hole: Hole, value: str) -> str:
+    plain = _expansion(hole, value)
+    return _unquoted(hole, plain) if hole.inner is Place.UNQUOTED else plain
+
+
 def _expansion_word_double(hole: Hole, value: str) -> str:
     if "'" in value or hole.after_backslash:  # bash pairs single quotes here, and dash does not
         raise _cannot_stand(hole, value)
@@ -312,7 +317,7 @@ _ESCAPES: Mapping[Place, Callable[[Hole, str], str]] = {
     Place.HERE_LITERAL: _here_literal,
     Place.ARITHMETIC: _integer,
     Place.EXPANSION: _expansion,
-    Place.NESTED: _expansion,
+    Place.NESTED: _nested,
     Place.EXPANSION_WORD: _unquoted,
     Place.EXPANSION_WORD_DOUBLE: _expansion_word_double,
 }
@@ -351,7 +356,7 @@ def _check_here_documents(layout: lexer.Layout, rendered: Mapping[int, str]) -> 
             _check_here_value(hole, rendered[id(hole)], document)
         body = "".join(unit if isinstance(unit, str) else rendered[id(unit)] for unit in document.body)
         for line in body.split("\n"):
-            if (line.lstrip("\t") if document.strip_tabs else line) == document.delimiter:
+            if document.may_end_with(line):
                 raise Problem(
                     f"a value makes a line {document.delimiter!r}, which would end the here-document",
                     holes[0].offset,

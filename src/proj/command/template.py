@@ -46,6 +46,7 @@ class Hole:
         "backticks",
         "conversion",
         "in_command_position",
+        "inner",
         "kept",
         "known",
         "name",
@@ -70,6 +71,8 @@ class Hole:
         self.known = True
         self.after_dollar = False
         self.place = Place.UNQUOTED
+        self.inner = Place.UNQUOTED
+        """Where it stands in the innermost substitution, when `place` is NESTED."""
         self.backticks = 0
         """How many levels of backticks it stands in; each takes a level of backslashes away."""
         self.after_backslash = False

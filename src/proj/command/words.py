@@ -20,6 +20,10 @@ CLOSERS = frozenset({"fi", "done", "esac", "}"})
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
 _READERS = frozenset({"eval", "trap", "ssh", "watch", "parallel"})
 _COMMAND_FLAG = re.compile(r"-[a-zA-Z]*c")
+_WORD_LIMIT = 200
+"""Pieces of a word to remember: what a word means shows in its beginning."""
+
+_INTEGER_FLAG = re.compile(r"-[a-zA-Z]*i[a-zA-Z]*")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*")
 _DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
@@ -31,73 +35,101 @@ class SimpleCommand:
     """The simple command that is being read, word by word, inside one list of commands."""
 
     def __init__(self) -> None:
-        self.words: list[str] = []
-        self.word: list[str] = []
-        self.holes: list[Hole] = []
-        self.previous_holes: list[Hole] = []
-        self.in_word = False
-        self.compound = False
-        """Whether the command that is being read has ended as a compound one (`fi`, `)`)."""
         self.cases: list[str] = []
         """The open `case` commands: "word", "pattern" or "body" each."""
-        self.integers_next = False
+        self.compound = False
+        """Whether the command that is being read has ended as a compound one (`fi`, `)`)."""
+        self._restart()
+        self._begin_word()
 
-    @property
-    def at_start(self) -> bool:
+    def _restart(self) -> None:
+        self.words: list[str] = []
+        """The first three words, assignments included."""
+        self.previous = ""
+        self.previous_holes: list[Hole] = []
+        self.at_start = True
         """Whether the next word, or the one being read, is in command position."""
-        return all(_ASSIGNMENT.match(word) for word in self.words)
+        self.reads_code = False
+        """Whether the command parses its arguments once more as shell code."""
+        self.is_shell = False
+        """Whether the command is a shell or `ssh`, which run their standard input."""
+        self.computes = False
+        """Whether the command computes its arguments (`let`, `declare -i`)."""
+        self._integers_next = False
+
+    def _begin_word(self) -> None:
+        self._word: list[str] = []
+        self.holes: list[Hole] = []
+        self.in_word = False
 
     @property
     def in_test(self) -> bool:
         """Whether this is a `[[ … ]]`, in which `<`, `(` and `&&` mean something else."""
-        return bool(self.words) and self.words[0] == "[["
+        return self.words[:1] == ["[["]
 
     def add(self, text: str) -> None:
         """Append to the word that is being read."""
-        self.word.append(text)
+        if len(self._word) < _WORD_LIMIT:
+            self._word.append(text)
         self.in_word = True
 
     def end_word(self) -> None:
         """A blank or an operator: the word is complete."""
         if not self.in_word:
             return
-        text = "".join(self.word)
+        text = "".join(self._word)
         first = not self.words
         self._note_integers(text)
         self.previous_holes = self.holes
-        self.word, self.holes, self.in_word = [], [], False
-        if self._follow_case(text):
-            return
-        if first and text in OPENERS:
+        self._begin_word()
+        if self._follow_case(text) or (first and text in OPENERS):
             return
         if first and text in CLOSERS:
             self.compound = True
         if self.in_test and text == "]]":
-            self.words, self.compound = [], True
+            self._restart()
+            self.compound = True
             return
-        self.words.append(text)
-        if self.words[1:2] and self.words[0] == "function":
-            self.words = []  # `function NAME {`
-        elif self.words[2:] == ["do"] and self.words[0] in ("for", "select"):
-            self.words = []  # `for NAME do`
+        self._note_word(text)
+        name_then_command = self.words[:1] == ["function"] and len(self.words) > 1
+        if name_then_command or (self.words[2:] == ["do"] and self.words[0] in ("for", "select")):
+            self._restart()  # `function NAME {` and `for NAME do`
 
     def end_command(self) -> None:
         """An operator or a newline: the next word is in command position."""
         self.end_word()
-        self.words, self.previous_holes = [], []
-        self.compound = self.integers_next = False
+        self._restart()
+        self.compound = False
+
+    def _note_word(self, text: str) -> None:
+        if len(self.words) < 3:  # noqa: PLR2004  nobody asks for more
+            self.words.append(text)
+        self.previous = text
+        if self.at_start and _ASSIGNMENT.match(text):
+            return
+        word = text.strip("'\"")
+        program = word.rsplit("/", 1)[-1]
+        if self.at_start:
+            self.at_start = word in ("command", "builtin", "exec")
+            self.reads_code = program in _READERS
+            self.computes = word == "let"
+        if self.is_shell and _COMMAND_FLAG.fullmatch(word):
+            self.reads_code = True
+        self.is_shell = self.is_shell or program in _SHELLS or program == "ssh"
+        if self.words[0] in _DECLARERS and _INTEGER_FLAG.fullmatch(word):
+            self.computes = True
 
     def _follow_case(self, text: str) -> bool:
         """Follow `case WORD in PATTERN) …;; esac`; whether the word was part of that frame."""
         state = self.cases[-1] if self.cases else ""
         if state == "word" and text == "in":
             self.cases[-1] = "pattern"
-            self.words = []
+            self._restart()
             return True
         if text == "esac" and (state == "pattern" or (state == "body" and not self.words)):
             self.cases.pop()
-            self.compound = True
-            self.words = [text]
+            self._restart()
+            self.words, self.at_start, self.compound = [text], False, True
             return True
         if text == "case" and not self.words and state not in ("word", "pattern"):
             self.cases.append("word")
@@ -109,54 +141,29 @@ class SimpleCommand:
         from proj.command.template import Place
 
         operator = self.in_test and text in _INTEGER_TESTS
-        affected = [*(self.previous_holes if operator else []), *(self.holes if self.integers_next else [])]
+        affected = [*(self.previous_holes if operator else []), *(self.holes if self._integers_next else [])]
         for hole in affected:
             hole.place = Place.ARITHMETIC
-        self.integers_next = operator
+        self._integers_next = operator
 
     def note_hole(self, hole: Hole) -> None:
         """Take in a placeholder of the word that is being read, and say what is special about its place."""
         self.holes.append(hole)
-        text = "".join(self.word)
+        text = "".join(self._word)
         hole.in_command_position = self.at_start and not self.in_test
         hole.nested_shell = self.reads_code
         hole.no_subscript = self._takes_names(text)
         self.add(HOLE)
 
-    @property
-    def reads_code(self) -> bool:
-        """Whether the command parses its arguments once more as shell code."""
-        words = [word.strip("'\"") for word in self.words if not _ASSIGNMENT.match(word)]
-        if not words:
-            return False
-        shells = [index for index, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS]
-        if shells and any(_COMMAND_FLAG.fullmatch(word) for word in words[shells[0] + 1 :]):
-            return True
-        while words[0] in ("command", "builtin", "exec") and len(words) > 1:
-            words = words[1:]
-        return words[0].rsplit("/", 1)[-1] in _READERS
-
-    @property
-    def is_shell(self) -> bool:
-        """Whether the command is a shell or `ssh`, which run their standard input."""
-        return any(word.rsplit("/", 1)[-1] in (*_SHELLS, "ssh") for word in self.words)
-
     def is_subscript(self) -> bool:
         """Whether the word so far is an open `name[`, which the shell computes."""
         if not (self.at_start or self.words[0] in _DECLARERS):
             return False
-        return _SUBSCRIPT.fullmatch("".join(self.word)) is not None
-
-    def computes(self) -> bool:
-        """Whether the command computes its arguments (`let`, `declare -i`)."""
-        if not self.words:
-            return False
-        integer = any(re.fullmatch(r"-[a-zA-Z]*i[a-zA-Z]*", word) for word in self.words[1:])
-        return self.words[0] == "let" or (self.words[0] in _DECLARERS and integer)
+        return _SUBSCRIPT.fullmatch("".join(self._word)) is not None
 
     def _takes_names(self, text: str) -> bool:
         if not self.words:
             return False
-        if self.words[0] in ("[", "test", "[[", "printf") and self.words[-1] == "-v":
+        if self.words[0] in ("[", "test", "[[", "printf") and self.previous == "-v":
             return True
         return self.words[0] in _NAME_READERS and "=" not in text

@@ -1,0 +1,300 @@
+"""What `render` makes of each place, each kind of brace, each format, and of undeclared parameters."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proj import command, process
+from proj.model import BoundParameter, ParameterKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NASTY = 'it\'s "x" $(touch pwned) `id` \\ ;&|\n#'
+
+
+def bind(**given: str) -> list[BoundParameter]:
+    return [BoundParameter(name=name, given=value, value=value) for name, value in given.items()]
+
+
+def undeclared(name: str, value: str) -> list[BoundParameter]:
+    return [BoundParameter(name=name, given=value, value=value, declared=False)]
+
+
+def argv(line: str, folder: Path) -> list[str]:
+    """What a program gets that stands for `p` in the line."""
+    out = folder / "argv"
+    script = f"p() {{ printf '%s\\0' \"$@\" >> {out}; }}\n{line}"
+    process.run(["bash", "-c", script], cwd=folder, check=False)
+    assert not (folder / "pwned").exists()
+    return os.fsdecode(out.read_bytes()).split("\0")[:-1] if out.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("p {x}", [NASTY]),
+        ("p '{x}'", [NASTY]),
+        ('p "{x}"', [NASTY]),
+        ("p $'{x}'", [NASTY]),
+        ("p --a={x}/b", [f"--a={NASTY}/b"]),
+        ("p main.steps=\\'{x}\\'", [f"main.steps='{NASTY}'"]),
+        ('p "\\{x}"', ["\\" + NASTY]),
+        ("p \\{x}", [NASTY]),
+        ('p "$(printf %s "{x}")"', [NASTY]),
+        ("p \"`printf %s '{x}'`\"", [NASTY]),
+        ("p ${{N:-{x}}}", [NASTY]),
+        ("p ${N:-{x}}", [NASTY]),
+        ("p a \\\n  {x} # it's {x}\np {x}", ["a", NASTY, NASTY]),
+        ('p "$(cat <<EOF\n{x}.\nEOF\n)"', [NASTY + "."]),
+        ("p \"$(cat <<'EOF'\n{x}.\nEOF\n)\"", [NASTY + "."]),
+        ("if [ {x} = {x} ]; then p {x}; fi", [NASTY]),
+        ('[[ {x} == "{x}" ]] && p {x}', [NASTY]),
+        ("p $([ {x} = a ] && echo no) {x}", [NASTY]),
+        ("case {x} in it*) p {x} ;; esac", [NASTY]),
+        ('a=(b {x}); p "${a[1]}"', [NASTY]),
+        ("p $$'{x}' | cat; p {x}", None),
+    ],
+)
+def test_a_value_arrives_as_it_is(template: str, expected: list[str] | None, tmp_path: Path) -> None:
+    received = argv(command.render(template, bind(x=NASTY)), tmp_path)
+    assert received == expected if expected else received[-1] == NASTY
+
+
+@pytest.mark.parametrize(
+    ("template", "rendered"),
+    [
+        ("echo {{a}} {{}}", "echo {a} {}"),
+        ("echo ${HOME} ${{HOME}} ${{A:-1}} ${A:-{x}}", "echo ${HOME} ${HOME} ${A:-1} ${A:-v}"),
+        ("awk '{print $1}' f{1..3} {a,b} {}", "awk '{print $1}' f{1..3} {a,b} {}"),
+        ('p \'{"a": {"b": {x}}}\'', 'p \'{"a": {"b": v}}\''),
+        ('p \'{{"a": {{"b": {x}}}}}\'', 'p \'{"a": {"b": v}}\''),
+        ("{ p {x}; }", "{ p v; }"),
+        ("grep '[0-9]{4}' {0}", "grep '[0-9]{4}' {0}"),
+        ("echo '${x}' \\${x} $${x} ${x}", "echo '$v' \\$v $$v ${x}"),
+        ("echo '${other}' # {other}", "echo '${other}' # {other}"),
+        ("for i in {{1..{x}}}; do p; done", "for i in {1..v}; do p; done"),
+        ("p {x!s} {x:} {x:s} '{x!r}' \"f({x!r})\"", "p v v v 'v' \"f('v')\""),
+        ("p {x:>3}", "p '  v'"),
+        ("p {} {x y} {learning-rate}", "p {} 'a b' 1"),
+    ],
+)
+def test_only_placeholders_are_replaced(template: str, rendered: str) -> None:
+    bound = bind(x="v", **{"x y": "a b", "learning-rate": "1"})
+    assert command.render(template, bound) == rendered
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("", "p ''"),
+        ("a", "p a"),
+        ("~", "p '~'"),
+        ("-n", "p -n"),
+        ("it's", "p 'it'\\''s'"),
+        ("1e-3", "p 1e-3"),
+    ],
+)
+def test_unquoted_values_are_quoted_only_when_they_need_it(value: str, line: str) -> None:
+    assert command.render("p {x}", bind(x=value)) == line
+
+
+def test_a_number_before_a_redirection_stays_an_argument(tmp_path: Path) -> None:
+    assert argv(command.render("p {x}>log", bind(x="2")), tmp_path) == ["2"]
+
+
+def test_a_reserved_word_as_the_command_is_no_syntax() -> None:
+    assert command.render("{x} a", bind(x="if")) == "'if' a"
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "message"),
+    [
+        (
+            "p {lr}",
+            "1",
+            "no parameter 'lr' is declared for the placeholder {lr} (line 1, column 3 of the command)",
+        ),
+        ("p a\n  --q {X}", "1", "(line 2, column 7 of the command)"),
+        ("p {x.y}", "1", "values are text"),
+        ("p { x }", "1", "blanks inside the placeholder"),
+        ("p {x!q}", "1", "unknown conversion"),
+        ("p {x:.3f}", "1", "values are text"),
+        ("p {x:flag}", "1", "makes a switch of 'x', which is declared as string"),
+        ("p {x}", "a\0b", "NUL"),
+        ("p $(({x}+1))", "a[$(touch pwned)]", "not an integer"),
+        ("p $[{x}]", "b", "not an integer"),
+        ("(({x}))", "b", "not an integer"),
+        ("for ((i=0;i<{x};i++)); do p; done", "b", "not an integer"),
+        ("[[ {x} -eq 1 ]]", "a[$(touch pwned)]", "not an integer"),
+        ('[[ 1 -gt "{x}" ]]', "a[$(touch pwned)]", "not an integer"),
+        ("a[{x}]=1", "b", "not an integer"),
+        ("a=([{x}]=1)", "b", "not an integer"),
+        ("let y={x}", "a[$(touch pwned)]", "not an integer"),
+        ("declare -i y={x}", "a[$(touch pwned)]", "not an integer"),
+        ("unset {x}", "a[$(touch pwned)]", "compute what stands in the brackets"),
+        ("[ -v {x} ]", "a[$(touch pwned)]", "compute what stands in the brackets"),
+        ("p ${N#{x}}", "*", "cannot be quoted inside ${…}"),
+        ('p "${N:-{x}}"', "it's", "cannot be quoted inside"),
+        ("cat <<EOF\n{x}\nEOF", "a\nEOF\ntouch pwned", "would end the here-document"),
+        ("cat <<'EOF'\n{x}\nEOF", "EOF", "would end the here-document"),
+        ("p $(cat <<EOF\n{x}\nEOF\n)", "EOF) ; touch pwned", "would end the here-document"),
+        ("cat <<-EOF\n\t{x}\nEOF", "a\n\tb", "<<- removes"),
+        ("cat <<{x}\nEOF", "EOF", "in the delimiter of a here-document"),
+        ("p `echo \\{x}`", "b", "inside backticks"),
+        ("p " + "$(" * 70 + "{x}" + ")" * 70, "b", "nested too deeply"),
+    ],
+)
+def test_what_cannot_be_rendered_names_its_place(template: str, value: str, message: str) -> None:
+    with pytest.raises(command.CommandError) as caught:
+        command.render(template, bind(x=value), where="MLproject:12")
+    assert caught.value.message.startswith("MLproject:12: ")
+    assert message in caught.value.message
+    assert caught.value.message.splitlines()[-1].strip() == "^"
+    assert caught.value.hint
+    assert caught.value.code == "project_invalid"
+
+
+def test_the_caret_stands_below_the_placeholder() -> None:
+    with pytest.raises(command.CommandError) as caught:
+        command.render("python train.py\n  --rate {Rate}", bind(rate="1"))
+    assert caught.value.message.splitlines()[1:] == ["      --rate {Rate}", "             ^"]
+    assert caught.value.hint is not None
+    assert "Did you mean {rate}?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "line"),
+    [
+        ("p $(({x} * 2))", "10", "p $((10 * 2))"),
+        ("p $((3-{x}))", "-1", "p $((3-(-1)))"),
+        ("[[ {x} -eq 1 ]]", "1", "[[ 1 -eq 1 ]]"),
+        ('p ${{{x}}} "${N%{x}}"', "HOME", 'p ${HOME} "${N%HOME}"'),
+        ("p # {x}", "a\nb`$(c", "p # a?b??(c".replace("(", "?")),
+        ("export A={x}", "a[b", "export A='a[b'"),
+    ],
+)
+def test_places_with_few_values_take_those(template: str, value: str, line: str) -> None:
+    assert command.render(template, bind(x=value)) == line
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("true", "p --dry_run a"),
+        ("True", "p --dry_run a"),
+        ("1", "p --dry_run a"),
+        ("no", "p  a"),
+        ("", "p  a"),
+    ],
+)
+def test_a_flag_is_a_switch_or_nothing(value: str, line: str) -> None:
+    flag = BoundParameter(name="dry_run", given=value, value=value, kind=ParameterKind.BOOLEAN)
+    assert command.render("p {dry_run:flag} a", [flag]) == line
+
+
+def test_a_flag_needs_a_truth_value() -> None:
+    flag = BoundParameter(name="f", given="maybe", value="maybe", kind=ParameterKind.BOOLEAN)
+    with pytest.raises(command.CommandError, match="neither true nor false: 'maybe'"):
+        command.render("p {f:flag}", [flag])
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "line"),
+    [
+        ('p "f({x})"', "a b", "p \"f('a b')\""),
+        ('p "f({x})"', "a", 'p "f(a)"'),
+        ('p "f({x})"', "$(id)", "p \"f('\\$(id)')\""),
+        ("p '{x}' {x}", "a b", "p 'a b' 'a b'"),
+        ('p "f({x!r})"', "a b", "p \"f('a b')\""),
+    ],
+)
+def test_mlflow_quoting_keeps_its_literal_quotes_and_stays_safe(template: str, value: str, line: str) -> None:
+    assert command.render(template, bind(x=value), quoting="mlflow") == line
+
+
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        ("p a", "p a --k 'v w'"),
+        ("p a \n", "p a --k 'v w' \n"),
+        ("p a # why", "p a --k 'v w' # why"),
+        ("p a \\\n", "p a --k 'v w'"),
+        ("p a &", "p a --k 'v w' &"),
+        ("p a;\n# done\n", "p a --k 'v w';\n# done\n"),
+        ("p <<EOF\nbody\nEOF\n", "p <<EOF --k 'v w'\nbody\nEOF\n"),
+        ("cd .. && p", "cd .. && p --k 'v w'"),
+        ("p 2>&1 | tee log", "p 2>&1 | tee log --k 'v w'"),
+        ("p $(q)", "p $(q) --k 'v w'"),
+        ("p {{a}}", "p {a} --k 'v w'"),
+    ],
+)
+def test_undeclared_parameters_follow_the_last_word(template: str, line: str) -> None:
+    assert command.render(template, undeclared("k", "v w")) == line
+
+
+def test_an_undeclared_name_is_quoted_too() -> None:
+    assert command.render("p", undeclared("a;touch pwned", "1")) == "p '--a;touch pwned' 1"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "if true; then p; fi",
+        "(p)",
+        "for i in a; do p; done",
+        "{ p; }",
+        "p &&",
+        "p |",
+        "p 'a",
+        "p $(b",
+        "# c",
+        "",
+    ],
+)
+def test_undeclared_parameters_need_a_program_at_the_end(template: str) -> None:
+    with pytest.raises(command.CommandError, match="cannot append undeclared parameters \\(k\\)"):
+        command.render(template, undeclared("k", "v"))
+
+
+def test_placeholders_are_listed_with_their_places() -> None:
+    found = command.placeholders('p {a} \'{b}\' \\\n "$(q "{c:flag}")" # {d}')
+    assert [(p.name, p.format, p.line, p.column, p.place.value) for p in found] == [
+        ("a", None, 1, 3, "unquoted"),
+        ("b", None, 1, 8, "single quotes"),
+        ("c", "flag", 2, 8, "double quotes"),
+        ("d", None, 2, 22, "comment"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "nested"),
+    [
+        ("bash -c '{x}'", True),
+        ('A=1 /bin/sh -ec "{x}"', True),
+        ('eval "{x}"', True),
+        ("ssh host run {x}", True),
+        ("timeout 5 bash -c {x}", True),
+        ("bash <<EOF\n{x}\nEOF", True),
+        ("bash run.sh {x}", False),
+        ("python -c '{x}'", False),
+        ("eval true; p {x}", False),
+    ],
+)
+def test_a_second_shell_is_told(template: str, nested: bool) -> None:
+    (found,) = command.placeholders(template)
+    assert found.nested_shell is nested
+
+
+def test_variables_of_the_shell_are_no_placeholders() -> None:
+    assert command.placeholders("p ${x} '${y}'", {"x"}) == ()
+    assert [variable.name for variable in command.shell_variables("p ${x} ${{y}}")] == ["x"]
+
+
+def test_the_line_is_run_by_bash_else_sh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert command.shell_argv("p") == ("bash", "-c", "p")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command.shell_argv("p") == ("sh", "-c", "p")
