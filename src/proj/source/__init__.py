@@ -103,7 +103,7 @@ def download(uri: str, target_dir: Path) -> Path:
     Raises:
         SourceError: It cannot be fetched, or its scheme is not supported; nothing is left behind.
     """
-    from proj.source.download import download as fetch_url
+    from proj.source.downloads import download as fetch_url
 
     return fetch_url(uri, target_dir)
 

@@ -36,7 +36,16 @@ RATIO_FROM_BYTES = 64 * 1024**2
 _CHUNK_BYTES = 1024**2
 _HEADER_MAX_BYTES = 8 * 1024**2
 _IGNORED_AT_TOP = frozenset({"__MACOSX", ".DS_Store", "pax_global_header"})
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_BROKEN: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    ImportError,
+)
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,21 +104,25 @@ def unpack(archive: Path, target: Path, *, shown: str, limits: Limits | None = N
                 writer.add(entry)
         writer.make_links()
     except OSError as error:
-        if error.errno is None or isinstance(error, tarfile.TarError):  # gzip.BadGzipFile and its kin
+        if error.errno is None:  # gzip.BadGzipFile and its kin
             raise _damaged(shown, error) from error
         raise os_failure(error, f"Cannot unpack {shown}") from error
-    except _BROKEN as error:
+    except (*_BROKEN, *_broken_xz()) as error:
         raise _damaged(shown, error) from error
-    except ValueError as error:
-        raise _damaged(shown, error) from error
+
+
+def _broken_xz() -> tuple[type[Exception], ...]:
+    try:
+        from lzma import LZMAError
+    except ImportError:  # a Python that was built without it
+        return ()
+    return (LZMAError,)
 
 
 def _damaged(shown: str, error: Exception) -> SourceError:
-    import lzma
-
     if isinstance(error, RuntimeError) and "encrypted" in str(error):
         return SourceError(f"The archive {shown} is encrypted.", hint="Unpack it, and run the folder.")
-    reason = "it ends too early" if isinstance(error, (EOFError, lzma.LZMAError)) else str(error)
+    reason = "it ends too early" if isinstance(error, EOFError) else str(error)
     return SourceError(f"The archive {shown} cannot be read: {reason}", hint="Check that it is whole.")
 
 
@@ -135,19 +148,24 @@ def _entries(file: IO[bytes], writer: _Writer) -> Iterator[_Entry]:
         bounded = _Bounded(stream, writer)
         with tarfile.open(fileobj=bounded, mode="r:") as tar:  # type: ignore[call-overload]  # never written to
             yield from _tar_entries(tar)
+        while bounded.read(_CHUNK_BYTES):
+            pass  # a checksum stands at the end of the stream, behind the last entry
 
 
 def _decompressed(file: IO[bytes], magic: bytes) -> IO[bytes]:
-    import bz2
-    import gzip
-    import lzma
     from typing import cast
 
     if magic[:2] == b"\x1f\x8b":
+        import gzip
+
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb"))
     if magic[:3] == b"BZh":
+        import bz2
+
         return cast("IO[bytes]", bz2.BZ2File(file))
     if magic == b"\xfd7zXZ\x00":
+        import lzma
+
         return cast("IO[bytes]", lzma.LZMAFile(file))
     plain = open(file.fileno(), "rb", closefd=False)  # noqa: SIM115  the caller closes it, apart from `file`
     plain.seek(0)  # `file` went back within its buffer only

@@ -43,8 +43,10 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
             *("name or service not known", "temporary failure in name resolution", "connection reset"),
         ),
         "{host} cannot be reached, for {url}.",
-        "Check the address, the network and the proxy (HTTPS_PROXY). "
-        "A full commit hash that was fetched before runs without network: -v HASH.",
+        (
+            "Check the address, the network and the proxy (HTTPS_PROXY). "
+            "A full commit hash that was fetched before runs without network: -v HASH."
+        ),
     ),
     (
         (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from proj.errors import ToolFailedError
 from proj.source.uri import redact_text
 
 if TYPE_CHECKING:
+    import subprocess  # noqa: TID251  only a type's name
     from collections.abc import Callable
     from pathlib import Path
 
@@ -49,6 +52,7 @@ _HELPER = (
     '!f() { test "$1" = get && '
     'printf "username=%s\\npassword=%s\\n" "$PROJ_GIT_USERNAME" "$PROJ_GIT_PASSWORD"; }; f'
 )
+_GRACE_S = 3.0
 _PROGRESS = re.compile(r"(?:remote: )?[A-Z][\w ]+:\s+\d+%")
 
 
@@ -111,20 +115,24 @@ def transfer(
         if on_stderr is not None:
             on_stderr(line.rstrip())
 
-    child = gitpython.Git(str(cwd)).execute(
-        ["git", *args],
-        as_process=True,
-        env=_network_variables(git_dir, cwd, credentials, allow_file=allow_file),
-        universal_newlines=True,
-        errors="surrogateescape",
-    )
-    started = child.proc
+    interactive = _interactive()
+    with process.deferred():
+        child = gitpython.Git(str(cwd)).execute(
+            ["git", *args],
+            as_process=True,
+            env=_network_variables(git_dir, cwd, credentials, allow_file=allow_file),
+            universal_newlines=True,
+            errors="surrogateescape",
+            start_new_session=not interactive,  # a prompt needs our terminal
+        )
+        started = child.proc
     try:
         handle_process_output(child, out.append, take_stderr, decode_streams=False)
-        returncode = child.proc.wait() if child.proc is not None else -1
+        returncode = started.wait() if started is not None else -1
     except BaseException:
         with process.deferred():
-            _stop(started)
+            child.proc = None  # GitPython would close pipes that its reading threads hold, and hang
+            _stop(started, in_group=not interactive)
         raise
     if returncode:
         raise ToolFailedError(
@@ -135,20 +143,22 @@ def transfer(
     return "".join(out)
 
 
-def _stop(child: object) -> None:
-    """End git; its helpers end with the pipes between them."""
-    import contextlib
-    import subprocess  # noqa: TID251  only the exception's name; GitPython started the process
+def _stop(child: subprocess.Popen[str] | None, *, in_group: bool) -> None:
+    """End git and, where they have a process group of their own, all that it has started."""
+    import subprocess  # noqa: TID251  only its exception; GitPython has started the process
 
-    if not isinstance(child, subprocess.Popen) or child.poll() is not None:
+    if child is None:
         return
-    with contextlib.suppress(OSError):
-        child.terminate()
-    try:
-        child.wait(timeout=3)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if in_group:
+                os.killpg(child.pid, signum)
+            elif child.poll() is None:
+                child.send_signal(signum)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=_GRACE_S)
+            if not in_group:
+                return
 
 
 def _network_variables(

@@ -1,8 +1,8 @@
 """The cache of remote repositories: one bare repository for each URL, never pruned of commits.
 
 A mirror appears whole, by a rename. It keeps the remote's branches as `refs/remotes/origin/*` and all refs
-packed, so that a checkout takes them over by copying one file. Commits that the remote has forgotten stay: a run
-that was recorded with one can be made again.
+packed, so that a checkout takes them over by copying one file. Commits that the remote has forgotten stay:
+a run that was recorded with one can be made again.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from proj.errors import SourceError
 from proj.model import Checkout
 from proj.source import checkouts
 from proj.source.archive import top_folder, unpack
-from proj.source.download import fetch_file
+from proj.source.downloads import fetch_file
 from proj.source.uri import ARCHIVE_SUFFIXES, Location, enter_subdir, redact_url
 
 if TYPE_CHECKING:

@@ -276,5 +276,7 @@ def _commit_time(git_dir: Path, commit: str) -> int:
 
 def _cannot_check_out(location: Location, error: ToolFailedError) -> SourceError:
     return SourceError(
-        f"git cannot check out {location.uri}.", hint="`git clone` by hand may tell more.", details=error.details
+        f"git cannot check out {location.uri}.",
+        hint="`git clone` by hand may tell more.",
+        details=error.details,
     )

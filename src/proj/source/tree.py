@@ -1,8 +1,8 @@
 """A private working tree whose objects stay where they are: made without git, filled by one git process.
 
 What `git clone --shared` would make, but for what it costs: `.git` is written as files, and
-`objects/info/alternates` names the repository that has the objects. `git log`, `git describe` and `origin` work
-in it.
+`objects/info/alternates` names the repository that has the objects. `git log`, `git describe` and
+`origin` work in it.
 """
 
 from __future__ import annotations

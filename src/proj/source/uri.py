@@ -23,7 +23,9 @@ _REMOTE_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
 # host:path as ssh takes it: no slash before the colon, a host of two letters or more (no drive letter)
 _SCP_LIKE = re.compile(r"(?:[\w.+-]+@)?(?:\[[0-9A-Fa-f:]+\]|\w[\w.-]+):(?!//).+", re.ASCII)
 # userinfo, also where a password holds an unescaped slash; a port is none
-_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)((?:[^/?#@]*:(?!\d+(?:[/?#]|$))[^\s@]*|[^/?#]*)@)")
+_USERINFO = re.compile(
+    r"^([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*@|[^/?#@]*:(?!\d+(?:[/?#]|$))[^\s]*?@(?=[^/@]*(?:/|$)))"
+)
 _USERINFO_IN_TEXT = re.compile(r"(\b(?:https?|ftp)://)[^/?#@\s'\"]+@")
 _SECRET_QUERY = re.compile(
     r"([?&;][^=&;#]*(?:token|secret|passw|key|sig|auth|cred)[^=&;#]*=)[^&;#]*", re.IGNORECASE
