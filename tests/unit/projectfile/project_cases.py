@@ -1,6 +1,7 @@
 """The small projects of `tests/projects` that say, in `findings.txt`, what is to be found in them.
 
-`python tests/unit/projectfile/cases.py` writes those files anew; look at the differences before they go in.
+`python tests/unit/projectfile/project_cases.py` writes those files anew; look at the differences before they
+go in.
 """
 
 from __future__ import annotations
