@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from proj import record
-
 if TYPE_CHECKING:
     from proj.model import RunRecord
 
@@ -67,15 +65,6 @@ def took_s(run: RunRecord) -> float | None:
     if run.status.finished:
         return None
     return max(0.0, time.time() - run.started_ms / 1000)
-
-
-def state(run: RunRecord) -> str:
-    """Tell a run's status, with the reason of a failure: `FAILED user_exit 3`."""
-    failure = run.tags.get(record.TAG_FAILURE)
-    if failure is None:
-        return run.status.value
-    code = run.tags.get(record.TAG_EXIT_CODE)
-    return f"{run.status.value} {failure}" + (f" {code}" if code is not None else "")
 
 
 def number(value: float) -> str:

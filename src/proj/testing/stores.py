@@ -209,6 +209,15 @@ class RunStoreContract:
         tags = store.run(run.run_id).tags
         assert (tags["a"], tags["b"]) == ("2", "1")
 
+    def test_tags_are_removed(self, store: RunStore, run: RunRecord) -> None:
+        store.log(run.run_id, tags={"a": "1", "b": "1"})
+        store.remove_tags(run.run_id, ["a", "never-there"])
+        tags = store.run(run.run_id).tags
+        assert "a" not in tags
+        assert tags["b"] == "1"
+        with pytest.raises(NotFoundError):
+            store.remove_tags("0" * 32, ["a"])
+
     def test_history_is_in_the_order_of_step_and_time(self, store: RunStore, run: RunRecord) -> None:
         points = [point("m", 3.0, step=2), point("m", 1.0, step=0), point("m", 2.0, step=1, timestamp_ms=5)]
         later = point("m", 9.0, step=1, timestamp_ms=6)

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 120.0
 """How long a transaction waits for those of other processes; each takes about a millisecond."""
+_BUSY_SLICE_S = 0.5
+"""How long SQLite waits by itself, deaf to Ctrl-C; then Python looks around and tries again."""
 
 _CORRUPT = ("not a database", "malformed", "file is encrypted")
 _BUSY = ("database is locked", "locking protocol", "table is locked")
@@ -45,7 +47,7 @@ class Database:
         _make_folder(path.parent)
         with self._translated():
             self._connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                path, timeout=_BUSY_SLICE_S, isolation_level=None, check_same_thread=False
             )
         try:
             with self._translated():
@@ -59,7 +61,7 @@ class Database:
         version: int = _patiently(lambda: schema_version(connection))
         if version != len(MIGRATIONS):
             refuse_newer(version, self.path)
-            # The switch to WAL does not wait for other processes by itself.
+            # SQLite does not wait by itself for others who are about to switch to WAL.
             _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").close())
             with self.write():
                 migrate(connection, self.path)
@@ -72,12 +74,8 @@ class Database:
         Raises:
             StoreError: The database cannot be read.
         """
-        with self._lock, self._translated():
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                self._connection.execute("COMMIT")
+        with self._transaction("BEGIN") as connection:
+            yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -86,12 +84,18 @@ class Database:
         Raises:
             StoreError: The database cannot be written.
         """
+        # IMMEDIATE: a transaction that begins by reading could find the database changed under it when it
+        # comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         connection = self._connection
         with self._lock, self._translated():
-            # IMMEDIATE: a transaction that begins by reading could find the database changed under it
-            # when it comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
-            connection.execute("BEGIN IMMEDIATE")
+            # Signals raise wherever they find us: from the beginning on, each way out ends the transaction.
             try:
+                _patiently(lambda: _begin(connection, begin))
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -152,8 +156,18 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
+def _begin(connection: sqlite3.Connection, statement: str) -> None:
+    """Begin, and take hold of the database's state: what is in the way is met here and nowhere later."""
+    connection.execute(statement)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").close()
+    except sqlite3.OperationalError:
+        connection.execute("ROLLBACK")
+        raise
+
+
 def _patiently(action: Callable[[], T]) -> T:
-    """Do what SQLite's own waiting does not cover, until nobody is in the way."""
+    """Do something again until nobody is in the way."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

@@ -162,6 +162,14 @@ class SqliteRunStore:
             if tags:
                 write_tags(connection, row, tags)
 
+    def remove_tags(self, run_id: str, keys: Sequence[str]) -> None:
+        """See `RunStore.remove_tags`."""
+        with self._database.write() as connection:
+            row, _ = run_row(connection, run_id)
+            connection.executemany(
+                "DELETE FROM tags WHERE run = ? AND key = ?", [(row, storable(key)) for key in keys]
+            )
+
     def update_run(
         self,
         run_id: str,

@@ -26,7 +26,9 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     filter: str = ""
     """MLflow's grammar: `metrics.rmse < 0.8 and params.alpha = '0.5' and attributes.status = 'FAILED'`."""
     order_by: tuple[str, ...] = ()
-    """`metrics.rmse ASC`, `attributes.start_time DESC`; ties and the default: newest first, then run id."""
+    """`metrics.rmse ASC`, `attributes.start_time DESC`; ties and the default: newest first, then run id.
+
+    A run without the value comes last in either direction, one whose metric is NaN just before."""
     lifecycle: Lifecycle = "active"
     deleted_before_ms: int | None = None
     """Only runs that were deleted before this time, milliseconds since the epoch."""
@@ -45,8 +47,8 @@ class RunStore(Protocol):
     """Experiments and runs with MLflow's data model.
 
     Guarantees that the contract suite (`proj.testing.stores`) checks: every call is atomic and durable when
-    it returns; any number of processes may call at once; a parameter never changes its value; logging the
-    same thing twice is no error.
+    it returns; any number of processes and threads may call at once; a parameter never changes its value;
+    logging the same thing twice is no error.
     """
 
     def create_experiment(self, name: str) -> Experiment:
@@ -83,6 +85,8 @@ class RunStore(Protocol):
     def find_run(self, prefix: str, lifecycle: Lifecycle = "active") -> RunRecord:
         """Return the run that an id, a unique prefix of an id, or a unique run name stands for.
 
+        A prefix has four digits or more. `latest` stands for the run that was started last.
+
         Raises:
             NotFoundError: None or several match; several are listed.
         """
@@ -97,9 +101,18 @@ class RunStore(Protocol):
     ) -> None:
         """Add parameters, metric points and tags in one transaction.
 
+        A tag that is there gets the new value; `mlflow.runName` is the run's name.
+
         Raises:
             NotFoundError: There is no such run.
-            ConflictError: A parameter is there with another value; nothing is written.
+            ConflictError: A parameter is there with another value, or the run is deleted; nothing is written.
+        """
+
+    def remove_tags(self, run_id: str, keys: Sequence[str]) -> None:
+        """Remove tags; one that is not there is no error.
+
+        Raises:
+            NotFoundError: There is no such run.
         """
 
     def update_run(
@@ -113,6 +126,8 @@ class RunStore(Protocol):
     ) -> bool:
         """Change a run's state; with `if_open` only if it has not ended yet. Returns whether it changed.
 
+        A status that ends a run sets its end, to now where `ended_ms` is None; any other takes it away.
+
         Raises:
             NotFoundError: There is no such run.
         """
@@ -125,19 +140,31 @@ class RunStore(Protocol):
         """
 
     def metric_history(self, run_id: str, key: str) -> tuple[Metric, ...]:
-        """Return all points of a metric in the order of step, then timestamp."""
+        """Return all points of a metric in the order of step, then timestamp.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
-        """Mark runs as deleted; `restore_runs` brings them back."""
+        """Mark runs as deleted, all or none; `restore_runs` brings them back.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
 
     def restore_runs(self, run_ids: Sequence[str]) -> None:
-        """Bring deleted runs back."""
+        """Bring deleted runs back, all or none.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
 
     def purge_runs(self, run_ids: Sequence[str]) -> None:
         """Remove deleted runs for good, their rows only; runs that are not deleted are left alone."""
 
     def close(self) -> None:
-        """Release the connection."""
+        """Release the connection; closing twice is no error."""
 
 
 class ArtifactStore(Protocol):

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess  # noqa: TID251  real processes are the point
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,6 +209,32 @@ def test_processes_make_one_home_at_once_and_none_is_lost(tmp_path: Path) -> Non
         assert {run.status.value for run in runs.values()} == {"FINISHED"}
         assert len({run.experiment_id for run in runs.values()}) == 1
         assert all(len(tracking.runs.metric_history(run.run_id, "m")) == 5 for run in runs.values())
+
+
+def test_a_writer_waits_for_another_longer_than_sqlite_does(tmp_path: Path) -> None:
+    with open_tracking(tmp_path) as tracking:
+        run = new_run(tracking.runs)
+        other = sqlite3.connect(tmp_path / "proj.db", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        assert tracking.runs.run(run.run_id) == run, "readers do not wait for writers"
+        release = threading.Timer(0.8, lambda: other.execute("COMMIT"))
+        release.start()
+        tracking.runs.log(run.run_id, tags={"a": "b"})
+        release.join()
+        other.close()
+        assert tracking.runs.run(run.run_id).tags["a"] == "b"
+
+
+def test_an_interruption_within_a_transaction_leaves_the_store_usable(tmp_path: Path) -> None:
+    with open_tracking(tmp_path) as tracking:
+        run = new_run(tracking.runs)
+        store = tracking.runs
+        assert isinstance(store, SqliteRunStore)
+        for begin in (store._database.read, store._database.write):
+            with pytest.raises(KeyboardInterrupt), begin():
+                raise KeyboardInterrupt
+        store.log(run.run_id, tags={"a": "b"})
+        assert store.run(run.run_id).tags["a"] == "b"
 
 
 _KILLED = """
