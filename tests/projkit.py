@@ -6,13 +6,17 @@ signals nor terminals nor the end of the process matter. `folder.start("run", ".
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import io
 import json
 import os
 import subprocess  # noqa: TID251  what the tests start must not be looked after by what they test
 import sys
 import time
 import uuid
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +45,42 @@ _ECHO = "name: demo\nentry_points:\n  main:\n    command: {command}\n"
 def echo_project(command: str) -> str:
     """An MLproject with one command and no environment."""
     return _ECHO.format(command=json.dumps(command))
+
+
+def wheel(name: str, version: str, *, padding_bytes: int = 0) -> bytes:
+    """A package of one module that holds its version."""
+    content = io.BytesIO()
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"version = {version!r}\n".encode() + b"#" * padding_bytes,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(content, "w") as archive:
+        lines = []
+        for path, data in files.items():
+            archive.writestr(path, data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            lines.append(f"{path},sha256={digest},{len(data)}\n")
+        archive.writestr(f"{info}/RECORD", "".join([*lines, f"{info}/RECORD,,\n"]))
+    return content.getvalue()
+
+
+def local_environment(*requirements: str, **options: str) -> dict[str, str | bytes]:
+    """A project's python_env that takes its packages from the project's folder `wheels`.
+
+    Args:
+        requirements: Besides `tiny`, which is there.
+        options: Further keys of the file.
+    """
+    wanted = ["--no-index", "--find-links ./wheels", "tiny", *requirements]
+    lines = {"build_dependencies": '["tiny"]', "dependencies": json.dumps(wanted), **options}
+    return {
+        "python_env.yaml": "".join(f"{key}: {value}\n" for key, value in lines.items()),
+        "wheels/tiny-1.0-py3-none-any.whl": wheel("tiny", "1.0"),
+        # Every environment below Python 3.12 gets one.
+        "wheels/setuptools-80.0-py3-none-any.whl": wheel("setuptools", "80.0"),
+    }
 
 
 def eventually(what: Callable[[], object], *, says: str = "") -> None:

@@ -11,12 +11,11 @@ import sqlite3
 import subprocess  # noqa: TID251  mounts, and git as a user calls it
 import sys
 import tarfile
-import threading
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from projkit import PROJ, ProjFolder, Result, Started, echo_project
+from projkit import PROJ, ProjFolder, Result, Started, echo_project, local_environment, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,7 +256,7 @@ def git(folder: Path, *argv: str) -> str:
 def repository(folder: ProjFolder) -> str:
     """Make a bare repository with a project; returns its URL."""
     made = folder.base / "made"
-    made.mkdir()
+    made.mkdir(exist_ok=True)
     (made / "MLproject").write_text(GOOD)
     git(made, "init", "-q", "-b", "main")
     git(made, "add", ".")
@@ -511,3 +510,79 @@ def test_nobody_may_write(folder: ProjFolder) -> None:
     if "setpriv" in result.stderr or "Permission denied: '/root" in result.stderr:
         pytest.skip(f"nobody cannot start the program: {result.stderr}")
     refused(folder, result, str(folder.home), code=125)
+
+
+FULL_HOMES_KIB = (4, 24, 96, 164, 168, 180, 200, 240, 300)
+"""From "no database can be made" to "the outputs do not fit"."""
+
+
+@mounts
+def test_a_full_disk_below_the_home(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails: one message, and no run stays open once there is room again."""
+    outputs = 'proj: {outputs: [out.bin]}\n'
+    command = "head -c 60000 /dev/zero; head -c 100000 /dev/zero > out.bin"
+    folder.write({"MLproject": outputs + echo_project(command)})
+    ended = set()
+    for size_kib in FULL_HOMES_KIB:
+        with mounted(folder.base / "disk", f"size={size_kib}k") as disk:
+            monkeypatch.setenv("PROJ_HOME", str(disk / "home"))
+            folder.home = disk / "home"
+            result = folder.run("run", ".", "--quiet")
+            assert (result.code, "Traceback" in result.stderr) == (125, False), (size_kib, result)
+            assert result.stderr.count("proj:") == 1, (size_kib, result)
+            subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+            assert folder.run("run", ".", "--quiet").code == 0
+            folder.clean()
+            assert folder.runs()[0].status.value == "FINISHED"
+            ended |= {run.status.value for run in folder.runs()[1:]}
+    # Where the command ran, the record says so in the end; where it never came to that, it failed.
+    assert ended == {"FAILED", "FINISHED"}
+
+
+@mounts
+@pytest.mark.parametrize("kind", ["git", "archive", "environment"])
+def test_a_full_disk_below_the_caches(
+    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    uri, sizes_kib = ".", (4, 16, 60, 160)
+    if kind == "environment":
+        folder.write({"MLproject": f"python_env: python_env.yaml\n{ENTRY}"} | local_environment("big"))
+        folder.write({"wheels/big-1.0-py3-none-any.whl": wheel("big", "1.0", padding_bytes=200_000)})
+    else:
+        (folder.base / "made").mkdir()
+        (folder.base / "made" / "data").write_bytes(os.urandom(200_000))
+        uri = repository(folder) if kind == "git" else "big.zip"
+        with zipfile.ZipFile(folder.path / "big.zip", "w") as archive:
+            archive.writestr("MLproject", GOOD)
+            archive.writestr("data", os.urandom(200_000))
+    for size_kib in sizes_kib:
+        with mounted(folder.base / "disk", f"size={size_kib}k") as disk:
+            monkeypatch.setenv("PROJ_CACHE", str(disk / "cache"))
+            monkeypatch.setenv("UV_CACHE_DIR", str(folder.base / "uv"))
+            folder.cache = disk / "cache"
+            refused(folder, folder.run("run", uri), code=125)
+            subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)
+            assert folder.run("run", uri).code == 0
+            folder.clean()
+
+
+@mounts
+def test_a_read_only_home_and_cache(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write({"MLproject": GOOD})
+    url = repository(folder)
+    with mounted(folder.base / "disk", "ro,size=64k") as disk:
+        monkeypatch.setenv("PROJ_HOME", str(disk / "home"))
+        result = folder.run("run", ".")
+        assert (result.code, "Traceback" in result.stderr) == (125, False), result
+        assert str(disk / "home") in result.stderr
+        monkeypatch.setenv("PROJ_HOME", str(folder.home))
+        monkeypatch.setenv("PROJ_CACHE", str(disk / "cache"))
+        refused_without_run(folder, folder.run("run", url), str(disk / "cache"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_git_host_that_says_nothing(folder: ProjFolder) -> None:
+    with listening(accept=True) as port:
+        result = folder.run("run", f"http://127.0.0.1:{port}/team/repo.git")
+    refused_without_run(folder, result, f"127.0.0.1:{port}")
