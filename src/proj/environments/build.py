@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj import events
@@ -12,11 +13,10 @@ from proj.environments.failures import tool_failure
 from proj.environments.indexes import tool_variables
 from proj.environments.lock import LOCK_NAME, absolute_paths, local_paths
 from proj.environments.resolve import build_arguments, expand_variables
-from proj.environments.uv import call_uv, work_folder
+from proj.environments.sourcetree import copy_of, kept_clean
+from proj.environments.uv import call_uv, is_offline, work_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from proj.environments.inputs import PythonInput
     from proj.environments.interpreters import Interpreter
     from proj.environments.lock import Lock
@@ -77,18 +77,18 @@ def _install(
             )  # fmt: skip
         if not lock.count:
             return
-        (work / LOCK_NAME).write_text(
-            absolute_paths(lock.text, request.project_dir), encoding="utf-8", errors="surrogateescape"
-        )
-        # Built wheels of local folders are cached by the time of their metadata files, not by their content.
-        installed = call_uv(
-            [
-                "pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps",
-                "-r", str(work / LOCK_NAME), *_refresh(lock),
-                *build_arguments(work, lock.as_of_s, lock.build_needs),
-            ],
-            cwd=work, variables=variables, offline=request.offline,
-        )  # fmt: skip
+        text = absolute_paths(lock.text, request.project_dir)
+        local = [path for path, _ in local_paths(text)]
+        offline = is_offline(request.offline)
+        if offline:
+            text = _with_copies(text, work)
+        (work / LOCK_NAME).write_text(text, encoding="utf-8", errors="surrogateescape")
+        arguments = ["pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps"]
+        arguments += ["-r", str(work / LOCK_NAME), *build_arguments(work, lock.as_of_s, lock.build_needs)]
+        if not offline:
+            arguments += _refresh(lock)
+        with kept_clean(local):
+            installed = call_uv(arguments, cwd=work, variables=variables, offline=offline)
         if installed.returncode != 0:
             raise tool_failure(
                 f"Cannot install the packages of {project.origin} for Python {python}", installed,
@@ -114,7 +114,16 @@ def index_variables(project: PythonInput) -> dict[str, str | None]:
     return variables
 
 
+def _with_copies(lock: str, work: Path) -> str:
+    """The lock with local folders replaced by copies: see `_refresh`, which needs the network's leave."""
+    for path, editable in local_paths(lock):
+        if not editable and Path(path).is_dir():
+            lock = lock.replace(f'path = "{path}"', f'path = "{copy_of(Path(path), work)}"')
+    return lock
+
+
 def _refresh(lock: Lock) -> list[str]:
+    """Local folders are to be built anew: uv knows them by the times of their metadata files alone."""
     arguments: list[str] = []
     for block in lock.text.split("[[packages]]")[1:]:
         name = re.search(r'(?m)^name = "([^"]+)"', block)

@@ -87,6 +87,8 @@ class Entry:
             raise unwritable(self.path, error) from error
         attempt = self.path / secrets.token_hex(4)
         try:
+            if read_marker(self.path) is None:
+                self._remove_attempts(keep="")
             yield attempt
         except BaseException:
             _remove_tree(attempt)
@@ -97,8 +99,11 @@ class Entry:
     def complete(self, marker: Marker) -> None:
         """Write the marker, which makes the environment count; then remove what earlier attempts left."""
         write_atomically(self.path / "complete", msgspec.json.encode(marker))
+        self._remove_attempts(keep=marker.folder)
+
+    def _remove_attempts(self, keep: str) -> None:
         for entry in os.scandir(self.path):
-            if entry.is_dir(follow_symlinks=False) and entry.name != marker.folder:
+            if entry.is_dir(follow_symlinks=False) and entry.name != keep:
                 _remove_tree(Path(entry.path))
 
 

@@ -40,12 +40,12 @@ ORDER = (
     "conda.yaml",
     "conda.yml",
     "uv.lock",
-    "pylock.toml",
     "pyproject.toml",
     "requirements.txt",
     "setup.py",
     "environment.yml",
     "environment.yaml",
+    "pylock.toml",
 )
 """Files that are looked for, in this order, where a project names no environment."""
 

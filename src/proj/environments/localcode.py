@@ -6,9 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
-_SKIPPED = frozenset({
+SKIPPED = frozenset({
     ".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "build", "dist", "node_modules", "mlruns",
-    "mlartifacts",    ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints",
+    "mlartifacts", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints",
 })  # fmt: skip
 _WHOLE_BYTES = 1024 * 1024
 """Files above this size count by size and time, not by content: data beside the code."""
@@ -22,7 +22,7 @@ def content_digest(path: Path) -> str:
         return sha.hexdigest()
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(
-            name for name in folders if name not in _SKIPPED and not name.endswith(".egg-info")
+            name for name in folders if name not in SKIPPED and not name.endswith(".egg-info")
         )
         for name in sorted(files):
             if not name.endswith((".pyc", ".pyo")):

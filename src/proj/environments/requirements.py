@@ -188,7 +188,7 @@ class _Collector:
     def take(self, lines: Iterable[str], origin: str, base: Path) -> None:
         for line in lines:
             match = _OPTION.match(line) if line.startswith("-") else None
-            if match and match[1] not in _known_options():
+            if line.startswith("-") and (match is None or match[1] not in _known_options()):
                 match = _SHORT_GLUED.match(line) or match
             if match:
                 self._option(match[1], _unquote(match[2].strip()), origin, base)

@@ -14,7 +14,8 @@ from proj.environments.failures import iso_date, iso_time, tool_failure
 from proj.environments.indexes import has_user_find_links, no_index, tool_variables
 from proj.environments.lock import Lock, finish
 from proj.environments.requirements import requirement_name
-from proj.environments.uv import call_uv, work_folder
+from proj.environments.sourcetree import kept_clean
+from proj.environments.uv import call_uv, is_offline, work_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,8 @@ class _Strategy(msgspec.Struct):
     """Distributions for which the date does not count."""
     build_needs: dict[str, tuple[str, ...]]
     """Distribution -> what its build needs and does not say."""
+    editable: bool
+    """Whether editable local packages are installed as such."""
     notes: list[str]
 
 
@@ -66,12 +69,13 @@ def resolve(project: PythonInput, interpreter: Interpreter, request: Environment
     # Links have no dates: the user's own are looked at only where the dated indexes have no answer.
     strategy = _Strategy(
         as_of_s=as_of_s, find_links=as_of_s is None or no_index() or not has_user_find_links(),
-        build=project.build, undated=set(), build_needs={}, notes=[],
+        build=project.build, undated=set(), build_needs={}, editable=True, notes=[],
     )  # fmt: skip
     date = f" as of {iso_date(as_of_s)}" if as_of_s is not None else ""
     noun = "requirement" if project.count == 1 else "requirements"
     events.step(f"Resolving {project.count} {noun} of {project.origin}{date}")
-    with work_folder() as folder:
+    local = [package.path for package in project.requirements.local]
+    with work_folder() as folder, kept_clean(local):
         for _ in range(_MAX_ATTEMPTS):
             completed = _attempt(folder, project, interpreter, request, strategy)
             if completed.returncode == 0:
@@ -83,9 +87,12 @@ def resolve(project: PythonInput, interpreter: Interpreter, request: Environment
             f"Cannot resolve {project.origin} for Python {interpreter.version_text}", completed,
             as_of_s=strategy.as_of_s, offline=request.offline, python=interpreter.version_text,
         )  # fmt: skip
+    strategy.notes.extend(_undated_note(completed.stdout, strategy))
+    for note in strategy.notes:
+        events.warning(note)
     lock = finish(
         completed.stdout, project=project, project_dir=request.project_dir, as_of_s=strategy.as_of_s,
-        notes=(*strategy.notes, *_undated_note(completed.stdout, strategy)), build_needs=strategy.build_needs,
+        notes=tuple(strategy.notes), build_needs=strategy.build_needs,
     )  # fmt: skip
     if hashed:
         from proj.environments.hashes import keep_listed_hashes
@@ -145,7 +152,7 @@ def _attempt(
         arguments.append("--no-deps")
     if no_index():
         arguments.append("--no-index")
-    if request.mode.value == "upgrade" and not request.offline:
+    if request.mode.value == "upgrade" and not is_offline(request.offline):
         arguments.append("--refresh")
     return call_uv(
         arguments,
@@ -175,13 +182,16 @@ def _input_lines(project: PythonInput, strategy: _Strategy) -> list[str]:
         *expand_variables(requirements.options),
         *strategy.build,
         *expand_variables(requirements.lines),
-        *(_local_line(package) for package in requirements.local),
+        *(
+            _local_line(package, editable=package.editable and strategy.editable)
+            for package in requirements.local
+        ),
     ]
 
 
-def _local_line(package: LocalPackage) -> str:
+def _local_line(package: LocalPackage, *, editable: bool) -> str:
     url = Path(package.path).as_uri()
-    if package.editable:
+    if editable:
         return f"-e {url}{package.extras}" + (f" ; {package.marker}" if package.marker else "")
     return f"{package.path}{package.extras}" + (f" ; {package.marker}" if package.marker else "")
 
@@ -197,7 +207,7 @@ def expand_variables(lines: tuple[str, ...]) -> list[str]:
 def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> bool:
     """Change the strategy after a failure; False if there is nothing left to try."""
     said = completed.stderr
-    if _adapt_build(strategy, said):
+    if _adapt_editable(strategy, said) or _adapt_build(strategy, said):
         return True
     if "No solution found" not in said and "not found" not in said:
         return False
@@ -207,12 +217,12 @@ def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> b
         strategy.find_links = True
         return True
     bare = tuple(dict.fromkeys(requirement_name(line) for line in project.build))
-    if strategy.build != bare and any(name in said for name in bare):
+    squeezed = re.sub(r"\s", "", said)
+    if any(line not in bare and re.sub(r"\s", "", line) in squeezed for line in strategy.build):
         strategy.build = bare
         strategy.notes.append(
             "The versions of build_dependencies contradict the dependencies and were not enforced."
         )
-        events.warning(strategy.notes[-1])
         return True
     return False
 
@@ -231,7 +241,18 @@ def _adapt_dates(strategy: _Strategy, said: str) -> bool:
     strategy.as_of_s = None
     strategy.undated = set()
     strategy.notes.append(note)
-    events.warning(note)
+    return True
+
+
+def _adapt_editable(strategy: _Strategy, said: str) -> bool:
+    """Build tools from before PEP 660 (setuptools 64, 2022) cannot make editable installs in this way."""
+    if not strategy.editable or "build_editable" not in said:
+        return False
+    strategy.editable = False
+    strategy.notes.append(
+        "The build tools of that time know no editable installs (PEP 660): local packages are installed as copies, "
+        "anew whenever their code changes."
+    )
     return True
 
 
@@ -250,7 +271,6 @@ def _adapt_build(strategy: _Strategy, said: str) -> bool:
     strategy.build_needs[name] = (*(known or _STANDARD_BUILD), need)
     note = f"{name} needs {need} to be built and does not say so; it was provided."
     strategy.notes.append(note)
-    events.note(note)
     return True
 
 
@@ -262,5 +282,4 @@ def _undated_note(lock: str, strategy: _Strategy) -> tuple[str, ...]:
         return ()
     shown = ", ".join(chosen)
     note = f"No upload date is known of {shown}: the date {iso_date(strategy.as_of_s)} does not count for it."
-    events.warning(note)
     return (note,)

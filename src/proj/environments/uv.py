@@ -59,6 +59,11 @@ def work_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_offline(offline: bool) -> bool:
+    """Whether uv may not use the network: as asked for, or by the user's `UV_OFFLINE`."""
+    return offline or os.environ.get("UV_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+
+
 def call_uv(
     arguments: list[str],
     *,

@@ -84,7 +84,9 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _only_links(links: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _only_links(
+    links: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for name in list(os.environ):
         if name.startswith(("UV_", "PIP_")) and name not in ("UV_OFFLINE", "PIP_NO_INDEX"):
             monkeypatch.delenv(name)

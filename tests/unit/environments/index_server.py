@@ -1,0 +1,99 @@
+"""A package index on loopback: simple pages with or without upload dates, open or behind a password."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class IndexServer:
+    """Serves the wheels of a folder.
+
+    Args:
+        folder: Where the wheels are.
+        dates: Wheel's file name -> upload date; the index tells dates only if this is not None.
+        password: What it asks for, as `user:password`; None: nothing.
+    """
+
+    def __init__(self, folder: Path, dates: dict[str, str] | None, password: str | None = None) -> None:
+        self.folder, self.dates, self.password = folder, dates, password
+        self.asked: list[str] = []
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def url(self) -> str:
+        """The index URL, without the password."""
+        return f"http://{self.address}/simple"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def page(self, name: str) -> tuple[str, bytes] | None:
+        """The simple page of a distribution; None if it has no files."""
+        wheels = sorted(self.folder.glob(f"{name.replace('-', '_')}-*.whl"))
+        if not wheels:
+            return None
+        digests = {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
+        if self.dates is None:
+            links = "".join(
+                f'<a href="/files/{file}#sha256={digest}">{file}</a>' for file, digest in digests.items()
+            )
+            return "text/html", f"<!DOCTYPE html><html><body>{links}</body></html>".encode()
+        files = [
+            {"filename": file, "url": f"/files/{file}", "hashes": {"sha256": digest},
+             "upload-time": f"{self.dates.get(file, '2020-01-01')}T00:00:00Z"}
+            for file, digest in digests.items()
+        ]  # fmt: skip
+        body = {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": []}
+        return "application/vnd.pypi.simple.v1+json", json.dumps(body).encode()
+
+
+def _handler(server: IndexServer) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            server.asked.append(self.path)
+            if server.password is not None:
+                expected = "Basic " + base64.b64encode(server.password.encode()).decode()
+                if self.headers.get("Authorization") != expected:
+                    self._answer(401, "text/plain", b"who are you?")
+                    return
+            _, kind, name = self.path.rstrip("/").split("/", 2)
+            if kind == "simple":
+                page = server.page(name)
+                self._answer(*((200, *page) if page else (404, "text/plain", b"")))
+            else:
+                self._answer(200, "application/zip", (server.folder / name).read_bytes())
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
