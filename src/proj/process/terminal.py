@@ -171,7 +171,12 @@ class Terminal:
         return self._continued
 
     def _suspend_both(self) -> None:
-        """Ctrl-Z reached us: our group has been told already, the command's has not."""
+        """Ctrl-Z reached us: our group has been told already, the command's has not.
+
+        If the command needs the terminal after that it is stopped anew, and gets it then; lending it at once
+        would make its stop here look like a Ctrl-Z of its own.
+        """
+        self._take_back()
         signal_group(self._group, signal.SIGTSTP)
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)

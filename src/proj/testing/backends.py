@@ -1,13 +1,13 @@
 """The contract suite of backends: subclass it, say how to make one, and let pytest run it.
 
-    class TestMyBackend(BackendContract):
-        @pytest.fixture
-        def backend(self) -> Backend:
-            return MyBackend()
+class TestMyBackend(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return MyBackend()
 
-        @pytest.fixture
-        def execution(self, tmp_path: Path) -> ExecutionMaker:
-            return execution_maker(tmp_path, runtime=ImageRuntime(image="python:3.12-slim"))
+    @pytest.fixture
+    def execution(self, tmp_path: Path) -> ExecutionMaker:
+        return execution_maker(tmp_path, runtime=ImageRuntime(image="python:3.12-slim"))
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class ExecutionMaker(Protocol):
         """Return the execution; `changes` replace fields of `Execution`."""
 
 
-def execution_maker(folder: Path, *, runtime: Runtime | None = None, cwd: str | None = None) -> ExecutionMaker:
+def execution_maker(
+    folder: Path, *, runtime: Runtime | None = None, cwd: str | None = None
+) -> ExecutionMaker:
     """Return a maker of executions.
 
     Args:
@@ -137,7 +139,9 @@ class BackendContract:
         handle = backend.submit(execution("exit 3"))
         assert handle.wait() == handle.wait()
 
-    def test_streams_are_stored_apart_and_unchanged(self, backend: Backend, execution: ExecutionMaker) -> None:
+    def test_streams_are_stored_apart_and_unchanged(
+        self, backend: Backend, execution: ExecutionMaker
+    ) -> None:
         """Bytes that are no text and a last line without its end arrive in the right log."""
         run = execution(r"printf 'out\000\377\r\n end'; printf 'err' >&2")
         backend.submit(run).wait()
