@@ -53,7 +53,7 @@ _HELPER = (
     'printf "username=%s\\npassword=%s\\n" "$PROJ_GIT_USERNAME" "$PROJ_GIT_PASSWORD"; }; f'
 )
 _GRACE_S = 3.0
-_PROGRESS = re.compile(r"(?:remote: )?[A-Z][\w ]+:\s+\d+%")
+_PROGRESS = r"(?:remote: )?[A-Z][\w ]+:\s+\d+%"
 
 
 def run(
@@ -110,7 +110,7 @@ def transfer(
     err: list[str] = []
 
     def take_stderr(line: str) -> None:
-        if not _PROGRESS.match(line):
+        if not re.match(_PROGRESS, line):
             err.append(line)
         if on_stderr is not None:
             on_stderr(line.rstrip())

@@ -14,8 +14,8 @@ from proj.source.uri import redact_url
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SECTION = re.compile(r'\s*\[\s*remote\s+"((?:[^"\\]|\\.)*)"\s*\]\s*(?:[#;].*)?', re.IGNORECASE)
-_URL = re.compile(r"\s*url\s*=\s*([^\s\"\\#;][^\"\\#;]*?)\s*", re.IGNORECASE)
+_SECTION = r'(?i)\s*\[\s*remote\s+"((?:[^"\\]|\\.)*)"\s*\]\s*(?:[#;].*)?'
+_URL = r"(?i)\s*url\s*=\s*([^\s\"\\#;][^\"\\#;]*?)\s*"
 
 
 def git_state(directory: Path) -> GitState | None:
@@ -127,12 +127,12 @@ def _urls_in_config(root: Path) -> dict[str, str] | None:
     remote: str | None = None
     for line in text.splitlines():
         if line.lstrip().startswith("["):
-            section = _SECTION.fullmatch(line)
+            section = re.fullmatch(_SECTION, line)
             remote = section.group(1) if section else None
             if section is None and "remote" in line.lower():
                 return None
         elif remote is not None and line.lstrip().lower().startswith("url"):
-            value = _URL.fullmatch(line)
+            value = re.fullmatch(_URL, line)
             if value is None or "\\" in remote:
                 return None
             urls.setdefault(remote, value.group(1))

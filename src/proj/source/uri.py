@@ -18,19 +18,16 @@ SUPPORTED = (
     "Supported: a folder, file://, https:// or http:// (git or an archive), ssh://, git://, "
     "user@host:path, git+https://, and .zip or .tar(.gz, .bz2, .xz) files; each with #subdir."
 )
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_REMOTE_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
+# Patterns are compiled where they are first used: a folder needs none but the first two, and each costs time.
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
+_REMOTE_HELPER = r"[A-Za-z0-9][A-Za-z0-9+.-]*::"
 # host:path as ssh takes it: no slash before the colon, a host of two letters or more (no drive letter)
-_SCP_LIKE = re.compile(r"(?:[\w.+-]+@)?(?:\[[0-9A-Fa-f:]+\]|\w[\w.-]+):(?!//).+", re.ASCII)
+_SCP_LIKE = r"(?a:(?:[\w.+-]+@)?(?:\[[0-9A-Fa-f:]+\]|\w[\w.-]+):(?!//).+)"
 # userinfo, also where a password holds an unescaped slash; a port is none
-_USERINFO = re.compile(
-    r"^([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*@|[^/?#@]*:(?!\d+(?:[/?#]|$))[^\s]*?@(?=[^/@]*(?:/|$)))"
-)
-_USERINFO_IN_TEXT = re.compile(r"(\b(?:https?|ftp)://)[^/?#@\s'\"]+@")
-_SECRET_QUERY = re.compile(
-    r"([?&;][^=&;#]*(?:token|secret|passw|key|sig|auth|cred)[^=&;#]*=)[^&;#]*", re.IGNORECASE
-)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_USERINFO = r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*@|[^/?#@]*:(?!\d+(?:[/?#]|$))[^\s]*?@(?=[^/@]*(?:/|$)))"
+_USERINFO_IN_TEXT = r"(\b(?:https?|ftp)://)[^/?#@\s'\"]+@"
+_SIGNED_QUERY = r"(?i)([?&;][^=&;#]*(?:token|secret|passw|key|sig|auth|cred)[^=&;#]*=)[^&;#]*"
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -89,23 +86,23 @@ def parse(uri: str, *, cwd: Path) -> Location:
     text = _unquote(uri)
     if not text:
         raise SourceError("The project's URI is empty.", hint="Name a folder, such as `.`, or a URL.")
-    if _CONTROL.search(text):
+    if re.search(_CONTROL, text):
         raise SourceError(f"The project's URI holds a control character: {redact_url(text)!r}")
     if text.startswith("-"):
         raise SourceError(
             f"The project's URI begins with a dash: {text!r}",
             hint=f"If that is a folder's name, write ./{text}.",
         )
-    if _REMOTE_HELPER.match(text):
+    if re.match(_REMOTE_HELPER, text):
         raise SourceError(f"Git's remote helpers are not supported: {redact_url(text)}", hint=SUPPORTED)
-    scheme = _SCHEME.match(text)
+    scheme = re.match(_SCHEME, text)
     if scheme:
         return _parse_url(text, scheme.group(1).lower(), cwd)
     path, subdir = _split_local(text, cwd)
     if path is not None:
         return _local(path, subdir, text)
     base, _, subdir = text.partition("#")
-    if _SCP_LIKE.fullmatch(base):
+    if re.fullmatch(_SCP_LIKE, base):
         return Location(kind="git", uri=text, url=check_git_url(base), subdir=normalise_subdir(subdir))
     raise _missing(base, cwd)
 
@@ -127,7 +124,7 @@ def _parse_url(text: str, scheme: str, cwd: Path) -> Location:
         raise SourceError(f"Projects cannot be fetched from {scheme}://: {redact_url(text)}", hint=SUPPORTED)
     base, _, subdir = url.partition("#")
     clean, credentials = split_credentials(base)
-    if credentials and _CONTROL.search(credentials.username + (credentials.password or "")):
+    if credentials and re.search(_CONTROL, credentials.username + (credentials.password or "")):
         raise SourceError(f"The credentials for {redact_url(text)} hold a control character.")
     is_archive = scheme.startswith("http") and not forced_git and is_archive_name(clean.partition("?")[0])
     return Location(
@@ -288,7 +285,7 @@ def split_credentials(url: str) -> tuple[str, Credentials | None]:
 
     Of ssh URLs only a password is taken out: the user's name belongs to the address.
     """
-    match = _USERINFO.match(url)
+    match = re.match(_USERINFO, url)
     if match is None:
         return url, None
     from urllib.parse import unquote
@@ -307,7 +304,7 @@ def redact_url(url: str) -> str:
     prefix = "git+" if url.lower().startswith("git+") else ""
     clean, _ = split_credentials(url[len(prefix) :])
     if "://" in clean and "?" in clean:
-        clean = _SECRET_QUERY.sub(r"\1***", clean)
+        clean = re.sub(_SIGNED_QUERY, r"\1***", clean)
     return prefix + clean
 
 
@@ -315,7 +312,7 @@ def redact_text(text: str, credentials: Credentials | None = None) -> str:
     """A tool's output without what stands before the host of a URL, and without given credentials."""
     for secret in credentials.secrets() if credentials else ():
         text = text.replace(secret, "***")
-    return _USERINFO_IN_TEXT.sub(r"\1***@", text)
+    return re.sub(_USERINFO_IN_TEXT, r"\1***@", text)
 
 
 def check_git_url(url: str) -> str:
@@ -331,8 +328,8 @@ def check_git_url(url: str) -> str:
     path = re.sub(r"^[A-Za-z0-9+.-]+://[^/]*", "", url) if "://" in url else url.partition(":")[2]
     user_host = url.partition("://")[2] or url
     if (
-        _CONTROL.search(url)
-        or _REMOTE_HELPER.match(url)
+        re.search(_CONTROL, url)
+        or re.match(_REMOTE_HELPER, url)
         or url.startswith("-")
         or user_host.startswith("-")
         or host.startswith("-")
@@ -349,6 +346,6 @@ def host_of(url: str) -> str:
     if "://" in url:
         authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
         return re.sub(r":\d*$", "", authority.rpartition("@")[2])
-    if _SCP_LIKE.fullmatch(url):
+    if re.fullmatch(_SCP_LIKE, url):
         return url.partition("@")[2].partition(":")[0] if "@" in url else url.partition(":")[0]
     return ""

@@ -22,11 +22,14 @@ class Repo:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main")
+        if not path.exists():
+            path.mkdir(parents=True)
+            self.git("init", "--quiet", "--initial-branch=main", "--template=")
 
     def git(self, *args: str) -> str:
-        return process.run(("git", "-c", "protocol.file.allow=always", *args), cwd=self.path).stdout.strip()
+        settings = ("protocol.file.allow=always", "user.name=Ada", "user.email=ada@example.org")
+        options = (word for setting in settings for word in ("-c", setting))
+        return process.run(("git", *options, *args), cwd=self.path).stdout.strip()
 
     def write(self, name: str, text: str) -> None:
         path = self.path / name
