@@ -209,11 +209,14 @@ def _condition(reader: _Reader) -> Condition:
 
 def _field(reader: _Reader) -> Field:
     start = reader.start
-    if reader.kind == "backtick":
-        return _attribute(reader, _unquoted(reader.take()), start)
-    if reader.kind != "word":
+    if reader.kind == "backtick":  # `run name`, or `metrics`.rmse
+        name = _unquoted(reader.take())
+        dotted = reader.kind == "word" and reader.adjacent and reader.text.startswith(".")
+        prefix, dot, key = name, "." if dotted else "", reader.take()[1:] if dotted else ""
+    elif reader.kind == "word":
+        prefix, dot, key = reader.take().partition(".")
+    else:
         reader.fail(f"expected a name such as metrics.rmse, found {reader.text}")
-    prefix, dot, key = reader.take().partition(".")
     if not dot:
         return _attribute(reader, prefix, start)
     kind = _KINDS.get(prefix)

@@ -17,6 +17,8 @@ from proj.tracking.filters import Condition, Field, Kind, Order, parse_filter, p
         ("metric.a.b.c >= -1e-3", Condition(Field(Kind.METRIC, "a.b.c"), ">=", -0.001)),
         ("metrics.val-loss/x == .5", Condition(Field(Kind.METRIC, "val-loss/x"), "=", 0.5)),
         ('metrics."two words" != 1', Condition(Field(Kind.METRIC, "two words"), "!=", 1.0)),
+        ("`metrics`.a = 1", Condition(Field(Kind.METRIC, "a"), "=", 1.0)),
+        ("`params`.`a b` = 'x'", Condition(Field(Kind.PARAM, "a b"), "=", "x")),
         ("params.`a b` = 'x'", Condition(Field(Kind.PARAM, "a b"), "=", "x")),
         ("param.a iLike '%X'", Condition(Field(Kind.PARAM, "a"), "ILIKE", "%X")),
         ("tags.t NOT  IN ( 'a','b' )", Condition(Field(Kind.TAG, "t"), "NOT IN", ("a", "b"))),
