@@ -1,0 +1,1 @@
+python from_shell.py "$@"
