@@ -1,9 +1,4 @@
-"""YAML text -> a tree of nodes that know where they stand; bounded, so that no input can exhaust anything.
-
-MLflow reads project files by `yaml.safe_load`, so what a value means is PyYAML's business (YAML 1.1): this
-module takes PyYAML's events, and its constructor for values. It adds what `safe_load` cannot give: positions,
-duplicate keys, and limits on size, depth and alias expansion.
-"""
+"""Text -> nodes, within limits."""
 
 from __future__ import annotations
 
@@ -13,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from proj.model import Position
+from proj.yamltree.nodes import STR, TAG, Mapping, Node, Scalar, Sequence, YamlError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,12 +20,8 @@ MAX_EXPANSION: Final = 2 << 20
 """Characters that the document may have once every alias is replaced by what it stands for."""
 _RETRY_CHARACTERS: Final = 64 << 10
 
-_CORE: Final = "tag:yaml.org,2002:"
-_STR: Final = _CORE + "str"
-_MERGE: Final = _CORE + "merge"
-_NULL: Final = _CORE + "null"
 _SAFE_TAGS: Final = frozenset(
-    _CORE + name
+    TAG + name
     for name in (
         "null bool int float binary timestamp omap pairs set str seq map merge".split()  # noqa: SIM905  reads as the list in the YAML specification
     )
@@ -52,87 +44,6 @@ _FIXES: Final = (
     ("unknown escape character", "Write `\\\\` for a backslash in double quotes, or use single quotes."),
     ("control characters", "Remove the character: the file seems to be damaged or binary."),
 )
-
-
-class YamlError(Exception):
-    """A text is not the YAML that it should be; for callers to wrap in an error of their own.
-
-    Args:
-        message: What is wrong, without the place.
-        position: Where.
-        fix: What to write instead; None where there is nothing short to say.
-    """
-
-    def __init__(self, message: str, position: Position, fix: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
-        self.fix = fix
-
-
-class Node:
-    """A value in the text; lines and columns count from 1."""
-
-    __slots__ = ("column", "end_line", "line", "size", "tag")
-
-    def __init__(self, tag: str | None, line: int, column: int) -> None:
-        self.tag = tag
-        self.line = line
-        self.column = column
-        self.end_line = line
-        self.size = 1
-
-    @property
-    def position(self) -> Position:
-        """Where the value begins."""
-        return Position(line=self.line, column=self.column)
-
-
-class Scalar(Node):
-    """A text, number, boolean or null.
-
-    `style` is None for a plain one, else one of `'`, `"`, `|`, `>`.
-    """
-
-    __slots__ = ("style", "text")
-
-    def __init__(self, text: str, style: str | None, tag: str | None, line: int, column: int) -> None:
-        super().__init__(tag, line, column)
-        self.text = text
-        self.style = style
-        self.size = 1 + len(text)
-
-
-class Sequence(Node):
-    """A list."""
-
-    __slots__ = ("items",)
-
-    def __init__(self, tag: str | None, line: int, column: int) -> None:
-        super().__init__(tag, line, column)
-        self.items: list[Node] = []
-
-
-class Mapping(Node):
-    """Keys and values, in the order of the file, repeated keys included."""
-
-    __slots__ = ("pairs",)
-
-    def __init__(self, tag: str | None, line: int, column: int) -> None:
-        super().__init__(tag, line, column)
-        self.pairs: list[tuple[Node, Node]] = []
-
-
-class Entry:
-    """A key of a mapping after merge keys and repetitions are settled."""
-
-    __slots__ = ("key", "repeats", "value")
-
-    def __init__(self, key: Node, value: Node) -> None:
-        self.key = key
-        self.value = value
-        self.repeats: Node | None = None
-        """An earlier node of the same key, which this one replaces."""
 
 
 def split_lines(text: str) -> list[str]:
@@ -247,7 +158,7 @@ class _Composer:
 
     def _scalar(self, event: Any) -> Scalar:
         mark = event.start_mark
-        tag = _STR if event.tag == "!" else _checked_tag(event)
+        tag = STR if event.tag == "!" else _checked_tag(event)
         if not event.value.isascii() or "\0" in event.value:
             _refuse_unprintable(event)
         scalar = Scalar(event.value, event.style or None, tag, mark.line + 1, mark.column + 1)
@@ -318,135 +229,3 @@ def _translated(error: yaml.YAMLError, text: str) -> YamlError:
         problem = str(getattr(error, "reason", error))
     fix = next((fix for words, fix in _FIXES if words in problem), None)
     return YamlError(f"Not valid YAML: {problem}.", position, fix)
-
-
-# --- what nodes mean ------------------------------------------------------------------------------------
-
-
-def tag_of(node: Node) -> str:
-    """The YAML tag that decides what a node means: written, or implied by its text."""
-    if node.tag is not None:
-        return node.tag
-    if not isinstance(node, Scalar):
-        return _CORE + ("map" if isinstance(node, Mapping) else "seq")
-    if node.style is not None:
-        return _STR
-    resolvers = yaml.SafeLoader.yaml_implicit_resolvers
-    for tag, pattern in resolvers.get(node.text[:1], ()):
-        if pattern.match(node.text):
-            return str(tag)
-    return _STR
-
-
-def is_null(node: Node) -> bool:
-    """Whether the node means null: nothing, `~`, `null`."""
-    return isinstance(node, Scalar) and node.style is None and tag_of(node) == _NULL
-
-
-def is_text(node: Node) -> bool:
-    """Whether the node is a text for YAML (and not a number, boolean, date …)."""
-    return isinstance(node, Scalar) and tag_of(node) == _STR
-
-
-def construct(node: Node) -> object:
-    """The value that `yaml.safe_load` makes of a node.
-
-    Raises:
-        YamlError: PyYAML refuses it (a date that does not exist, a number of thousands of digits).
-    """
-    if isinstance(node, Scalar) and tag_of(node) == _STR:
-        return node.text
-    try:
-        constructor = yaml.constructor.SafeConstructor()
-        return constructor.construct_document(_yaml_node(node, {}))
-    except (yaml.YAMLError, ValueError, OverflowError, ArithmeticError) as error:
-        reason = (getattr(error, "problem", None) or str(error)).rstrip(".")
-        raise YamlError(
-            f"YAML cannot read this value: {reason}.", node.position, "Put it in quotes."
-        ) from error
-
-
-def _yaml_node(node: Node, seen: dict[int, yaml.Node]) -> yaml.Node:
-    known = seen.get(id(node))
-    if known is not None:
-        return known
-    mark = yaml.Mark("", 0, node.line - 1, node.column - 1, None, 0)
-    tag = tag_of(node)
-    result: yaml.Node
-    if isinstance(node, Mapping):
-        pairs = [(_yaml_node(key, seen), _yaml_node(value, seen)) for key, value in node.pairs]
-        result = yaml.MappingNode(tag, pairs, mark, mark)
-    elif isinstance(node, Sequence):
-        result = yaml.SequenceNode(tag, [_yaml_node(item, seen) for item in node.items], mark, mark)
-    else:
-        assert isinstance(node, Scalar)  # noqa: S101  there is no fourth kind
-        result = yaml.ScalarNode(tag, node.text, mark, mark)
-    seen[id(node)] = result
-    return result
-
-
-def text_of(node: Node) -> str:
-    """`str()` of the value that `yaml.safe_load` makes of a node, which is what MLflow uses everywhere.
-
-    Raises:
-        YamlError: See `construct`.
-    """
-    if isinstance(node, Scalar) and tag_of(node) == _STR:
-        return node.text
-    try:
-        return str(construct(node))
-    except ValueError as error:  # Python refuses to print an integer of thousands of digits
-        raise YamlError(
-            f"YAML cannot read this value: {error}.", node.position, "Put it in quotes."
-        ) from error
-
-
-def entries(mapping: Mapping) -> dict[str, Entry]:
-    """The keys of a mapping as `yaml.safe_load` settles them: merged ones first, the last of a name wins.
-
-    Returns:
-        Key as text -> entry, in order.
-
-    Raises:
-        YamlError: A key is a list or a mapping, or a merge key has nothing to merge.
-    """
-    found: dict[str, Entry] = {}
-    own = {id(key) for key, _ in mapping.pairs}
-    for key, value in _merged(mapping):
-        if not isinstance(key, Scalar):
-            raise YamlError("A key must be a text, not a list or a mapping.", key.position, "Write a name.")
-        name = text_of(key)
-        known = found.get(name)
-        if known is None:
-            found[name] = Entry(key, value)
-            continue
-        if id(known.key) in own:  # else a key of this mapping replaces a merged one, as it should
-            known.repeats = known.key
-        known.key = key
-        known.value = value
-    return found
-
-
-def _is_merge(key: Node) -> bool:
-    return isinstance(key, Scalar) and key.text == "<<" and tag_of(key) == _MERGE
-
-
-def _merged(mapping: Mapping) -> list[tuple[Node, Node]]:
-    if not any(_is_merge(key) for key, _ in mapping.pairs):
-        return mapping.pairs
-    own = [pair for pair in mapping.pairs if not _is_merge(pair[0])]
-    return [*_inherited(mapping), *own]
-
-
-def _inherited(mapping: Mapping) -> list[tuple[Node, Node]]:
-    """The pairs that merge keys bring in, in the order of PyYAML's `flatten_mapping`."""
-    pairs: list[tuple[Node, Node]] = []
-    for key, value in mapping.pairs:
-        if not _is_merge(key):
-            continue
-        sources = list(reversed(value.items)) if isinstance(value, Sequence) else [value]
-        for source in sources:
-            if not isinstance(source, Mapping):
-                raise YamlError("`<<` merges mappings only.", source.position, "Name an alias of a mapping.")
-            pairs.extend(_merged(source))
-    return pairs
