@@ -107,7 +107,13 @@ class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
     help="metrics.NAME, params.NAME, tags.NAME, start_time …; -FIELD: largest first.  [default: -start_time]",
 )
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most."
+    "-n",
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default="20",
+    help="How many at most.",
 )
 @click.option("--deleted", is_flag=True, help="The deleted ones.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
