@@ -112,7 +112,7 @@ class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
     metavar="N",
     type=click.IntRange(min=1),
     default=20,
-    show_default="20",
+    show_default=True,
     help="How many at most.",
 )
 @click.option("--deleted", is_flag=True, help="The deleted ones.")
