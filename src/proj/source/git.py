@@ -120,7 +120,10 @@ def transfer(
         child = gitpython.Git(str(cwd)).execute(
             ["git", *args],
             as_process=True,
-            env=_network_variables(git_dir, cwd, credentials, allow_file=allow_file),
+            env={
+                **_network_variables(git_dir, cwd, credentials, allow_file=allow_file),
+                **process.guard_environment(),  # it ends with us, as what `process` starts
+            },
             universal_newlines=True,
             errors="surrogateescape",
             start_new_session=not interactive,  # a prompt needs our terminal
