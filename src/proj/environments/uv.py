@@ -44,19 +44,47 @@ def uv_binary() -> str:
 def work_folder() -> Iterator[Path]:
     """A private folder to run uv in, gone afterwards.
 
-    Its empty `uv.toml` ends uv's search for a project's settings in the folders above.
+    Its empty `uv.toml` ends uv's search for a project's settings in the folders above. Folders whose process
+    was killed are removed on the way: nobody holds their lock.
     """
+    import fcntl
     import shutil
     import tempfile
 
     base = paths.cache() / "work"
     base.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=base))
+    with _locked(base, fcntl.LOCK_EX):
+        _remove_abandoned(base)
+        folder = Path(tempfile.mkdtemp(dir=base))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         (folder / "uv.toml").touch()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_abandoned(base: Path) -> None:
+    import fcntl
+    import shutil
+
+    for folder in base.iterdir():
+        with contextlib.suppress(OSError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, mode: int) -> Iterator[None]:
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, mode)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_offline(offline: bool) -> bool:
