@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from proj.command import lexer
+from proj.command.escapes import escape, shlex_quote
 from proj.command.problem import Problem, line_and_column, locate
 from proj.command.template import Hole, Place, Text, parse
 from proj.model import BoundParameter, ParameterKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from proj.command.layout import HereDocument, Layout
 
 Quoting = Literal["safe", "mlflow"]
 
-_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
-"""What `shlex.quote` leaves as it is."""
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]*")
-_INTEGER = re.compile(r"-?[0-9]+")
-_LOWERCASE = re.compile(r"[a-z]+")
 _TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 _FALSE = frozenset({"false", "no", "off", "0", "n", "f", "none", "null", ""})
 _LITERAL_QUOTES = frozenset({Place.DOUBLE, Place.HERE, Place.HERE_LITERAL, Place.EXPANSION_WORD_DOUBLE})
@@ -162,9 +159,8 @@ def _render_hole(hole: Hole, values: Mapping[str, BoundParameter], quoting: Quot
     else:
         value = _formatted(hole, parameter.value)
     if quoting == "mlflow" and hole.place in _LITERAL_QUOTES and not hole.conversion:
-        value = _shlex_quote(value)
-    escaped = _ESCAPES[hole.place](hole, value)
-    return _in_backticks(hole, escaped) if hole.backticks else escaped
+        value = shlex_quote(value)
+    return escape(hole, value)
 
 
 def _unknown(hole: Hole, values: Mapping[str, BoundParameter]) -> Problem:
@@ -219,135 +215,10 @@ def _formatted(hole: Hole, value: str) -> str:
         ) from error
 
 
-# --- escaping, one function for each place ------------------------------------------------------------
-
-
-def _shlex_quote(value: str) -> str:
-    """`shlex.quote`, character for character; its import costs more than this."""
-    if _SAFE.fullmatch(value):
-        return value
-    return "'" + value.replace("'", "'\"'\"'") + "'"
-
-
-def _unquoted(hole: Hole, value: str) -> str:
-    reserved = hole.in_command_position and _LOWERCASE.fullmatch(value)
-    if _SAFE.fullmatch(value) and not reserved and not hole.quote_always:
-        word = value
-    else:
-        word = "'" + value.replace("'", r"'\''") + "'"
-    if hole.no_subscript and "[" in value:
-        raise Problem(
-            f"the shell would compute what stands in the brackets of {hole.name!r}: {value!r}",
-            hole.offset,
-            "Give a value without [.",
-        )
-    return "\n" + word if hole.after_backslash else word  # backslash-newline is nothing at all
-
-
-def _single(_hole: Hole, value: str) -> str:
-    return value.replace("'", r"'\''")
-
-
-def _backslashed(special: str) -> Callable[[Hole, str], str]:
-    pattern = re.compile(f"[{re.escape(special)}]")
-
-    def escape(hole: Hole, value: str) -> str:
-        escaped = pattern.sub(r"\\\g<0>", value)
-        return "\\" + escaped if hole.after_backslash else escaped
-
-    return escape
-
-
-def _ansi(hole: Hole, value: str) -> str:
-    # The octal form cannot end the quotes even where a shell without $'…' takes them for plain ones.
-    escaped = value.replace("\\", r"\\").replace("'", r"\047")
-    return "\\" + escaped if hole.after_backslash else escaped
-
-
-def _comment(_hole: Hole, value: str) -> str:
-    return re.sub(r"[^\w .,:/=+@%-]", "?", value)
-
-
-def _here_literal(_hole: Hole, value: str) -> str:
-    return value
-
-
-def _integer(hole: Hole, value: str) -> str:
-    if not _INTEGER.fullmatch(value):
-        raise Problem(
-            f"the shell computes here, and {hole.name!r} is not an integer: {value!r}",
-            hole.offset,
-            "Give an integer, or compute in the program.",
-        )
-    return f"({value})" if value.startswith("-") and hole.place is Place.ARITHMETIC else value
-
-
-def _expansion(hole: Hole, value: str) -> str:
-    if not _PLAIN.fullmatch(value) or (hole.after_backslash and not value):
-        raise _cannot_stand(hole, value)
-    return value
-
-
-def _nested(hole: Hole, value: str) -> str:
-    plain = _expansion(hole, value)
-    return _unquoted(hole, plain) if hole.inner is Place.UNQUOTED else plain
-
-
-def _expansion_word_double(hole: Hole, value: str) -> str:
-    if "'" in value or hole.after_backslash:  # bash pairs single quotes here, and dash does not
-        raise _cannot_stand(hole, value)
-    return re.sub(r'[$`"\\}]', r"\\\g<0>", value)
-
-
-def _cannot_stand(hole: Hole, value: str) -> Problem:
-    return Problem(
-        f"the value of {hole.name!r} cannot be quoted inside {hole.place.value}: {value!r}",
-        hole.offset,
-        f"Put it into a variable first, `value={{{hole.name}}}; …`, and write $value here.",
-    )
-
-
-_ESCAPES: Mapping[Place, Callable[[Hole, str], str]] = {
-    Place.UNQUOTED: _unquoted,
-    Place.SINGLE: _single,
-    Place.DOUBLE: _backslashed('$`"\\'),
-    Place.ANSI: _ansi,
-    Place.COMMENT: _comment,
-    Place.HERE: _backslashed("$`\\"),
-    Place.HERE_LITERAL: _here_literal,
-    Place.ARITHMETIC: _integer,
-    Place.EXPANSION: _expansion,
-    Place.NESTED: _nested,
-    Place.EXPANSION_WORD: _unquoted,
-    Place.EXPANSION_WORD_DOUBLE: _expansion_word_double,
-}
-
-
-def _in_backticks(hole: Hole, escaped: str) -> str:
-    """Escape once more for each level of backticks.
-
-    In `"${a}`…`"` bash looks for the end of `$(` even where quotes inside the backticks hide it, so the two
-    characters are kept apart.
-    """
-    apart = {Place.UNQUOTED: "''", Place.SINGLE: "''", Place.EXPANSION_WORD: "''", Place.DOUBLE: '""'}
-    if hole.place in apart:
-        escaped = re.sub(r"\$(?=[({\['\"]|\Z)", rf"\g<0>{apart[hole.place]}", escaped)
-        escaped = re.sub(r"\A(?=[({\[])", apart[hole.place], escaped)
-    elif re.search(r"\$[({\['\"]|\$\Z|\A[({\[]", escaped):
-        raise Problem(
-            f"the value of {hole.name!r} cannot be quoted inside backticks: {escaped!r}",
-            hole.offset,
-            "Write $( … ) instead of backticks.",
-        )
-    for _ in range(hole.backticks):
-        escaped = re.sub(r"[\\`]", r"\\\g<0>", escaped)
-    return escaped
-
-
 # --- what depends on more than one place --------------------------------------------------------------
 
 
-def _check_here_documents(layout: lexer.Layout, rendered: Mapping[int, str]) -> None:
+def _check_here_documents(layout: Layout, rendered: Mapping[int, str]) -> None:
     for document in layout.here_documents:
         holes = [unit for unit in document.body if isinstance(unit, Hole)]
         if not holes:
@@ -364,7 +235,7 @@ def _check_here_documents(layout: lexer.Layout, rendered: Mapping[int, str]) -> 
                 )
 
 
-def _check_here_value(hole: Hole, text: str, document: lexer.HereDocument) -> None:
+def _check_here_value(hole: Hole, text: str, document: HereDocument) -> None:
     if hole.single_line and "\n" in text:
         raise Problem(
             f"the value of {hole.name!r} has several lines, inside a command in a here-document",
@@ -379,7 +250,7 @@ def _check_here_value(hole: Hole, text: str, document: lexer.HereDocument) -> No
         )
 
 
-def _append(pieces: list[str], text: Text, layout: lexer.Layout, extra: list[BoundParameter]) -> str:
+def _append(pieces: list[str], text: Text, layout: Layout, extra: list[BoundParameter]) -> str:
     """Put undeclared parameters behind the last command's last word."""
     names = ", ".join(parameter.name for parameter in extra)
     problem: tuple[str, int] | None = None
@@ -398,7 +269,7 @@ def _append(pieces: list[str], text: Text, layout: lexer.Layout, extra: list[Bou
     for parameter in extra:
         if "\0" in parameter.name + parameter.value:
             raise Problem(f"{parameter.name!r} holds a NUL character", 0, "Give a value without it.")
-        words += [_shlex_quote(f"--{parameter.name}"), _shlex_quote(parameter.value)]
+        words += [shlex_quote(f"--{parameter.name}"), shlex_quote(parameter.value)]
     rest = "".join(pieces[layout.code_end :])
     if rest.strip(" \t\r\n") == "\\":
         rest = ""  # a dangling line continuation

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from proj.command.template import Place
+
 if TYPE_CHECKING:
     from proj.command.template import Hole
 
@@ -17,13 +19,14 @@ OPENERS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "{", 
 CLOSERS = frozenset({"fi", "done", "esac", "}"})
 """Reserved words that end a compound command: no argument can follow."""
 
-_SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
+_SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish", "su"})
 _READERS = frozenset({"eval", "trap", "ssh", "watch", "parallel"})
 _COMMAND_FLAG = re.compile(r"-[a-zA-Z]*c")
 _WORD_LIMIT = 200
 """Pieces of a word to remember: what a word means shows in its beginning."""
 
 _INTEGER_FLAG = re.compile(r"-[a-zA-Z]*i[a-zA-Z]*")
+_TAKES_ARGUMENT = re.compile(r"[-+][a-zA-Z]*[oO]|su|--rcfile|--init-file")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*")
 _DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
@@ -56,6 +59,8 @@ class SimpleCommand:
         self.computes = False
         """Whether the command computes its arguments (`let`, `declare -i`)."""
         self._integers_next = False
+        self._awaits_code = False
+        self._before = ""
 
     def _begin_word(self) -> None:
         self._word: list[str] = []
@@ -113,9 +118,14 @@ class SimpleCommand:
             self.at_start = word in ("command", "builtin", "exec")
             self.reads_code = program in _READERS
             self.computes = word == "let"
-        if self.is_shell and _COMMAND_FLAG.fullmatch(word):
+        if self._awaits_code and _COMMAND_FLAG.fullmatch(word):
             self.reads_code = True
+        if not word.startswith("-") and not _TAKES_ARGUMENT.fullmatch(self._before):
+            self._awaits_code = False  # the shell's script: what follows are its arguments
+        if program in _SHELLS:
+            self._awaits_code = True
         self.is_shell = self.is_shell or program in _SHELLS or program == "ssh"
+        self._before = word
         if self.words[0] in _DECLARERS and _INTEGER_FLAG.fullmatch(word):
             self.computes = True
 
@@ -138,8 +148,6 @@ class SimpleCommand:
 
     def _note_integers(self, text: str) -> None:
         """`[[ A -eq B ]]`: bash computes both sides, and would run `a[$(…)]` in them."""
-        from proj.command.template import Place
-
         operator = self.in_test and text in _INTEGER_TESTS
         affected = [*(self.previous_holes if operator else []), *(self.holes if self._integers_next else [])]
         for hole in affected:
