@@ -32,7 +32,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "{authenticate}",
     ),
     (
-        ("ssl certificate", "certificate verif", "gnutls", "tls"),
+        ("ssl certificate", "certificate verif", "gnutls_handshake", "tls connect error"),
         "The certificate of {host} is not trusted.",
         "Give git the authority's certificate: git config --global http.sslCAInfo FILE",
     ),

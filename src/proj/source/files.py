@@ -63,6 +63,12 @@ def remove_tree(path: Path) -> None:
     events.warning(f"Cannot remove {path}. Remove it by hand when nothing uses it.")
 
 
+def free_bytes(path: Path) -> int:
+    """How much this user may still write to the disk that holds `path`."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
 def os_failure(error: OSError, what: str) -> SourceError:
     """The error for a file operation that failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

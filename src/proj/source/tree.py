@@ -13,7 +13,9 @@ import msgspec
 
 from proj.errors import SourceError, ToolFailedError
 from proj.source import git
-from proj.source.files import os_failure
+from proj.source.files import free_bytes, os_failure
+
+_LITTLE_BYTES = 64 * 1024**2
 
 MIRROR_CONFIG = (
     "[core]\n\tbare = true\n"
@@ -80,7 +82,10 @@ def materialise(tree: Path, origin: Origin) -> None:
     try:
         git.run(*_without_lfs(), "reset", "--hard", "--quiet", git_dir=git_dir, cwd=tree)
     except ToolFailedError as error:
-        if "No space left on device" in error.stderr:
+        # git does not say why it cannot write a file
+        if "No space left on device" in error.stderr or (
+            "unable to write" in error.stderr and free_bytes(tree) < _LITTLE_BYTES
+        ):
             raise SourceError(
                 f"Cannot write {tree}: the disk is full.",
                 hint="Free space, or set PROJ_CACHE to a folder on another disk.",
