@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proj.version import __version__
+
 if TYPE_CHECKING:
     from proj.api import Run, RunFailedError, run, search_runs, submit
     from proj.errors import ProjError
 
-__version__ = "0.1.0"
 __all__ = ["ProjError", "Run", "RunFailedError", "__version__", "run", "search_runs", "submit"]
 
 _HOMES = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import __version__
 from proj.model import BoundParameter, Checkout, Command, EnvironmentFacts, Outcome, PreparedEnvironment
+from proj.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ TAG_FAILURE = "proj.failure"
 TAG_MESSAGE = "proj.failure.message"
 TAG_EXIT_CODE = "proj.exit_code"
 TAG_SIGNAL = "proj.signal"
+OUTCOME_TAGS = (TAG_FAILURE, TAG_MESSAGE, TAG_EXIT_CODE, TAG_SIGNAL)
 
 
 class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):

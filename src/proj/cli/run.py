@@ -11,6 +11,7 @@ import msgspec
 
 from proj import events
 from proj.cli import complete, output
+from proj.cli.options import pairs
 from proj.errors import UsageError
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import EnvironmentPlan, LockMode, Outcome, RunStatus
@@ -92,16 +93,6 @@ def _parameter_row(parameter: Any) -> tuple[str, str, str, str]:
     default = "(required)" if parameter.default is None else parameter.default or "''"
     told = "; ".join(filter(None, [parameter.description, *limits]))
     return (parameter.name, parameter.declared_type or "string", default, told)
-
-
-def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        name, found, content = value.partition("=")
-        if not found or not name:
-            raise UsageError(f"Invalid format for {option}: {value!r}. Use {option} name=value.")
-        pairs[name] = content
-    return pairs
 
 
 def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
@@ -301,7 +292,7 @@ def _request(uri: str, options: dict[str, Any]) -> runner.RunRequest:
         grace_s=parse_duration(options["grace"]),
         quiet=options["quiet"] or output.as_json(),
         keep=options["keep"],
-        tags=_pairs(options["tags"], "--tag"),
+        tags=dict(pairs(options["tags"], "--tag")),
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import __version__
 from proj.cli import output
+from proj.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
