@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,6 +238,8 @@ def config_json(config: Mapping[str, Any] | str | None) -> str:
     """
     if config is None:
         return "{}"
+    import json
+
     if not isinstance(config, str):
         return json.dumps(dict(config))
     text, name = config, "the backend config"
@@ -257,6 +258,8 @@ def config_json(config: Mapping[str, Any] | str | None) -> str:
 
 
 def _load(text: str, name: str) -> object:
+    import json
+
     try:
         if name.endswith((".yaml", ".yml")):
             import yaml

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any, Generic, TypeVar, cast
 
@@ -58,6 +57,8 @@ class Registry(Generic[T]):
     def unknown(self, name: str) -> UsageError:
         """The error for a name that nobody registered."""
         known = self.names()
+        import difflib
+
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         hint += f"Known: {', '.join(known)}."

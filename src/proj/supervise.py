@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-import shutil
 import sys
 import threading
 import time
@@ -335,6 +334,8 @@ def _advise(assignment: Assignment, outcome: Outcome) -> None:
 
 def _clean_up(assignment: Assignment, outcome: Outcome) -> None:
     if assignment.downloads is not None:
+        import shutil
+
         shutil.rmtree(assignment.downloads, ignore_errors=True)
     if not assignment.checkout.private:
         return
