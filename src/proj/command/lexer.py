@@ -12,8 +12,8 @@ from proj.command.quotes import Reader
 from proj.command.template import Hole, Place, Text, Unit
 from proj.command.words import HOLE, SimpleCommand
 
-_BLANKS = " \t\r"
-_QUIET = " \t\r\n#"
+_BLANKS = " \t"
+_QUIET = " \t\n#"
 
 
 def scan(text: Text) -> Layout:
@@ -99,8 +99,8 @@ class _Scanner(Reader):
             if unit == "|" or two == ["&", "&"]:
                 layout.code_end, layout.tail = self._end(), "operator"
             return
-        continued = unit == "\\" and not self._command.in_word
-        if continued:
+        dangling = self._index > len(self._units)  # a backslash at the very end
+        if unit == "\\" and (dangling or not self._command.in_word):
             return
         layout.code_end = self._end()
         layout.tail = "compound" if self._command.compound else "word"
@@ -165,7 +165,7 @@ class _Scanner(Reader):
             unit = self._peek()
             if unit == "(":
                 self._group()
-            elif isinstance(unit, str) and unit in " \t\r\n":
+            elif isinstance(unit, str) and unit in " \t\n":
                 element = []
                 self._index += 1
             elif unit == "#" and not element:
@@ -233,7 +233,7 @@ class _Scanner(Reader):
                 literal = True
                 self._index += 1
                 word.append(str(self._peek()) if not isinstance(self._peek(), Hole) else "")
-            elif unit in " \t\r\n;&|<>()":
+            elif unit in " \t\n;&|<>()":
                 break
             else:
                 word.append(unit)

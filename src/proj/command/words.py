@@ -118,11 +118,13 @@ class SimpleCommand:
             self.at_start = word in ("command", "builtin", "exec")
             self.reads_code = program in _READERS
             self.computes = word == "let"
-        if self._awaits_code and _COMMAND_FLAG.fullmatch(word):
+        if self._awaits_code and self.reads_code:
+            self.reads_code = self._awaits_code = False  # what follows the code are its arguments
+        elif self._awaits_code and _COMMAND_FLAG.fullmatch(word):
             self.reads_code = True
-        if not word.startswith("-") and not _TAKES_ARGUMENT.fullmatch(self._before):
-            self._awaits_code = False  # the shell's script: what follows are its arguments
-        if program in _SHELLS:
+        elif not word.startswith("-") and not _TAKES_ARGUMENT.fullmatch(self._before):
+            self._awaits_code = False  # the shell's script
+        if program in _SHELLS and not self.reads_code:
             self._awaits_code = True
         self.is_shell = self.is_shell or program in _SHELLS or program == "ssh"
         self._before = word

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
 from proj import command, process
 from proj.model import BoundParameter, ParameterKind
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NASTY = 'it\'s "x" $(touch pwned) `id` \\ ;&|\n#'
 
@@ -223,6 +221,8 @@ def test_mlflow_quoting_keeps_its_literal_quotes_and_stays_safe(template: str, v
         ("p a \n", "p a --k 'v w' \n"),
         ("p a # why", "p a --k 'v w' # why"),
         ("p a \\\n", "p a --k 'v w'"),
+        ("p a\\", "p a --k 'v w'"),
+        ("p a\\\\", "p a\\\\ --k 'v w'"),
         ("p a &", "p a --k 'v w' &"),
         ("p a;\n# done\n", "p a --k 'v w';\n# done\n"),
         ("p <<EOF\nbody\nEOF\n", "p <<EOF --k 'v w'\nbody\nEOF\n"),
@@ -282,6 +282,8 @@ def test_placeholders_are_listed_with_their_places() -> None:
         ("bash -eo pipefail -c '{x}'", True),
         ("su me -c '{x}'", True),
         ("find . -exec sh -c '{x}' \\;", True),
+        ("bash -c 'python t.py \"$1\"' - {x}", False),
+        ("eval echo bash -c a {x}", True),
         ("bash run.sh {x}", False),
         ("bash run.sh -c {x}", False),
         ("python -c '{x}'", False),
@@ -302,3 +304,13 @@ def test_the_line_is_run_by_bash_else_sh(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert command.shell_argv("p") == ("bash", "-c", "p")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert command.shell_argv("p") == ("sh", "-c", "p")
+
+
+def test_the_documentation_shows_what_happens() -> None:
+    text = (Path(__file__).parents[3] / "docs/explanation/quoting.md").read_text("utf-8")
+    rows = re.findall(r"^\| .+? \| `(.+)` \| `(.+)` \|$", text, re.MULTILINE)
+    shown = [(template, line) for template, line in rows if "{x}" in template and "HOME" in line]
+    assert len(shown) >= 4
+    for template, line in shown:
+        if "EOF" not in template:
+            assert command.render(template, bind(x="it's $HOME")) == line
