@@ -42,6 +42,11 @@ def alive(pid: int) -> bool:
     return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
+def descriptors() -> list[str]:
+    """The open files of this process."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
 class Driver:
     """A process that runs one command through the local backend.
 

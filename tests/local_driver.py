@@ -6,7 +6,6 @@ Usage: local_driver.py FOLDER LINE [OPTION=JSON …]; the outcome becomes FOLDER
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 from pathlib import Path
@@ -45,7 +44,6 @@ def main() -> None:
     temporary.rename(folder / "outcome.json")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (folder / "peak_kib").write_text(str(peak))
-    (folder / "descriptors").write_text(str(len(os.listdir("/proc/self/fd"))))
 
 
 if __name__ == "__main__":

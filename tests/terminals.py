@@ -1,4 +1,4 @@
-"""A person at a terminal, for tests: starts a program on a terminal of its own, types, and reads the screen."""
+"""A person at a terminal, for tests: starts a program on a terminal of its own, types, reads the screen."""
 
 from __future__ import annotations
 

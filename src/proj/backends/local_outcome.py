@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj.errors import BackendError, FailureCode
@@ -12,9 +14,12 @@ from proj.model import Execution, Outcome, RunStatus
 from proj.process import signal_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from proj.process import Ending
 
 _SHELL_SIGNAL_BASE = 128
+_COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _FATAL = frozenset(
     (
         signal.SIGILL,
@@ -35,7 +40,7 @@ class MemoryWitness:
     The counter of our own control group is asked (cgroup v2, then v1), else the machine's.
     """
 
-    def __init__(self, root: str = "/") -> None:
+    def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._before = self._count()
 
@@ -44,33 +49,28 @@ class MemoryWitness:
         return self._count() > self._before
 
     def _count(self) -> int:
-        for path in self._counter_files():
-            try:
-                with open(path, "rb") as file:
-                    for line in file:
-                        name, _, value = line.partition(b" ")
-                        if name == b"oom_kill":
-                            return int(value)
-            except (OSError, ValueError):
-                continue
+        for file in self._counters():
+            found = _COUNT.search(_content(file))
+            if found is not None:
+                return int(found[1])
         return 0
 
-    def _counter_files(self) -> list[str]:
-        files = []
-        try:
-            with open(os.path.join(self._root, "proc/self/cgroup")) as file:
-                for line in file:
-                    _number, controllers, path = line.rstrip("\n").split(":", 2)
-                    path = path.lstrip("/")
-                    if not controllers:
-                        files.append(os.path.join(self._root, "sys/fs/cgroup", path, "memory.events"))
-                    elif "memory" in controllers.split(","):
-                        files.append(
-                            os.path.join(self._root, "sys/fs/cgroup/memory", path, "memory.oom_control")
-                        )
-        except (OSError, ValueError):
-            pass
-        return [*files, os.path.join(self._root, "proc/vmstat")]
+    def _counters(self) -> Iterator[Path]:
+        groups = self._root / "sys/fs/cgroup"
+        for line in _content(self._root / "proc/self/cgroup").splitlines():
+            _number, controllers, path = line.split(":", 2)
+            if not controllers:
+                yield groups / path.lstrip("/") / "memory.events"
+            elif "memory" in controllers.split(","):
+                yield groups / "memory" / path.lstrip("/") / "memory.oom_control"
+        yield self._root / "proc/vmstat"
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def outcome_of(
@@ -149,7 +149,7 @@ def describe_start_failure(error: OSError | ValueError, execution: Execution) ->
             "The command cannot be started: it or one of its variables holds a NUL character.",
             code=FailureCode.PROJECT_INVALID,
         )
-    if not os.path.isdir(command.cwd):
+    if not Path(command.cwd).is_dir():
         return BackendError(
             f"The command cannot be started: there is no folder {command.cwd}.",
             code=FailureCode.SOURCE_FAILED,

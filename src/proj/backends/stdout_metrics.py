@@ -1,9 +1,10 @@
 r"""Metrics that a program prints: lines such as `loss: 0.31` or `loss: 0.31 (step 40)`.
 
-A metric is a line of its own: a key, a colon, a number, and perhaps a step. The key has the characters that MLflow
-allows in a key, apart from the colon: letters, digits, `_ - . /` and blanks, at most 250 of them. The number is
-decimal, `nan`, `inf` or `-inf`. Blanks around each part and colours are ignored; a carriage return ends a line as
-a line feed does, so what a progress display shows counts too. Without a step, a key's points are numbered from 0.
+A metric is a line of its own: a key, a colon, a number, and perhaps a step. The key has the characters that
+MLflow allows in a key, apart from the colon: letters, digits, `_ - . /` and blanks, at most 250 of them.
+The number is decimal, `nan`, `inf` or `-inf`. Blanks around each part and colours are ignored; a carriage
+return ends a line as a line feed does, so what a progress display shows counts too. Without a step, a key's
+points are numbered from 0.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class MetricReader:
         # A longer line is no metric; its beginning is enough to know that once the rest has come.
         self._rest = rest[: _MAX_LINE_BYTES + 1]
         for line in lines:
-            if b":" in line and len(line) <= _MAX_LINE_BYTES:
+            if b":" in line and len(line) <= _MAX_LINE_BYTES and not self._failed:
                 self._read(line)
 
     def _read(self, line: bytes) -> None:

@@ -79,11 +79,14 @@ class ExitWatch:
                 return
 
     def _next_stop_waitid(self) -> int | None:
-        result = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
-        if result is None or result.si_code != os.CLD_STOPPED:
-            return None
-        os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG)  # this stop is told; the next one is another
-        return result.si_status
+        while True:
+            seen = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+            if seen is None or seen.si_code != os.CLD_STOPPED:
+                return None
+            # Between the two calls it may have gone on and been stopped anew: the stop that is taken counts.
+            taken = os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG)
+            if taken is not None:
+                return taken.si_status
 
     def _next_stop_wait4(self) -> int | None:
         _pid, status, usage = os.wait4(self._pid, os.WUNTRACED)

@@ -56,9 +56,10 @@ def group_members(group: int) -> tuple[Straggler, ...]:
 def _processes() -> dict[int, tuple[str, str, int]]:
     """All processes of the machine: pid -> name, state, process group."""
     found = {}
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208  hundreds of entries: Path costs more than reading
         if entry.isdecimal():
-            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:
+            path = f"/proc/{entry}/stat"
+            with contextlib.suppress(OSError), open(path, "rb") as file:  # noqa: PTH123  see above
                 # "pid (name) state ppid pgrp …", and the name may hold anything
                 head, _, tail = file.read().rpartition(b")")
                 state, _ppid, its_group = tail.split()[:3]

@@ -1,11 +1,11 @@
 """Nothing that we started outlives us, not even after `kill -9`.
 
-A tiny shell, the watchdog, reads a pipe whose other end only this process holds. It is told each process group
-that begins and ends, and a farewell on a normal exit. When the pipe ends without one, this process was killed:
-the watchdog kills the groups, then (on Linux) every process whose variables carry our token, so also those that
-moved to a session of their own. The token is in `PROJ_GUARD`, a list joined by colons: a `proj` inside a run adds
-its own behind the one it inherited, so the end of the outer one ends all. A process that is to live on is started
-without that variable.
+A tiny shell, the watchdog, reads a pipe whose other end only this process holds. It is told each process
+group that begins and ends, and a farewell on a normal exit. When the pipe ends without one, this process
+was killed: the watchdog kills the groups, then (on Linux) every process whose variables carry our token, so
+also those that moved to a session of their own. The token is in `PROJ_GUARD`, a list joined by colons: a
+`proj` inside a run adds its own behind the one it inherited, so the end of the outer one ends all. A
+process that is to live on is started without that variable.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ done
 """
 """`grep` reads all of /proc in milliseconds; where it cannot read binary files the shell does it, slowly.
 
-Killed processes may have had time to start others, hence the rounds. The token is a shell variable that is not
-exported, so the watchdog and its `grep` are not found themselves.
+Killed processes may have had time to start others, hence the rounds. The token is a shell variable that is
+not exported, so the watchdog and its `grep` are not found themselves.
 """
 
 
@@ -68,7 +68,7 @@ class _Watchdog:
     def __init__(self) -> None:
         self.token = new_token()
         read_fd, self._write_fd = os.pipe()
-        with open(read_fd, "rb") as stdin:
+        with open(read_fd, "rb") as stdin:  # noqa: PTH123  a descriptor is no path
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", f"token={self.token}\n{_WATCHDOG}"],
                 stdin=stdin,
@@ -161,9 +161,10 @@ def marked_processes(token: str) -> tuple[int, ...]:
         return ()
     wanted = token.encode()
     found: list[int] = []
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208  hundreds of entries: Path costs more than reading
         if name.isdecimal():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as environ:
-                if wanted in environ.read():
+            path = f"/proc/{name}/environ"
+            with contextlib.suppress(OSError), open(path, "rb") as file:  # noqa: PTH123  see above
+                if wanted in file.read():
                     found.append(int(name))
     return tuple(found)

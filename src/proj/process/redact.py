@@ -23,8 +23,8 @@ _MIN_SECRET_LENGTH = 8
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace the secrets in a text by `***`.
 
-    These are: `secrets`; the user and password of a URL (`git@` stays); the values of this process's variables
-    whose name says that they are secret.
+    These are: `secrets`; the user and password of a URL (`git@` stays); the values of this process's
+    variables whose name says that they are secret.
 
     Args:
         text: What is about to leave the process.
@@ -34,7 +34,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     known.update(
         value
         for name, value in os.environ.items()
-        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and not os.path.isabs(value)
+        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and not value.startswith("/")
     )
     for secret in sorted(known, key=len, reverse=True):
         if secret in text:

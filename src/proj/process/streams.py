@@ -1,4 +1,4 @@
-"""What a command gets as standard input, output and error: terminals where ours are, pipes where they are not."""
+"""What a command gets as standard input, output and error: terminals where ours are, pipes elsewhere."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """A command at a terminal: it sees terminals, it can read the keyboard, Ctrl-Z stops it along with us.
 
-Its output goes through pseudo-terminals of ours, one for each stream, so that it can be stored and still looks as
-it would without us. Its input is the real terminal. A group in the background that reads it is stopped by the
-kernel (SIGTTIN); like a shell, we then put it in the foreground and let it go on. From then on Ctrl-C and Ctrl-Z
-reach the command alone, and we see what became of it.
+Its output goes through pseudo-terminals of ours, one for each stream, so that it can be stored and still
+looks as it would without us. Its input is the real terminal. A group in the background that reads it is
+stopped by the kernel (SIGTTIN); like a shell, we then put it in the foreground and let it go on. From then
+on Ctrl-C and Ctrl-Z reach the command alone, and we see what became of it.
 
 Imported only where there is a terminal.
 """

@@ -1,14 +1,17 @@
-"""The contract suite of backends: subclass it, say how to make one, and let pytest run it.
+"""The contract suite of backends.
 
-class TestMyBackend(BackendContract):
-    @pytest.fixture
-    def backend(self) -> Backend:
-        return MyBackend()
+A third party proves a backend by subclassing it, in a test module of its own::
 
-    @pytest.fixture
-    def execution(self, tmp_path: Path) -> ExecutionMaker:
-        return execution_maker(tmp_path, runtime=ImageRuntime(image="python:3.12-slim"))
+    class TestMyBackend(BackendContract):
+        @pytest.fixture
+        def backend(self) -> Backend:
+            return MyBackend()
+
+        @pytest.fixture
+        def execution(self, tmp_path: Path) -> ExecutionMaker:
+            return execution_maker(tmp_path, runtime=ImageRuntime(image="python:3.12-slim"))
 """
+# ruff: noqa: S101  asserts and literals as in tests
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ import msgspec
 import pytest
 
 from proj.errors import BackendError, FailureCode
-from proj.model import Command, Execution, HostRuntime, ImageRuntime, Outcome, Runtime, RunStatus
+from proj.model import Command, Execution, HostRuntime, ImageRuntime, Outcome, RunStatus, Runtime
 
 if TYPE_CHECKING:
     from proj.backends.base import Backend, Handle

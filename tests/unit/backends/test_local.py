@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from drivers import Driver, alive, until
+from drivers import Driver, alive, descriptors, until
 from proj import events, process
 from proj.backends.local import LocalBackend
 from proj.errors import BackendError, FailureCode
@@ -105,11 +105,11 @@ def test_a_nul_character_is_refused(execution: ExecutionMaker) -> None:
 
 def test_a_refusal_leaves_no_descriptor(execution: ExecutionMaker) -> None:
     process.guard_environment()  # the watchdog's pipe stays
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     with pytest.raises(BackendError):
         run(execution, "true \0")
     run(execution, "true")
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() == before
 
 
 # --- variables ----------------------------------------------------------------------------------------
@@ -256,11 +256,11 @@ def test_a_daemon_that_holds_the_output_does_not_hold_us(execution: ExecutionMak
 
 def test_nothing_is_left_behind(execution: ExecutionMaker) -> None:
     run(execution, "true")
-    before, threads = os.listdir("/proc/self/fd"), threading.active_count()
+    before, threads = descriptors(), threading.active_count()
     handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     for _ in range(3):
         run(execution, "echo x; exit 1")
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() == before
     assert threading.active_count() == threads
     assert handlers == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
@@ -299,7 +299,7 @@ def test_a_hundred_megabytes_in_flat_memory(drive: Callable[..., Driver], folder
     driver = drive("yes 0123456789abcde | head -c 100000000", stdout=write_fd)
     os.close(write_fd)
     passed_on = 0
-    with open(read_fd, "rb", buffering=0) as stream:
+    with os.fdopen(read_fd, "rb", buffering=0) as stream:
         while data := stream.read(1 << 20):
             passed_on += len(data)
     assert driver.outcome().status is RunStatus.FINISHED

@@ -65,7 +65,8 @@ def test_what_others_started_with_our_variables_dies_too(
     """As git does that GitPython starts: no group of ours, only the variable."""
     child = parent("""
 import subprocess
-other = subprocess.Popen(["sleep", "600"], env={**os.environ, **process.guard_environment()}, start_new_session=True)
+variables = {**os.environ, **process.guard_environment()}
+other = subprocess.Popen(["sleep", "600"], env=variables, start_new_session=True)
 write("other", other.pid)
 time.sleep(600)
 """)

@@ -1,3 +1,4 @@
+# ruff: noqa: PT012  what still happens after the signal is the point
 from __future__ import annotations
 
 import os
@@ -40,7 +41,7 @@ def test_each_signal_is_raised_once() -> None:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
             try:
                 signal.raise_signal(signum)
-            except Interrupted as interrupted:
+            except Interrupted as interrupted:  # noqa: PERF203  three times
                 seen.append(interrupted.signum)
     assert seen == [signal.SIGINT, signal.SIGTERM, signal.SIGINT]
 
@@ -85,7 +86,7 @@ def test_what_was_taken_is_not_raised() -> None:
 
 def test_without_interruptible_the_former_handler_gets_it() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), deferred():  # noqa: PT012  the point is what still happens
+    with pytest.raises(KeyboardInterrupt), deferred():
         signal.raise_signal(signal.SIGINT)
         done.append("section")
     assert done == ["section"]
@@ -123,7 +124,7 @@ def test_other_threads_are_left_alone() -> None:
 
 def test_a_signal_wakes_a_select() -> None:
     read_fd, write_fd = os.pipe()
-    os.set_blocking(write_fd, False)  # noqa: FBT003  the name says it
+    os.set_blocking(write_fd, False)
     with deferred() as pending, waking(write_fd):
         signal.raise_signal(signal.SIGINT)
         assert select.select([read_fd], [], [], 0)[0]

@@ -4,14 +4,17 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers import alive, until
+from drivers import alive, descriptors, until
 from proj import process
 from proj.errors import ToolFailedError, ToolMissingError
 from proj.process.interrupts import Interrupted, interruptible
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_what_it_wrote_is_returned() -> None:
@@ -61,7 +64,7 @@ def test_lines_of_stderr_come_as_they_are_written() -> None:
 
 
 def test_a_failure_shows_the_last_lines() -> None:
-    with pytest.raises(ToolFailedError, match="^sh ended with exit code 3.$") as caught:
+    with pytest.raises(ToolFailedError, match=r"^sh ended with exit code 3\.$") as caught:
         process.run(["sh", "-c", "seq 100 >&2; exit 3"])
     assert caught.value.returncode == 3
     assert caught.value.details[-1] == "100"
@@ -102,7 +105,7 @@ def test_what_cannot_be_started_is_explained(argv: list[str], cwd: str | None, m
 def test_a_time_limit_ends_the_whole_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["proj.process.run"], "_GRACE_S", 0.2)
     line = "trap '' TERM; sleep 600 & echo $! > child; wait"
-    with pytest.raises(ToolFailedError, match="longer than 0.5 s"):
+    with pytest.raises(ToolFailedError, match=r"longer than 0\.5 s"):
         process.run(["sh", "-c", line], cwd=tmp_path, timeout_s=0.5)
     assert not alive(int((tmp_path / "child").read_text()))
 
@@ -136,9 +139,9 @@ def test_it_has_no_terminal_to_prompt_on() -> None:
 
 def test_nothing_is_left_open() -> None:
     process.run(["true"])
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     for _ in range(3):
         process.run(["cat"], stdin="x")
     with pytest.raises(ToolMissingError):
         process.run(["no-such-tool"], stdin="x")
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() == before

@@ -30,9 +30,9 @@ def sit(folder: Path) -> Iterator[Callable[..., Person]]:
     """Seats a person at a terminal where a command runs, or at a shell where they type it."""
     persons: list[Person] = []
 
-    def start(line: str, *, shell: bool = False, prefix: str = "") -> Person:
+    def start(line: str, *, typed: bool = False, prefix: str = "") -> Person:
         argv = driver_argv(folder, line)
-        if shell:
+        if typed:
             person = Person(["bash", "--norc", "-i"], cwd=folder, env={"PS1": "READY> "})
             persons.append(person)
             person.sees("READY>")
@@ -127,7 +127,7 @@ def test_a_new_window_size_is_passed_on(sit: Callable[..., Person]) -> None:
 
 
 def test_ctrl_z_suspends_both(sit: Callable[..., Person], folder: Path) -> None:
-    person = sit("echo working; until [ -e go ]; do sleep 0.02; done; echo done", shell=True)
+    person = sit("echo working; until [ -e go ]; do sleep 0.02; done; echo done", typed=True)
     person.sees("working")
     person.type("\x1a")
     person.sees("Stopped")
@@ -140,7 +140,7 @@ def test_ctrl_z_suspends_both(sit: Callable[..., Person], folder: Path) -> None:
 
 
 def test_ctrl_z_suspends_a_command_that_asks(sit: Callable[..., Person], folder: Path) -> None:
-    person = sit(f"{ASK}", shell=True)
+    person = sit(f"{ASK}", typed=True)
     person.sees("name?")
     person.type("\x1a")
     person.sees("Stopped")
@@ -152,7 +152,7 @@ def test_ctrl_z_suspends_a_command_that_asks(sit: Callable[..., Person], folder:
 
 
 def test_the_terminal_is_given_back_as_it_was(sit: Callable[..., Person], folder: Path) -> None:
-    person = sit("stty -echo < /dev/tty; kill -KILL $$", shell=True)
+    person = sit("stty -echo < /dev/tty; kill -KILL $$", typed=True)
     assert outcome(folder).signal == "SIGKILL"
     person.type("stty -a; echo over\n")
     person.sees(" echo ")
