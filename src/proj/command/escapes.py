@@ -85,7 +85,8 @@ def _integer(hole: Hole, value: str) -> str:
             hole.offset,
             "Give an integer, or compute in the program.",
         )
-    return f"({value})" if value.startswith("-") and hole.place is Place.ARITHMETIC else value
+    in_expression = hole.inner is Place.ARITHMETIC  # and not a word of `[[` or `let`, where ( is syntax
+    return f"({value})" if value.startswith("-") and in_expression else value
 
 
 def _expansion(hole: Hole, value: str) -> str:

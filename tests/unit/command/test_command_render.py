@@ -169,7 +169,8 @@ def test_the_caret_stands_below_the_placeholder() -> None:
     [
         ("p $(({x} * 2))", "10", "p $((10 * 2))"),
         ("p $((3-{x}))", "-1", "p $((3-(-1)))"),
-        ("[[ {x} -eq 1 ]]", "1", "[[ 1 -eq 1 ]]"),
+        ("[[ {x} -eq 1 ]]", "-1", "[[ -1 -eq 1 ]]"),
+        ("declare -i y={x}", "-1", "declare -i y=-1"),
         ('p ${{{x}}} "${N%{x}}"', "HOME", 'p ${HOME} "${N%HOME}"'),
         ("p # {x}", "a\nb`$(c", "p # a?b??(c".replace("(", "?")),
         ("export A={x}", "a[b", "export A='a[b'"),
