@@ -52,7 +52,7 @@ def build(
             folder=folder.name, kind="python", origin=project.origin, manager=request.manager or "uv",
             interpreter=interpreter.path, python_version=interpreter.version_text,
             lock_digest=lock.digest, lock_text=lock.text, as_of_s=lock.as_of_s,
-            project_dir=str(request.project_dir),
+            project_dir=str(request.project_dir.absolute()),
             local=tuple(path for path, editable in local_paths(lock.text) if editable),
             created_s=int(time.time()),
         )  # fmt: skip

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +84,7 @@ class Entry:
             )
         except OSError as error:
             raise unwritable(self.path, error) from error
-        attempt = self.path / secrets.token_hex(4)
+        attempt = self.path / os.urandom(4).hex()
         try:
             if read_marker(self.path) is None:
                 self._remove_attempts(keep="")
@@ -197,7 +196,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         EnvironmentFailedError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)

@@ -37,8 +37,8 @@ def iso_time(seconds: int) -> str:
 
 
 def iso_date(seconds: int) -> str:
-    """The day of a time, in UTC."""
-    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+    """The last day before a time, in UTC: of a limit at midnight, the day that it still lets in."""
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds - 1))
 
 
 def last_lines(text: str) -> tuple[str, ...]:
@@ -91,8 +91,8 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
         (
             not unsolved and _UNREACHABLE.search(output),
             (
-                "The package index or repository cannot be reached. Check the network and the index settings; "
-                "--offline uses only what is in the cache."
+                "The package index or repository cannot be reached. Check the network and the index "
+                "settings; --offline uses only what is in the cache."
             ),
         ),
         (
@@ -103,7 +103,7 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
             dates,
             (
                 "What is asked for is younger than the date: "
-                f"try --as-of {_day_after(dates[-1]) if dates else 'DATE'}, or --as-of now."
+                f"try --as-of {dates[-1] if dates else 'DATE'}, or --as-of now."
             ),
         ),
         (
@@ -119,7 +119,10 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
         ),
         (
             "not found in the package registry" in output,
-            f"Check the name; a private package needs its index (--extra-index-url). {other}",
+            (
+                "Check the name; a private package needs its index (--extra-index-url) and, where the index "
+                f"asks for them, credentials. {other}"
+            ),
         ),
     )
     return next((hint for applies, hint in rules if applies), other)
@@ -133,9 +136,3 @@ def _another_date(as_of_s: int | None) -> str:
     if as_of_s is None:
         return "Packages are those of today; --as-of DATE takes those of another time."
     return f"Packages are those of {iso_date(as_of_s)}; --as-of now takes today's."
-
-
-def _day_after(date: str) -> str:
-    import calendar
-
-    return iso_date(calendar.timegm(time.strptime(date, "%Y-%m-%d")) + DAY_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -75,6 +74,8 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self, project_dir: Path) -> str:
         """Hexadecimal SHA-256 of all that a resolution depends on, the same in every checkout."""
+        import hashlib
+
         sha = hashlib.sha256()
         requirements = self.requirements
         local = sorted(
@@ -285,6 +286,8 @@ _METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt"
 
 def metadata_digest(package: Path) -> str:
     """Digest of the files that a local package's name, version and dependencies come from."""
+    import hashlib
+
     sha = hashlib.sha256()
     for path in [package] if package.is_file() else [package / name for name in _METADATA_FILES]:
         try:

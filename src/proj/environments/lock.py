@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import paths
-from proj.environments.cache import exclusively, write_atomically
+from proj.environments.cache import exclusively, unwritable, write_atomically
 from proj.environments.failures import iso_time
 from proj.environments.indexes import strip_credentials
 from proj.environments.requirements import read_text
@@ -97,10 +97,13 @@ def obtain_lock(project: PythonInput, interpreter: Interpreter, request: Environ
                 return lock
         from proj.environments.resolve import export_uv_lock, resolve
 
-        if project.shipped_lock is not None and request.mode is not LockMode.UPGRADE:
-            lock = export_uv_lock(project, interpreter, request)
-        else:
-            lock = resolve(project, interpreter, request)
+        try:
+            if project.shipped_lock is not None and request.mode is not LockMode.UPGRADE:
+                lock = export_uv_lock(project, interpreter, request)
+            else:
+                lock = resolve(project, interpreter, request)
+        except OSError as error:  # work folders: a full disk, a read-only cache
+            raise unwritable(paths.cache(), error) from error
         write_atomically(folder / LOCK_NAME, lock.text.encode("utf-8", "surrogateescape"))
     return lock
 

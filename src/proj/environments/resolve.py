@@ -216,15 +216,26 @@ def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> b
     if not strategy.find_links:
         strategy.find_links = True
         return True
-    bare = tuple(dict.fromkeys(requirement_name(line) for line in project.build))
-    squeezed = re.sub(r"\s", "", said)
-    if any(line not in bare and re.sub(r"\s", "", line) in squeezed for line in strategy.build):
-        strategy.build = bare
+    if strategy.build != _unpinned(project.build) and _blames(said, strategy.build):
+        strategy.build = _unpinned(project.build)
         strategy.notes.append(
             "The versions of build_dependencies contradict the dependencies and were not enforced."
         )
         return True
     return False
+
+
+def _unpinned(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The requirements without their versions; markers stay."""
+    split = [line.partition(";") for line in lines]
+    return tuple(f"{requirement_name(line)} {semicolon}{marker}".strip() for line, semicolon, marker in split)
+
+
+def _blames(said: str, lines: tuple[str, ...]) -> bool:
+    """Whether the resolver's explanation names one of these pins."""
+    squeezed = re.sub(r"\s", "", said)
+    pins = (re.sub(r"\s", "", line.partition(";")[0]) for line in lines)
+    return any(pin in squeezed for pin in pins if pin != requirement_name(pin))
 
 
 def _adapt_dates(strategy: _Strategy, said: str) -> bool:
@@ -250,8 +261,8 @@ def _adapt_editable(strategy: _Strategy, said: str) -> bool:
         return False
     strategy.editable = False
     strategy.notes.append(
-        "The build tools of that time know no editable installs (PEP 660): local packages are installed as copies, "
-        "anew whenever their code changes."
+        "The build tools of that time know no editable installs (PEP 660): local packages are installed "
+        "as copies, anew whenever their code changes."
     )
     return True
 

@@ -25,7 +25,7 @@ def select(request: EnvironmentRequest) -> str:
     """
     manager = request.manager
     if manager is not None and manager not in _MANAGERS:
-        raise UsageError(f"Unknown environment manager {manager!r}.", hint=f"Known: {', '.join(_MANAGERS)}.")
+        return _third_party(manager)
     if manager == "local":
         return "system"
     declaration = request.declaration
@@ -51,6 +51,17 @@ def select(request: EnvironmentRequest) -> str:
         return "system"
     _check_conda(found, manager)
     return "python"
+
+
+def _third_party(manager: str) -> str:
+    from proj.environments import ENVIRONMENTS
+
+    if manager in ENVIRONMENTS.names():
+        return manager
+    raise UsageError(
+        f"Unknown environment manager {manager!r}.",
+        hint=f"Known: {', '.join(sorted({*_MANAGERS, *ENVIRONMENTS.names()}))}.",
+    )
 
 
 def _check_conda(found: PythonInput, manager: str | None) -> None:

@@ -85,7 +85,7 @@ def _changed_files(site: Path) -> list[str]:
             problems.append(f"{record.parent.name}: its list of files cannot be read.")
             continue
         for row in rows:
-            if row and row[0] and not row[0].endswith((".pyc", "RECORD")):
+            if row and row[0] and not row[0].endswith((".pyc", "RECORD", "__pycache__")):
                 problem = _changed(site / row[0], row[1] if len(row) > 1 else "")
                 problems += [f"{record.parent.name}: {row[0]} {problem}."] if problem else []
     return problems

@@ -13,6 +13,8 @@
 `PROJ_CACHE` must name an empty folder: the suite looks at what is written there.
 """
 
+# ruff: noqa: S101  asserts as in tests
+
 from __future__ import annotations
 
 import os
@@ -60,7 +62,7 @@ class EnvironmentContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def impossible_request(self, tmp_path: Path) -> EnvironmentRequest:
+    def impossible_request(self, tmp_path: Path) -> EnvironmentRequest:  # noqa: ARG002  for overriding
         """A request that it cannot meet. Override this, or skip where there is none."""
         pytest.skip("this environment can meet every request")
 

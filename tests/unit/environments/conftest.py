@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -15,6 +14,7 @@ from proj.model import EnvironmentRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BACKEND = '''"""A build backend that needs nothing installed."""
 import zipfile
@@ -25,8 +25,9 @@ NAME, VERSION, MODULE = "local_package", "1.0", "local_module"
 def _wheel(folder, files):
     name = f"{NAME}-{VERSION}-py3-none-any.whl"
     info = f"{NAME}-{VERSION}.dist-info"
-    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\nRequires-Dist: alpha\\n"
-    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\n"
+    files[f"{info}/METADATA"] += "Requires-Dist: alpha\\n"
+    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
     files[f"{info}/RECORD"] = "".join(f"{path},,\\n" for path in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(f"{folder}/{name}", "w") as archive:
         for path, content in files.items():

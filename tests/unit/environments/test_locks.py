@@ -53,7 +53,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Serve]:
 
 
 def seconds(day: str) -> int:
-    return calendar.timegm(time.strptime(day, "%Y-%m-%d"))
+    return calendar.timegm(time.strptime(day, "%Y-%m-%d")) + 43200
 
 
 def versions(prepared: PreparedEnvironment) -> dict[str, str]:
@@ -92,7 +92,7 @@ def test_a_version_younger_than_the_date_is_told_with_its_date(
     require(project, f"--index-url {serve(links, DATES).url}", "alpha==2.0")
     with pytest.raises(EnvironmentFailedError) as caught:
         python_2021(request_for, project, current)
-    assert "--as-of 2023-05-02" in (caught.value.hint or "")
+    assert "--as-of 2023-05-01" in (caught.value.hint or "")
 
 
 def test_an_index_without_dates_means_now(
@@ -262,7 +262,9 @@ def test_a_shipped_lock_is_used_as_it_is(
         assert prepared.lock_digest == written.digest
     upgraded = ENVIRONMENT.prepare(request_for(project, mode=LockMode.UPGRADE))
     assert versions(upgraded)["alpha"] == "3.0"
-    assert "alpha-3.0" not in (project / "pylock.toml").read_text(), "only `proj env lock` writes into the project"
+    assert "alpha-3.0" not in (project / "pylock.toml").read_text(), (
+        "only `proj env lock` writes into the project"
+    )
 
 
 def test_a_shipped_lock_that_no_longer_fits(project: Path, request_for: RequestMaker) -> None:

@@ -1,0 +1,241 @@
+"""`proj env list`, `show`, `verify`, `prune` and `lock`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from proj import projectfile, source
+from proj.cli import output, wording
+from proj.environments.failures import iso_date
+from proj.environments.inventory import EnvironmentInfo, PruneResult, find_environment, list_environments
+from proj.environments.shipping import WrittenLock, write_lock
+from proj.errors import UsageError
+from proj.model import EnvironmentRequest, LockMode
+from proj.times import parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.model import Checkout
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?P<binary>i?)b?", re.IGNORECASE)
+_SHORT_KEY = 8
+
+
+class ListResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The environments in the cache."""
+
+    environments: tuple[EnvironmentInfo, ...]
+    size_bytes: int
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield a table, the environment used last first."""
+        if not self.environments:
+            output.say("No environments.")
+            return
+        yield output.Table(
+            columns=("ENVIRONMENT", "PYTHON", "PACKAGES", "SIZE", "LAST USED", "RUNS", "FROM"),
+            rows=tuple(_row(info) for info in self.environments),
+            right_aligned=frozenset({"PACKAGES", "SIZE", "RUNS"}),
+        )
+        output.say(f"{len(self.environments)} in all, {wording.size(self.size_bytes)}.")
+
+
+class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one environment."""
+
+    environment: EnvironmentInfo
+    packages: tuple[str, ...]
+    """`name==version` of what is installed."""
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield a line for each fact, then the packages."""
+        info = self.environment
+        state = "complete" if info.complete else "incomplete: never used"
+        yield f"environment  {info.key} ({'orphaned' if info.orphaned else state})"
+        yield f"folder       {info.directory}"
+        yield f"declared by  {info.origin} in {info.project_dir}"
+        yield f"python       {info.python_version} ({info.interpreter}), made by {info.manager}"
+        yield f"packages     {len(self.packages)}, {wording.size(info.size_bytes)}"
+        if info.as_of_s is not None:
+            yield f"as of        {iso_date(info.as_of_s)}"
+        yield f"lock         {info.lock_digest}"
+        yield f"built        {wording.clock(info.created_s * 1000)}"
+        yield f"last used    {wording.clock(info.last_used_s * 1000)}"
+        yield f"runs         {', '.join(run[:_SHORT_KEY] for run in info.runs) or 'none'}"
+        yield from (f"  {package}" for package in self.packages)
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with one environment; nothing if `problems` is empty."""
+
+    key: str
+    problems: tuple[str, ...]
+
+
+class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found by comparing environments with their locks."""
+
+    environments: tuple[Verified, ...]
+    exit_code: int
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield a line for each environment, and one for each problem."""
+        for verified in self.environments:
+            count = len(verified.problems)
+            yield f"{verified.key}: " + (f"{count} problem{'s' * (count > 1)}" if count else "as locked")
+            yield from (f"  {problem}" for problem in verified.problems)
+
+
+class PrunedResult(PruneResult, frozen=True, kw_only=True):
+    """What was removed, told to people."""
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield what went, and what was spared."""
+        yield from (
+            f"{info.key}  {wording.size(info.size_bytes):>10}  {info.origin}" for info in self.removed
+        )
+        verb = "would be freed" if self.dry_run else "freed"
+        yield f"{len(self.removed)} environments, {wording.size(self.freed_bytes)} {verb}"
+        if self.in_use:
+            output.say(f"In use, and kept: {', '.join(info.key for info in self.in_use)}")
+
+
+class LockResult(WrittenLock, frozen=True, kw_only=True):
+    """A lock that was written, told to people."""
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield one line."""
+        state = "written" if self.changed else "unchanged"
+        yield f"{self.path} {state}: {self.packages} packages for Python {self.python_version}"
+
+
+@click.group()
+def command() -> None:
+    """List, verify, lock and prune environments."""
+
+
+@command.command("list")
+@output.json_option
+def list_() -> ListResult:
+    """List the environments in the cache, the one used last first."""
+    found = list_environments()
+    return ListResult(environments=found, size_bytes=sum(info.size_bytes for info in found))
+
+
+@command.command()
+@click.argument("environment")
+@output.json_option
+def show(environment: str) -> ShowResult:
+    """Show one ENVIRONMENT: its Python, its packages, the runs that used it. A prefix of its name will do."""
+    from proj.environments.facts import virtual_environment_facts
+
+    info = find_environment(environment)
+    facts = virtual_environment_facts(Path(info.directory))
+    packages = tuple(f"{package.name}=={package.version}" for package in facts.packages)
+    return ShowResult(environment=info, packages=packages)
+
+
+@command.command()
+@click.argument("environments", nargs=-1)
+@output.json_option
+def verify(environments: tuple[str, ...]) -> VerifyResult:
+    """Compare ENVIRONMENTS (default: all) with their locks and their files with the recorded hashes.
+
+    The exit code is 1 if something is wrong.
+    """
+    from proj.environments.verify import verify as verify_one
+
+    infos = [find_environment(name) for name in environments] or list_environments()
+    found = tuple(Verified(key=info.key, problems=verify_one(info)) for info in infos)
+    return VerifyResult(environments=found, exit_code=int(any(verified.problems for verified in found)))
+
+
+@command.command()
+@click.option("--older-than", metavar="TIME", help="Those not used for this long, such as 30d.")
+@click.option("--max-size", metavar="SIZE", help="Those used longest ago, until the rest fits, such as 10GB.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@output.json_option
+def prune(older_than: str | None, max_size: str | None, everything: bool, dry_run: bool) -> PrunedResult:
+    """Remove environments from the cache; never one that is in use.
+
+    Without an option, remove what interrupted builds left, and what belongs to folders that are gone.
+    """
+    from proj.environments.inventory import prune as prune_cache
+
+    result = prune_cache(
+        older_than_s=parse_duration(older_than) if older_than else None,
+        max_size_bytes=parse_size(max_size) if max_size else None,
+        everything=everything,
+        dry_run=dry_run,
+    )
+    return PrunedResult(**msgspec.structs.asdict(result))
+
+
+@command.command()
+@click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--python", metavar="VERSION", help="Python to lock for, instead of the one the project asks for."
+)
+@click.option(
+    "--as-of", default="commit", show_default=True, metavar="commit|now|DATE",
+    help="Leave out packages uploaded later.",
+)  # fmt: skip
+@click.option("--upgrade", is_flag=True, help="Resolve anew instead of keeping what runs have used so far.")
+@click.option("--offline", is_flag=True, help="Do without the network: cached packages only.")
+@output.json_option
+def lock(folder: str, python: str | None, as_of: str, upgrade: bool, offline: bool) -> LockResult:
+    """Write pylock.toml into the project in FOLDER, to be committed: the packages that a run would get."""
+    checkout = source.fetch(folder, version=None, cwd=Path.cwd())
+    project = projectfile.load(checkout.project_dir)
+    request = EnvironmentRequest(
+        project_dir=checkout.project_dir,
+        root=checkout.root,
+        declaration=project.environment,
+        python=python,
+        as_of_s=_as_of_s(as_of, checkout),
+        mode=LockMode.UPGRADE if upgrade else LockMode.REUSE,
+        offline=offline,
+    )
+    return LockResult(**msgspec.structs.asdict(write_lock(request)))
+
+
+def parse_size(text: str) -> int:
+    """Read a size in bytes: `500MB`, `10GB`, `2GiB`, `1000`.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"Not a size: {text!r}.", hint="Write it like 500MB or 10GB.")
+    power = " kmgt".index(match["unit"].lower() or " ")
+    return int(float(match["number"]) * (1024 if match["binary"] else 1000) ** power)
+
+
+def _as_of_s(text: str, checkout: Checkout) -> int | None:
+    if text == "now":
+        return None
+    if text == "commit":
+        git = checkout.git
+        return git.committed_at_s if git is not None and not git.dirty else None
+    return parse_time(text)
+
+
+def _row(info: EnvironmentInfo) -> tuple[str, ...]:
+    state = "" if info.complete and not info.orphaned else " (orphaned)" if info.orphaned else " (incomplete)"
+    return (
+        info.key[:_SHORT_KEY] + state,
+        info.python_version,
+        str(info.packages),
+        wording.size(info.size_bytes),
+        wording.ago(info.last_used_s * 1000),
+        str(len(info.runs)),
+        wording.one_line(f"{info.project_dir}/{info.origin}"),
+    )
