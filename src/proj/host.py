@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from pathlib import Path
 
 import msgspec
 
-from proj import process
+from proj import paths, process
 from proj.errors import ProjError
 
 _NVIDIA_TIMEOUT_S = 10.0
@@ -85,7 +84,7 @@ def _memory_bytes() -> int | None:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    if shutil.which("nvidia-smi") is None:
+    if paths.find_program("nvidia-smi") is None:
         return ()
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
