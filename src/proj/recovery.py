@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj import active, record, source
+from proj import active, paths, record, source
 from proj.backends import BACKENDS
 from proj.errors import FailureCode, ProjError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
 from proj.supervise import close, run_of
 from proj.times import now_ms
+from proj.tracking.artifacts import remove_partial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +27,14 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     """
     closed: list[str] = []
     for claim in active.abandoned(home):
-        source.prune_checkouts()  # it may have died with one of its own
+        _clean_up(claim)
         run = run_of(claim, tracking)
         if run is None or run.status.finished:
             claim.release()
             continue
+        folder = record.local_folder(run.artifact_uri)
+        if folder is not None:
+            remove_partial(folder)
         try:
             close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking))
         except BaseException:
@@ -39,6 +43,21 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
         claim.release()
         closed.append(run.run_id)
     return tuple(closed)
+
+
+def downloads(token: str) -> Path:
+    """Where what is downloaded for a run lies while it is under way."""
+    return paths.cache() / "downloads" / token
+
+
+def _clean_up(claim: active.Claim) -> None:
+    """Remove what its process may have left in the caches."""
+    source.prune_checkouts()
+    folder = downloads(claim.info.token)
+    if folder.exists():
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome:

@@ -159,8 +159,12 @@ def _detach(assignment: Assignment, claim: active.Claim) -> None:
 
 
 @contextlib.contextmanager
-def planned(request: RunRequest) -> Iterator[Plan]:
+def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
     """Fetch the code and decide everything; what was fetched is removed if the block raises.
+
+    Args:
+        request: What to run.
+        token: Of the claim under which it will run, if it will; should we be killed, recovery cleans up.
 
     Raises:
         ProjError: The request cannot be met; nothing is left behind.
@@ -169,7 +173,7 @@ def planned(request: RunRequest) -> Iterator[Plan]:
     if "://" in shown:
         events.status(f"=== Fetching project from {shown} into {paths.cache() / 'checkouts'} ===")
     checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
-    downloads = None if request.storage_dir else paths.cache() / "downloads" / uuid.uuid4().hex
+    downloads = None if request.storage_dir else recovery.downloads(token or uuid.uuid4().hex)
     try:
         yield _plan(request, checkout, downloads)
     except BaseException:
@@ -273,7 +277,7 @@ def _opened() -> Iterator[Tracking]:
 def _assign(
     request: RunRequest, tracking: Tracking, claim: active.Claim, *, detached: bool = False
 ) -> Assignment:
-    with planned(request) as plan:
+    with planned(request, claim.info.token) as plan:
         _refuse_mismatch(request.backend, plan.environment)
         record_ = _create_run(request, plan, tracking, claim)
         try:
@@ -340,6 +344,8 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
     if not found.status.finished and other is not None and active.find(paths.home(), other) is not None:
         raise UsageError(f"The run {found.run_id} is under way already.")
     kept = {name: value for name, value in tags.items() if name != "mlflow.runName"}
+    # How it ended before is not how it is going to end.
+    tracking.runs.remove_tags(found.run_id, record.OUTCOME_TAGS)
     tracking.runs.log(found.run_id, params=params, tags=kept)
     tracking.runs.update_run(found.run_id, status=RunStatus.SCHEDULED)
     return found
@@ -355,7 +361,7 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
         "PROJ_PYTHON": sys.executable,
     }
     if "MLFLOW_TRACKING_URI" not in os.environ:
-        # What a script logs by MLflow's client outlives a private checkout. Clients from 3.x on refuse a folder
+        # What a script logs by MLflow's client outlives a private checkout. From 3.x on it refuses a folder
         # as their store unless they are told that it is meant.
         mlflow_store = (paths.home() / "mlruns").as_uri()
         variables |= {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_FILE_STORE": "true"}

@@ -123,7 +123,9 @@ def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, as
 def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
     if outcome.status is not RunStatus.KILLED or outcome.signal is not None:
         return outcome
-    return msgspec.structs.replace(outcome, signal=process.signal_name(interrupt.signum))
+    name = process.signal_name(interrupt.signum)
+    message = (outcome.message or "The run was cancelled.").replace("cancelled", f"interrupted by {name}")
+    return msgspec.structs.replace(outcome, signal=name, message=message)
 
 
 class _Aside:

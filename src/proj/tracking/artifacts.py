@@ -178,6 +178,14 @@ def _place(target: Path, fill: Callable[[int], None]) -> None:
         raise
 
 
+def remove_partial(root: Path) -> None:
+    """Remove files that a killed process had begun to write below a run's folder."""
+    for folder, _folders, names in os.walk(root):
+        for name in names:
+            if name.startswith(_PARTIAL):
+                (Path(folder) / name).unlink(missing_ok=True)
+
+
 def _entries(root: Path, path: str) -> Iterator[ArtifactInfo]:
     folder = _inside(root, path) if path else root
     try:
