@@ -1,7 +1,7 @@
 """A project in a temporary folder, run as people run it; loaded as a pytest plugin by `conftest`.
 
-`folder.run("run", ".")` calls the command line within this process, which is quick and enough wherever neither
-signals nor terminals nor the end of the process matter. `folder.start("run", ".")` starts the real program.
+`folder.run("run", ".")` calls the command line within this process, which is quick and enough wherever
+neither signals nor terminals nor the end of the process matter. `folder.start` starts the program.
 """
 
 from __future__ import annotations
@@ -199,25 +199,30 @@ class ProjFolder:
         out, err = self._capture.readouterr()
         return Result(code, out, err)
 
-    def environment(self, **variables: str) -> dict[str, str]:
-        """The variables for programs that the test starts by itself."""
+    def environment(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """The variables for programs that the test starts by itself; None removes one."""
         name, _, value = self.mark.partition("=")
-        return {**os.environ, name: value, **variables}
+        merged = {**os.environ, name: value, **(changes or {})}
+        return {name: value for name, value in merged.items() if value is not None}
 
-    def start(self, *argv: str, cwd: Path | None = None, **variables: str) -> Started:
+    def start(
+        self, *argv: str, cwd: Path | None = None, env: Mapping[str, str | None] | None = None
+    ) -> Started:
         """Start the program."""
         started = Started(
             [PROJ, *argv],
             cwd=cwd or self.path,
-            env=self.environment(**variables),
+            env=self.environment(env),
             log=self.base / f"started-{len(self._started)}",
         )
         self._started.append(started)
         return started
 
-    def process(self, *argv: str, cwd: Path | None = None, **variables: str) -> Result:
+    def process(
+        self, *argv: str, cwd: Path | None = None, env: Mapping[str, str | None] | None = None
+    ) -> Result:
         """Start the program and wait for its end."""
-        return self.start(*argv, cwd=cwd, **variables).finish()
+        return self.start(*argv, cwd=cwd, env=env).finish()
 
     def close(self) -> None:
         """End whatever the test left."""
@@ -274,8 +279,7 @@ class ProjFolder:
         for entry in _entries(self.cache / "environments"):
             complete = (entry / "complete").exists()
             found += [path for path in _entries(entry) if path.is_dir() and not complete]
-        for pattern in ("*.new", "*.tmp", ".*.????????", "tmp*"):
-            found += [path for path in self.home.rglob(pattern) if path.name not in ("tmp",)]
+        found += self.home.rglob(".proj-partial-*")
         found += [path for path in _entries(self.cache / "repos") if path.name.startswith(".")]
         return sorted({str(path) for path in found})
 

@@ -15,6 +15,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+
 from projkit import PROJ, ProjFolder, Result, Started, echo_project, local_environment, wheel
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def test_a_folder_without_a_project(folder: ProjFolder) -> None:
 
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 FILES: dict[str, bytes] = {
     "empty": b"",
@@ -479,7 +481,9 @@ def test_a_cache_that_cannot_be_made(folder: ProjFolder, monkeypatch: pytest.Mon
 
 # --- disks --------------------------------------------------------------------------------------------
 
-mounts = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount a tmpfs")
+mounts = pytest.mark.skipif(
+    os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount a tmpfs"
+)
 
 
 @contextlib.contextmanager
@@ -503,7 +507,7 @@ def test_nobody_may_write(folder: ProjFolder) -> None:
     started = Started(
         [*launcher, PROJ, "run", "/etc"],
         cwd=folder.path,
-        env=folder.environment(PATH=os.environ["PATH"]),
+        env=folder.environment(),
         log=folder.base / "nobody",
     )
     result = started.finish()
@@ -519,7 +523,7 @@ FULL_HOMES_KIB = (4, 24, 96, 164, 168, 180, 200, 240, 300)
 @mounts
 def test_a_full_disk_below_the_home(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever fails: one message, and no run stays open once there is room again."""
-    outputs = 'proj: {outputs: [out.bin]}\n'
+    outputs = "proj: {outputs: [out.bin]}\n"
     command = "head -c 60000 /dev/zero; head -c 100000 /dev/zero > out.bin"
     folder.write({"MLproject": outputs + echo_project(command)})
     ended = set()
@@ -541,9 +545,7 @@ def test_a_full_disk_below_the_home(folder: ProjFolder, monkeypatch: pytest.Monk
 
 @mounts
 @pytest.mark.parametrize("kind", ["git", "archive", "environment"])
-def test_a_full_disk_below_the_caches(
-    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_full_disk_below_the_caches(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     uri, sizes_kib = ".", (4, 16, 60, 160)
     if kind == "environment":
         folder.write({"MLproject": f"python_env: python_env.yaml\n{ENTRY}"} | local_environment("big"))
