@@ -335,7 +335,7 @@ def _advise(assignment: Assignment, outcome: Outcome) -> None:
 
 
 def _clean_up(assignment: Assignment, outcome: Outcome) -> None:
-    if assignment.downloads is not None:
+    if assignment.downloads is not None and assignment.downloads.exists():
         import shutil
 
         shutil.rmtree(assignment.downloads, ignore_errors=True)
