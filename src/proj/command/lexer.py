@@ -145,8 +145,9 @@ class _Scanner(Reader):
             self._index += 2
             self._arithmetic(")")
         else:
+            doubtful = self._peek(1) == "("
             self._index += 1
-            self.commands(")")
+            self._commands_in_doubt() if doubtful else self.commands(")")
         command.compound = not (command.words and command.words[0] == "for")
 
     def _group(self) -> None:
@@ -160,6 +161,7 @@ class _Scanner(Reader):
         # Inside a substitution bash 5.2 rewrites the blanks between an array's elements, quoted ones too.
         self._plain_only = outer_plain or self._nesting > 2 or self._depth > 0  # noqa: PLR2004  list, array
         self._index += 1
+        array = command.is_assignment
         element: list[Unit] = []
         while self._more() and self._peek() != ")":
             unit = self._peek()
@@ -170,6 +172,14 @@ class _Scanner(Reader):
                 self._index += 1
             elif unit == "#" and not element:
                 self._comment()
+            elif array and unit in {"<", ">"} and self._peek(1) == "(":
+                self._redirection(str(unit))
+            elif array and unit in {";", "&", "|", "<", ">"}:
+                raise Problem(  # bash reports it and goes on with the next line, in the midst of a value
+                    f"the operator {unit} in the list of an array",
+                    self._offset(),
+                    "Quote it, or close the list with ) before it.",
+                )
             else:
                 subscript = element[:1] == ["["] and "]" not in element
                 element.append(unit)

@@ -228,8 +228,9 @@ class Reader(abc.ABC):
                 self._index += 3
                 self._arithmetic(")")
             else:
+                doubtful = self._peek(2) == "("
                 self._index += 2
-                self.commands(")")
+                self._commands_in_doubt() if doubtful else self.commands(")")
             self._command.add("$()")
         elif following == "{":
             self._index += 2
@@ -324,6 +325,12 @@ class Reader(abc.ABC):
                     return index + 1 < len(self._units) and self._units[index + 1] == ")"
             index += 1
         return False
+
+    def _commands_in_doubt(self) -> None:
+        """Read `((` that no `))` closes as commands: for bash, a `))` in a value would close it."""
+        outer, self._plain_only = self._plain_only, True
+        self.commands(")")
+        self._plain_only = outer
 
     def _arithmetic(self, closer: str) -> None:
         """Read the rest of `$((…))`, `((…))` or `$[…]`: only integers fit there."""

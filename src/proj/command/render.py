@@ -97,6 +97,7 @@ def render(
     try:
         text = parse(template, values.keys())
         layout = lexer.scan(text)
+        _check_closed(layout, text)
         rendered = {
             id(hole): _render_hole(hole, values, quoting) for hole in text.units if isinstance(hole, Hole)
         }
@@ -216,6 +217,19 @@ def _formatted(hole: Hole, value: str) -> str:
 
 
 # --- what depends on more than one place --------------------------------------------------------------
+
+
+def _check_closed(layout: Layout, text: Text) -> None:
+    opened = layout.unterminated
+    if opened is None:
+        return
+    for hole in text.units:
+        if isinstance(hole, Hole) and hole.offset > opened and not hole.kept:
+            raise Problem(
+                f"the quotes or brackets before the placeholder {hole.text} are never closed",
+                opened,
+                "Close them; a literal quote needs a backslash before it.",
+            )
 
 
 def _check_here_documents(layout: Layout, rendered: Mapping[int, str]) -> None:

@@ -72,6 +72,11 @@ class SimpleCommand:
         """Whether this is a `[[ … ]]`, in which `<`, `(` and `&&` mean something else."""
         return self.words[:1] == ["[["]
 
+    @property
+    def is_assignment(self) -> bool:
+        """Whether the word so far ends with `=`: an array's list may follow."""
+        return self._word[-1:] == ["="]
+
     def add(self, text: str) -> None:
         """Append to the word that is being read."""
         if len(self._word) < _WORD_LIMIT:
