@@ -63,14 +63,9 @@ class Claim:
         """
         info = ClaimInfo(token=uuid.uuid4().hex, pid=os.getpid())
         path = _folder(home) / info.token
-        temporary = path.with_suffix(".new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.pwrite(descriptor, msgspec.json.encode(info), 0)
-            # Only a locked claim gets its real name: nobody can find one that is not locked yet.
-            temporary.rename(path)
+            descriptor = _make_locked(path, msgspec.json.encode(info))
         except OSError as error:
             raise StoreError(f"Cannot write below {path.parent}: {error.strerror}") from error
         return cls(path, descriptor, info)
@@ -137,6 +132,26 @@ class Claim:
         """
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def _make_locked(path: Path, content: bytes) -> int:
+    """Only a locked claim gets its real name: nobody can find one that is not locked yet."""
+    temporary = path.with_suffix(".new")
+    while True:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.pwrite(descriptor, content, 0)
+            temporary.rename(path)
+        except FileNotFoundError:
+            # Between our two calls another process took it for that of a dead one, and removed it.
+            os.close(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            temporary.unlink(missing_ok=True)
+            raise
+        else:
+            return descriptor
 
 
 def _folder(home: Path) -> Path:
