@@ -83,6 +83,31 @@ def local_environment(*requirements: str, **options: str) -> dict[str, str | byt
     }
 
 
+def git(folder: Path, *argv: str) -> str:
+    """Call git as a user does."""
+    done = subprocess.run(["git", *argv], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def bare_repository(folder: ProjFolder, files: Mapping[str, str | bytes]) -> tuple[str, str]:
+    """Make a bare repository; returns its URL and the commit."""
+    made = folder.base / "made"
+    write(made, files)
+    git(made, "init", "-q", "-b", "main")
+    git(made, "add", ".")
+    git(made, "commit", "-q", "-m", "first")
+    git(folder.base, "clone", "-q", "--bare", str(made), "bare.git")
+    return (folder.base / "bare.git").as_uri(), git(made, "rev-parse", "HEAD")
+
+
+def write(base: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files below a folder."""
+    for name, content in files.items():
+        path = base / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def eventually(what: Callable[[], object], *, says: str = "") -> None:
     """Wait until `what` is true."""
     deadline = time.monotonic() + LIMIT_S
@@ -184,10 +209,7 @@ class ProjFolder:
 
     def write(self, files: Mapping[str, str | bytes]) -> ProjFolder:
         """Write files, their paths relative to the project."""
-        for name, content in files.items():
-            path = self.path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        write(self.path, files)
         return self
 
     def run(self, *argv: str) -> Result:

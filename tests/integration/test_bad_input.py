@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projkit import PROJ, ProjFolder, Result, Started, echo_project, local_environment, wheel
+from projkit import PROJ, ProjFolder, Result, Started, bare_repository, echo_project, local_environment, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,24 +251,8 @@ def test_errors_are_json_where_json_is_asked_for(folder: ProjFolder) -> None:
 # --- source -------------------------------------------------------------------------------------------
 
 
-def git(folder: Path, *argv: str) -> str:
-    return subprocess.run(["git", *argv], cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-def repository(folder: ProjFolder) -> str:
-    """Make a bare repository with a project; returns its URL."""
-    made = folder.base / "made"
-    made.mkdir(exist_ok=True)
-    (made / "MLproject").write_text(GOOD)
-    git(made, "init", "-q", "-b", "main")
-    git(made, "add", ".")
-    git(made, "commit", "-q", "-m", "first")
-    git(folder.base, "clone", "-q", "--bare", str(made), "bare.git")
-    return (folder.base / "bare.git").as_uri()
-
-
 def test_an_unknown_revision_and_a_subfolder_that_is_not_there(folder: ProjFolder) -> None:
-    url = repository(folder)
+    url, _ = bare_repository(folder, {"MLproject": GOOD})
     refused_without_run(folder, folder.run("run", url, "-v", "no-such-branch"), "no-such-branch")
     refused_without_run(folder, folder.run("run", f"{url}#no/such/folder"), "no/such/folder")
     refused_without_run(folder, folder.run("run", f"{url}#../.."), "..")
@@ -467,7 +451,7 @@ def test_a_home_that_cannot_be_made(folder: ProjFolder, monkeypatch: pytest.Monk
 
 
 def test_a_cache_that_cannot_be_made(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = repository(folder)
+    url, _ = bare_repository(folder, {"MLproject": GOOD})
     folder.write({"file": "in the way"} | environment("dependencies: [six]\n"))
     monkeypatch.setenv("PROJ_CACHE", str(folder.path / "file"))
     fetched = folder.run("run", url)
@@ -551,9 +535,9 @@ def test_a_full_disk_below_the_caches(folder: ProjFolder, monkeypatch: pytest.Mo
         folder.write({"MLproject": f"python_env: python_env.yaml\n{ENTRY}"} | local_environment("big"))
         folder.write({"wheels/big-1.0-py3-none-any.whl": wheel("big", "1.0", padding_bytes=200_000)})
     else:
-        (folder.base / "made").mkdir()
-        (folder.base / "made" / "data").write_bytes(os.urandom(200_000))
-        uri = repository(folder) if kind == "git" else "big.zip"
+        uri = "big.zip"
+        if kind == "git":
+            uri, _ = bare_repository(folder, {"MLproject": GOOD, "data": os.urandom(200_000)})
         with zipfile.ZipFile(folder.path / "big.zip", "w") as archive:
             archive.writestr("MLproject", GOOD)
             archive.writestr("data", os.urandom(200_000))
@@ -571,7 +555,7 @@ def test_a_full_disk_below_the_caches(folder: ProjFolder, monkeypatch: pytest.Mo
 @mounts
 def test_a_read_only_home_and_cache(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.write({"MLproject": GOOD})
-    url = repository(folder)
+    url, _ = bare_repository(folder, {"MLproject": GOOD})
     with mounted(folder.base / "disk", "ro,size=64k") as disk:
         monkeypatch.setenv("PROJ_HOME", str(disk / "home"))
         result = folder.run("run", ".")
