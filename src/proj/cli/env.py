@@ -101,7 +101,8 @@ class PrunedResult(PruneResult, frozen=True, kw_only=True):
             f"{info.key}  {wording.size(info.size_bytes):>10}  {info.origin}" for info in self.removed
         )
         verb = "would be freed" if self.dry_run else "freed"
-        yield f"{len(self.removed)} environments, {wording.size(self.freed_bytes)} {verb}"
+        noun = "environment" if len(self.removed) == 1 else "environments"
+        yield f"{len(self.removed)} {noun}, {wording.size(self.freed_bytes)} {verb}"
         if self.in_use:
             output.say(f"In use, and kept: {', '.join(info.key for info in self.in_use)}")
 
@@ -112,7 +113,8 @@ class LockResult(WrittenLock, frozen=True, kw_only=True):
     def text(self) -> Iterator[output.Block]:
         """Yield one line."""
         state = "written" if self.changed else "unchanged"
-        yield f"{self.path} {state}: {self.packages} packages for Python {self.python_version}"
+        noun = "package" if self.packages == 1 else "packages"
+        yield f"{self.path} {state}: {self.packages} {noun} for Python {self.python_version}"
 
 
 @click.group()

@@ -4,73 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-import zipfile
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
+from environment_kit import BACKEND, make_request, write_wheel
 from proj import events
-from proj.model import EnvironmentRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BACKEND = '''"""A build backend that needs nothing installed."""
-import zipfile
-
-NAME, VERSION, MODULE = "local_package", "1.0", "local_module"
-
-
-def _wheel(folder, files):
-    name = f"{NAME}-{VERSION}-py3-none-any.whl"
-    info = f"{NAME}-{VERSION}.dist-info"
-    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\n"
-    files[f"{info}/METADATA"] += "Requires-Dist: alpha\\n"
-    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
-    files[f"{info}/RECORD"] = "".join(f"{path},,\\n" for path in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(f"{folder}/{name}", "w") as archive:
-        for path, content in files.items():
-            archive.writestr(path, content)
-    return name
-
-
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    with open(f"{MODULE}.py") as file:
-        return _wheel(folder, {f"{MODULE}.py": file.read()})
-
-
-def build_editable(folder, config_settings=None, metadata_directory=None):
-    import os
-
-    return _wheel(folder, {"local_package.pth": os.getcwd() + "\\n"})
-'''
-
-
-class WheelMaker(Protocol):
-    def __call__(self, name: str, version: str = "1.0", *requires: str) -> Path: ...
+    from environment_kit import RequestMaker, WheelMaker
 
 
 @pytest.fixture
 def make_wheel(links: Path) -> WheelMaker:
     """Adds a wheel to the links; its module has the version."""
     return lambda name, version="1.0", *requires: write_wheel(links, name, version, *requires)
-
-
-def write_wheel(folder: Path, name: str, version: str, *requires: str) -> Path:
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": f"version = {version!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        + "".join(f"Requires-Dist: {line}\n" for line in requires),
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(path, "w") as archive:
-        for name_in_archive, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name_in_archive), content)
-    return path
 
 
 @pytest.fixture
@@ -108,15 +59,6 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def request_for() -> RequestMaker:
     return make_request
-
-
-class RequestMaker(Protocol):
-    def __call__(self, project: Path, **changes: object) -> EnvironmentRequest: ...
-
-
-def make_request(project: Path, **changes: object) -> EnvironmentRequest:
-    fields: dict[str, object] = {"project_dir": project, "root": project, **changes}
-    return EnvironmentRequest(**fields)  # type: ignore[arg-type]  # the tests name the fields
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from proj.errors import EnvironmentFailedError, UsageError
 from proj.model import HostRuntime, PreparedEnvironment
 
 if TYPE_CHECKING:
-    from conftest import RequestMaker
+    from environment_kit import RequestMaker
 
 RUN = "0123456789abcdef0123456789abcdef"
 

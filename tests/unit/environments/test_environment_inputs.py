@@ -13,7 +13,7 @@ from proj.model import EnvironmentDeclaration
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import RequestMaker
+    from environment_kit import RequestMaker
 
 
 @pytest.fixture

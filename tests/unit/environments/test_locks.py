@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+from environment_kit import write_wheel
 from index_server import IndexServer
-
 from proj import paths
 from proj.environments.python import PythonEnvironment
 from proj.environments.shipping import write_lock
@@ -22,7 +21,7 @@ from proj.model import LockMode, PreparedEnvironment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import RequestMaker, WheelMaker
+    from environment_kit import RequestMaker, WheelMaker
 
 ENVIRONMENT = PythonEnvironment()
 DATES = {"alpha-1.0-py3-none-any.whl": "2020-05-01", "alpha-2.0-py3-none-any.whl": "2023-05-01"}
@@ -108,8 +107,6 @@ def test_an_index_without_dates_means_now(
 def test_a_second_index_without_dates_keeps_the_date_of_the_first(
     project: Path, links: Path, tmp_path: Path, request_for: RequestMaker, serve: Serve, current: str
 ) -> None:
-    from conftest import write_wheel
-
     private = tmp_path / "private"
     private.mkdir()
     write_wheel(private, "private", "1.0", "alpha")
@@ -125,8 +122,6 @@ def test_the_users_find_links_have_no_say_about_the_past_if_the_index_has_an_ans
     project: Path, links: Path, tmp_path: Path, request_for: RequestMaker, serve: Serve, current: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from conftest import write_wheel
-
     local = tmp_path / "local"
     local.mkdir()
     write_wheel(local, "alpha", "9.0")

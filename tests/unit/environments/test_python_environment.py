@@ -15,7 +15,7 @@ from proj.model import EnvironmentDeclaration, HostRuntime, LockMode, PreparedEn
 from proj.process import run
 
 if TYPE_CHECKING:
-    from conftest import RequestMaker, WheelMaker
+    from environment_kit import RequestMaker, WheelMaker
 
 ENVIRONMENT = PythonEnvironment()
 

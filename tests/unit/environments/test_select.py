@@ -12,7 +12,7 @@ from proj.model import DockerDeclaration, EnvironmentDeclaration
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import RequestMaker
+    from environment_kit import RequestMaker
 
 CONTENT = {
     "python_env.yaml": "dependencies: [alpha]\n",
