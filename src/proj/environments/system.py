@@ -25,8 +25,8 @@ class SystemEnvironment:
         return PreparedEnvironment(kind="system", summary=_SUMMARY, runtime=HostRuntime(), reused=True)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:  # noqa: ARG002  the interface's signature
-        """The `python` on PATH and its packages; starts one process unless it is a virtual environment."""
-        from proj.environments.facts import current_facts
+        """The `python` on PATH and its packages; starts it once, unless it is a virtual environment."""
+        from proj.environments.current import current_facts
 
         return current_facts()
 
