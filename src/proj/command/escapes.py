@@ -24,6 +24,12 @@ def escape(hole: Hole, value: str) -> str:
     Raises:
         Problem: Nothing can be written there for this value.
     """
+    if hole.no_subscript and "[" in value:
+        raise Problem(
+            f"the shell would compute what stands in the brackets of {hole.name!r}: {value!r}",
+            hole.offset,
+            "Give a value without [.",
+        )
     escaped = _ESCAPES[hole.place](hole, value)
     return _in_backticks(hole, escaped) if hole.backticks else escaped
 
@@ -41,12 +47,6 @@ def _unquoted(hole: Hole, value: str) -> str:
         word = value
     else:
         word = "'" + value.replace("'", r"'\''") + "'"
-    if hole.no_subscript and "[" in value:
-        raise Problem(
-            f"the shell would compute what stands in the brackets of {hole.name!r}: {value!r}",
-            hole.offset,
-            "Give a value without [.",
-        )
     return "\n" + word if hole.after_backslash else word  # backslash-newline is nothing at all
 
 

@@ -161,31 +161,7 @@ class _Scanner(Reader):
         # Inside a substitution bash 5.2 rewrites the blanks between an array's elements, quoted ones too.
         self._plain_only = outer_plain or self._nesting > 2 or self._depth > 0  # noqa: PLR2004  list, array
         self._index += 1
-        array = command.is_assignment
-        element: list[Unit] = []
-        while self._more() and self._peek() != ")":
-            unit = self._peek()
-            if unit == "(":
-                self._group()
-            elif isinstance(unit, str) and unit in " \t\n":
-                element = []
-                self._index += 1
-            elif unit == "#" and not element:
-                self._comment()
-            elif array and unit in {"<", ">"} and self._peek(1) == "(":
-                self._redirection(str(unit))
-            elif array and unit in {";", "&", "|", "<", ">"}:
-                raise Problem(  # bash reports it and goes on with the next line, in the midst of a value
-                    f"the operator {unit} in the list of an array",
-                    self._offset(),
-                    "Quote it, or close the list with ) before it.",
-                )
-            else:
-                subscript = element[:1] == ["["] and "]" not in element
-                element.append(unit)
-                self._word_part()
-                if subscript and isinstance(unit, Hole):
-                    unit.place = Place.ARITHMETIC
+        self._elements(array=command.is_assignment)
         if not self._more():
             self._unterminated(opened)
         self._index += 1
@@ -197,9 +173,40 @@ class _Scanner(Reader):
         else:
             command.add("()")
 
+    def _elements(self, *, array: bool) -> None:
+        """Read the words up to the `)` of a group."""
+        begins = True
+        subscript = False  # in the brackets of an element `[index]=value`
+        while self._more() and self._peek() != ")":
+            unit = self._peek()
+            if unit == "(":
+                self._group()
+            elif isinstance(unit, str) and unit in " \t\n":
+                begins = not subscript
+                self._index += 1
+            elif unit == "#" and begins:
+                self._comment()
+            elif array and unit in {"<", ">"} and self._peek(1) == "(":
+                self._redirection(str(unit))
+            elif array and unit in {";", "&", "|", "<", ">"}:
+                raise Problem(  # bash reports it and goes on with the next line, in the midst of a value
+                    f"the operator {unit} in the list of an array",
+                    self._offset(),
+                    "Quote it, or close the list with ) before it.",
+                )
+            else:
+                subscript = (subscript or (begins and unit == "[")) and unit != "]"
+                begins = False
+                known = len(self._command.holes)
+                self._word_part()
+                for hole in self._command.holes[known:] if subscript else ():
+                    hole.place = Place.ARITHMETIC
+
     # --- redirections and here-documents ----------------------------------------------------------
 
     def _redirection(self, unit: str) -> None:
+        if self._peek(1) == "\\" and self._peek(2) == "\n" and self._peek(3) in {"<", "("}:
+            raise Problem("a line ends inside an operator", self._offset(), "Write it in one line.")
         if self._peek(1) == "(":
             self._index += 2
             self.commands(")")
@@ -239,6 +246,8 @@ class _Scanner(Reader):
                     word.append(unit)
             elif unit in "'\"":
                 quote, literal = unit, True
+            elif unit == "\\" and self._peek(1) == "\n":
+                self._index += 1
             elif unit == "\\":
                 literal = True
                 self._index += 1

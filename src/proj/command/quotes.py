@@ -91,7 +91,7 @@ class Reader(abc.ABC):
             )
         if note:
             self._command.note_hole(hole)
-        if hole.place is Place.UNQUOTED and (self._command.computes or self._command.is_subscript()):
+        if note and (self._command.computes or self._command.is_subscript()):
             hole.place = Place.ARITHMETIC
         self._index += 1
 
@@ -217,6 +217,8 @@ class Reader(abc.ABC):
 
     def _dollar(self, *, quoted: bool, in_here: bool = False) -> None:
         following = self._peek(1)
+        if following == "\\" and self._peek(2) == "\n" and self._peek(3) in {"{", "(", "'", '"', "["}:
+            raise Problem("a line ends behind a $", self._offset(), "Write it in one line.")
         if isinstance(following, Hole):
             if following.after_dollar:
                 following.kept = True

@@ -28,7 +28,7 @@ _WORD_LIMIT = 200
 _INTEGER_FLAG = re.compile(r"-[a-zA-Z]*i[a-zA-Z]*")
 _TAKES_ARGUMENT = re.compile(r"[-+][a-zA-Z]*[oO]|su|--rcfile|--init-file")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*")
+_SUBSCRIPT = re.compile(r"[\"']?[A-Za-z_]\w*\[[^\]]*")
 _DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
 _NAME_READERS = _DECLARERS | {"unset", "read", "mapfile", "readarray", "getopts"}
 _INTEGER_TESTS = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
