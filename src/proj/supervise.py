@@ -121,7 +121,8 @@ def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, as
 
 
 def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
-    if outcome.status is not RunStatus.KILLED or outcome.signal is not None:
+    """An outcome of our cancelling, told as what it was: the interrupt's doing."""
+    if outcome.failure is not FailureCode.CANCELLED:
         return outcome
     name = process.signal_name(interrupt.signum)
     message = (outcome.message or "The run was cancelled.").replace("cancelled", f"interrupted by {name}")
