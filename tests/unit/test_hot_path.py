@@ -29,10 +29,14 @@ STANDARD_LIBRARY = {
     "encodings": "files with a byte order mark are read, too",
     "fcntl": "locks of claims, and terminals",
     "getpass": "who runs it",
+    "ipaddress": "of urllib",
+    "locale": "of gettext, on Python 3.10",
+    "platform": "the host",
     "pwd": "of getpass",
     "termios": "of getpass, and terminals",
     "resource": "peak memory of the command",
     "shlex": "values are quoted",
+    "urllib": "a project may be a URL",
 }
 """Module beyond those -> what every run needs it for."""
 
