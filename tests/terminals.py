@@ -69,11 +69,17 @@ class Person:
             pass
         return self.program.wait(LIMIT_S)
 
+    def hang_up(self) -> None:
+        """Close the terminal's window."""
+        os.close(self._fd)
+        self._fd = -1
+
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.program.pid, signal.SIGKILL)
         self.program.wait()
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _read(self, limit_s: float) -> bool:
         if not select.select([self._fd], [], [], limit_s)[0]:

@@ -1,4 +1,4 @@
-"""Runs that go on without their caller: waited for, followed, stopped from elsewhere; and runs within runs."""
+"""Runs that go on without their caller: waited for, followed, stopped from elsewhere; runs within runs."""
 
 from __future__ import annotations
 
