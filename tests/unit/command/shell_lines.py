@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 from hypothesis import strategies as st
 
 from proj.model import BoundParameter
+
+if TYPE_CHECKING:
+    import random
 
 FUZZ_EXAMPLES = int(os.environ.get("PROJ_FUZZ_EXAMPLES", "0"))
 """How many examples each property test tries; 0: few, for everyday runs."""
@@ -26,13 +30,13 @@ VALUE_PARTS = (
         "\\",
         "`",
         "$",
-        "$(touch pwned)",
-        "`touch pwned`",
+        "$(: >pwned)",
+        "`: >pwned`",
         ";",
     ),
     *(
-        "; touch pwned;",
-        "\ntouch pwned\n",
+        "; : >pwned;",
+        "\n: >pwned\n",
         "&",
         "|",
         "<",
@@ -72,9 +76,9 @@ VALUE_PARTS = (
         "\udcff",
         "\x01",
         "\x7f",
-        "'; touch pwned; '",
-        '"; touch pwned; "',
-        "a[$(touch pwned)]",
+        "'; : >pwned; '",
+        '"; : >pwned; "',
+        "a[$(: >pwned)]",
     ),
     *(
         ")",
@@ -87,10 +91,12 @@ VALUE_PARTS = (
         "1>pwned",
         "\\'",
         "'\"'",
-        "}; touch pwned; {",
-        "\ntouch pwned #",
+        "}; : >pwned; {",
+        "\n: >pwned #",
     ),
 )
+
+"""Values run, when they do, as a redirection: words that a line splits on purpose (`$(echo {x})`) cannot."""
 
 values = st.lists(st.sampled_from(VALUE_PARTS), max_size=5).map("".join)
 integers = st.integers(-(10**6), 10**6).map(str)
@@ -339,4 +345,29 @@ SOUP = (
 )
 """Fragments that, thrown together, make broken and half-broken shell lines."""
 
-soups = st.lists(st.sampled_from(SOUP), max_size=24).map("".join)
+
+SEEDS = (
+    "printf %s {x} '{x}' \"{y}\" # {x}",
+    'a=({x} [1]={y}); printf %s "${{a[0]}}"',
+    "cat <<EOF > log\n{x}\n$(echo {y})\nEOF\nprintf %s {x}",
+    "printf %s $(echo {x} $((1 + 2)) `echo {y}`)",
+    'if [[ {x} == "{y}" ]]; then printf %s {x}; fi',
+    "case {x} in a) : {y} ;; *) printf %s '{x}' ;; esac",
+    'printf %s ${{N:-{x}}} "${N:-{y}}" | cat',
+    "(printf %s {x}); { printf %s \\'{y}\\'; }",
+    "let 'n = 1'; declare -i m=2; printf %s \"$(cat <<< {x})\"",
+)
+"""Sound lines to break: they get further than fragments do before the shell gives up."""
+
+
+def broken(rng: random.Random) -> str:
+    """Sound lines with some fragments put in and some characters or stretches taken out."""
+    template = rng.choice(SEEDS) + rng.choice(("\n", " ; ", " && ", " ")) + rng.choice(SEEDS)
+    for _ in range(rng.randrange(4)):
+        start, end = sorted(rng.randrange(len(template) + 1) for _ in range(2))
+        change = rng.choice(("insert", "drop", "cut"))
+        if change == "insert":
+            template = template[:start] + rng.choice(SOUP) + template[start:]
+        else:
+            template = template[:start] + template[end if change == "cut" else start + 1 :]
+    return template

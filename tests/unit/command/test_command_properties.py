@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shell_lines import FUZZ_EXAMPLES, SOUP, VALUE_PARTS, Given, Line, integers, lines, values
+from shell_lines import FUZZ_EXAMPLES, SOUP, VALUE_PARTS, Given, Line, broken, integers, lines, values
 
 from proj import command, process
 from proj.model import BoundParameter
@@ -82,7 +82,7 @@ def test_programs_receive_the_values_and_nothing_else_runs(
 
 
 def _broken_line(rng: random.Random) -> tuple[str, list[BoundParameter]]:
-    template = "".join(rng.choices(SOUP, k=rng.randrange(1, 24)))
+    template = broken(rng) if rng.random() < 0.5 else "".join(rng.choices(SOUP, k=rng.randrange(1, 24)))
     given_values = {name: "".join(rng.choices(VALUE_PARTS, k=rng.randrange(5))) for name in "xyz"}
     bound = [
         BoundParameter(name=name, given=value, value=value, declared=name != "z")
@@ -105,7 +105,7 @@ def test_broken_lines_are_refused_or_rendered_and_never_crash() -> None:
 
 def test_broken_lines_run_nothing_of_a_value(tmp_path: Path) -> None:
     rng = random.Random(None if FUZZ_EXAMPLES else 11)  # noqa: S311  test data
-    for _ in range(FUZZ_EXAMPLES // 10 or 60):
+    for _ in range(FUZZ_EXAMPLES // 10 or 100):
         template, bound = _broken_line(rng)
         rendered, refusal = render(template, bound)
         if not refusal:
