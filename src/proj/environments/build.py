@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proj.environments.interpreters import Interpreter
     from proj.environments.lock import Lock
     from proj.model import EnvironmentRequest
+    from proj.process import Completed
 
 
 def build(
@@ -63,13 +64,13 @@ def build(
 def _install(
     folder: Path, project: PythonInput, interpreter: Interpreter, lock: Lock, request: EnvironmentRequest
 ) -> None:
+    python = interpreter.version_text
     with work_folder() as work:
         variables = index_variables(project)
         made = call_uv(
             ["venv", str(folder), "--python", interpreter.path, "--no-project", "--prompt", "proj"],
             cwd=work, variables=variables, offline=request.offline,
         )  # fmt: skip
-        python = interpreter.version_text
         if made.returncode != 0:
             raise tool_failure(
                 f"Cannot make an environment of {interpreter.path}", made,
@@ -77,23 +78,34 @@ def _install(
             )  # fmt: skip
         if not lock.count:
             return
-        text = absolute_paths(lock.text, request.project_dir)
-        local = [path for path, _ in local_paths(text)]
-        offline = is_offline(request.offline)
-        if offline:
-            text = _with_copies(text, work)
-        (work / LOCK_NAME).write_text(text, encoding="utf-8", errors="surrogateescape")
-        arguments = ["pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps"]
-        arguments += ["-r", str(work / LOCK_NAME), *build_arguments(work, lock.as_of_s, lock.build_needs)]
-        if not offline:
-            arguments += _refresh(lock)
-        with kept_clean(local):
-            installed = call_uv(arguments, cwd=work, variables=variables, offline=offline)
+        installed = _install_lock(folder, work, variables, lock, request)
         if installed.returncode != 0:
             raise tool_failure(
                 f"Cannot install the packages of {project.origin} for Python {python}", installed,
                 as_of_s=lock.as_of_s, offline=request.offline, python=python,
             )  # fmt: skip
+
+
+def _install_lock(
+    folder: Path, work: Path, variables: dict[str, str | None], lock: Lock, request: EnvironmentRequest
+) -> Completed:
+    text = absolute_paths(lock.text, request.project_dir)
+    local = [path for path, _ in local_paths(text)]
+    offline = is_offline(request.offline)
+    if offline:
+        text = _with_copies(text, work)
+    (work / LOCK_NAME).write_text(text, encoding="utf-8", errors="surrogateescape")
+    arguments = ["pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps"]
+    arguments += ["-r", str(work / LOCK_NAME), *build_arguments(work, lock.as_of_s, lock.build_needs)]
+    refresh = [] if offline else _refresh(lock)
+    if not offline and not refresh:
+        # What is cached needs no network, but uv would ask the index about each file: that takes longer
+        # than installing. It installs all or nothing: what is not cached is found out before it writes.
+        cached = call_uv(arguments, cwd=work, variables=variables, offline=True)
+        if cached.returncode == 0:
+            return cached
+    with kept_clean(local):
+        return call_uv([*arguments, *refresh], cwd=work, variables=variables, offline=offline)
 
 
 def index_variables(project: PythonInput) -> dict[str, str | None]:

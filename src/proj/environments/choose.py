@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import time
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events, paths
+from proj.environments.failures import DAY_S, parse_iso_time
 from proj.environments.interpreters import Interpreter, current_interpreter, find_interpreters
 from proj.environments.pythonspec import parse_python_spec, show
 from proj.errors import EnvironmentFailedError
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
     from proj.environments.pythonspec import PythonSpec, Version
 
-_YEAR_S = 365 * 24 * 60 * 60
-_DAY_S = 24 * 60 * 60
+_YEAR_S = 365 * DAY_S
 _DOWNLOAD_TIMEOUT_S = 600
-_ASK_AGAIN_S = 30 * _DAY_S
+_ASK_AGAIN_S = 30 * DAY_S
 """How long a download that failed is not tried again."""
 
 # PEP 537, 569, 596, 619, 664, 693, 719, 745: day of each first final release.
@@ -115,7 +114,7 @@ def _is_of_that_time(interpreter: Interpreter, as_of_s: int | None) -> bool:
     if as_of_s is None:
         return True
     day = _RELEASED.get(interpreter.version[1])
-    return day is not None and calendar.timegm(time.strptime(day, "%Y-%m-%d")) + _YEAR_S <= as_of_s
+    return day is not None and parse_iso_time(f"{day}T00:00:00Z") + _YEAR_S <= as_of_s
 
 
 def _missing(

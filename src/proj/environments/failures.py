@@ -36,6 +36,18 @@ def iso_time(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def parse_iso_time(text: str) -> int:
+    """Seconds since the epoch of a time as `iso_time` writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    import datetime as dt  # `time.strptime` would import three times as much
+
+    moment = dt.datetime.fromisoformat(text.removesuffix("Z"))
+    return int(moment.replace(tzinfo=dt.timezone.utc).timestamp())
+
+
 def iso_date(seconds: int) -> str:
     """The last day before a time, in UTC: of a limit at midnight, the day that it still lets in."""
     return time.strftime("%Y-%m-%d", time.gmtime(seconds - 1))

@@ -13,7 +13,7 @@ import msgspec
 
 from proj import paths
 from proj.environments.cache import exclusively, unwritable, write_atomically
-from proj.environments.failures import iso_time
+from proj.environments.failures import iso_time, parse_iso_time
 from proj.environments.indexes import strip_credentials
 from proj.environments.requirements import read_text
 from proj.errors import EnvironmentFailedError
@@ -225,10 +225,7 @@ def _parse(text: str, *, shipped: bool) -> Lock:
 
 
 def _seconds(text: str) -> int | None:
-    import calendar
-    import time
-
     try:
-        return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+        return parse_iso_time(text)
     except ValueError:
         return None
