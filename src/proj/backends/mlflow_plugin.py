@@ -2,8 +2,8 @@
 
 The plugin interface is `mlflow.projects.backend.abstract_backend.AbstractBackend`: `run(project_uri,
 entry_point, params, version, backend_config, tracking_uri, experiment_id)` returns a `SubmittedRun` with
-`run_id`, `wait()`, `get_status()` and `cancel()`. A plugin fetches the project, makes its environment and runs
-it by itself, so we hand it the folder of our checkout and leave the environment to it.
+`run_id`, `wait()`, `get_status()` and `cancel()`. A plugin fetches the project, makes its environment and
+runs it by itself, so we hand it the folder of our checkout and leave the environment to it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,6 +11,9 @@ from proj import projectfile
 from proj.errors import SourceError
 from proj.model import Extensions, Parameter, ParameterKind, Position, Project, Severity
 from proj.projectfile import ProjectInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROJECTS = Path(__file__).parents[2] / "projects"
 FILE = Path("/somewhere/MLproject")
@@ -69,11 +74,25 @@ def test_a_missing_folder_is_a_source_error(tmp_path: Path) -> None:
         projectfile.load(tmp_path / "none")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_a_source_error(tmp_path: Path) -> None:
-    (tmp_path / "MLproject").touch(mode=0)
-    with pytest.raises(SourceError, match="Permission denied"):
-        projectfile.load(tmp_path)
+@pytest.fixture
+def _no_superuser() -> Iterator[None]:
+    """Be nobody meanwhile, since root reads everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_an_unreadable_file_is_a_source_error() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "MLproject").touch(mode=0)
+        with pytest.raises(SourceError, match="Permission denied"):
+            projectfile.load(Path(folder))
 
 
 # --- values ---------------------------------------------------------------------------------------------
