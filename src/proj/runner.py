@@ -169,7 +169,7 @@ def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
     Raises:
         ProjError: The request cannot be met; nothing is left behind.
     """
-    shown = source.redact_url(request.uri)
+    shown = source.redact_url(request.uri.strip("'\""))
     if "://" in shown:
         events.status(f"=== Fetching project from {shown} into {paths.cache() / 'checkouts'} ===")
     checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
