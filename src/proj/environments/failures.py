@@ -17,7 +17,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NOISE = re.compile(
     r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython "
 )
-_PUBLISHED = re.compile(r"was published at (\d{4}-\d{2}-\d{2})T")
+_PUBLISHED = re.compile(r"\bpublished at (\d{4}-\d{2}-\d{2})T")
 _UNREACHABLE = re.compile(
     r"error sending request|dns error|Could not resolve host|Connection refused|Could not connect|timed out"
     r"|NewConnectionError|Max retries exceeded|Failed to fetch|unable to access",

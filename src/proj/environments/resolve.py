@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 16
 _UNDATED = re.compile(r"`([A-Za-z0-9_.]+?)-\d[^`]*` is missing an upload date")
-_FILTERED = re.compile(r"`([A-Za-z0-9_.-]+)` was filtered by `exclude-newer`")
+# The line goes on with the version's date where it has one.
+_FILTERED = re.compile(r"`([A-Za-z0-9_.-]+)` was filtered by `exclude-newer`(?!.*\bpublished at)")
 _FAILED_BUILD = re.compile(r"Failed to (?:download and )?build `?([A-Za-z0-9_.-]+?)(?:==|\s@|`)")
 _MISSING_MODULE = re.compile(
     r"ModuleNotFoundError: No module named '([A-Za-z0-9_]+)|ImportError: No module named (\w+)"
@@ -247,6 +248,8 @@ def _adapt_dates(strategy: _Strategy, said: str) -> bool:
     if exempt:
         strategy.undated |= exempt
         return True
+    if "published at" in said:
+        return False  # a date is known, and it is too young
     date = iso_date(strategy.as_of_s)
     note = f"A package index tells no upload dates: packages are those of today, not of {date}."
     strategy.as_of_s = None

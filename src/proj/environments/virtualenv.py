@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from proj.environments.toml import TomlTable
     from proj.model import EnvironmentRequest
 
-_OLDEST_FOR_VIRTUALENV = (3, 8)
 _TOLD = re.compile(r"^\s*(Collecting|Downloading|Building|Installing)\b")
 
 
@@ -41,8 +40,7 @@ def install(
     }
     variables |= {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
     with work_folder() as work:
-        _call(_creation(folder, interpreter), f"Cannot make an environment of {interpreter.path}", work,
-              variables, request, interpreter)  # fmt: skip
+        _create(folder, work, variables, request, interpreter)
         hashed, plain = requirement_lines(absolute_paths(lock.text, request.project_dir))
         options = expand_variables(project.requirements.options)
         constraints = work / "build-constraints.txt"
@@ -120,19 +118,24 @@ def _hashes(file: TomlTable) -> list[str]:
     return [f" --hash={name}:{digest}" for name, digest in table_at(file, "hashes").items()]
 
 
-def _creation(folder: Path, interpreter: Interpreter) -> list[str]:
-    if interpreter.version < _OLDEST_FOR_VIRTUALENV:  # current virtualenv no longer makes environments of it
-        return [interpreter.path, "-m", "venv", str(folder)]
-    return [
-        sys.executable,
-        "-m",
-        "virtualenv",
-        "--quiet",
-        "--no-setuptools",
-        "--python",
-        interpreter.path,
-        str(folder),
-    ]
+def _create(
+    folder: Path,
+    work: Path,
+    variables: dict[str, str | None],
+    request: EnvironmentRequest,
+    interpreter: Interpreter,
+) -> None:
+    argv = [sys.executable, "-m", "virtualenv", "--quiet", "--no-setuptools", "--python", interpreter.path]
+    made = run([*argv, str(folder)], cwd=work, env=variables, check=False)
+    if made.returncode == 0:
+        return
+    # virtualenv drops old Pythons one by one; these have a module of their own that knows them.
+    own = run([interpreter.path, "-m", "venv", "--clear", str(folder)], cwd=work, env=variables, check=False)
+    if own.returncode != 0:
+        raise tool_failure(
+            f"Cannot make an environment of {interpreter.path}", made,
+            as_of_s=None, offline=request.offline, python=interpreter.version_text,
+        )  # fmt: skip
 
 
 def _call(
