@@ -125,8 +125,10 @@ def spread(samples: Sequence[Sample]) -> str:
     return f"{min(times):.3f} - {max(times):.3f}"
 
 
-def arguments(description: str | None, *, rounds: int = 9, mlflow: bool = True) -> argparse.Namespace:
-    """Parse the options that all scripts have."""
+def arguments(
+    description: str | None, *, rounds: int = 9, mlflow: bool = True, files: int | None = None
+) -> argparse.Namespace:
+    """Parse the options that all scripts have, and those that some have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--rounds", type=int, default=rounds, help="turns of each command (default: %(default)s)"
@@ -134,6 +136,10 @@ def arguments(description: str | None, *, rounds: int = 9, mlflow: bool = True) 
     if mlflow:
         parser.add_argument(
             "--mlflow", type=Path, help="a stock mlflow program (default: the newest, installed in the cache)"
+        )
+    if files is not None:
+        parser.add_argument(
+            "--files", type=int, default=files, help="files in the repository (default: %(default)s)"
         )
     return parser.parse_args()
 

@@ -14,13 +14,11 @@ import bench
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = 500
 
-
-def make_repository(folder: Path) -> str:
-    """Commit a project among a few hundred files and return the commit."""
+def make_repository(folder: Path, files: int) -> str:
+    """Commit a project among other files and return the commit."""
     bench.noop_project(folder)
-    for number in range(FILES):
+    for number in range(files):
         path = folder / f"package{number % 20}" / f"module{number}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"VALUE = {number}\n" * 50)
@@ -46,10 +44,10 @@ def serve(base: Path) -> tuple[int, int]:
     sys.exit("git daemon does not answer")
 
 
-options = bench.arguments(__doc__, mlflow=False)
+options = bench.arguments(__doc__, mlflow=False, files=100)
 with bench.workplace() as folder:
     local = folder / "served" / "project"
-    commit = make_repository(local)
+    commit = make_repository(local, options.files)
     server, port = serve(folder / "served")
     url = f"git://127.0.0.1:{port}/project"
     try:
@@ -70,7 +68,7 @@ with bench.workplace() as folder:
     )
 
 bench.report(
-    f"The same git URL and commit again, server stopped ({FILES} files)",
+    f"The same git URL and commit again, server stopped ({options.files} files)",
     ["command", "median s", "range s", "added s"],
     [
         ["proj run FOLDER", f"{bench.seconds(samples['folder']):.3f}", bench.spread(samples["folder"]), ""],
