@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from proj import events
 from proj.environments.cache import Entry, Marker, unwritable
-from proj.environments.failures import tool_failure
-from proj.environments.indexes import tool_variables
+from proj.environments.failures import NETWORK_DISABLED, tool_failure
+from proj.environments.indexes import restore_credentials, tool_variables
 from proj.environments.lock import LOCK_NAME, absolute_paths, local_paths
 from proj.environments.resolve import build_arguments, expand_variables
 from proj.environments.sourcetree import copy_of, kept_clean
@@ -78,7 +78,8 @@ def _install(
             )  # fmt: skip
         if not lock.count:
             return
-        installed = _install_lock(folder, work, variables, lock, request)
+        text = installable(lock, project, request)
+        installed = _install_lock(folder, work, variables, text, lock, request)
         if installed.returncode != 0:
             raise tool_failure(
                 f"Cannot install the packages of {project.origin} for Python {python}", installed,
@@ -87,9 +88,13 @@ def _install(
 
 
 def _install_lock(
-    folder: Path, work: Path, variables: dict[str, str | None], lock: Lock, request: EnvironmentRequest
+    folder: Path,
+    work: Path,
+    variables: dict[str, str | None],
+    text: str,
+    lock: Lock,
+    request: EnvironmentRequest,
 ) -> Completed:
-    text = absolute_paths(lock.text, request.project_dir)
     local = [path for path, _ in local_paths(text)]
     offline = is_offline(request.offline)
     if offline:
@@ -100,12 +105,19 @@ def _install_lock(
     refresh = [] if offline else _refresh(lock)
     if not offline and not refresh:
         # What is cached needs no network, but uv would ask the index about each file: that takes longer
-        # than installing. It installs all or nothing: what is not cached is found out before it writes.
+        # than installing. What is not cached is found out before anything is installed.
         cached = call_uv(arguments, cwd=work, variables=variables, offline=True)
-        if cached.returncode == 0:
+        if cached.returncode == 0 or not NETWORK_DISABLED.search(cached.stderr):
             return cached
     with kept_clean(local):
         return call_uv([*arguments, *refresh], cwd=work, variables=variables, offline=offline)
+
+
+def installable(lock: Lock, project: PythonInput, request: EnvironmentRequest) -> str:
+    """The lock as an installer needs it: with absolute paths, and with the credentials of its URLs."""
+    return restore_credentials(
+        absolute_paths(lock.text, request.project_dir), expand_variables(project.requirements.lines)
+    )
 
 
 def index_variables(project: PythonInput) -> dict[str, str | None]:

@@ -18,6 +18,8 @@ _NOISE = re.compile(
     r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython "
 )
 _PUBLISHED = re.compile(r"\bpublished at (\d{4}-\d{2}-\d{2})T")
+NETWORK_DISABLED = re.compile(r"network (?:connectivity )?(?:is|was) disabled", re.IGNORECASE)
+"""How uv says that something is not in its cache and that it may not fetch it."""
 _UNREACHABLE = re.compile(
     r"error sending request|dns error|Could not resolve host|Connection refused|Could not connect|timed out"
     r"|NewConnectionError|Max retries exceeded|Failed to fetch|unable to access",
@@ -97,7 +99,7 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
             "The disk is full. `proj env prune` removes environments that are no longer used.",
         ),
         (
-            offline and (unsolved or "Network connectivity is disabled" in output),
+            offline and (unsolved or NETWORK_DISABLED.search(output)),
             "Not all of it is in the cache. Run once without --offline.",
         ),
         (

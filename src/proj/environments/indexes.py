@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # pip's option -> the variables with which uv takes the same. The first is set, where none of them is.
 _SAME = {
@@ -45,6 +49,15 @@ def strip_credentials(text: str) -> str:
         return match[0] if match[0].endswith("://git@") else match[1]
 
     return _CREDENTIALS.sub(without, text)
+
+
+def restore_credentials(lock: str, requirements: Iterable[str]) -> str:
+    """A lock whose URLs have the credentials again that the requirements give; for the installer alone."""
+    for line in requirements:
+        for match in re.finditer(r"[a-z][a-z0-9+.-]*://[^\s@\"'<>/]+@[^\s\"'<>#;]+", line, re.IGNORECASE):
+            url = match[0].removeprefix("git+")
+            lock = lock.replace(f'"{strip_credentials(url)}', f'"{url}')
+    return lock
 
 
 def pip_settings() -> dict[str, str]:

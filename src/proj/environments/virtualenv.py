@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proj.environments.build import installable
 from proj.environments.failures import tool_failure
 from proj.environments.indexes import tool_variables
-from proj.environments.lock import absolute_paths
 from proj.environments.resolve import expand_variables
 from proj.environments.toml import parse_toml, table_at
 from proj.environments.uv import progress_listener, work_folder
@@ -41,7 +41,7 @@ def install(
     variables |= {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
     with work_folder() as work:
         _create(folder, work, variables, request, interpreter)
-        hashed, plain = requirement_lines(absolute_paths(lock.text, request.project_dir))
+        hashed, plain = requirement_lines(installable(lock, project, request))
         options = expand_variables(project.requirements.options)
         constraints = work / "build-constraints.txt"
         constraints.write_text("setuptools<82\n", encoding="utf-8")

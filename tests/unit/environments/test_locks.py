@@ -175,6 +175,23 @@ def test_credentials_of_the_projects_index_come_from_a_variable_and_stay_out_of_
     assert_nowhere(b"canary-7", prepared)
 
 
+def test_credentials_of_a_direct_url(
+    project: Path,
+    links: Path,
+    request_for: RequestMaker,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    current: str,
+) -> None:
+    index = serve(links, DATES, "user:canary-5")
+    monkeypatch.setenv("FILES_PASSWORD", "canary-5")
+    url = f"http://user:${{FILES_PASSWORD}}@{index.address}/files/beta-1.0-py3-none-any.whl"
+    (project / "s.py").write_text(f'# /// script\n# dependencies = ["beta @ {url}"]\n# ///\n')
+    prepared = ENVIRONMENT.prepare(request_for(project, script="s.py", python=current))
+    assert versions(prepared) == {"beta": "1.0"}
+    assert_nowhere(b"canary-5", prepared)
+
+
 def assert_nowhere(secret: bytes, prepared: PreparedEnvironment) -> None:
     assert prepared.lock is not None
     assert secret not in prepared.lock
