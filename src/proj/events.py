@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import logging
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_logger = logging.getLogger("proj")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +37,10 @@ class Listener(Protocol):
 
 
 def _log(event: Event) -> None:
+    import logging
+
     level = logging.WARNING if event.kind == "warning" else logging.DEBUG
-    _logger.log(level, "%s", event.message)
+    logging.getLogger("proj").log(level, "%s", event.message)
 
 
 _listener: contextvars.ContextVar[Listener] = contextvars.ContextVar("proj_events", default=_log)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,10 +95,13 @@ def local_folder(artifact_uri: str) -> Path | None:
 
 
 def user_name() -> str:
-    """The name of whoever runs this."""
+    """The name of whoever runs this, found as `getpass.getuser` does (which imports `termios`)."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if os.environ.get(variable):
+            return os.environ[variable]
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
         return "unknown"
 
 

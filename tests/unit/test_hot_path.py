@@ -21,19 +21,18 @@ THIRD_PARTY = {"click", "yaml", "_yaml", "msgspec", "platformdirs", "typing_exte
 """typing_extensions is msgspec's, where it is installed; what Cython brings is yaml's."""
 
 # What comes with these is paid for anyway; it differs from one Python to the next.
-PAID = "import click, yaml, msgspec, sqlite3, subprocess, threading, pathlib, logging, gc"
+PAID = "import click, yaml, msgspec, sqlite3, subprocess, threading, pathlib, gc"
 
 STANDARD_LIBRARY = {
     "atexit": "the guard of the processes is told when we go",
     "contextvars": "events go to whoever listens in this context",
     "encodings": "files with a byte order mark are read, too",
     "fcntl": "locks of claims, and terminals",
-    "getpass": "who runs it",
     "ipaddress": "of urllib",
     "locale": "of gettext, on Python 3.10",
     "platform": "the host",
-    "pwd": "of getpass",
-    "termios": "of getpass, and terminals",
+    "pwd": "who runs it",
+    "termios": "terminals",
     "resource": "peak memory of the command",
     "shlex": "values are quoted",
     "urllib": "a project may be a URL",
