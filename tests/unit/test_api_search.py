@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from records import record_run
 
 import proj
 from proj.errors import UsageError
+from records import record_run
 
 
 def test_runs_are_found_newest_first() -> None:
