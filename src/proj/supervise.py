@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
+import signal
 import sys
 import threading
 import time
@@ -113,11 +114,21 @@ def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, as
         if handle is None:
             raise
         # A command that was started is always followed to its end, whatever comes between.
-        handle.cancel()
-        outcome = handle.wait()
+        outcome = _end(handle, error)
         if not isinstance(error, process.Interrupted):
             raise
         return _signalled(outcome, error)
+
+
+def _end(handle: Handle, error: BaseException) -> Outcome:
+    """Stop an execution as `wait` would have, had the interrupt come while it waited."""
+    with process.deferred() as pending:
+        if isinstance(error, process.Interrupted):
+            signal.raise_signal(error.signum)
+        handle.cancel()
+        outcome = handle.wait()
+        pending.take()
+    return outcome
 
 
 def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
@@ -206,16 +217,12 @@ def outcome_of(error: BaseException) -> Outcome:
         known = {code.value: code for code in FailureCode}
         failure = known.get(error.code, FailureCode.ENV_FAILED)
         return Outcome(status=RunStatus.FAILED, failure=failure, message=error.message, ended_ms=now_ms())
-    signal = None
-    if isinstance(error, process.Interrupted):
-        from signal import Signals
-
-        signal = Signals(error.signum).name
+    name = process.signal_name(error.signum) if isinstance(error, process.Interrupted) else None
     return Outcome(
         status=RunStatus.KILLED,
         failure=FailureCode.CANCELLED,
-        signal=signal,
-        message=f"Stopped by {signal or type(error).__name__} before the command ended.",
+        signal=name,
+        message=f"Stopped by {name or type(error).__name__} before the command ended.",
         ended_ms=now_ms(),
     )
 
