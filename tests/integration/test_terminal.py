@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHILD = """
-import os, shutil, signal, sys, time
+import os, sys
 print("tty", sys.stdin.isatty(), sys.stdout.isatty(), sys.stderr.isatty())
-print("columns", shutil.get_terminal_size().columns)
+print("columns", os.get_terminal_size(1).columns)
 print("\\033[32mgreen\\033[0m")
 for step in range(1, 4):
     print(f"\\rstep {step}/3", end="", file=sys.stderr, flush=True)

@@ -53,9 +53,7 @@ class LetterBackend:
     def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
         settings = json.loads(execution.backend_config)
         if settings.get("refuse"):
-            raise BackendError(
-                "The post office is closed.", code=FailureCode.UNSCHEDULABLE, hint="Come back."
-            )
+            raise BackendError("The post is closed.", code=FailureCode.UNSCHEDULABLE, hint="Come back.")
         folder = Path(execution.record_dir)
         (folder / "stdout.log").write_text(f"Dear {settings.get('to')}: {execution.command.line}\n")
         (folder / "stderr.log").touch()
