@@ -71,15 +71,15 @@ def test_only_the_claims_of_the_dead_are_abandoned(tmp_path: Path) -> None:
 
 def test_waiting_ends_with_the_claim(tmp_path: Path) -> None:
     pid, token = _hold(tmp_path)
-    ended: list[float] = []
-    waiter = threading.Thread(target=lambda: (active.wait(tmp_path, token), ended.append(time.monotonic())))
+    ended: list[bool] = []
+    waiter = threading.Thread(target=lambda: ended.append(active.wait(tmp_path, token)))
     waiter.start()
     time.sleep(0.1)
     assert not ended
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     waiter.join(timeout=20)
-    assert ended
+    assert ended == [True]
 
 
 def test_a_claim_without_its_real_name_is_swept_away(tmp_path: Path) -> None:
@@ -122,4 +122,6 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    assert len([claim.release() for claim in active.abandoned(tmp_path)]) == 1
+    (left,) = active.abandoned(tmp_path)
+    assert left.info.token == token
+    left.release()

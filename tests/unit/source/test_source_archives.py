@@ -1,49 +1,17 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import stat
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
 
+from archive_kit import FILE, HARD, LINK, make_tar, make_zip
 from proj import paths, source
 from proj.errors import SourceError
 from proj.source.archive import Limits, unpack
-
-
-def make_tar(
-    path: Path, *members: tuple[str, bytes | str, bytes], mode: str = "w:gz", bits: int = 0o644
-) -> Path:
-    """Members are name, content or link target, and tar type."""
-    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]  # a mode that is not literal
-        for name, content, kind in members:
-            info = tarfile.TarInfo(name)
-            info.type, info.mode = kind, bits
-            if isinstance(content, bytes):
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-            else:
-                info.linkname = content
-                tar.addfile(info)
-    return path
-
-
-def make_zip(path: Path, *members: tuple[str, bytes, int]) -> Path:
-    """Members are name, content and the whole Unix mode."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content, mode in members:
-            info = zipfile.ZipInfo(name)
-            info.external_attr = mode << 16
-            info.create_system = 3
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-    return path
-
-
-FILE, LINK, HARD = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

@@ -5,8 +5,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from test_source_archives import make_zip
 
+from archive_kit import make_zip
 from proj import events, paths, source
 from proj.errors import SourceError
 

@@ -1,6 +1,6 @@
 """The small projects of `tests/projects` that say, in `findings.txt`, what is to be found in them.
 
-`python tests/unit/projectfile/project_cases.py` writes those files anew; look at the differences before they
+`python tests/project_cases.py` writes those files anew; look at the differences before they
 go in.
 """
 
@@ -15,7 +15,7 @@ from proj.lint import lint
 if TYPE_CHECKING:
     from proj.model import Diagnostic
 
-PROJECTS = Path(__file__).parents[2] / "projects"
+PROJECTS = Path(__file__).parent / "projects"
 EXPECTED = "findings.txt"
 
 
