@@ -15,6 +15,7 @@ import sqlite3
 import subprocess  # noqa: TID251  git as a user calls it
 import tarfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -448,3 +449,40 @@ def test_a_time_limit(folder: ProjFolder) -> None:
     assert folder.outcome(folder.the_run()).failure == "deadline"
     assert folder.the_run().status.value == "FAILED"
     folder.clean()
+
+
+MOMENTS = 30
+MOMENT_S = 0.015
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_at_any_moment(folder: ProjFolder, name: str) -> None:
+    """From the start to the end of the process: the record is true and closed, and nobody is left."""
+    signum = SIGNALS[name]
+    folder.write({"MLproject": echo_project("sleep 0.05; echo 1.0")})
+    codes = set()
+    for moment in range(MOMENTS):
+        started = folder.start("run", ".", "--env-manager", "local")
+        time.sleep(moment * MOMENT_S)
+        if started.process.poll() is None:
+            started.signal(signum)
+        result = started.finish()
+        codes.add(result.code)
+        # Before our handlers are there and after they are gone, a signal has its usual effect.
+        if result.code != -signum:
+            assert "Traceback" not in result.stderr, result
+        assert result.code in (0, -signum, 128 + signum), result
+        eventually(lambda: not folder.processes(), says=f"the end of {folder.processes()}")
+        if name != "KILL" and result.code != -signum:
+            assert not folder.under_way(), result
+    assert folder.run("run", ".").code == 0
+    folder.clean()
+    for run in folder.runs():
+        outcome = folder.outcome(run)
+        assert outcome.status is run.status
+        if outcome.status == "FINISHED":
+            assert outcome.exit_code == 0
+        else:
+            assert (outcome.status, outcome.failure) == ("KILLED", "lost" if name == "KILL" else "cancelled")
+    assert {0, -signum if name == "KILL" else 128 + signum} <= codes
