@@ -254,20 +254,33 @@ def config_json(config: Mapping[str, Any] | str | None) -> str:
         raise UsageError(
             f"Not a JSON object: {name}.", hint='Give a path ending in .json, or text like {"key": 1}.'
         )
-    return json.dumps(value)
+    try:
+        return json.dumps(value, default=str)
+    except TypeError as error:
+        raise UsageError(f"{name} holds a key that JSON has no word for: {error}") from error
 
 
 def _load(text: str, name: str) -> object:
     import json
 
     try:
-        if name.endswith((".yaml", ".yml")):
-            import yaml
-
-            try:
-                return yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise UsageError(f"{name} is not valid YAML: {error}") from error
-        return json.loads(text)
+        return _load_yaml(text, name) if name.endswith((".yaml", ".yml")) else json.loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"{name} is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{name} is nested too deep.") from error
+
+
+def _load_yaml(text: str, name: str) -> object:
+    import yaml
+
+    from proj import yamltree
+
+    try:
+        yamltree.parse(text)  # refuses what would grow beyond all bounds
+        return yaml.safe_load(text)
+    except yamltree.YamlError as error:
+        place = f"{name}:{error.position.line}:{error.position.column}"
+        raise UsageError(f"{place}: {error.message}", hint=error.fix) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{name} is not valid YAML: {error}") from error

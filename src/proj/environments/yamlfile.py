@@ -21,12 +21,18 @@ def load_yaml(path: Path) -> dict[str, object]:
     """
     import yaml
 
+    from proj import yamltree
+
     text = read_text(path)
     if len(text) > _MAX_CHARACTERS:
         raise EnvironmentFailedError(f"{path} is larger than 1 MiB; that is no environment file.")
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
+        yamltree.parse(text)  # refuses what the loader does not survive, such as a hundred thousand brackets
         table = yaml.load(text, Loader=loader)  # noqa: S506  the base loader makes text, lists and mappings only
+    except yamltree.YamlError as error:
+        place = f"{path}:{error.position.line}:{error.position.column}"
+        raise EnvironmentFailedError(f"{place}: not valid YAML: {error.message}", hint=error.fix) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""

@@ -92,6 +92,8 @@ def load(directory: Path, *, strict: bool = False) -> Project:
     if file is None:
         return Project(name=None, directory=directory, file=None)
     try:
+        if not file.is_file() and file.exists():
+            raise SourceError(f"{file} is no file that can be read to its end.", hint="Write a regular file.")
         with file.open("rb") as stream:
             data = stream.read((1 << 20) + 1)
     except OSError as error:
