@@ -231,6 +231,29 @@ def test_a_broken_params_file(folder: ProjFolder) -> None:
         refused_without_run(folder, folder.run("run", ".", "--params", name), name, code=2)
 
 
+HOSTILE_YAML = {
+    "anchor bomb": BOMB,
+    "an anchor within itself": "a: &a {b: *a}\n",
+    "nested too deep": "a: " + "[" * 900_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE_YAML.values(), ids=list(HOSTILE_YAML))
+def test_hostile_yaml_is_refused_wherever_yaml_is_read(folder: ProjFolder, text: str) -> None:
+    folder.write({"MLproject": GOOD, "c.yaml": text, "c.json": text[3:]})
+    for option in ("-c", "--params"):
+        for name in ("c.yaml", "c.json"):
+            refused_without_run(folder, folder.run("run", ".", option, name), "c.", code=2)
+    for key in ("python_env", "conda_env"):
+        folder.write({"MLproject": f"{key}: c.yaml\n{ENTRY}"})
+        refused_without_run(folder, folder.run("run", "."), "c.yaml")
+
+
+def test_a_project_file_that_is_a_pipe(folder: ProjFolder) -> None:
+    os.mkfifo(folder.path / "MLproject")
+    refused_without_run(folder, folder.run("run", "."), "MLproject")
+
+
 def test_an_unknown_command_and_a_missing_env_file(folder: ProjFolder) -> None:
     refused_without_run(folder, folder.run("runn"), "runn", "Did you mean 'run'", code=2)
     refused_without_run(folder, folder.run("--env-file", "nowhere.env", "run", "."), "nowhere.env", code=2)
