@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from proj import active, paths, record, source
+import msgspec
+
+from proj import active, events, paths, record, source
 from proj.backends import BACKENDS
-from proj.errors import FailureCode, ProjError
+from proj.errors import FailureCode, ProjError, StoreError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
 from proj.supervise import close, run_of
 from proj.times import now_ms
@@ -15,6 +18,7 @@ from proj.tracking.artifacts import remove_partial
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from proj.backends.base import Handle
     from proj.model import RunRecord
     from proj.tracking import Tracking
 
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
 def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     """Close the runs of this machine that nobody looks after any more; returns their ids.
 
+    Where the record cannot be written, the claim stays for the next command.
+
     Raises:
-        StoreError: The record cannot be written; the claim stays for the next command.
+        StoreError: The record cannot be read.
     """
     closed: list[str] = []
     for claim in active.abandoned(home):
@@ -34,12 +40,15 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
             continue
         folder = record.local_folder(run.artifact_uri)
         if folder is not None:
-            remove_partial(folder)
+            with contextlib.suppress(OSError):  # it only takes space
+                remove_partial(folder)
         try:
             close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking))
-        except BaseException:
+        except StoreError as error:
+            # A full disk, say: what is recorded can be looked at nevertheless.
+            events.warning(f"The run {run.run_id} has ended, which cannot be recorded now: {error.message}")
             claim.hand_over()
-            raise
+            continue
         claim.release()
         closed.append(run.run_id)
     return tuple(closed)
@@ -66,12 +75,11 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
     try:
         with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
             return record.read_outcome(file.read())
-    except ProjError:
+    except (ProjError, msgspec.DecodeError):
         pass  # it died before it could write one
-    if claim.info.backend is not None and claim.info.reference is not None:
-        handle = BACKENDS.load(claim.info.backend).attach(_execution(run), claim.info.reference)
-        if handle is not None:
-            return handle.wait()
+    handle = _attached(claim, run)
+    if handle is not None:
+        return handle.wait()
     return Outcome(
         status=RunStatus.KILLED,
         failure=FailureCode.LOST,
@@ -79,6 +87,16 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
         started_ms=run.started_ms,
         ended_ms=now_ms(),
     )
+
+
+def _attached(claim: active.Claim, run: RunRecord) -> Handle | None:
+    if claim.info.backend is None or claim.info.reference is None:
+        return None
+    try:
+        return BACKENDS.load(claim.info.backend).attach(_execution(run), claim.info.reference)
+    except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
+        events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")
+        return None
 
 
 def _execution(run: RunRecord) -> Execution:

@@ -148,13 +148,15 @@ def _detach(assignment: Assignment, claim: active.Claim) -> None:
     argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
     with process.deferred():
         try:
-            spawn_detached(
+            pid = spawn_detached(
                 argv, stdin=encode(assignment), pass_fd=claim.descriptor, log=folder / "supervisor.log"
             )
         except OSError as error:
             raise BackendError(
                 f"The run cannot be handed to a process of its own: {error}.", code=FailureCode.LOST
             ) from error
+        with contextlib.suppress(StoreError):  # the supervisor writes it down too
+            claim.update(pid=pid)
         claim.hand_over()
 
 

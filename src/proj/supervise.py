@@ -359,6 +359,8 @@ def _clean_up(assignment: Assignment, outcome: Outcome) -> None:
 
 def main() -> int:
     """Look after a detached run: the assignment comes on standard input, the claim as an open file."""
+    from proj.process.detached import take_signals
+
     descriptor = int(sys.argv[1])
     assignment = decode(sys.stdin.buffer.read())
     claim = active.Claim.adopt(assignment.home, assignment.claim, descriptor)
@@ -367,6 +369,11 @@ def main() -> int:
     tracking = open_tracking(assignment.home)
     try:
         with process.interruptible(), settling(claim, tracking):
+            try:
+                take_signals()
+            except process.Interrupted as interrupt:
+                finish(assignment, tracking, claim, outcome_of(interrupt))
+                raise
             supervise(assignment, tracking, claim)
     except (ProjError, process.Interrupted):
         return 1  # recorded as the run's outcome

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess  # noqa: TID251  this package is the one that may
 from typing import TYPE_CHECKING
+
+from proj.process.interrupts import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +17,8 @@ if TYPE_CHECKING:
 def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fd: int, log: Path) -> int:
     """Start a program in a session of its own, hand it `stdin` and one open file, and return its pid.
 
-    It inherits this process's variables without `PROJ_GUARD`, so that it survives our death.
+    It inherits this process's variables without `PROJ_GUARD`, so that it survives our death. INT, TERM and
+    HUP are held back from it until it calls `take_signals`: a stop that comes while it starts is not lost.
 
     Args:
         argv: Program and arguments.
@@ -24,18 +28,27 @@ def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fd: int, log: Path
     """
     variables = {name: value for name, value in os.environ.items() if name != "PROJ_GUARD"}
     with log.open("ab") as sink:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=sink,
-            stderr=sink,
-            env=variables,
-            start_new_session=True,
-            pass_fds=(pass_fd,),
-        )
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=sink,
+                stderr=sink,
+                env=variables,
+                start_new_session=True,
+                pass_fds=(pass_fd,),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert process.stdin is not None  # noqa: S101  a pipe was asked for
     process.stdin.write(stdin)
     process.stdin.close()
     # Its exit code is in the record: nobody waits for it here, so `Popen` must not warn that nobody did.
     process.returncode = 0
     return process.pid
+
+
+def take_signals() -> None:
+    """In a process that was started by `spawn_detached`: it is ready for the signals that were held back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
