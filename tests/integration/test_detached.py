@@ -65,6 +65,17 @@ def test_a_detached_run_is_cancelled_from_elsewhere(folder: ProjFolder) -> None:
     folder.clean()
 
 
+def test_a_run_is_cancelled_before_it_has_begun(folder: ProjFolder) -> None:
+    """The process that is to look after it has not got there yet: the stop waits for it."""
+    folder.write({"MLproject": echo_project("sleep 60")})
+    for _ in range(3):
+        run_id = folder.run("run", ".", "--no-wait").stdout.strip()
+        assert folder.run("cancel", run_id).stdout == f"{run_id} cancelled\n"
+        outcome = folder.outcome(folder.runs()[0])
+        assert (outcome.status, outcome.failure, outcome.signal) == ("KILLED", "cancelled", "SIGTERM")
+    folder.clean()
+
+
 def test_a_run_in_the_foreground_is_cancelled_from_elsewhere(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project(GATED)})
     started = folder.start("run", ".")

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proj import active, events, paths, record, recovery, runner, supervise
+from proj.errors import FailureCode, StoreError
+from proj.model import NewRun, Outcome, RunStatus
+from proj.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from proj.model import RunRecord
+    from proj.tracking import Tracking
+
+ENDED = Outcome(status=RunStatus.FAILED, exit_code=3, failure=FailureCode.USER_EXIT, started_ms=1, ended_ms=2)
+
+
+@pytest.fixture
+def tracking() -> Iterator[Tracking]:
+    with open_tracking(paths.home()) as opened:
+        yield opened
+
+
+def begin(tracking: Tracking, *, knows_run: bool = True, backend: str | None = "local") -> RunRecord:
+    """A run whose process has died: its claim is there, and nobody holds it."""
+    claim = active.Claim.create(paths.home())
+    new = NewRun(
+        experiment_id=tracking.runs.create_experiment("demo").experiment_id,
+        run_name="lost",
+        started_ms=1,
+        status=RunStatus.RUNNING,
+        tags={record.TAG_CLAIM: claim.info.token},
+    )
+    run = tracking.runs.create_run(new)
+    if knows_run:
+        claim.update(run_id=run.run_id, backend=backend, reference="pid 1")
+    claim.hand_over()
+    return run
+
+
+def state(tracking: Tracking, run: RunRecord) -> tuple[str, str | None]:
+    found = tracking.runs.run(run.run_id)
+    return found.status.value, found.tags.get(record.TAG_FAILURE)
+
+
+@pytest.mark.parametrize("knows_run", [True, False])
+def test_a_run_whose_process_died_is_lost(tracking: Tracking, knows_run: bool) -> None:
+    run = begin(tracking, knows_run=knows_run)
+    assert recovery.recover(tracking, paths.home()) == (run.run_id,)
+    assert state(tracking, run) == ("KILLED", "lost")
+    assert list((paths.home() / "active").iterdir()) == []
+    assert recovery.recover(tracking, paths.home()) == ()
+
+
+def test_a_run_that_somebody_looks_after_is_left_alone(tracking: Tracking) -> None:
+    claim = active.Claim.create(paths.home())
+    assert recovery.recover(tracking, paths.home()) == ()
+    assert claim.held
+    claim.release()
+
+
+def test_an_outcome_that_was_written_stays(tracking: Tracking) -> None:
+    run = begin(tracking)
+    outcome = record.OutcomeRecord(outcome=ENDED)
+    record.write(tracking.artifacts, run.artifact_uri, record.OUTCOME, outcome)
+    recovery.recover(tracking, paths.home())
+    assert state(tracking, run) == ("FAILED", "user_exit")
+
+
+def test_an_outcome_that_only_the_claim_knows_is_recorded(tracking: Tracking) -> None:
+    run = begin(tracking)
+    (claim,) = active.abandoned(paths.home())
+    claim.update(outcome=ENDED)
+    claim.hand_over()
+    recovery.recover(tracking, paths.home())
+    assert state(tracking, run) == ("FAILED", "user_exit")
+    with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
+        assert record.read_outcome(file.read()) == ENDED
+
+
+def test_a_damaged_outcome_is_none(tracking: Tracking) -> None:
+    run = begin(tracking)
+    tracking.artifacts.write(run.artifact_uri, record.OUTCOME, b"{half")
+    recovery.recover(tracking, paths.home())
+    assert state(tracking, run) == ("KILLED", "lost")
+
+
+def test_a_backend_that_is_gone_is_told_and_no_obstacle(tracking: Tracking) -> None:
+    run = begin(tracking, backend="uninstalled")
+    told: list[str] = []
+    with events.listening(lambda event: told.append(event.message)):
+        recovery.recover(tracking, paths.home())
+    assert state(tracking, run) == ("KILLED", "lost")
+    assert [message for message in told if "uninstalled" in message]
+
+
+def test_what_a_killed_process_left_is_removed(tracking: Tracking) -> None:
+    run = begin(tracking)
+    token = run.tags[record.TAG_CLAIM]
+    downloaded = recovery.downloads(token) / "data.csv"
+    downloaded.parent.mkdir(parents=True)
+    downloaded.touch()
+    folder = record.local_folder(run.artifact_uri)
+    assert folder is not None
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / ".proj-partial-0123456789abcdef").touch()
+    recovery.recover(tracking, paths.home())
+    assert not downloaded.parent.exists()
+    assert list((folder / "model").iterdir()) == []
+
+
+def test_a_record_that_cannot_be_written_waits_for_the_next_command(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(tracking)
+    told: list[str] = []
+
+    def full(*_: object) -> None:
+        message = "No space left"
+        raise StoreError(message)
+
+    with monkeypatch.context() as patch, events.listening(lambda event: told.append(event.message)):
+        patch.setattr(recovery, "close", full)
+        assert recovery.recover(tracking, paths.home()) == ()
+    assert state(tracking, run) == ("RUNNING", None)
+    assert [message for message in told if "No space left" in message]
+    assert recovery.recover(tracking, paths.home()) == (run.run_id,)
+
+
+def test_settling_closes_what_was_begun(tracking: Tracking) -> None:
+    begin(tracking)
+    (claim,) = active.abandoned(paths.home())
+    message = "no such thing"
+    with pytest.raises(StoreError), supervise.settling(claim, tracking):
+        raise StoreError(message)
+    assert not claim.held
+    assert recovery.recover(tracking, paths.home()) == ()
+    assert not (paths.home() / "active" / claim.info.token).exists()
+
+
+def test_an_assignment_travels_as_json(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "MLproject").write_text('entry_points: {main: {command: "echo \\"ä\\""}}')
+    request = runner.RunRequest(uri=str(project), env_manager="local")
+    with open_tracking(paths.home()) as tracking:
+        claim = active.Claim.create(paths.home())
+        assignment = runner._assign(request, tracking, claim, detached=True)
+        assert supervise.decode(supervise.encode(assignment)) == assignment
+        assert os.fstat(claim.descriptor).st_size > 0
+        supervise.finish(assignment, tracking, claim, ENDED)
+        claim.release()
