@@ -146,10 +146,12 @@ def submit(request: RunRequest) -> RunRecord:
 def _detach(assignment: Assignment, claim: active.Claim) -> None:
     folder = Path(assignment.execution.record_dir)
     argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
+    checkout = source.lock_descriptor(assignment.checkout)
+    inherited = (claim.descriptor,) if checkout is None else (claim.descriptor, checkout)
     with process.deferred():
         try:
             pid = spawn_detached(
-                argv, stdin=encode(assignment), pass_fd=claim.descriptor, log=folder / "supervisor.log"
+                argv, stdin=encode(assignment), pass_fds=inherited, log=folder / "supervisor.log"
             )
         except OSError as error:
             raise BackendError(

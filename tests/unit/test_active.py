@@ -107,7 +107,7 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
     pid = spawn_detached(
         [sys.executable, "-c", code, str(claim.descriptor)],
         stdin=b"",
-        pass_fd=claim.descriptor,
+        pass_fds=(claim.descriptor,),
         log=tmp_path / "log",
     )
     token = claim.info.token

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fd: int, log: Path) -> int:
-    """Start a program in a session of its own, hand it `stdin` and one open file, and return its pid.
+def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fds: Sequence[int], log: Path) -> int:
+    """Start a program in a session of its own, hand it `stdin` and open files, and return its pid.
 
     It inherits this process's variables without `PROJ_GUARD`, so that it survives our death. INT, TERM and
     HUP are held back from it until it calls `take_signals`: a stop that comes while it starts is not lost.
@@ -23,7 +23,7 @@ def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fd: int, log: Path
     Args:
         argv: Program and arguments.
         stdin: What it reads; goes through a pipe, so secrets in it touch no disk and no process list.
-        pass_fd: A file descriptor that stays open under the same number.
+        pass_fds: File descriptors that stay open under the same numbers.
         log: File for what it writes itself.
     """
     variables = {name: value for name, value in os.environ.items() if name != "PROJ_GUARD"}
@@ -37,7 +37,7 @@ def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fd: int, log: Path
                 stderr=sink,
                 env=variables,
                 start_new_session=True,
-                pass_fds=(pass_fd,),
+                pass_fds=tuple(pass_fds),
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -18,6 +18,7 @@ __all__ = [
     "git_state",
     "hold",
     "keep",
+    "lock_descriptor",
     "prune_checkouts",
     "redact_url",
     "release",
@@ -69,6 +70,15 @@ def keep(checkout: Checkout) -> None:
         from proj.source import checkouts
 
         checkouts.keep(checkout.root)
+
+
+def lock_descriptor(checkout: Checkout) -> int | None:
+    """The open file that keeps a private checkout there, for a process to inherit; None for any other."""
+    if not checkout.private:
+        return None
+    from proj.source import checkouts
+
+    return checkouts.lock_descriptor(checkout.root)
 
 
 def hold(checkout: Checkout) -> bool:

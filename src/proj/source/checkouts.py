@@ -27,11 +27,14 @@ _held: dict[str, int] = {}
 def allocate(name: str) -> Path:
     """Create an empty folder of this process's own, called `name` as far as a file system allows.
 
+    Those of processes that are gone are removed on the way.
+
     Raises:
         SourceError: The cache cannot be written.
     """
     base = _base()
     make_folder(base)
+    prune()
     while True:
         identifier = secrets.token_hex(6)
         if _hold(base, identifier, create=True):
@@ -52,6 +55,15 @@ def hold(root: Path) -> bool:
     """
     identifier = _identifier(root)
     return identifier is not None and (identifier in _held or _hold(_base(), identifier, create=False))
+
+
+def lock_descriptor(root: Path) -> int | None:
+    """The open file whose lock says that this process needs a checkout; None for any other path.
+
+    A process that inherits it holds the checkout from its start on.
+    """
+    identifier = _identifier(root)
+    return None if identifier is None else _held.get(identifier)
 
 
 def keep(root: Path) -> None:

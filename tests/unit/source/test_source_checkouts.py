@@ -25,8 +25,8 @@ def abandoned(name: str, then: str = "") -> Path:
 
 def test_only_checkouts_of_dead_processes_are_pruned() -> None:
     mine = checkouts.allocate("mine")
-    stale = abandoned("stale", "(root / 'f').touch(); (root / 'locked').mkdir(); (root / 'locked').chmod(0)")
     kept = abandoned("kept", "checkouts.keep(root)")
+    stale = abandoned("stale", "(root / 'f').touch(); (root / 'locked').mkdir(); (root / 'locked').chmod(0)")
     assert source.prune_checkouts() == 1
     assert [path.is_dir() for path in (mine, stale, kept)] == [True, False, True]
     assert source.prune_checkouts(kept_older_than_s=3600) == 0
@@ -35,6 +35,13 @@ def test_only_checkouts_of_dead_processes_are_pruned() -> None:
     assert source.prune_checkouts(kept_older_than_s=3600) == 1
     assert not kept.exists()
     checkouts.discard(mine)
+    assert list((paths.cache() / "checkouts").iterdir()) == []
+
+
+def test_a_new_checkout_removes_those_of_dead_processes() -> None:
+    stale = abandoned("stale", "")
+    assert stale.is_dir()
+    checkouts.discard(checkouts.allocate("new"))
     assert list((paths.cache() / "checkouts").iterdir()) == []
 
 
