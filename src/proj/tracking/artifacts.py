@@ -159,15 +159,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _place(target: Path, fill: Callable[[int], None]) -> None:
-    """Write a file beside its place, then move it there."""
+    """Write a file beside its place, then move it there; what an interrupt leaves is removed."""
     partial = target.parent / f"{_PARTIAL}{os.urandom(8).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        descriptor = os.open(partial, flags, 0o666)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(partial, flags, 0o666)
-    try:
+        descriptor = _create(partial)
         try:
             fill(descriptor)
         finally:
@@ -176,6 +171,15 @@ def _place(target: Path, fill: Callable[[int], None]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _create(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def remove_partial(root: Path) -> None:
