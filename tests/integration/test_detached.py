@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from proj import active, record
-from projkit import PROJ, ProjFolder, Started, echo_project, eventually
+from proj import active, record, source
+from projkit import PROJ, ProjFolder, Started, bare_repository, echo_project, eventually
 
 GATED = (
     "touch there; echo one; while [ ! -e go ]; do sleep 0.02; done; echo two; echo end >&2; exit ${CODE:-0}"
@@ -131,6 +131,20 @@ def test_what_a_detached_run_keeps(folder: ProjFolder) -> None:
     assert run.metrics["loss"].value == 0.5
     assert folder.artifact(run, "made.txt") == b"x\n"
     assert folder.artifact(run, "proj/host.json")
+    folder.clean()
+
+
+def test_a_detached_run_keeps_its_checkout_to_its_end(folder: ProjFolder) -> None:
+    there, go = folder.path / "there", folder.path / "go"
+    command = f"touch {there}; while [ ! -e {go} ]; do sleep 0.02; done; cat data"
+    url, _ = bare_repository(folder, {"MLproject": echo_project(command), "data": "here\n"})
+    run_id = folder.process("run", url, "--no-wait").stdout.strip()
+    eventually(there.exists)
+    assert source.prune_checkouts() == 0
+    go.touch()
+    assert folder.process("run", url).stdout == "here\n"
+    assert folder.run("wait", run_id).code == 0
+    assert folder.run("logs", run_id).stdout == "here\n"
     folder.clean()
 
 
