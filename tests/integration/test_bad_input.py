@@ -497,7 +497,10 @@ mounts = pytest.mark.skipif(
 def mounted(target: Path, options: str) -> Iterator[Path]:
     """A small disk."""
     target.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "proj-test", str(target)], check=True)
+    argv = ["mount", "-t", "tmpfs", "-o", options, "proj-test", str(target)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"this machine mounts nothing: {done.stderr.strip()}")
     try:
         yield target
     finally:
