@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+import proj
 from projkit import ProjFolder, bare_repository, echo_project, local_environment
 
 PARAMETERS = """
@@ -69,3 +72,16 @@ def test_runs_at_once_of_one_repository(folder: ProjFolder) -> None:
     folder.clean()
     assert {run.tags["mlflow.source.git.commit"] for run in folder.runs()} == {commit}
     assert len(folder.runs()) == 6
+
+
+def test_runs_at_once_in_threads_of_one_process(folder: ProjFolder) -> None:
+    folder.write({"MLproject": PARAMETERS})
+
+    def run(number: int) -> str:
+        made = proj.run(str(folder.path), parameters={"number": number}, quiet=True)
+        return (made.artifacts / "proj" / "stdout.log").read_text()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(run, range(16))) == [f"{number}\n" for number in range(16)]
+    folder.clean()
+    assert len(folder.runs()) == 16
