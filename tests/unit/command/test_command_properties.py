@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shell_lines import FUZZ_EXAMPLES, SOUP, VALUE_PARTS, Given, Line, broken, integers, lines, values
 
 from proj import command, process
 from proj.model import BoundParameter
+from shell_lines import FUZZ_EXAMPLES, SOUP, VALUE_PARTS, Given, Line, broken, integers, lines, values
 
 if TYPE_CHECKING:
     from pathlib import Path

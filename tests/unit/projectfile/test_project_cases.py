@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from project_cases import EXPECTED, PROJECTS, found_in
 
 CASES = sorted(file.parent.name for file in PROJECTS.glob(f"*/{EXPECTED}"))

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from project_cases import EXPECTED, PROJECTS
 
 from proj.projectfile import keys
+from project_cases import EXPECTED, PROJECTS
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

@@ -4,9 +4,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from source_repositories import GitServer, Repo
 
 from proj import events
+from source_repositories import GitServer, Repo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

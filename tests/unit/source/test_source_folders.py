@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from source_repositories import Repo, fingerprint
 
 from proj import paths, process, source
 from proj.errors import SourceError
+from source_repositories import Repo, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from source_repositories import Repo, fingerprint
-
 from proj import source
+from source_repositories import Repo, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

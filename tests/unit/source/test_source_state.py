@@ -5,10 +5,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from source_repositories import Repo, fingerprint
 
 from proj import process
 from proj.source import git_state
+from source_repositories import Repo, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,11 +4,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from source_repositories import GitServer, Repo, fingerprint
 
 from proj import process, source
 from proj.errors import SourceError
 from proj.source.submodules import resolve_url
+from source_repositories import GitServer, Repo, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
