@@ -275,6 +275,12 @@ def _commit_time(git_dir: Path, commit: str) -> int:
 
 
 def _cannot_check_out(location: Location, error: ToolFailedError) -> SourceError:
+    if "unable to write" in error.stderr:  # git does not always say why
+        return SourceError(
+            f"git cannot write the files of {location.uri}: is the disk full?",
+            hint="Free space, or set PROJ_CACHE to a folder on another disk.",
+            details=error.details,
+        )
     return SourceError(
         f"git cannot check out {location.uri}.",
         hint="`git clone` by hand may tell more.",
