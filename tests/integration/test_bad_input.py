@@ -570,7 +570,9 @@ def test_a_full_disk_below_the_caches(folder: ProjFolder, monkeypatch: pytest.Mo
             monkeypatch.setenv("PROJ_CACHE", str(disk / "cache"))
             monkeypatch.setenv("UV_CACHE_DIR", str(folder.base / "uv"))
             folder.cache = disk / "cache"
-            refused(folder, folder.run("run", uri), code=125)
+            result = folder.run("run", uri)
+            refused(folder, result, code=125)
+            assert "full" in result.stderr or "No space left" in result.stderr, result
             subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)
             assert folder.run("run", uri).code == 0
             folder.clean()
