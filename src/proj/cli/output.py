@@ -153,7 +153,11 @@ def emit_interrupted(signum: int) -> None:
     """Say that a signal ended the command."""
     import signal
 
-    say(f"proj: stopped by {signal.Signals(signum).name}")
+    message = f"stopped by {signal.Signals(signum).name}"
+    if _state.as_json:
+        body = {"code": "cancelled", "message": message, "hint": None, "details": []}
+        write(_json({"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body}))
+    say(f"proj: {message}")
 
 
 def emit_bug(error: BaseException) -> int:
