@@ -155,7 +155,7 @@ def emit_interrupted(signum: int) -> None:
 
     message = f"stopped by {signal.Signals(signum).name}"
     if _state.as_json:
-        body = {"code": "cancelled", "message": message, "hint": None, "details": []}
+        body: dict[str, object] = {"code": "cancelled", "message": message, "hint": None, "details": []}
         write(_json({"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body}))
     say(f"proj: {message}")
 
