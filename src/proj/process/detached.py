@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess  # noqa: TID251  this package is the one that may
+import threading
 from typing import TYPE_CHECKING
 
 from proj.process.interrupts import STOP_SIGNALS
@@ -44,8 +45,8 @@ def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fds: Sequence[int]
     assert process.stdin is not None  # noqa: S101  a pipe was asked for
     process.stdin.write(stdin)
     process.stdin.close()
-    # Its exit code is in the record: nobody waits for it here, so `Popen` must not warn that nobody did.
-    process.returncode = 0
+    # Its exit code is in the record; but for a caller that lives on, somebody has to take it.
+    threading.Thread(target=process.wait, name="proj-detached", daemon=True).start()
     return process.pid
 
 
