@@ -37,7 +37,7 @@ def _section(title: str, command: click.Command, parent: click.Context) -> str:
 
 def render() -> str:
     """Return the whole page."""
-    root = click.Context(cli, info_name="proj")
+    root = click.Context(cli, info_name="proj", **cli.context_settings)
     text = INTRO
     for name in COMMANDS:
         command = cli.get_command(root, name)
