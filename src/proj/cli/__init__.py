@@ -6,7 +6,7 @@ A command is a click function in `proj.cli.<name>` called `command`. It returns 
 
 from __future__ import annotations
 
-import gc
+import gc as collector
 import os
 import sys
 from signal import SIGINT, SIGPIPE
@@ -110,9 +110,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     # What is imported is no garbage, and the system takes all back at the end: to look for garbage
     # meanwhile, and once more at exit, takes a seventh of a no-op run.
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    collector.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     code = invoke(argv)
-    gc.freeze()
+    collector.freeze()
     sys.exit(code)
 
 
