@@ -106,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         done = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False)
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        if self.server.owner.lies and b"command=ls-refs" in body:
+            content = _replaced(content, self.server.owner.lies)
         self._send(int(fields.pop("Status", "200 OK").split(" ")[0]), fields, content)
 
     def _send(self, status: int, fields: dict[str, str], content: bytes = b"") -> None:
@@ -117,6 +119,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _replaced(packets: bytes, lies: dict[bytes, bytes]) -> bytes:
+    """Packet lines (gitprotocol-common) with words replaced, and their lengths with them."""
+    out = b""
+    while packets:
+        size = int(packets[:4], 16)
+        payload, packets = packets[4 : max(size, 4)], packets[max(size, 4) :]
+        for truth, lie in lies.items():
+            payload = payload.replace(truth, lie)
+        out += b"%04x" % (len(payload) + 4) + payload if payload else b"%04x" % size
+    return out
 
 
 class _Server(ThreadingHTTPServer):
@@ -131,6 +145,8 @@ class GitServer:
         self.requests: list[str] = []
         self.authorizations: list[str | None] = []
         self.redirect_to: str | None = None
+        self.lies: dict[bytes, bytes] = {}
+        """What it says for what is true, in its list of refs."""
         self.expected: str | None = None
         if login is not None:
             self.expected = "Basic " + base64.b64encode(":".join(login).encode()).decode()

@@ -10,6 +10,8 @@ import msgspec
 
 _FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REVISION_SUFFIX = re.compile(r"[~^@{:]")
+# git-check-ref-format(1), for what follows refs/heads/ or refs/tags/
+_NO_REF = re.compile(r"^$|^/|/$|//|\.\.|(?:^|/)\.|\.lock(?:/|$)|\.$|@\{|[\x00-\x20\x7f~^:?*\[\\]")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,20 +94,29 @@ def split_revision(version: str) -> tuple[str, str]:
     return (version, "") if match is None else (version[: match.start()], version[match.start() :])
 
 
+def is_ref_name(name: str) -> bool:
+    """Whether git would write a branch or tag of that name; another may lead out of a folder."""
+    return _NO_REF.search(name) is None
+
+
 def parse_ls_remote(listing: str) -> RemoteRefs:
-    """Read what `git ls-remote --symref` prints."""
+    """Read what `git ls-remote --symref` prints.
+
+    A server may say anything, and ls-remote passes it on: names that git would not write are dropped.
+    """
     head: str | None = None
     head_branch: str | None = None
     branches: dict[str, str] = {}
     tags: dict[str, str] = {}
-    for line in listing.splitlines():
+    for line in listing.split("\n"):
         value, _, name = line.partition("\t")
         if name == "HEAD" and value.startswith("ref: "):
-            head_branch = value[5:].removeprefix("refs/heads/")
+            short = value[5:].removeprefix("refs/heads/")
+            head_branch = short if is_ref_name(short) else None
         elif name == "HEAD":
             head = value
-        elif name.startswith("refs/heads/"):
+        elif name.startswith("refs/heads/") and is_ref_name(name[11:]):
             branches[name[11:]] = value
-        elif name.startswith("refs/tags/"):
-            tags[name[10:].removesuffix("^{}")] = value  # the peeled line follows the tag's own
+        elif name.startswith("refs/tags/") and is_ref_name(short := name[10:].removesuffix("^{}")):
+            tags[short] = value  # the peeled line follows the tag's own
     return RemoteRefs(head=head, head_branch=head_branch, branches=branches, tags=tags)

@@ -14,6 +14,7 @@ import msgspec
 from proj.errors import SourceError, ToolFailedError
 from proj.source import git
 from proj.source.files import free_bytes, os_failure
+from proj.source.refs import is_ref_name
 
 _LITTLE_BYTES = 64 * 1024**2
 
@@ -58,10 +59,12 @@ def materialise(tree: Path, origin: Origin) -> None:
     """Fill the existing, empty folder `tree` with a commit's files and a repository of its own.
 
     Raises:
-        SourceError: The files cannot be written.
+        SourceError: The files cannot be written, or the branch's name is no name.
         ToolFailedError: git cannot read the objects.
     """
     git_dir = tree / ".git"
+    if origin.branch is not None and not is_ref_name(origin.branch):
+        raise SourceError(f"Not the name of a branch: {origin.branch!r}")
     try:
         write_skeleton(git_dir, _config(origin), long_hashes=len(origin.commit) > 40)  # noqa: PLR2004  digits of SHA-1
         (git_dir / "objects/info/alternates").write_text(

@@ -13,6 +13,8 @@ from proj import events, paths, process, source
 from proj.errors import SourceError
 from proj.source import uri
 from proj.source.mirror import Mirror
+from proj.source.refs import parse_ls_remote
+from proj.source.tree import Origin, materialise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +74,53 @@ def test_a_branch_and_a_tag_that_move_are_followed(server: GitServer, served: Re
         "rev-parse", "main"
     )
     source.release(checkout)
+
+
+def test_a_branch_of_a_hostile_server_is_no_path(server: GitServer, served: Repo, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n", "utf-8")
+    served.git("push", "--quiet", "origin", "main:other")
+    way_out = "../" * 40 + str(victim)[1:]
+    server.lies = {b"refs/heads/main": f"refs/heads/{way_out}".encode()}
+    checkout = source.fetch(f"{server.url}/iris.git", cwd=tmp_path)
+    assert victim.read_text("utf-8") == "mine\n"
+    assert content(checkout.root) == "print(2)\n"
+    assert checkout.git is not None
+    assert checkout.git.branch is None
+    source.release(checkout)
+    with pytest.raises(SourceError, match="No revision"):
+        source.fetch(f"{server.url}/iris.git", version=way_out, cwd=tmp_path)
+    assert victim.read_text("utf-8") == "mine\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/../b", "a..b", ".a", "a/.b", "a.lock", "a.lock/b", "a b", "a~", "a^", "a:b", "a?", "a*", "a[",
+     "/a", "a/", "a//b", "a.", "a@{b", "a\\b", "a\x01", "a\x7f", ""],
+)  # fmt: skip
+def test_refs_that_git_would_not_write_are_dropped(name: str) -> None:
+    oid = "1" * 40
+    listing = f"ref: refs/heads/{name}\tHEAD\n{oid}\tHEAD\n{oid}\trefs/heads/{name}\n"
+    refs = parse_ls_remote(listing + f"{oid}\trefs/tags/{name}\n")
+    assert (refs.head, refs.head_branch, refs.branches, refs.tags) == (oid, None, {}, {})
+    assert process.run(("git", "check-ref-format", f"refs/heads/{name}"), check=False).returncode != 0
+
+
+@pytest.mark.parametrize("name", ["main", "a/b", "@", "-a", "a@b", "a.b", "ä", "a\u2028b", "a'b\"c"])
+def test_refs_that_git_would_write_are_kept(name: str) -> None:
+    oid = "1" * 40
+    listing = f"ref: refs/heads/{name}\tHEAD\n{oid}\tHEAD\n{oid}\trefs/heads/{name}\n"
+    refs = parse_ls_remote(listing + f"{oid}\trefs/tags/{name}\n{'2' * 40}\trefs/tags/{name}^{{}}\n")
+    assert (refs.head_branch, refs.branches, refs.tags) == (name, {name: oid}, {name: "2" * 40})
+    assert process.run(("git", "check-ref-format", f"refs/heads/{name}"), check=False).returncode == 0
+
+
+def test_a_tree_is_made_on_no_branch_that_leads_out(tmp_path: Path) -> None:
+    origin = Origin(objects=tmp_path, commit="1" * 40, committed_at_s=0, branch="../../../victim")
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(SourceError, match="victim"):
+        materialise(tmp_path / "tree", origin)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tree"]
 
 
 def test_a_branch_that_became_a_folder_of_branches(server: GitServer, served: Repo, tmp_path: Path) -> None:
