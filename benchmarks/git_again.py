@@ -33,8 +33,8 @@ def serve(base: Path) -> tuple[int, int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}",
-             f"--base-path={base}", str(base)]  # fmt: skip
+    how = ["--export-all", "--reuseaddr", "--log-destination=none", "--listen=127.0.0.1"]
+    words = ["git", "daemon", *how, f"--port={port}", f"--base-path={base}", str(base)]
     pid = os.posix_spawnp("git", words, os.environ, setpgroup=0)
     for _ in range(100):
         with socket.socket() as probe:
