@@ -20,10 +20,13 @@ class IndexServer:
         folder: Where the wheels are.
         dates: Wheel's file name -> upload date; the index tells dates only if this is not None.
         password: What it asks for, as `user:password`; None: nothing.
+        prefix: What every path begins with, such as `/token`.
     """
 
-    def __init__(self, folder: Path, dates: dict[str, str] | None, password: str | None = None) -> None:
-        self.folder, self.dates, self.password = folder, dates, password
+    def __init__(
+        self, folder: Path, dates: dict[str, str] | None, password: str | None = None, prefix: str = ""
+    ) -> None:
+        self.folder, self.dates, self.password, self.prefix = folder, dates, password, prefix
         self.asked: list[str] = []
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -38,7 +41,7 @@ class IndexServer:
     @property
     def url(self) -> str:
         """The index URL, without the password."""
-        return f"http://{self.address}/simple"
+        return f"http://{self.address}{self.prefix}/simple"
 
     def close(self) -> None:
         """Stop serving."""
@@ -54,11 +57,12 @@ class IndexServer:
         digests = {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
         if self.dates is None:
             links = "".join(
-                f'<a href="/files/{file}#sha256={digest}">{file}</a>' for file, digest in digests.items()
+                f'<a href="{self.prefix}/files/{file}#sha256={digest}">{file}</a>'
+                for file, digest in digests.items()
             )
             return "text/html", f"<!DOCTYPE html><html><body>{links}</body></html>".encode()
         files = [
-            {"filename": file, "url": f"/files/{file}", "hashes": {"sha256": digest},
+            {"filename": file, "url": f"{self.prefix}/files/{file}", "hashes": {"sha256": digest},
              "upload-time": f"{self.dates.get(file, '2020-01-01')}T00:00:00Z"}
             for file, digest in digests.items()
         ]  # fmt: skip
@@ -78,7 +82,10 @@ def _handler(server: IndexServer) -> type[http.server.BaseHTTPRequestHandler]:
                 if self.headers.get("Authorization") != expected:
                     self._answer(401, "text/plain", b"who are you?")
                     return
-            _, kind, name = self.path.rstrip("/").split("/", 2)
+            if not self.path.startswith(f"{server.prefix}/"):
+                self._answer(403, "text/plain", b"who are you?")
+                return
+            _, kind, name = self.path.removeprefix(server.prefix).rstrip("/").split("/", 2)
             if kind == "simple":
                 page = server.page(name)
                 self._answer(*((200, *page) if page else (404, "text/plain", b"")))

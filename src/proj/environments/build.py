@@ -12,9 +12,10 @@ from proj.environments.cache import Entry, Marker, unwritable
 from proj.environments.failures import NETWORK_DISABLED, tool_failure
 from proj.environments.indexes import restore_credentials, tool_variables
 from proj.environments.lock import LOCK_NAME, absolute_paths, local_paths
-from proj.environments.resolve import build_arguments, expand_variables
+from proj.environments.resolve import build_arguments
 from proj.environments.sourcetree import copy_of, kept_clean
 from proj.environments.uv import call_uv, is_offline, work_folder
+from proj.environments.variables import expand_urls, expand_variables, expanded_values, hide_in_installed
 
 if TYPE_CHECKING:
     from proj.environments.inputs import PythonInput
@@ -47,6 +48,7 @@ def build(
         events.step(f"Installing {lock.count} {noun} for Python {interpreter.version_text}")
         try:
             install(folder, project, interpreter, lock, request)
+            hide_in_installed(folder, expanded_values(project.requirements))
         except OSError as error:
             raise unwritable(folder, error) from error
         marker = Marker(
@@ -84,6 +86,7 @@ def _install(
             raise tool_failure(
                 f"Cannot install the packages of {project.origin} for Python {python}", installed,
                 as_of_s=lock.as_of_s, offline=request.offline, python=python,
+                hidden=expanded_values(project.requirements),
             )  # fmt: skip
 
 
@@ -114,10 +117,9 @@ def _install_lock(
 
 
 def installable(lock: Lock, project: PythonInput, request: EnvironmentRequest) -> str:
-    """The lock as an installer needs it: with absolute paths, and with the credentials of its URLs."""
-    return restore_credentials(
-        absolute_paths(lock.text, request.project_dir), expand_variables(project.requirements.lines)
-    )
+    """The lock as an installer needs it: with absolute paths, and with the secrets of its URLs."""
+    text = expand_urls(absolute_paths(lock.text, request.project_dir))
+    return restore_credentials(text, expand_variables(project.requirements.lines))
 
 
 def index_variables(project: PythonInput) -> dict[str, str | None]:

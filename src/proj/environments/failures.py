@@ -7,9 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from proj.environments.indexes import redact
+from proj.environments.variables import hide
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proj.process import Completed
 
 _MAX_LINES = 16
@@ -64,7 +67,13 @@ def last_lines(text: str) -> tuple[str, ...]:
 
 
 def tool_failure(
-    what: str, completed: Completed, *, as_of_s: int | None, offline: bool, python: str
+    what: str,
+    completed: Completed,
+    *,
+    as_of_s: int | None,
+    offline: bool,
+    python: str,
+    hidden: Mapping[str, str] | None = None,
 ) -> EnvironmentFailedError:
     """The error for a resolver or installer that failed.
 
@@ -74,8 +83,9 @@ def tool_failure(
         as_of_s: The date that the packages were limited to.
         offline: Whether the network was off.
         python: The interpreter's version, for advice.
+        hidden: See `proj.environments.variables.hide`.
     """
-    output = completed.stderr or completed.stdout
+    output = hide(completed.stderr or completed.stdout, hidden or {})
     lines = last_lines(output)
     if completed.returncode < 0:
         return EnvironmentFailedError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from proj.environments.lock import Lock, finish
 from proj.environments.requirements import requirement_name
 from proj.environments.sourcetree import kept_clean
 from proj.environments.uv import call_uv, is_offline, work_folder
+from proj.environments.variables import expand_variables, expanded_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +87,7 @@ def resolve(project: PythonInput, interpreter: Interpreter, request: Environment
         raise tool_failure(
             f"Cannot resolve {project.origin} for Python {interpreter.version_text}", completed,
             as_of_s=strategy.as_of_s, offline=request.offline, python=interpreter.version_text,
+            hidden=expanded_values(project.requirements),
         )  # fmt: skip
     strategy.notes.extend(_undated_note(completed.stdout, strategy))
     for note in strategy.notes:
@@ -162,6 +163,7 @@ def _attempt(
         variables=tool_variables(with_find_links=strategy.find_links),
         stdin="\n".join(_input_lines(project, strategy)) + "\n",
         offline=request.offline,
+        hidden=expanded_values(project.requirements),
     )
 
 
@@ -195,14 +197,6 @@ def _local_line(package: LocalPackage, *, editable: bool) -> str:
     if editable:
         return f"-e {url}{package.extras}" + (f" ; {package.marker}" if package.marker else "")
     return f"{package.path}{package.extras}" + (f" ; {package.marker}" if package.marker else "")
-
-
-def expand_variables(lines: tuple[str, ...]) -> list[str]:
-    """The lines with `${NAME}` replaced from the environment, as pip does; credentials come this way."""
-    return [
-        re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match[1], match[0]), line)
-        for line in lines
-    ]
 
 
 def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from proj import events, paths
 from proj.environments.indexes import redact, tool_variables
+from proj.environments.variables import hide
 from proj.process import run
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def call_uv(
     stdin: str | None = None,
     offline: bool = False,
     timeout_s: float | None = None,
+    hidden: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run uv to its end, without raising for a failure; its progress becomes events.
 
@@ -110,6 +112,7 @@ def call_uv(
         stdin: Text for its standard input.
         offline: Use only what uv has cached.
         timeout_s: Stop it after this many seconds.
+        hidden: See `proj.environments.variables.hide`.
 
     Raises:
         ToolMissingError: There is no uv.
@@ -122,17 +125,17 @@ def call_uv(
         env=tool_variables() if variables is None else variables,
         stdin=stdin,
         timeout_s=timeout_s,
-        on_stderr=progress_listener(_WORTH_TELLING),
+        on_stderr=progress_listener(_WORTH_TELLING, hidden or {}),
         check=False,
     )
 
 
-def progress_listener(worth_telling: re.Pattern[str]) -> Callable[[str], None]:
+def progress_listener(worth_telling: re.Pattern[str], hidden: Mapping[str, str]) -> Callable[[str], None]:
     """A callback for a tool's lines, in whatever thread, that reports the matching ones as progress."""
     context = contextvars.copy_context()
 
     def tell(line: str) -> None:
         if worth_telling.match(line):
-            context.run(events.progress, redact(line.strip()))
+            context.run(events.progress, redact(hide(line.strip(), hidden)))
 
     return tell

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from proj.environments.build import installable
 from proj.environments.failures import tool_failure
 from proj.environments.indexes import tool_variables
-from proj.environments.resolve import expand_variables
 from proj.environments.toml import parse_toml, table_at
 from proj.environments.uv import progress_listener, work_folder
+from proj.environments.variables import expand_variables, expanded_values
 from proj.process import run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proj.environments.inputs import PythonInput
     from proj.environments.interpreters import Interpreter
     from proj.environments.lock import Lock
@@ -68,7 +70,8 @@ def install(
             own: dict[str, str | None] = (
                 {"PIP_CONSTRAINT": None} if any(line.startswith("setuptools==") for line in lines) else {}
             )
-            _call(argv, what, work, {**variables, **own}, request, interpreter)
+            hidden = expanded_values(project.requirements)
+            _call(argv, what, work, {**variables, **own}, request, interpreter, hidden)
 
 
 def requirement_lines(lock: str) -> tuple[list[str], list[str]]:
@@ -145,11 +148,13 @@ def _call(
     variables: dict[str, str | None],
     request: EnvironmentRequest,
     interpreter: Interpreter,
+    hidden: Mapping[str, str],
 ) -> None:
     completed = run(
-        argv, cwd=work, env=variables, check=False, on_stderr=progress_listener(_TOLD)
+        argv, cwd=work, env=variables, check=False, on_stderr=progress_listener(_TOLD, hidden)
     )  # fmt: skip
     if completed.returncode != 0:
         raise tool_failure(
-            what, completed, as_of_s=None, offline=request.offline, python=interpreter.version_text
-        )
+            what, completed, as_of_s=None, offline=request.offline, python=interpreter.version_text,
+            hidden=hidden,
+        )  # fmt: skip

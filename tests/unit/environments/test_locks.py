@@ -13,8 +13,10 @@ import pytest
 from environment_kit import write_wheel
 from index_server import IndexServer
 from proj import paths
+from proj.environments.inventory import list_environments
 from proj.environments.python import PythonEnvironment
 from proj.environments.shipping import write_lock
+from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.model import LockMode, PreparedEnvironment
 
@@ -29,7 +31,11 @@ DATES = {"alpha-1.0-py3-none-any.whl": "2020-05-01", "alpha-2.0-py3-none-any.whl
 
 class Serve(Protocol):
     def __call__(
-        self, folder: Path, dates: dict[str, str] | None = None, password: str | None = None
+        self,
+        folder: Path,
+        dates: dict[str, str] | None = None,
+        password: str | None = None,
+        prefix: str = "",
     ) -> IndexServer: ...
 
 
@@ -42,8 +48,10 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Serve]:
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
 
-    def start(folder: Path, dates: dict[str, str] | None = None, password: str | None = None) -> IndexServer:
-        servers.append(IndexServer(folder, dates, password))
+    def start(
+        folder: Path, dates: dict[str, str] | None = None, password: str | None = None, prefix: str = ""
+    ) -> IndexServer:
+        servers.append(IndexServer(folder, dates, password, prefix))
         return servers[-1]
 
     yield start
@@ -173,6 +181,54 @@ def test_credentials_of_the_projects_index_come_from_a_variable_and_stay_out_of_
     prepared = ENVIRONMENT.prepare(request_for(project, manager=manager))
     assert versions(prepared)["alpha"] == "2.0"
     assert_nowhere(b"canary-7", prepared)
+
+
+@pytest.mark.parametrize("manager", ["uv", "virtualenv"])
+def test_a_token_in_the_path_of_an_index_stays_a_variable(
+    project: Path,
+    links: Path,
+    request_for: RequestMaker,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    heard: list[str],
+    manager: str,
+) -> None:
+    index = serve(links, DATES, prefix="/canary-3%2Fx")
+    monkeypatch.setenv("IDX_TOKEN", "canary-3%2Fx")
+    url = f"http://{index.address}/${{IDX_TOKEN}}"
+    (project / "python_env.yaml").write_text(
+        "build_dependencies: [wheel]\ndependencies:\n"
+        f'  - "--index-url {url}/simple"\n  - alpha\n  - "beta @ {url}/files/beta-1.0-py3-none-any.whl"\n'
+    )
+    prepared = ENVIRONMENT.prepare(request_for(project, manager=manager))
+    assert versions(prepared) == {"alpha": "2.0", "beta": "1.0"}
+    assert prepared.lock is not None
+    assert b"/${IDX_TOKEN}/files/alpha-2.0" in prepared.lock
+    assert_nowhere(b"canary-3", prepared)
+    assert verify(list_environments()[0]) == ()
+    (project / "pylock.toml").write_bytes(prepared.lock)
+    monkeypatch.setenv("PROJ_CACHE", f"{paths.cache()}-2")
+    assert not ENVIRONMENT.prepare(request_for(project, manager=manager, mode=LockMode.FROZEN)).reused
+    assert "canary-3" not in "\n".join(heard)
+
+
+@pytest.mark.parametrize("line", ["alpha==7", "alpha @ {}/files/none.whl"])
+def test_a_token_in_a_path_is_not_told_when_resolving_fails(
+    project: Path,
+    links: Path,
+    request_for: RequestMaker,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+) -> None:
+    index = serve(links, DATES, prefix="/canary-4")
+    monkeypatch.setenv("IDX", "canary-4")
+    url = f"http://{index.address}/${{IDX}}"
+    require(project, f"--index-url {url}/simple", line.format(url))
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(project))
+    said = "\n".join((caught.value.message, caught.value.hint or "", *caught.value.details))
+    assert "canary-4" not in said
 
 
 def test_credentials_of_a_direct_url(
