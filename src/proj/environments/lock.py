@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LOCK_NAME = "pylock.toml"
 _HEADER = "# proj: "
 _LOCAL = re.compile(r'(?P<before>\bpath = ")(?P<path>(?:[^"\\]|\\.)*)(?P<after>")')
+_EDITABLE = re.compile(r'(?P<entry>\bpath = "(?P<path>(?:[^"\\]|\\.)*)"[^\n}]*?), editable = true\b')
 _LOCAL_URL = re.compile(r'\burl = "file://(?P<path>/(?:[^"\\]|\\.)*)"')
 
 
@@ -167,6 +168,21 @@ def absolute_paths(text: str, project_dir: Path) -> str:
         return f"{match['before']}{path}{match['after']}"
 
     return _LOCAL.sub(absolute, text)
+
+
+def without_editable(lock: Lock, project_dir: Path) -> Lock:
+    """A lock whose editable packages in private checkouts are copies: the next run has another checkout.
+
+    So an environment does not depend on where a commit was checked out.
+    """
+    from proj.environments.localcode import is_private
+
+    def copied(match: re.Match[str]) -> str:
+        return match["entry"] if is_private(project_dir / match["path"]) else match[0]
+
+    if "editable = true" not in lock.text:
+        return lock
+    return msgspec.structs.replace(lock, text=_EDITABLE.sub(copied, lock.text))
 
 
 def local_paths(text: str) -> tuple[tuple[str, bool], ...]:

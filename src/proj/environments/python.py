@@ -12,7 +12,7 @@ import msgspec
 from proj import events
 from proj.environments.cache import Entry
 from proj.environments.inputs import read_input
-from proj.environments.lock import LOCK_NAME, find_lock, local_paths, obtain_lock
+from proj.environments.lock import LOCK_NAME, find_lock, local_paths, obtain_lock, without_editable
 from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentFacts, EnvironmentPlan, HostRuntime, LockMode, PreparedEnvironment
 
@@ -33,6 +33,7 @@ class PythonEnvironment:
         project = _declared(request)
         choice = _choose(project, request, planning=True)
         lock = find_lock(project, choice.interpreter, request)
+        lock = without_editable(lock, request.project_dir) if lock is not None else None
         entry = Entry(_key(lock, choice, request)) if lock is not None else None
         marker = entry.ready() if entry is not None else None
         return EnvironmentPlan(
@@ -52,7 +53,7 @@ class PythonEnvironment:
         choice = _choose(project, request)
         for note in choice.notes:
             events.note(note)
-        lock = obtain_lock(project, choice.interpreter, request)
+        lock = without_editable(obtain_lock(project, choice.interpreter, request), request.project_dir)
         entry = Entry(_key(lock, choice, request))
         marker = entry.ready()
         reused = marker is not None

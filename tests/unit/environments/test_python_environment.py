@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import pytest
 
 from proj import paths
 from proj.environments.choose import choose_python
+from proj.environments.inventory import list_environments
 from proj.environments.python import PythonEnvironment
 from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentDeclaration, HostRuntime, LockMode, PreparedEnvironment
@@ -145,6 +147,32 @@ def test_editable_and_installed_local_packages(
     rebuilt = ENVIRONMENT.prepare(request_for(project))
     assert not rebuilt.reused
     assert evaluate(rebuilt, "__import__('local_module').value") == "3"
+
+
+def test_every_checkout_of_a_commit_has_the_same_environment(
+    project: Path, local_package: Path, request_for: RequestMaker
+) -> None:
+    local_package.rename(project / "package")
+    (project / "package" / "large.bin").write_bytes(bytes(2 * 1024 * 1024))
+    write(project, "-e ./package")
+    prepared = []
+    for identifier in ("0123456789ab", "123456789abc"):
+        checkout = paths.cache() / "checkouts" / identifier / "project"
+        shutil.copytree(project, checkout, copy_function=shutil.copyfile)
+        prepared.append(ENVIRONMENT.prepare(request_for(checkout)))
+        shutil.rmtree(checkout)
+    first, again = prepared
+    assert (first.reused, again.reused) == (False, True)
+    assert again.directory == first.directory
+    assert again.lock_digest == first.lock_digest
+    assert evaluate(again, "__import__('local_module').value") == "1"
+    assert [info.orphaned for info in list_environments()] == [False]
+    assert first.lock is not None
+    assert b"editable" not in first.lock, "the record says what is installed"
+    changed = paths.cache() / "checkouts" / "23456789abcd" / "project"
+    shutil.copytree(project, changed)
+    (changed / "package" / "large.bin").write_bytes(bytes(2 * 1024 * 1024 - 1) + b"1")
+    assert not ENVIRONMENT.prepare(request_for(changed)).reused
 
 
 def test_a_lock_refers_to_local_packages_relative_to_the_project(
