@@ -275,7 +275,7 @@ class ProjFolder:
             return file.read()
 
     def outcome(self, run: RunRecord) -> Outcome:
-        return record.read_outcome(self.artifact(run, record.OUTCOME))
+        return record.read_outcome(self.artifact(run, record.OUTCOME)).outcome
 
     def under_way(self) -> bool:
         """Whether a run is recorded as under way."""

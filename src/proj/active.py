@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.05
 
+VERSION = 1
+"""Version of the claims' content."""
+
 
 class ClaimInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a claim says."""
@@ -31,7 +34,7 @@ class ClaimInfo(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     """Also the run's tag `proj.claim`, so that a run whose id never reached the claim is found."""
     pid: int
-    version: int = 1
+    version: int = VERSION
     run_id: str | None = None
     backend: str | None = None
     reference: str | None = None
@@ -195,6 +198,9 @@ def _lock_if_free(path: Path) -> Claim | None:
                 path.unlink()
             else:
                 info = _read(path)
+                if info is not None and info.version > VERSION:
+                    os.close(descriptor)
+                    return None  # a newer proj made it, and knows what to do
                 return Claim(path, descriptor, info or ClaimInfo(token=path.name, pid=0))
     except OSError:
         # Locked: somebody looks after it. Or gone meanwhile: released.

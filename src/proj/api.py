@@ -74,12 +74,9 @@ class Run:
     @property
     def artifacts(self) -> Path:
         """The folder of the run's artifacts on this machine."""
-        from proj.record import local_folder
+        from proj.tracking.artifacts import local_path
 
-        folder = local_folder(self.record().artifact_uri)
-        if folder is None:
-            raise UsageError(f"The artifacts of {self.run_id} are not on this machine.")
-        return folder
+        return local_path(self.record().artifact_uri)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; True when the run succeeded.

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from proj import active, recovery
-from proj.errors import ProjError, UsageError
+from proj.errors import NotFoundError, UsageError
 from proj.model import Outcome, RunStatus
 from proj.record import OUTCOME, TAG_CLAIM, read_outcome
 
@@ -37,10 +37,13 @@ def cancel(run: RunRecord, tracking: Tracking, home: Path) -> bool:
     Raises:
         UsageError: The run is looked after on another machine, or by another user's process.
     """
-    if run.status.finished:
+    # Closes it if its supervisor is gone: the process number in its claim may be somebody else's by now.
+    recovery.recover(tracking, home)
+    if tracking.runs.run(run.run_id).status.finished:
         return False
-    claim = active.find(home, run.tags.get(TAG_CLAIM, ""))
-    if claim is None:
+    token = run.tags.get(TAG_CLAIM, "")
+    claim = active.find(home, token)
+    if claim is None or active.wait(home, token, timeout_s=0):
         if tracking.runs.run(run.run_id).status.finished:
             return False
         raise UsageError(
@@ -62,12 +65,13 @@ def outcome(run: RunRecord, tracking: Tracking) -> Outcome:
 
     Raises:
         UsageError: It has not ended yet.
+        StoreError: What is recorded of its end cannot be understood.
     """
     if not run.status.finished:
         raise UsageError(f"The run {run.run_id} has not ended yet.")
     try:
         with tracking.artifacts.open(run.artifact_uri, OUTCOME) as file:
-            return read_outcome(file.read())
-    except ProjError:
+            return read_outcome(file.read()).outcome
+    except NotFoundError:
         # Recorded by somebody else's client: MLflow's status is all there is.
         return Outcome(status=RunStatus(run.status), started_ms=run.started_ms, ended_ms=run.ended_ms)

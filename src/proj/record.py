@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import urllib.parse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj.errors import StoreError, UsageError
 from proj.model import BoundParameter, Checkout, Command, EnvironmentFacts, Outcome, PreparedEnvironment
+from proj.tracking.values import storable_tree
 from proj.version import __version__
 
 if TYPE_CHECKING:
@@ -86,12 +86,8 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     outcome: Outcome
-
-
-def local_folder(artifact_uri: str) -> Path | None:
-    """The folder behind a `file:` artifact URI; None for artifacts that live elsewhere."""
-    parts = urllib.parse.urlsplit(artifact_uri)
-    return Path(urllib.parse.unquote(parts.path)) if parts.scheme == "file" else None
+    claim: str | None = None
+    """The claim under which the run was made; a run that is made again under its id has another."""
 
 
 def user_name() -> str:
@@ -116,7 +112,11 @@ def tags(
     parent_run_id: str | None,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
-    """All that is known of a run before its environment is made, as tags: MLflow's names, then ours."""
+    """All that is known of a run before its environment is made, as tags: MLflow's names, then ours.
+
+    Raises:
+        UsageError: `extra` holds a name that is ours.
+    """
     git = checkout.git
     found: dict[str, str | None] = {
         "mlflow.user": user_name(),
@@ -141,6 +141,9 @@ def tags(
         }
     if checkout.version is not None:
         found["mlflow.project.version"] = checkout.version
+    taken = [name for name in extra if name in found or name.startswith("proj.")]
+    if taken:
+        raise UsageError(f"The tag {taken[0]!r} is one that proj sets.", hint="Give the tag another name.")
     return {name: value for name, value in found.items() if value is not None} | dict(extra)
 
 
@@ -215,11 +218,28 @@ def outcome_tags(outcome: Outcome) -> dict[str, str]:
 
 
 def write(artifacts: ArtifactStore, artifact_uri: str, path: str, value: object) -> None:
-    """Store a value as a JSON artifact."""
-    content = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
-    artifacts.write(artifact_uri, path, content + b"\n")
+    r"""Store a value as a JSON artifact; bytes that are no UTF-8 become `\udc..` escapes, as in the store."""
+    try:
+        content = msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:
+        content = msgspec.json.encode(storable_tree(msgspec.to_builtins(value, enc_hook=str)))
+    artifacts.write(artifact_uri, path, msgspec.json.format(content, indent=2) + b"\n")
 
 
-def read_outcome(content: bytes) -> Outcome:
-    """Read `proj/outcome.json` back."""
-    return msgspec.json.decode(content, type=OutcomeRecord).outcome
+def read_outcome(content: bytes) -> OutcomeRecord:
+    """Read `proj/outcome.json` back.
+
+    Raises:
+        StoreError: It was written by a newer proj, or is damaged.
+    """
+    try:
+        version = msgspec.json.decode(content, type=_Versioned).format
+        if version > FORMAT:
+            raise StoreError(f"{OUTCOME} has format {version}; this proj knows {FORMAT}: upgrade proj.")
+        return msgspec.json.decode(content, type=OutcomeRecord)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{OUTCOME} is damaged: {error}") from error
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    format: int

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from proj import active, events, paths, record, source
 from proj.backends import BACKENDS
 from proj.errors import FailureCode, ProjError, StoreError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
 from proj.supervise import close, run_of
 from proj.times import now_ms
-from proj.tracking.artifacts import remove_partial
+from proj.tracking.artifacts import local_path, remove_partial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,12 +36,10 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
         if run is None or run.status.finished:
             claim.release()
             continue
-        folder = record.local_folder(run.artifact_uri)
-        if folder is not None:
-            with contextlib.suppress(OSError):  # it only takes space
-                remove_partial(folder)
+        with contextlib.suppress(OSError):  # it only takes space
+            remove_partial(local_path(run.artifact_uri))
         try:
-            close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking))
+            close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking), claim)
         except StoreError as error:
             # A full disk, say: what is recorded can be looked at nevertheless.
             events.warning(f"The run {run.run_id} has ended, which cannot be recorded now: {error.message}")
@@ -74,9 +70,11 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
         return claim.info.outcome
     try:
         with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
-            return record.read_outcome(file.read())
-    except (ProjError, msgspec.DecodeError):
-        pass  # it died before it could write one
+            written = record.read_outcome(file.read())
+    except ProjError:
+        written = None  # it died before it could write one
+    if written is not None and written.claim == claim.info.token:
+        return written.outcome
     handle = _attached(claim, run)
     if handle is not None:
         return handle.wait()
@@ -100,7 +98,6 @@ def _attached(claim: active.Claim, run: RunRecord) -> Handle | None:
 
 
 def _execution(run: RunRecord) -> Execution:
-    folder = record.local_folder(run.artifact_uri)
     return Execution(
         run_id=run.run_id,
         run_name=run.run_name,
@@ -108,5 +105,5 @@ def _execution(run: RunRecord) -> Execution:
         command=Command(line="", argv=(), cwd=""),
         runtime=HostRuntime(),
         variables={},
-        record_dir=str(folder / "proj") if folder else "",
+        record_dir=str(local_path(run.artifact_uri) / "proj"),
     )

@@ -34,12 +34,12 @@ from proj.model import (
     PreparedEnvironment,
     Project,
     RunRecord,
-    RunStatus,
 )
 from proj.process.detached import spawn_detached
 from proj.supervise import Assignment, close, encode, outcome_of, settling, supervise
 from proj.times import now_ms, parse_time
 from proj.tracking import open_tracking
+from proj.tracking.artifacts import local_path
 from proj.tracking.naming import new_run_name
 
 if TYPE_CHECKING:
@@ -151,7 +151,11 @@ def _detach(assignment: Assignment, claim: active.Claim) -> None:
     with process.deferred():
         try:
             pid = spawn_detached(
-                argv, stdin=encode(assignment), pass_fds=inherited, log=folder / "supervisor.log"
+                argv,
+                cwd=assignment.home,
+                stdin=encode(assignment),
+                pass_fds=inherited,
+                log=folder / "supervisor.log",
             )
         except OSError as error:
             raise BackendError(
@@ -231,7 +235,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
 
 def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
     if getattr(BACKENDS.load(request.backend), "makes_environment", False):
-        return "system"
+        return "delegated"
     return select(environment_request)
 
 
@@ -290,7 +294,7 @@ def _assign(
             _write_beginning(assignment, plan, tracking)
         except BaseException as error:
             with process.deferred():
-                close(tracking, record_.run_id, record_.artifact_uri, outcome_of(error))
+                close(tracking, record_.run_id, record_.artifact_uri, outcome_of(error), claim)
                 events.status(f"=== Run (ID '{record_.run_id}') failed ===")
             raise
     return assignment
@@ -298,7 +302,8 @@ def _assign(
 
 def _refuse_mismatch(backend: str, environment: str) -> None:
     """Refuse a pair of backend and environment that cannot work, before anything is built."""
-    runtime = ImageRuntime if environment == "image" else HostRuntime
+    makes_image = getattr(ENVIRONMENTS.load(environment), "makes_image", False)
+    runtime = ImageRuntime if makes_image else HostRuntime
     instead = BACKENDS.load(backend).accepts(runtime)
     if instead is not None:
         raise UsageError(f"The backend {backend!r} cannot run this project's environment.", hint=instead)
@@ -337,6 +342,8 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
         )
         created = tracking.runs.create_run(new)
     else:
+        if request.run_name is None:
+            del tags["mlflow.runName"]
         created = _reopen(request.run_id, params, tags, tracking)
     claim.update(run_id=created.run_id, backend=request.backend)
     return created
@@ -347,12 +354,15 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
     other = found.tags.get(record.TAG_CLAIM)
     if not found.status.finished and other is not None and active.find(paths.home(), other) is not None:
         raise UsageError(f"The run {found.run_id} is under way already.")
-    kept = {name: value for name, value in tags.items() if name != "mlflow.runName"}
-    # How it ended before is not how it is going to end.
-    tracking.runs.remove_tags(found.run_id, record.OUTCOME_TAGS)
-    tracking.runs.log(found.run_id, params=params, tags=kept)
-    tracking.runs.update_run(found.run_id, status=RunStatus.SCHEDULED)
-    return found
+    tracking.runs.reopen_run(
+        found.run_id,
+        params=params,
+        tags=tags,
+        # How it ended before is not how it is going to end.
+        drop_tags=record.OUTCOME_TAGS,
+        expect_tag=(record.TAG_CLAIM, other),
+    )
+    return tracking.runs.run(found.run_id)
 
 
 def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, str]:
@@ -389,9 +399,7 @@ def _assignment(
     *,
     detached: bool,
 ) -> Assignment:
-    folder = record.local_folder(created.artifact_uri)
-    if folder is None:
-        raise StoreError(f"Artifacts at {created.artifact_uri} cannot be written by this version of proj.")
+    folder = local_path(created.artifact_uri)
     try:
         (folder / "proj").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import json
 import os
 import signal
 import sys
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 _METRIC_FLUSH_S = 1.0
 _METRIC_BATCH = 500
 _TAIL_BYTES = 8192
+_FACTS_WAIT_S = 3.0
+"""How long the end of a run waits for what is said of the machine (`nvidia-smi` may hang)."""
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +69,13 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(assignment: Assignment) -> bytes:
-    """Write an assignment as JSON; it may hold secrets."""
-    return msgspec.json.encode(assignment, enc_hook=str)
+    """Write an assignment as JSON; it may hold secrets, and text that is no UTF-8."""
+    return json.dumps(msgspec.to_builtins(assignment, enc_hook=str)).encode("ascii")
 
 
 def decode(content: bytes) -> Assignment:
     """Read an assignment back."""
-    return msgspec.json.decode(content, type=Assignment, dec_hook=_path)
+    return msgspec.convert(json.loads(content), Assignment, dec_hook=_path)
 
 
 def _path(kind: type[object], value: object) -> Path:
@@ -163,7 +166,9 @@ class _Aside:
     def __exit__(self, *_: object) -> None:
         with process.deferred():
             if self._thread is not None:
-                self._thread.join()
+                self._thread.join(_FACTS_WAIT_S)
+                if self._thread.is_alive():
+                    events.warning("The record is incomplete: this machine does not say what it is in time.")
             self.metrics.flush()
 
 
@@ -213,10 +218,13 @@ if TYPE_CHECKING:
 
 def outcome_of(error: BaseException) -> Outcome:
     """The outcome of a run whose command never started because of `error`."""
-    if isinstance(error, ProjError):
+    if isinstance(error, Exception):
         known = {code.value: code for code in FailureCode}
-        failure = known.get(error.code, FailureCode.ENV_FAILED)
-        return Outcome(status=RunStatus.FAILED, failure=failure, message=error.message, ended_ms=now_ms())
+        failure = known.get(error.code) if isinstance(error, ProjError) else None
+        message = (
+            str(error) if isinstance(error, ProjError) else f"proj failed: {type(error).__name__}: {error}"
+        )
+        return Outcome(status=RunStatus.FAILED, failure=failure, message=message, ended_ms=now_ms())
     name = process.signal_name(error.signum) if isinstance(error, process.Interrupted) else None
     return Outcome(
         status=RunStatus.KILLED,
@@ -240,7 +248,7 @@ def finish(assignment: Assignment, tracking: Tracking, claim: active.Claim, outc
                 if outcome.started_ms is not None:
                     _store_outputs(assignment, tracking)
             finally:
-                close(tracking, run_id, assignment.artifact_uri, outcome)
+                close(tracking, run_id, assignment.artifact_uri, outcome, claim)
         except ProjError:
             with contextlib.suppress(ProjError):
                 claim.update(outcome=outcome)
@@ -252,7 +260,7 @@ def finish(assignment: Assignment, tracking: Tracking, claim: active.Claim, outc
     events.status(f"=== Run (ID '{run_id}') {word} ===")
 
 
-def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome) -> None:
+def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome, claim: active.Claim) -> None:
     """Record how a run ended; the first outcome stays.
 
     The artifact is written first: should the store fail after that, recovery finds the true outcome there.
@@ -261,13 +269,16 @@ def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome) 
         StoreError: One of the two cannot be written; the other one is nevertheless.
     """
     try:
-        record.write(tracking.artifacts, artifact_uri, record.OUTCOME, record.OutcomeRecord(outcome=outcome))
+        content = record.OutcomeRecord(outcome=outcome, claim=claim.info.token)
+        record.write(tracking.artifacts, artifact_uri, record.OUTCOME, content)
     finally:
-        changed = tracking.runs.update_run(
-            run_id, status=outcome.status, ended_ms=outcome.ended_ms or now_ms(), if_open=True
+        tracking.runs.update_run(
+            run_id,
+            status=outcome.status,
+            ended_ms=outcome.ended_ms or now_ms(),
+            tags=record.outcome_tags(outcome),
+            if_open=True,
         )
-        if changed:
-            tracking.runs.log(run_id, tags=record.outcome_tags(outcome))
 
 
 def run_of(claim: active.Claim, tracking: Tracking) -> RunRecord | None:
@@ -302,7 +313,7 @@ def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> No
     try:
         run = run_of(claim, tracking)
         if run is not None and not run.status.finished:
-            close(tracking, run.run_id, run.artifact_uri, outcome)
+            close(tracking, run.run_id, run.artifact_uri, outcome, claim)
     except ProjError:  # the record cannot be written now; the next command tries again
         with contextlib.suppress(ProjError):
             claim.update(outcome=outcome)
@@ -318,6 +329,9 @@ def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
             if not path.is_file():
                 continue
             relative = path.relative_to(root)
+            if relative.parts[0] == "proj":
+                events.warning(f"Output {relative} is not stored: the record itself is kept under proj/.")
+                continue
             if not path.resolve().is_relative_to(assignment.checkout.root.resolve()):
                 events.warning(f"Output {relative} is a link that leaves the project: not stored.")
                 continue
@@ -365,7 +379,6 @@ def main() -> int:
     assignment = decode(sys.stdin.buffer.read())
     claim = active.Claim.adopt(assignment.home, assignment.claim, descriptor)
     source.hold(assignment.checkout)
-    os.chdir(assignment.home)  # noqa: TID251  a process of our own: it must not keep the caller's folder busy
     tracking = open_tracking(assignment.home)
     try:
         with process.interruptible(), settling(claim, tracking):

@@ -8,6 +8,7 @@ import time
 from proj.errors import UsageError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_S = 100 * 366 * 86400
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 
@@ -23,11 +24,17 @@ def parse_duration(text: str) -> float:
         UsageError: It is none of these.
     """
     written = text.strip().lower()
+    seconds = None
     if re.fullmatch(r"\d+(\.\d+)?", written):
-        return float(written)
-    if written and _DURATION.sub("", written) == "":
-        return sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(written))
-    raise UsageError(f"Not a length of time: {text!r}.", hint="Write it like 90s, 10m, 1h30m or 30d.")
+        seconds = float(written)
+    elif written and _DURATION.sub("", written) == "":
+        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(written))
+    if seconds is None or seconds > _LONGEST_S:
+        raise UsageError(
+            f"Not a length of time: {text!r}.",
+            hint="Write it like 90s, 10m, 1h30m or 30d; a hundred years at most.",
+        )
+    return seconds
 
 
 def parse_time(text: str) -> int:
@@ -43,7 +50,7 @@ def parse_time(text: str) -> int:
             day = dt.datetime.fromisoformat(text).replace(tzinfo=dt.timezone.utc)
             return int((day + dt.timedelta(days=1)).timestamp())
         moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UsageError(
             f"Not a date or time: {text!r}.", hint="Write it like 2021-03-04 or 2021-03-04T12:00:00Z."
         ) from error

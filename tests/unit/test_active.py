@@ -106,6 +106,7 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
     )
     pid = spawn_detached(
         [sys.executable, "-c", code, str(claim.descriptor)],
+        cwd=tmp_path,
         stdin=b"",
         pass_fds=(claim.descriptor,),
         log=tmp_path / "log",
@@ -121,7 +122,7 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
         assert list(active.abandoned(tmp_path)) == []
     finally:
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    assert active.wait(tmp_path, token, timeout_s=20)
     (left,) = active.abandoned(tmp_path)
     assert left.info.token == token
     left.release()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import subprocess  # noqa: TID251  a process that is none of ours
 from typing import TYPE_CHECKING
 
 import pytest
 
-from proj import active, events, paths, record, recovery, runner, supervise
+from proj import active, control, events, paths, record, recovery, runner, supervise
 from proj.errors import FailureCode, StoreError
 from proj.model import NewRun, Outcome, RunStatus
 from proj.tracking import open_tracking
+from proj.tracking.artifacts import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +68,36 @@ def test_a_run_that_somebody_looks_after_is_left_alone(tracking: Tracking) -> No
 
 def test_an_outcome_that_was_written_stays(tracking: Tracking) -> None:
     run = begin(tracking)
-    outcome = record.OutcomeRecord(outcome=ENDED)
+    outcome = record.OutcomeRecord(outcome=ENDED, claim=run.tags[record.TAG_CLAIM])
     record.write(tracking.artifacts, run.artifact_uri, record.OUTCOME, outcome)
     recovery.recover(tracking, paths.home())
     assert state(tracking, run) == ("FAILED", "user_exit")
+
+
+def test_the_outcome_of_an_earlier_go_at_the_same_run_is_not_that_of_this_one(tracking: Tracking) -> None:
+    run = begin(tracking)
+    outcome = record.OutcomeRecord(outcome=ENDED, claim="of the first go")
+    record.write(tracking.artifacts, run.artifact_uri, record.OUTCOME, outcome)
+    recovery.recover(tracking, paths.home())
+    assert state(tracking, run) == ("KILLED", "lost")
+
+
+def test_an_outcome_of_a_newer_proj_is_refused_by_name() -> None:
+    with pytest.raises(StoreError, match=r"format 7.*upgrade proj"):
+        record.read_outcome(b'{"format": 7, "outcome": "told otherwise"}')
+
+
+def test_a_run_is_cancelled_only_by_the_process_that_looks_after_it(tracking: Tracking) -> None:
+    run = begin(tracking)
+    (claim,) = active.abandoned(paths.home())
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        claim.update(pid=bystander.pid)
+        claim.hand_over()
+        stopped = control.cancel(run, tracking, paths.home())
+        survived = bystander.poll() is None
+        bystander.kill()
+    assert (stopped, survived) == (False, True)
+    assert state(tracking, run) == ("KILLED", "lost")
 
 
 def test_an_outcome_that_only_the_claim_knows_is_recorded(tracking: Tracking) -> None:
@@ -80,7 +108,7 @@ def test_an_outcome_that_only_the_claim_knows_is_recorded(tracking: Tracking) ->
     recovery.recover(tracking, paths.home())
     assert state(tracking, run) == ("FAILED", "user_exit")
     with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
-        assert record.read_outcome(file.read()) == ENDED
+        assert record.read_outcome(file.read()).outcome == ENDED
 
 
 def test_a_damaged_outcome_is_none(tracking: Tracking) -> None:
@@ -105,8 +133,7 @@ def test_what_a_killed_process_left_is_removed(tracking: Tracking) -> None:
     downloaded = recovery.downloads(token) / "data.csv"
     downloaded.parent.mkdir(parents=True)
     downloaded.touch()
-    folder = record.local_folder(run.artifact_uri)
-    assert folder is not None
+    folder = local_path(run.artifact_uri)
     (folder / "model").mkdir(parents=True)
     (folder / "model" / ".proj-partial-0123456789abcdef").touch()
     recovery.recover(tracking, paths.home())

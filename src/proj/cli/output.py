@@ -241,6 +241,8 @@ class Watcher:
         elif self._quiet:
             return
         elif event.kind == "status":
+            # What comes next on the terminal may be the program's own output.
+            self.clear()
             self._line(styled(event.message, bold=True))
         elif event.kind == "note":
             self._line(f"{styled('note:', fg='cyan')} {event.message}")

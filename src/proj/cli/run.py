@@ -230,6 +230,7 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
     request = _request(uri, options)
     watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
     with watcher, events.listening(watcher):
+        _tell_without_effect(options)
         if options["show_help"]:
             return _help(request)
         if options["dry_run"]:
@@ -294,6 +295,17 @@ def _request(uri: str, options: dict[str, Any]) -> runner.RunRequest:
         keep=options["keep"],
         tags=dict(pairs(options["tags"], "--tag")),
     )
+
+
+def _tell_without_effect(options: dict[str, Any]) -> None:
+    if options["build_image"] or options["docker_args"]:
+        events.warning("--build-image and --docker-args have no effect on a project without docker_env.")
+    if options["no_conda"]:
+        events.note("--no-conda means --env-manager local.")
+    if options["skip_image_build"]:
+        events.note("--skip-image-build has no effect: nothing is built that is there already.")
+    if options["run_id"] and (options["experiment_name"] or options["experiment_id"]):
+        events.note("The run exists already and stays in its experiment.")
 
 
 def _lock_mode(options: dict[str, Any]) -> LockMode:

@@ -13,6 +13,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
     "environment",
     {
         "system": "proj.environments.system:SystemEnvironment",
+        "delegated": "proj.environments.delegated:DelegatedEnvironment",
         "python": "proj.environments.python:PythonEnvironment",
     },
     group="proj.environments",

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fds: Sequence[int], log: Path) -> int:
+def spawn_detached(
+    argv: Sequence[str], *, cwd: Path, stdin: bytes, pass_fds: Sequence[int], log: Path
+) -> int:
     """Start a program in a session of its own, hand it `stdin` and open files, and return its pid.
 
     It inherits this process's variables without `PROJ_GUARD`, so that it survives our death. INT, TERM and
@@ -23,6 +25,7 @@ def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fds: Sequence[int]
 
     Args:
         argv: Program and arguments.
+        cwd: Where it runs. `python -m` imports from there first, so never where somebody else has files.
         stdin: What it reads; goes through a pipe, so secrets in it touch no disk and no process list.
         pass_fds: File descriptors that stay open under the same numbers.
         log: File for what it writes itself.
@@ -33,6 +36,7 @@ def spawn_detached(argv: Sequence[str], *, stdin: bytes, pass_fds: Sequence[int]
         try:
             process = subprocess.Popen(
                 list(argv),
+                cwd=cwd,
                 stdin=subprocess.PIPE,
                 stdout=sink,
                 stderr=sink,

@@ -295,8 +295,20 @@ class _Parser:
         return Extensions(
             quoting=quoting,
             metrics=metrics,
-            outputs=self._reader.texts(outputs.value, "`outputs` of `proj`") if outputs else (),
+            outputs=self._outputs(outputs) if outputs else (),
         )
+
+    def _outputs(self, entry: Entry) -> tuple[str, ...]:
+        patterns = self._reader.texts(entry.value, "`outputs` of `proj`")
+        for pattern in patterns:
+            if not pattern.strip("./") or pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
+                self._findings.error(
+                    "outputs",
+                    f"`outputs` of `proj` holds {pattern!r}, which names no files in the project's folder",
+                    entry.value.position,
+                    "Write patterns relative to the project's folder, such as `results/*.json`.",
+                )
+        return patterns
 
     def _extension(self, fields: dict[str, Entry], name: str) -> str | None:
         entry = fields.get(name)

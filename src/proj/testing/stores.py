@@ -105,6 +105,23 @@ class RunStoreContract:
 
     # --- experiments ----------------------------------------------------------------------------------
 
+    def test_a_run_is_reopened_whole_or_not_at_all(self, store: RunStore) -> None:
+        run = new_run(store)
+        store.log(run.run_id, params={"a": "1"}, tags={"claim": "first", "end": "bad"})
+        store.update_run(run.run_id, status=RunStatus.FAILED, ended_ms=5)
+        reopen = functools.partial(store.reopen_run, run.run_id, drop_tags=("end",))
+        with pytest.raises(ConflictError):
+            reopen(params={"a": "2"}, tags={"claim": "second"}, expect_tag=("claim", "first"))
+        with pytest.raises(ConflictError):
+            reopen(params={}, tags={"claim": "second"}, expect_tag=("claim", None))
+        there = store.run(run.run_id)
+        assert (there.status, there.tags["claim"], there.tags["end"]) == (RunStatus.FAILED, "first", "bad")
+        reopen(params={"b": "3"}, tags={"claim": "second"}, expect_tag=("claim", "first"))
+        there = store.run(run.run_id)
+        assert (there.status, there.ended_ms, there.tags["claim"]) == (RunStatus.SCHEDULED, None, "second")
+        assert there.params == {"a": "1", "b": "3"}
+        assert "end" not in there.tags
+
     def test_an_experiment_is_created_once(self, store: RunStore) -> None:
         first = store.create_experiment("wine")
         assert store.create_experiment("wine") == first

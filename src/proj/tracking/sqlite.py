@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from proj.errors import ConflictError, NotFoundError
-from proj.model import Metric, RunRecord
+from proj.model import Metric, RunRecord, RunStatus
 from proj.tracking.database import Database
 from proj.tracking.naming import new_run_id
 from proj.tracking.records import ALIVE, load_experiments, load_runs, no_run, run_row
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from proj.model import Experiment, NewRun, RunStatus
+    from proj.model import Experiment, NewRun
     from proj.tracking.store import Lifecycle, RunPage, RunQuery, RunStore
 
 MIN_PREFIX = 4
@@ -170,6 +170,33 @@ class SqliteRunStore:
                 "DELETE FROM tags WHERE run = ? AND key = ?", [(row, storable(key)) for key in keys]
             )
 
+    def reopen_run(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        drop_tags: Sequence[str] = (),
+        expect_tag: tuple[str, str | None] | None = None,
+    ) -> None:
+        """See `RunStore.reopen_run`."""
+        with self._database.write() as connection:
+            row, _ = run_row(connection, run_id)
+            if expect_tag is not None:
+                key, expected = expect_tag
+                query = "SELECT value FROM tags WHERE run = ? AND key = ?"
+                found = connection.execute(query, (row, storable(key))).fetchone()
+                if (found[0] if found else None) != expected:
+                    raise ConflictError(f"The run {run_id} was taken up by somebody else meanwhile.")
+            write_params(connection, row, params)
+            connection.executemany(
+                "DELETE FROM tags WHERE run = ? AND key = ?", [(row, storable(key)) for key in drop_tags]
+            )
+            write_tags(connection, row, tags)
+            connection.execute(
+                "UPDATE runs SET status = ?, ended_ms = NULL WHERE id = ?", (RunStatus.SCHEDULED.value, row)
+            )
+
     def update_run(
         self,
         run_id: str,
@@ -177,6 +204,7 @@ class SqliteRunStore:
         status: RunStatus | None = None,
         ended_ms: int | None = None,
         run_name: str | None = None,
+        tags: Mapping[str, str] | None = None,
         if_open: bool = False,
     ) -> bool:
         """See `RunStore.update_run`."""
@@ -196,7 +224,9 @@ class SqliteRunStore:
                 connection.execute(f"UPDATE runs SET {columns} WHERE id = ?", (*changes.values(), row))  # noqa: S608  our own words
             if run_name is not None:
                 write_tags(connection, row, {RUN_NAME_TAG: run_name})
-        return bool(changes) or run_name is not None
+            if tags:
+                write_tags(connection, row, tags)
+        return bool(changes or tags) or run_name is not None
 
     def search_runs(self, query: RunQuery) -> RunPage:
         """See `RunStore.search_runs`."""

@@ -115,6 +115,30 @@ class RunStore(Protocol):
             NotFoundError: There is no such run.
         """
 
+    def reopen_run(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        drop_tags: Sequence[str] = (),
+        expect_tag: tuple[str, str | None] | None = None,
+    ) -> None:
+        """Make a run SCHEDULED again, in one transaction with what is to be recorded of it now.
+
+        Args:
+            run_id: The run.
+            params: Parameters to add.
+            tags: Tags to set.
+            drop_tags: Tags to remove.
+            expect_tag: A tag and the value that it must still have (None: no such tag), so that of several
+                callers only one succeeds.
+
+        Raises:
+            NotFoundError: There is no such run.
+            ConflictError: The tag has another value, or a parameter has; nothing is changed.
+        """
+
     def update_run(
         self,
         run_id: str,
@@ -122,9 +146,12 @@ class RunStore(Protocol):
         status: RunStatus | None = None,
         ended_ms: int | None = None,
         run_name: str | None = None,
+        tags: Mapping[str, str] | None = None,
         if_open: bool = False,
     ) -> bool:
-        """Change a run's state; with `if_open` only if it has not ended yet. Returns whether it changed.
+        """Change a run's state, and tags with it; with `if_open` only if it has not ended yet.
+
+        All of it in one transaction. Returns whether it changed.
 
         A status that ends a run sets its end, to now where `ended_ms` is None; any other takes it away.
 

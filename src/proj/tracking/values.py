@@ -29,6 +29,17 @@ def storable(text: str) -> str:
     return text
 
 
+def storable_tree(value: object) -> object:
+    """Return a value of lists, mappings and texts with each text as `storable` makes it."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable_tree(key): storable_tree(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable_tree(item) for item in value]
+    return value
+
+
 def write_params(connection: sqlite3.Connection, run: int, params: Mapping[str, str]) -> None:
     """Add parameters.
 
