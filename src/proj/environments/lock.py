@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LOCK_NAME = "pylock.toml"
 _HEADER = "# proj: "
+_MADE_FOR = re.compile(rf"(?m)^{_HEADER}input (sha256:[0-9a-f]+)$")
 _LOCAL = re.compile(r'(?P<before>\bpath = ")(?P<path>(?:[^"\\]|\\.)*)(?P<after>")')
 _EDITABLE = re.compile(r'(?P<entry>\bpath = "(?P<path>(?:[^"\\]|\\.)*)"[^\n}]*?), editable = true\b')
 _LOCAL_URL = re.compile(r'\burl = "file://(?P<path>/(?:[^"\\]|\\.)*)"')
@@ -90,6 +91,8 @@ def obtain_lock(project: PythonInput, interpreter: Interpreter, request: Environ
     """
     lock = find_lock(project, interpreter, request)
     if lock is not None:
+        if request.mode is LockMode.LOCKED and lock.shipped:
+            _check(lock, project, interpreter, request)
         return lock
     folder = _kept(project, interpreter, request)
     with exclusively(folder, "Another run is resolving the same requirements; waiting."):
@@ -191,9 +194,22 @@ def local_paths(text: str) -> tuple[tuple[str, bool], ...]:
     return tuple((path, bool(editable)) for path, editable in found)
 
 
+def _check(lock: Lock, project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> None:
+    """See to it that a lock of another tool fits; ours says what it was made for. Once is enough."""
+    if _MADE_FOR.search(lock.text) or project.path == project.shipped_lock:
+        return
+    checked = _kept(project, interpreter, request) / "fits"
+    if checked.exists():
+        return
+    from proj.environments.fit import check_fit
+
+    check_fit(lock, project, interpreter, request)
+    write_atomically(checked, b"")
+
+
 def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> Lock:
     lock = _parse(read_text(path), shipped=True)
-    made_for = re.search(rf"(?m)^{_HEADER}input (sha256:[0-9a-f]+)$", lock.text)
+    made_for = _MADE_FOR.search(lock.text)
     if path == project.path or request.mode is LockMode.FROZEN:
         return lock
     if made_for and made_for[1] != f"sha256:{project.digest(request.project_dir)}":

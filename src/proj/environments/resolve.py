@@ -105,6 +105,20 @@ def resolve(project: PythonInput, interpreter: Interpreter, request: Environment
     return lock
 
 
+def resolve_within(
+    constraints: tuple[str, ...], project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest
+) -> Completed:
+    """One resolution of an input, as of now, that may take no other versions than the constraints name."""
+    requirements = project.requirements
+    limited = msgspec.structs.replace(requirements, constraints=(*requirements.constraints, *constraints))
+    strategy = _Strategy(
+        as_of_s=None, find_links=True, build=(), undated=set(), build_needs={}, editable=False, notes=[]
+    )
+    with work_folder() as folder, kept_clean([package.path for package in requirements.local]):
+        project = msgspec.structs.replace(project, requirements=limited)
+        return _attempt(folder, project, interpreter, request, strategy)
+
+
 def export_uv_lock(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Lock:
     """The project's uv.lock as pylock.toml.
 

@@ -347,6 +347,61 @@ def test_a_shipped_lock_that_no_longer_fits(project: Path, request_for: RequestM
         ENVIRONMENT.prepare(request_for(project, mode=LockMode.LOCKED))
 
 
+def foreign_lock(project: Path, request_for: RequestMaker, *requirements: str) -> None:
+    """A pylock.toml as another tool would write it."""
+    require(project, *requirements)
+    write_lock(request_for(project))
+    text = (project / "pylock.toml").read_text()
+    (project / "pylock.toml").write_text(
+        "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("locked", "required", "named"),
+    [
+        (("beta",), ("alpha==1.0",), "no package for alpha==1.0"),
+        (("alpha",), ("alpha<2",), "do not meet alpha<2"),
+        (("alpha",), ("alpha", "wheel<0.40; python_version > '3'"), "wheel<0.40"),
+    ],
+)
+def test_a_lock_of_another_tool_must_fit_if_that_is_asked_for(
+    project: Path,
+    request_for: RequestMaker,
+    locked: tuple[str, ...],
+    required: tuple[str, ...],
+    named: str,
+) -> None:
+    foreign_lock(project, request_for, *locked)
+    require(project, *required)
+    with pytest.raises(EnvironmentFailedError, match="--locked") as caught:
+        ENVIRONMENT.prepare(request_for(project, mode=LockMode.LOCKED))
+    assert named in caught.value.message
+    assert "--frozen" in (caught.value.hint or "")
+    assert versions(ENVIRONMENT.prepare(request_for(project, mode=LockMode.FROZEN)))
+
+
+def test_a_lock_without_what_its_packages_need_does_not_fit(project: Path, request_for: RequestMaker) -> None:
+    foreign_lock(project, request_for, "alpha")
+    head, *blocks = (project / "pylock.toml").read_text().split("[[packages]]")
+    kept = [block for block in blocks if 'name = "beta"' not in block]
+    (project / "pylock.toml").write_text("[[packages]]".join([head, *kept]))
+    with pytest.raises(EnvironmentFailedError, match="no package for beta"):
+        ENVIRONMENT.prepare(request_for(project, mode=LockMode.LOCKED))
+
+
+def test_a_lock_of_another_tool_that_fits_is_checked_once(
+    project: Path, request_for: RequestMaker, make_wheel: WheelMaker, heard: list[str]
+) -> None:
+    foreign_lock(project, request_for, "alpha")
+    make_wheel("alpha", "3.0", "beta")
+    require(project, "alpha>1", "gamma; python_version < '3'")
+    for _ in range(2):
+        prepared = ENVIRONMENT.prepare(request_for(project, mode=LockMode.LOCKED))
+        assert versions(prepared)["alpha"] == "2.0"
+    assert heard.count("step: Checking that the lock fits requirements.txt") == 1
+
+
 def test_there_must_be_something_to_lock(project: Path, request_for: RequestMaker) -> None:
     with pytest.raises(UsageError, match="no requirements"):
         write_lock(request_for(project))
