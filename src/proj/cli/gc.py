@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths
+from proj import paths, source
 from proj.cli import output, wording
 from proj.errors import UsageError
 from proj.times import now_ms, parse_duration
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from proj.tracking import Tracking
 
 _PAGE = 1000
+
+KEPT_CHECKOUTS_S = 7 * 86400
+"""Age from which the private checkout of a failed run is removed."""
 
 
 class Garbage(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +41,16 @@ class GcResult(msgspec.Struct, frozen=True, kw_only=True):
     removed: bool
     runs: tuple[Garbage, ...]
     size_bytes: int
+    checkouts: int = 0
+    """How many kept checkouts of failed runs were removed."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield a table of the runs, and the sum."""
         yield garbage_table(self.runs)
         done = "Removed" if self.removed else "Would remove"
         yield f"{done} {wording.counted(len(self.runs), 'run')}, {wording.size(self.size_bytes)}."
+        if self.checkouts:
+            yield f"Removed {wording.counted(self.checkouts, 'kept checkout')}."
 
 
 def garbage_table(runs: tuple[Garbage, ...]) -> output.Table:
@@ -63,7 +70,7 @@ def garbage_table(runs: tuple[Garbage, ...]) -> output.Table:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output.json_option
 def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
-    """Remove deleted runs and their files for good."""
+    """Remove deleted runs and their files for good, and kept checkouts that are older than a week."""
     before_ms = None if older_than is None else now_ms() - int(parse_duration(older_than) * 1000)
     with open_tracking(paths.home()) as tracking:
         runs = tuple(_deleted(tracking, before_ms))
@@ -78,7 +85,8 @@ def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
                 # Files first: a run whose removal is cut short is still there to be removed.
                 tracking.artifacts.delete(run.artifact_uri)
                 tracking.runs.purge_runs([run.run_id])
-    return GcResult(removed=not dry_run, runs=garbage, size_bytes=total)
+    checkouts = 0 if dry_run else source.prune_checkouts(kept_older_than_s=KEPT_CHECKOUTS_S)
+    return GcResult(removed=not dry_run, runs=garbage, size_bytes=total, checkouts=checkouts)
 
 
 def _deleted(tracking: Tracking, before_ms: int | None) -> Iterator[RunRecord]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING
 
 from proj import paths
@@ -80,3 +82,17 @@ def test_nothing_is_removed_for_good_unasked(proj: Command) -> None:
 def test_nothing_deleted_is_no_question(proj: Command) -> None:
     assert proj("gc").out == "Removed 0 runs, 0 B.\n"
     assert paths.home().is_dir()
+
+
+def test_kept_checkouts_go_after_a_week(proj: Command) -> None:
+    base = paths.cache() / "checkouts"
+    for name, age_days in (("old", 8), ("young", 6)):
+        (base / name).mkdir(parents=True)
+        marker = base / f"{name}.kept"
+        marker.touch()
+        long_ago = time.time() - age_days * 86400
+        os.utime(marker, (long_ago, long_ago))
+    assert proj("gc", "--dry-run").exit_code == 0
+    assert (base / "old").exists()
+    assert "Removed 1 kept checkout." in proj("gc", "--yes").out
+    assert [entry.name for entry in sorted(base.iterdir()) if entry.is_dir()] == ["young"]
