@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,16 @@ import msgspec
 
 from proj import projectfile, source
 from proj.cli import output, wording
+from proj.environments.asof import as_of_s
 from proj.environments.failures import iso_date
 from proj.environments.inventory import EnvironmentInfo, PruneResult, find_environment, list_environments
 from proj.environments.shipping import WrittenLock, write_lock
 from proj.errors import UsageError
 from proj.model import EnvironmentRequest, LockMode
-from proj.times import parse_duration, parse_time
+from proj.times import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from proj.model import Checkout
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?P<binary>i?)b?", re.IGNORECASE)
 _SHORT_KEY = 8
@@ -189,10 +189,15 @@ def prune(older_than: str | None, max_size: str | None, everything: bool, dry_ru
     "--as-of", default="commit", show_default=True, metavar="commit|now|DATE",
     help="Leave out packages uploaded later.",
 )  # fmt: skip
+@click.option(
+    "--env-manager", metavar="NAME", help="With uv or virtualenv, leave out what only conda can install."
+)
 @click.option("--upgrade", is_flag=True, help="Resolve anew instead of keeping what runs have used so far.")
 @click.option("--offline", is_flag=True, help="Do without the network: cached packages only.")
 @output.json_option
-def lock(folder: str, python: str | None, as_of: str, upgrade: bool, offline: bool) -> LockResult:
+def lock(
+    folder: str, python: str | None, as_of: str, env_manager: str | None, upgrade: bool, offline: bool
+) -> LockResult:
     """Write pylock.toml into the project in FOLDER, to be committed: the packages that a run would get."""
     checkout = source.fetch(folder, version=None, cwd=Path.cwd())
     project = projectfile.load(checkout.project_dir)
@@ -200,8 +205,9 @@ def lock(folder: str, python: str | None, as_of: str, upgrade: bool, offline: bo
         project_dir=checkout.project_dir,
         root=checkout.root,
         declaration=project.environment,
+        manager=env_manager or os.environ.get("PROJ_ENV_MANAGER") or None,
         python=python,
-        as_of_s=_as_of_s(as_of, checkout),
+        as_of_s=as_of_s(as_of, checkout),
         mode=LockMode.UPGRADE if upgrade else LockMode.REUSE,
         offline=offline,
     )
@@ -219,15 +225,6 @@ def parse_size(text: str) -> int:
         raise UsageError(f"Not a size: {text!r}.", hint="Write it like 500MB or 10GB.")
     power = " kmgt".index(match["unit"].lower() or " ")
     return int(float(match["number"]) * (1024 if match["binary"] else 1000) ** power)
-
-
-def _as_of_s(text: str, checkout: Checkout) -> int | None:
-    if text == "now":
-        return None
-    if text == "commit":
-        git = checkout.git
-        return git.committed_at_s if git is not None and not git.dirty else None
-    return parse_time(text)
 
 
 def _row(info: EnvironmentInfo) -> tuple[str, ...]:

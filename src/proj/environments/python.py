@@ -47,7 +47,7 @@ class PythonEnvironment:
     def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
         """Lock, build or reuse the environment."""
         project = _declared(request)
-        notes = _input_notes(project)
+        notes = input_notes(project)
         for note in notes:
             events.warning(note)
         choice = _choose(project, request)
@@ -99,7 +99,8 @@ def _choose(project: PythonInput, request: EnvironmentRequest, *, planning: bool
     )
 
 
-def _input_notes(project: PythonInput) -> tuple[str, ...]:
+def input_notes(project: PythonInput) -> tuple[str, ...]:
+    """What is to be told about what a project declares."""
     notes = list(project.warnings)
     if project.dropped_conda:
         notes.append(f"Left out, since only conda can install them: {', '.join(project.dropped_conda)}.")

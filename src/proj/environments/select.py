@@ -49,7 +49,7 @@ def select(request: EnvironmentRequest) -> str:
             "A python_env.yaml or requirements.txt would make the run reproducible."
         )
         return "system"
-    _check_conda(found, manager)
+    check_conda(found, manager)
     return "python"
 
 
@@ -64,7 +64,13 @@ def _third_party(manager: str) -> str:
     )
 
 
-def _check_conda(found: PythonInput, manager: str | None) -> None:
+def check_conda(found: PythonInput, manager: str | None) -> None:
+    """See to it that nothing is left out of a conda file without being asked for.
+
+    Raises:
+        UsageError: conda is asked for, and the file is none of conda's.
+        EnvironmentFailedError: It names packages that only conda can install.
+    """
     if manager == "conda" and found.kind != "conda":
         raise UsageError(
             f"The environment comes from {found.origin}, which is no conda file.",

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj import events
 from proj.environments.cache import write_atomically
 from proj.environments.choose import choose_python
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME, obtain_lock
+from proj.environments.python import input_notes
+from proj.environments.select import check_conda
 from proj.errors import EnvironmentFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -38,13 +41,16 @@ def write_lock(request: EnvironmentRequest) -> WrittenLock:
 
     Raises:
         UsageError: The project has a uv.lock, which is its lock, or declares nothing.
-        EnvironmentFailedError: It cannot be resolved.
+        EnvironmentFailedError: It cannot be resolved, or names packages that only conda can install.
     """
     project = read_input(request)
     if project is None or project.origin == LOCK_NAME:
         raise UsageError(
             "The project declares no requirements to lock.", hint="Add a python_env.yaml or requirements.txt."
         )
+    check_conda(project, request.manager)
+    for note in input_notes(project):
+        events.warning(note)
     if project.shipped_lock is not None and project.shipped_lock.name == "uv.lock":
         raise UsageError("The project's lock is its uv.lock.", hint="`uv lock` renews it.")
     project = msgspec.structs.replace(project, shipped_lock=None)
