@@ -58,7 +58,12 @@ def test_deleted_runs_are_removed_for_good(proj: Command) -> None:
     assert not local_path(gone.artifact_uri).exists()
     assert proj("show", gone.run_id).exit_code == 2
     assert local_path(kept.artifact_uri).exists()
-    assert proj("gc", "--yes", "--json").data == {"removed": True, "runs": [], "size_bytes": 0}
+    assert proj("gc", "--yes", "--json").data == {
+        "removed": True,
+        "runs": [],
+        "size_bytes": 0,
+        "checkouts": 0,
+    }
 
 
 def test_runs_deleted_lately_can_be_spared(proj: Command) -> None:
