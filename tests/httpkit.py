@@ -1,0 +1,103 @@
+"""The application under uvicorn on a loopback port, in a thread, and a small client of it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import urllib.parse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import uvicorn
+
+from proj.server.app import create_app
+from proj.server.policy import OpenPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.server.policy import Policy
+    from proj.server.routes import Site
+    from proj.tracking import Tracking
+
+API = "/api/2.0/mlflow/"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def error(self) -> str:
+        """MLflow's error code."""
+        return str(self.json["error_code"])
+
+
+class Client:
+    """Sends requests to one server; the paths of MLflow's API are relative to `/api/2.0/mlflow/`."""
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        self.url = url
+        self._headers = dict(headers or {})
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request as it is given."""
+        parsed = urllib.parse.urlsplit(self.url)
+        connection = http.client.HTTPConnection(parsed.hostname or "", parsed.port, timeout=30)
+        with contextlib.closing(connection):
+            target = path if path.startswith("/") else API + path
+            content = body.encode() if isinstance(body, str) else body
+            connection.request(method, target, content, {**self._headers, **(headers or {})})
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+
+    def post(self, path: str, **fields: Any) -> Answer:
+        """POST a JSON object."""
+        return self.send("POST", path, json.dumps(fields), {"Content-Type": "application/json"})
+
+    def get(self, path: str, **query: Any) -> Answer:
+        """GET with a query; lists are repeated keys."""
+        text = urllib.parse.urlencode(query, doseq=True)
+        return self.send("GET", f"{path}?{text}" if text else path)
+
+    def ok(self, method: str, path: str, **fields: Any) -> Any:
+        """Send a request that is to succeed, and return its JSON."""
+        if method == "GET":
+            answer = self.get(path, **fields)
+        else:
+            answer = self.send(method, path, json.dumps(fields), {"Content-Type": "application/json"})
+        assert answer.status == 200, answer.content
+        return answer.json
+
+
+@contextlib.contextmanager
+def serving(tracking: Tracking, policy: Policy | None = None, site: Site | None = None) -> Iterator[Client]:
+    """Serve the records while the block runs."""
+    app = create_app(tracking, policy or OpenPolicy(), site)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="httpkit")
+        thread.start()
+        try:
+            yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()
