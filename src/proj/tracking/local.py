@@ -8,6 +8,7 @@ import msgspec
 
 from proj import paths
 from proj.tracking.artifacts import FolderArtifactStore
+from proj.tracking.database import Database
 from proj.tracking.sqlite import SqliteRunStore
 from proj.tracking.store import ArtifactStore, RunStore
 
@@ -47,4 +48,4 @@ def open_tracking(home: Path | None = None) -> Tracking:
     """
     folder = (home or paths.home()).absolute()
     base = (folder / "artifacts").as_uri()
-    return Tracking(runs=SqliteRunStore(folder / "proj.db", base), artifacts=FolderArtifactStore())
+    return Tracking(runs=SqliteRunStore(Database(folder / "proj.db"), base), artifacts=FolderArtifactStore())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from proj.errors import NotFoundError
+from proj.errors import ConflictError, NotFoundError
 from proj.model import Experiment, Metric, RunRecord, RunStatus
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from proj.tracking.store import Lifecycle
 
-_RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms"
+_RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms, artifact_uri"
 _AT_ONCE = 500
 """Ids in one statement; SQLite's oldest limit is 999 variables."""
 
@@ -35,6 +35,22 @@ def run_row(connection: sqlite3.Connection, run_id: str) -> tuple[int, int | Non
     if row is None:
         raise no_run(run_id)
     return row[0], row[1]
+
+
+def active_run(connection: sqlite3.Connection, run_id: str) -> int:
+    """Return the row number of a run that can be written to.
+
+    Raises:
+        NotFoundError: There is no such run.
+        ConflictError: It is deleted.
+    """
+    row, deleted_ms = run_row(connection, run_id)
+    if deleted_ms is not None:
+        raise ConflictError(
+            f"The run {run_id} is deleted: nothing can be logged to it.",
+            hint=f"`proj restore {run_id}` brings it back.",
+        )
+    return row
 
 
 def no_run(name: str) -> NotFoundError:
@@ -85,7 +101,7 @@ def _run(
     tags: dict[str, str],
     metrics: dict[str, Metric],
 ) -> RunRecord:
-    _, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms = row
+    _, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms, artifact_uri = row
     return RunRecord(
         run_id=run_id,
         experiment_id=str(experiment),
@@ -94,7 +110,7 @@ def _run(
         status=RunStatus(status),
         started_ms=started_ms,
         ended_ms=ended_ms,
-        artifact_uri=f"{artifact_base}/{run_id}",
+        artifact_uri=artifact_uri or f"{artifact_base}/{run_id}",
         lifecycle_stage="active" if deleted_ms is None else "deleted",
         params=params,
         tags=tags,
@@ -107,22 +123,28 @@ def load_experiments(
 ) -> tuple[Experiment, ...]:
     """Return the experiments that fulfil an SQL condition, oldest first."""
     rows = connection.execute(
-        f"SELECT id, name, created_ms, updated_ms, deleted_ms FROM experiments WHERE {condition} ORDER BY id",  # noqa: S608  our own words
+        "SELECT id, name, created_ms, updated_ms, deleted_ms, artifact_location FROM experiments "  # noqa: S608  our own words
+        f"WHERE {condition} ORDER BY id",
         values,
     ).fetchall()
     tags: dict[int, dict[str, str]] = {row[0]: {} for row in rows}
-    for experiment, key, value in connection.execute("SELECT experiment, key, value FROM experiment_tags"):
-        if experiment in tags:
+    for start in range(0, len(rows), _AT_ONCE):
+        some = [row[0] for row in rows[start : start + _AT_ONCE]]
+        for experiment, key, value in connection.execute(
+            "SELECT experiment, key, value FROM experiment_tags "  # noqa: S608  our own words
+            f"WHERE experiment IN ({','.join('?' * len(some))})",
+            some,
+        ):
             tags[experiment][key] = value
     return tuple(
         Experiment(
             experiment_id=str(row),
             name=name,
-            artifact_location=artifact_base,
+            artifact_location=location or artifact_base,
             lifecycle_stage="active" if deleted_ms is None else "deleted",
             created_ms=created_ms,
             updated_ms=updated_ms,
             tags=tags[row],
         )
-        for row, name, created_ms, updated_ms, deleted_ms in rows
+        for row, name, created_ms, updated_ms, deleted_ms, location in rows
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from proj.errors import ConflictError
+from proj.errors import ParameterConflictError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,25 +29,38 @@ def storable(text: str) -> str:
     return text
 
 
-def write_params(connection: sqlite3.Connection, run: int, params: Mapping[str, str]) -> None:
+def write_params(connection: sqlite3.Connection, run: int, params: Mapping[str, str], run_id: str) -> None:
     """Add parameters.
 
     Raises:
-        ConflictError: One is there with another value.
+        ParameterConflictError: Some are there with other values.
     """
     rows = [(run, storable(key), storable(value)) for key, value in params.items()]
     inserted = connection.executemany("INSERT OR IGNORE INTO params (run, key, value) VALUES (?, ?, ?)", rows)
     if inserted.rowcount == len(rows):
         return
+    conflicts = []
     for _, key, value in rows:
-        there = connection.execute(
+        (there,) = connection.execute(
             "SELECT value FROM params WHERE run = ? AND key = ?", (run, key)
-        ).fetchone()[0]
+        ).fetchone()
         if there != value:
-            raise ConflictError(
-                f"The parameter {key!r} is recorded as {there!r} and cannot become {value!r}.",
-                hint="A run's parameters never change: use another name, or a run of its own (a nested run).",
-            )
+            conflicts.append((key, there, value))
+    if conflicts:
+        raise parameter_conflict(f"run {run_id}", tuple(conflicts))
+
+
+def parameter_conflict(owner: str, conflicts: tuple[tuple[str, str, str], ...]) -> ParameterConflictError:
+    """The error for parameters that are there with other values."""
+    parts = [
+        f"{key!r} is recorded as {there!r} and cannot become {value!r}" for key, there, value in conflicts
+    ]
+    noun = "parameter" if len(parts) == 1 else "parameters"
+    return ParameterConflictError(
+        f"The {noun} {'; '.join(parts)} ({owner}).",
+        conflicts=conflicts,
+        hint="A run's parameters never change: use another name, or a run of its own (a nested run).",
+    )
 
 
 def write_tags(connection: sqlite3.Connection, run: int, tags: Mapping[str, str]) -> None:
@@ -64,16 +77,28 @@ def write_tags(connection: sqlite3.Connection, run: int, tags: Mapping[str, str]
 def write_metrics(connection: sqlite3.Connection, run: int, metrics: Sequence[Metric]) -> None:
     """Add points to the history, and keep the latest of each metric in step."""
     by_key: dict[str, list[_Point]] = {}
+    of_models: list[tuple[object, ...]] = []
     for metric in metrics:
         value = float(metric.value)
         is_nan = math.isnan(value)
         point = (metric.step, metric.timestamp_ms, 0.0 if is_nan else value, int(is_nan))
-        by_key.setdefault(storable(metric.key), []).append(point)
+        key = storable(metric.key)
+        by_key.setdefault(key, []).append(point)
+        if metric.model_id is not None:
+            dataset = (storable(metric.dataset_name or ""), storable(metric.dataset_digest or ""))
+            of_models.append((storable(metric.model_id), key, run, *point, *dataset))
     for key, points in by_key.items():
         number = _advance_latest(connection, run, key, max(points))
         connection.executemany(
             "INSERT OR IGNORE INTO points (metric, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?)",
             [(number, *point) for point in points],
+        )
+    if of_models:
+        connection.executemany(
+            "INSERT OR IGNORE INTO logged_model_metrics "
+            "(model_id, key, run, step, timestamp_ms, value, is_nan, dataset_name, dataset_digest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            of_models,
         )
 
 
