@@ -12,7 +12,7 @@ from proj.cli import complete, output
 from proj.cli.runs import RunSummary, summary
 from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
-from proj.model import ArtifactInfo, Metric
+from proj.model import ArtifactInfo
 from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest point of a metric."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int
+
+
 class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that is recorded of a run. What was never written, or is no longer there, is None."""
 
@@ -31,8 +40,7 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool
     message: str | None
     """Why it failed, in a sentence."""
-    metrics: tuple[Metric, ...]
-    """The latest point of each metric."""
+    metrics: tuple[LatestMetric, ...]
     source: record.SourceRecord | None
     command: record.CommandRecord | None
     environment: record.EnvironmentRecord | None
@@ -73,7 +81,10 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         run=summary(run, {run.experiment_id: experiment}),
         deleted=run.lifecycle_stage == "deleted",
         message=run.tags.get(record.TAG_MESSAGE),
-        metrics=tuple(run.metrics.values()),
+        metrics=tuple(
+            LatestMetric(key=each.key, value=each.value, timestamp_ms=each.timestamp_ms, step=each.step)
+            for each in run.metrics.values()
+        ),
         source=document(record.SOURCE, record.SourceRecord),
         command=document(record.COMMAND, record.CommandRecord),
         environment=document(record.ENVIRONMENT, record.EnvironmentRecord),
