@@ -13,9 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from proj.server import errors, probes, runs
+from proj.server import artifacts, errors, experiments, metrics, probes, runs, unsupported
 from proj.server.errors import ApiError, ErrorCode
 from proj.server.routes import MLFLOW_PREFIXES, Context, RawRoute, Route, Site
+from proj.server.rules import Rules
 from proj.server.wire.codec import convert, decode_body, decode_object, decode_query, encode
 
 if TYPE_CHECKING:
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("proj.server.access")
 
-ROUTES: tuple[Route | RawRoute, ...] = (*probes.ROUTES, *runs.ROUTES)
+ROUTES: tuple[Route | RawRoute, ...] = (
+    *probes.ROUTES,
+    *experiments.ROUTES,
+    *runs.ROUTES,
+    *metrics.ROUTES,
+    *artifacts.ROUTES,
+    *unsupported.ROUTES,
+)
 """All that is answered."""
 
 MAX_BODY_BYTES = 32 << 20
@@ -37,15 +45,18 @@ MAX_BODY_BYTES = 32 << 20
 _Pattern = tuple[tuple[str, ...], "Route | RawRoute"]
 
 
-def create_app(tracking: Tracking, policy: Policy, site: Site | None = None) -> ASGIApp:
+def create_app(
+    tracking: Tracking, policy: Policy, site: Site | None = None, rules: Rules | None = None
+) -> ASGIApp:
     """Make the application.
 
     Args:
         tracking: The records; used by many threads at a time.
         policy: Who may do what.
         site: How artifacts are reached.
+        rules: Where it differs from MLflow's server.
     """
-    return _App(tracking, policy, site or Site())
+    return _App(tracking, policy, site or Site(), rules or Rules())
 
 
 class _Table:
@@ -108,10 +119,11 @@ def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | No
 class _App:
     """An ASGI application."""
 
-    def __init__(self, tracking: Tracking, policy: Policy, site: Site) -> None:
+    def __init__(self, tracking: Tracking, policy: Policy, site: Site, rules: Rules) -> None:
         self._tracking = tracking
         self._policy = policy
         self._site = site
+        self._rules = rules
         self._table = _Table(ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +146,7 @@ class _App:
         request = Request(scope, receive)
         principal = self._policy.identify(request.headers)
         scope["proj.principal"] = principal.name
-        context = Context(tracking=self._tracking, principal=principal, site=self._site)
+        context = Context(tracking=self._tracking, principal=principal, site=self._site, rules=self._rules)
         if isinstance(route, RawRoute):
             return await route.handler(context, request, parts)
         query: bytes = scope["query_string"]

@@ -15,6 +15,7 @@ class Access(enum.Enum):
     READ = "read"
     LOG = "log"
     """Change a run: parameters, metrics, tags, artifacts, state."""
+    DELETE_RUN = "delete or restore a run"
     CREATE_RUN = "create a run"
     CREATE_EXPERIMENT = "create an experiment"
     TAG_EXPERIMENT = "tag an experiment"

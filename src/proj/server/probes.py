@@ -39,7 +39,7 @@ def server_info(_context: Context, _request: Empty) -> ServerInfo:
     return ServerInfo()
 
 
-ROUTES = (
+ROUTES: tuple[Route | RawRoute, ...] = (
     RawRoute("GET", "/health", health),
     RawRoute("GET", "/version", version),
     Route("GET", "server-info", server_info, Empty),

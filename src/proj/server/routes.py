@@ -10,6 +10,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from proj.server.policy import Access, Principal
+from proj.server.rules import Rules
 from proj.tracking import Tracking
 
 _KINDS = ("api", "ajax-api")
@@ -52,6 +53,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     tracking: Tracking
     principal: Principal
     site: Site
+    rules: Rules
 
 
 def no_runs(request: Any) -> Sequence[str]:  # noqa: ARG001  the signature of `Route.runs`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -51,6 +52,22 @@ class FolderArtifactStore:
 
         try:
             _place(target, fill)
+        except OSError as error:
+            raise _failed(f"The artifact {path!r} cannot be written", error) from error
+
+    @contextlib.contextmanager
+    def create(self, artifact_uri: str, path: str) -> Iterator[BinaryIO]:
+        """See `ArtifactStore.create`."""
+        target = _inside(_root(artifact_uri), path)
+        try:
+            partial, descriptor = _open_partial(target)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    yield file
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise _failed(f"The artifact {path!r} cannot be written", error) from error
 
@@ -160,13 +177,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _place(target: Path, fill: Callable[[int], None]) -> None:
     """Write a file beside its place, then move it there."""
-    partial = target.parent / f"{_PARTIAL}{os.urandom(8).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        descriptor = os.open(partial, flags, 0o666)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(partial, flags, 0o666)
+    partial, descriptor = _open_partial(target)
     try:
         try:
             fill(descriptor)
@@ -176,6 +187,16 @@ def _place(target: Path, fill: Callable[[int], None]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _open_partial(target: Path) -> tuple[Path, int]:
+    partial = target.parent / f"{_PARTIAL}{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return partial, os.open(partial, flags, 0o666)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return partial, os.open(partial, flags, 0o666)
 
 
 def remove_partial(root: Path) -> None:

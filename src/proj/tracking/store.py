@@ -11,6 +11,7 @@ from proj.tracking.experiments import ExperimentStore, Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import BinaryIO
 
@@ -208,6 +209,13 @@ class ArtifactStore(Protocol):
 
     def write(self, artifact_uri: str, path: str, content: bytes) -> None:
         """Store `content` as `path`, replacing what was there."""
+
+    def create(self, artifact_uri: str, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file for writing, which becomes `path` when the block ends without an exception.
+
+        Raises:
+            StoreError: It cannot be written, or `path` leaves the root.
+        """
 
     def list(self, artifact_uri: str, path: str = "") -> tuple[ArtifactInfo, ...]:
         """Return the entries directly below `path`, by name; empty when there is nothing."""

@@ -9,9 +9,11 @@ from msgspec import UNSET, UnsetType
 from proj.model import Metric
 from proj.server.errors import missing
 from proj.server.wire.codec import Int64, Message, Real, RealOut, Text, real_out
+from proj.tracking.inputs import Dataset, DatasetInput, ModelOutput
 
 if TYPE_CHECKING:
     from proj.model import ArtifactInfo, Experiment, RunRecord
+    from proj.tracking.inputs import RunInputs
 
 
 class KeyValue(Message, frozen=True):
@@ -34,7 +36,15 @@ class MetricIn(Message, frozen=True):
 
     def to_model(self) -> Metric:
         """Return it as a value of ours."""
-        return Metric(key=self.key, value=self.value, timestamp_ms=self.timestamp, step=self.step)
+        return Metric(
+            key=self.key,
+            value=self.value,
+            timestamp_ms=self.timestamp,
+            step=self.step,
+            model_id=self.model_id or None,
+            dataset_name=self.dataset_name or None,
+            dataset_digest=self.dataset_digest or None,
+        )
 
 
 class MetricOut(Message, frozen=True):
@@ -70,11 +80,74 @@ class RunDataOut(Message, frozen=True):
     tags: tuple[KeyValue, ...] = ()
 
 
+class DatasetIo(Message, frozen=True):
+    """A dataset, going in or out."""
+
+    name: Text
+    digest: Text
+    source_type: str
+    source: str
+    schema: str | UnsetType = UNSET
+    profile: str | UnsetType = UNSET
+
+
+class DatasetInputIo(Message, frozen=True):
+    """A dataset as the input of a run, going in or out."""
+
+    dataset: DatasetIo
+    tags: tuple[KeyValue, ...] = ()
+
+    def to_model(self) -> DatasetInput:
+        """Return it as a value of ours."""
+        given = self.dataset
+        dataset = Dataset(
+            name=given.name,
+            digest=given.digest,
+            source_type=given.source_type,
+            source=given.source,
+            schema=given.schema or None,
+            profile=given.profile or None,
+        )
+        return DatasetInput(dataset=dataset, tags={tag.key: tag.value for tag in self.tags})
+
+
+class ModelInputIo(Message, frozen=True):
+    """A logged model as the input of a run."""
+
+    model_id: Text
+
+
+class ModelOutputIo(Message, frozen=True):
+    """A logged model as the output of a run."""
+
+    model_id: Text
+    step: Int64 = 0
+
+    def to_model(self) -> ModelOutput:
+        """Return it as a value of ours."""
+        return ModelOutput(model_id=self.model_id, step=self.step)
+
+
+class RunInputsOut(Message, frozen=True):
+    """What went into a run."""
+
+    dataset_inputs: tuple[DatasetInputIo, ...] = ()
+    model_inputs: tuple[ModelInputIo, ...] = ()
+
+
+class RunOutputsOut(Message, frozen=True):
+    """What came out of a run."""
+
+    model_outputs: tuple[ModelOutputIo, ...] = ()
+
+
 class RunOut(Message, frozen=True):
     """A run."""
 
     info: RunInfoOut
     data: RunDataOut
+    inputs: RunInputsOut = RunInputsOut()
+    outputs: RunOutputsOut = RunOutputsOut()
 
 
 class ExperimentOut(Message, frozen=True):
@@ -143,14 +216,42 @@ def run_info_out(run: RunRecord, artifact_uri: str) -> RunInfoOut:
     )
 
 
-def run_out(run: RunRecord, artifact_uri: str) -> RunOut:
+def run_out(run: RunRecord, artifact_uri: str, inputs: RunInputs | None = None) -> RunOut:
     """Write a run."""
     data = RunDataOut(
         metrics=tuple(metric_out(point) for point in run.metrics.values()),
         params=tuple(KeyValue(key=key, value=value) for key, value in run.params.items()),
         tags=tuple(KeyValue(key=key, value=value) for key, value in run.tags.items()),
     )
-    return RunOut(info=run_info_out(run, artifact_uri), data=data)
+    info = run_info_out(run, artifact_uri)
+    if inputs is None:
+        return RunOut(info=info, data=data)
+    return RunOut(info=info, data=data, inputs=_inputs_out(inputs), outputs=_outputs_out(inputs))
+
+
+def _inputs_out(inputs: RunInputs) -> RunInputsOut:
+    return RunInputsOut(
+        dataset_inputs=tuple(_dataset_out(dataset) for dataset in inputs.datasets),
+        model_inputs=tuple(ModelInputIo(model_id=model_id) for model_id in inputs.models),
+    )
+
+
+def _outputs_out(inputs: RunInputs) -> RunOutputsOut:
+    outputs = (ModelOutputIo(model_id=output.model_id, step=output.step) for output in inputs.outputs)
+    return RunOutputsOut(model_outputs=tuple(outputs))
+
+
+def _dataset_out(given: DatasetInput) -> DatasetInputIo:
+    dataset = DatasetIo(
+        name=given.dataset.name,
+        digest=given.dataset.digest,
+        source_type=given.dataset.source_type,
+        source=given.dataset.source,
+        schema=UNSET if given.dataset.schema is None else given.dataset.schema,
+        profile=UNSET if given.dataset.profile is None else given.dataset.profile,
+    )
+    tags = tuple(KeyValue(key=key, value=value) for key, value in given.tags.items())
+    return DatasetInputIo(dataset=dataset, tags=tags)
 
 
 def experiment_out(experiment: Experiment, artifact_location: str) -> ExperimentOut:
