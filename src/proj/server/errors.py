@@ -10,7 +10,7 @@ import logging
 
 import msgspec
 
-from proj.errors import ConflictError, NotFoundError, ProjError, StoreError, UsageError
+from proj.errors import AlreadyExistsError, ConflictError, NotFoundError, ProjError, StoreError, UsageError
 
 _logger = logging.getLogger(__name__)
 
@@ -115,6 +115,8 @@ def api_error(error: Exception) -> ApiError:
 def _code(error: ProjError) -> ErrorCode:
     if isinstance(error, NotFoundError):
         return ErrorCode.RESOURCE_DOES_NOT_EXIST
+    if isinstance(error, AlreadyExistsError):
+        return ErrorCode.RESOURCE_ALREADY_EXISTS
     if isinstance(error, (UsageError, ConflictError)):
         return ErrorCode.INVALID_PARAMETER_VALUE
     if isinstance(error, StoreError):  # a full disk, a database in use: later it may go well

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from proj.errors import ConflictError, NotFoundError
+from proj.errors import AlreadyExistsError, ConflictError, NotFoundError
 from proj.server import limits
 from proj.server.errors import absent, exists
 from proj.server.policy import Access
@@ -29,6 +29,7 @@ from proj.tracking.experiments import ExperimentQuery
 
 if TYPE_CHECKING:
     from proj.model import Experiment
+    from proj.server.errors import ApiError
     from proj.server.routes import Context
     from proj.server.wire.entities import ExperimentOut
 
@@ -47,10 +48,7 @@ def create(context: Context, request: CreateExperiment) -> ExperimentId:
             request.name, exist_ok=False, artifact_location=location, tags=tags
         )
     except ConflictError as error:  # MLflow's clients look for this word
-        raise exists(
-            f"Experiment '{request.name}' already exists in deleted state. You can restore the experiment, or "
-            "permanently delete it to create a new one."
-        ) from error
+        raise _exists(request.name, error) from error
     context.rules.found_experiment(made.experiment_id)
     return ExperimentId(experiment_id=made.experiment_id)
 
@@ -122,6 +120,15 @@ def delete_tag(context: Context, request: DeleteExperimentTag) -> Empty:
     if not context.tracking.runs.remove_experiment_tags(request.experiment_id, request.key):
         raise absent(f"No tag with name: {request.key} in experiment with id {request.experiment_id}")
     return Empty()
+
+
+def _exists(name: str, error: ConflictError) -> ApiError:
+    if isinstance(error, AlreadyExistsError):
+        return exists(f"Experiment '{name}' already exists.")
+    return exists(
+        f"Experiment '{name}' already exists in deleted state. You can restore the experiment, or "
+        "permanently delete it to create a new one."
+    )
 
 
 ROUTES: tuple[Route | RawRoute, ...] = (

@@ -41,8 +41,9 @@ def check_key(key: str, path: str = "key") -> None:
     normal = posixpath.normpath(key)
     if normal != key or normal == "." or normal.startswith(("..", "/")):
         raise invalid(
-            f"Invalid value {key!r} for parameter '{path}' supplied: Names may be treated as files in certain "
-            f"cases, and must not resolve to other names when treated as such. This name would resolve to {normal!r}"
+            f"Invalid value {key!r} for parameter '{path}' supplied: Names may be treated as files in "
+            "certain cases, and must not resolve to other names when treated as such. "
+            f"This name would resolve to {normal!r}"
         )
     check_length(key, MAX_KEY, path)
 
@@ -121,8 +122,8 @@ def check_batch(metrics_: Sized, params_: Sized, tags_: Sized) -> None:
     ):
         if size > limit:
             raise invalid(
-                f"A batch logging request can contain at most {limit} {name}. Got {size} {name}. Please split up "
-                f"{name} across multiple requests and try again."
+                f"A batch logging request can contain at most {limit} {name}. Got {size} {name}. Please split "
+                f"up {name} across multiple requests and try again."
             )
 
 
@@ -134,6 +135,6 @@ def check_results(count: int, limit: int = MAX_SEARCH_RESULTS) -> None:
     """
     if not 1 <= count <= limit:
         raise invalid(
-            f"Invalid value {count} for parameter 'max_results' supplied. It must be a positive integer of at "
-            f"most {limit}."
+            f"Invalid value {count} for parameter 'max_results' supplied. It must be a positive integer "
+            f"of at most {limit}."
         )

@@ -55,9 +55,13 @@ class ArtifactStoreContract:
         assert read(store, uri, "deep/a.bin") == b"one two"
 
     def test_what_is_broken_off_never_appears(self, store: ArtifactStore, uri: str) -> None:
-        with pytest.raises(ValueError, match="enough"), store.create(uri, "a.bin") as file:
-            file.write(b"one ")
-            raise ValueError("enough")
+        def broken_off() -> None:
+            with store.create(uri, "a.bin") as file:
+                file.write(b"one ")
+                raise ValueError("enough")
+
+        with pytest.raises(ValueError, match="enough"):
+            broken_off()
         assert store.list(uri) == ()
 
     def test_a_file_is_put(self, store: ArtifactStore, uri: str, tmp_path: Path) -> None:
