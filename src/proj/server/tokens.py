@@ -197,6 +197,11 @@ class TokenFile:
         )
 
 
+def home_tokens(home: Path) -> TokenFile:
+    """Return the tokens of the servers of a home."""
+    return TokenFile(home / "server-tokens.json")
+
+
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
