@@ -13,11 +13,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from proj.server import artifacts, errors, experiments, metrics, probes, runs, unsupported
+from proj.server import (
+    artifacts,
+    errors,
+    experiments,
+    logged_models,
+    metrics,
+    probes,
+    registry,
+    runs,
+    unsupported,
+)
 from proj.server.errors import ApiError, ErrorCode
 from proj.server.routes import MLFLOW_PREFIXES, Context, RawRoute, Route, Site
 from proj.server.rules import Rules
-from proj.server.wire.codec import convert, decode_body, decode_object, decode_query, encode
+from proj.server.wire.codec import convert, decode_body, decode_object, decode_query, encode, query_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +45,8 @@ ROUTES: tuple[Route | RawRoute, ...] = (
     *runs.ROUTES,
     *metrics.ROUTES,
     *artifacts.ROUTES,
+    *registry.ROUTES,
+    *logged_models.ROUTES,
     *unsupported.ROUTES,
 )
 """All that is answered."""
@@ -158,7 +170,8 @@ class _App:
 def _call(context: Context, route: Route, parts: dict[str, str], query: bytes, body: bytes) -> bytes:
     message: Any
     if parts:
-        message = convert({**decode_object(body), **parts}, route.request)
+        given = query_object(query, route.request) if query and not body else decode_object(body)
+        message = convert({**given, **parts}, route.request)
     elif query and not body:
         message = decode_query(query, route.request)
     else:

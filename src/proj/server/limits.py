@@ -38,14 +38,23 @@ def check_key(key: str, path: str = "key") -> None:
             f"Invalid value {key!r} for parameter '{path}' supplied: Names may only contain alphanumerics, "
             "underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/)."
         )
-    normal = posixpath.normpath(key)
-    if normal != key or normal == "." or normal.startswith(("..", "/")):
+    check_path(key, path)
+    check_length(key, MAX_KEY, path)
+
+
+def check_path(name: str, path: str) -> None:
+    """Check that a name stays the same as the name of a file.
+
+    Raises:
+        ApiError: It would not.
+    """
+    normal = posixpath.normpath(name)
+    if normal != name or normal == "." or normal.startswith(("..", "/")):
         raise invalid(
-            f"Invalid value {key!r} for parameter '{path}' supplied: Names may be treated as files in "
+            f"Invalid value {name!r} for parameter '{path}' supplied: Names may be treated as files in "
             "certain cases, and must not resolve to other names when treated as such. "
             f"This name would resolve to {normal!r}"
         )
-    check_length(key, MAX_KEY, path)
 
 
 def check_length(text: str, limit: int, path: str) -> None:
@@ -122,8 +131,8 @@ def check_batch(metrics_: Sized, params_: Sized, tags_: Sized) -> None:
     ):
         if size > limit:
             raise invalid(
-                f"A batch logging request can contain at most {limit} {name}. Got {size} {name}. Please split "
-                f"up {name} across multiple requests and try again."
+                f"A batch logging request can contain at most {limit} {name}. Got {size} {name}. Please "
+                f"split up {name} across multiple requests and try again."
             )
 
 

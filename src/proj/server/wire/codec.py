@@ -84,12 +84,21 @@ def decode_query(query: bytes, kind: type[T]) -> T:
     Raises:
         ApiError: As `decode_body`.
     """
+    return convert(query_object(query, kind), kind)
+
+
+def query_object(query: bytes, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Read a query as the plain object that `kind` is made of.
+
+    Raises:
+        ApiError: It cannot be read.
+    """
     try:
         given = urllib.parse.parse_qs(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except (UnicodeError, ValueError) as error:
         raise ApiError(ErrorCode.BAD_REQUEST, f"The query cannot be read: {error}.") from error
     lists = list_fields(kind)
-    return convert({name: given[name] if name in lists else given[name][0] for name in given}, kind)
+    return {name: given[name] if name in lists else given[name][0] for name in given}
 
 
 def convert(content: Any, kind: type[T]) -> T:
