@@ -36,13 +36,21 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
         if folder is not None:
             remove_partial(folder)
         try:
-            close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking))
+            outcome = _outcome(claim, run, tracking)
+            close(tracking, run.run_id, run.artifact_uri, outcome)
+            _close_owned(tracking, run, outcome)
         except BaseException:
             claim.hand_over()
             raise
         claim.release()
         closed.append(run.run_id)
     return tuple(closed)
+
+
+def _close_owned(tracking: Tracking, run: RunRecord, outcome: Outcome) -> None:
+    from proj.server.owned import close_owned  # searching is slow to import, and this is rare
+
+    close_owned(tracking, run.run_id, outcome)
 
 
 def downloads(token: str) -> Path:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from proj.model import NewRun, RunRecord, RunStatus
 
 
@@ -27,10 +25,10 @@ class Rules:
     def created_run(self, run: RunRecord) -> None:
         """Take note that a client created a run."""
 
-    def status(self, run_id: str, status: RunStatus, ended_ms: int | None) -> RunStatus | None:  # noqa: ARG002
+    def status(self, run_id: str, status: RunStatus) -> RunStatus | None:  # noqa: ARG002
         """Return the status to record where a client sets one; None records nothing."""
         return status
 
-    def params(self, run_id: str, params: Mapping[str, str]) -> Mapping[str, str]:  # noqa: ARG002
-        """Return the parameters to record where a client logs some."""
-        return params
+    def same_value(self, run_id: str, key: str, recorded: str, given: str) -> bool:  # noqa: ARG002
+        """Whether a parameter that is logged again, in other writing, counts as the same."""
+        return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
+from proj.errors import ParameterConflictError
 from proj.model import NewRun, RunStatus
 from proj.server import limits
 from proj.server.errors import absent, invalid
@@ -36,9 +37,10 @@ from proj.tracking.store import RunQuery
 from proj.tracking.values import RUN_NAME_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from proj.model import RunRecord
+    from proj.model import Metric, RunRecord
+    from proj.server.errors import ApiError
     from proj.server.wire.entities import RunOut
 
 _MODELS_TAG = "mlflow.log-model.history"
@@ -47,7 +49,10 @@ _models_lock = threading.Lock()
 
 
 def _runs_out(context: Context, runs: Sequence[RunRecord]) -> tuple[RunOut, ...]:
-    return tuple(run_out(run, context.site.public_uri(run.artifact_uri)) for run in runs)
+    inputs = context.tracking.inputs.of_runs([run.run_id for run in runs])
+    return tuple(
+        run_out(run, context.site.public_uri(run.artifact_uri), inputs.get(run.run_id)) for run in runs
+    )
 
 
 def _active(context: Context, run_id: str) -> RunRecord:
@@ -93,7 +98,7 @@ def update(context: Context, request: UpdateRun) -> RunInfoAnswer:
     """`POST runs/update`."""
     run = _active(context, request.run)
     status = run_status(request.status)
-    recorded = None if status is None else context.rules.status(run.run_id, status, request.end_time)
+    recorded = None if status is None else context.rules.status(run.run_id, status)
     name = request.run_name or None
     if recorded is not None or name is not None or (status is None and request.end_time is not None):
         context.tracking.runs.update_run(
@@ -146,22 +151,46 @@ def log_metric(context: Context, request: LogMetric) -> Empty:
 def log_parameter(context: Context, request: SetOfRun) -> Empty:
     """`POST runs/log-parameter`."""
     limits.check_key(request.key)
-    params = {request.key: request.value[: limits.MAX_PARAM_VALUE]}
-    context.tracking.runs.log(request.run, params=context.rules.params(request.run, params))
+    _log(context, request.run, {request.key: request.value[: limits.MAX_PARAM_VALUE]})
     return Empty()
 
 
 def log_batch(context: Context, request: LogBatch) -> Empty:
     """`POST runs/log-batch`."""
     limits.check_batch(request.metrics, request.params, request.tags)
-    params = limits.params(request.params)
-    context.tracking.runs.log(
-        request.run,
-        metrics=limits.metrics(request.metrics),
-        params=context.rules.params(request.run, params) if params else None,
-        tags=limits.tags(request.tags),
-    )
+    metrics, tags = limits.metrics(request.metrics), limits.tags(request.tags)
+    _log(context, request.run, limits.params(request.params), metrics, tags)
     return Empty()
+
+
+def _log(
+    context: Context,
+    run_id: str,
+    params: Mapping[str, str],
+    metrics: Sequence[Metric] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    try:
+        context.tracking.runs.log(run_id, params=params, metrics=metrics, tags=tags)
+    except ParameterConflictError as error:
+        same = {
+            key
+            for key, recorded, given in error.conflicts
+            if context.rules.same_value(run_id, key, recorded, given)
+        }
+        if len(same) < len(error.conflicts):
+            raise _unchangeable(run_id, error.conflicts) from error
+        rest = {key: value for key, value in params.items() if key not in same}
+        context.tracking.runs.log(run_id, params=rest, metrics=metrics, tags=tags)
+
+
+def _unchangeable(run_id: str, conflicts: Sequence[tuple[str, str, str]]) -> ApiError:
+    told = "; ".join(
+        f"Param with key='{key}' was already logged with value='{recorded}' for run ID='{run_id}'. "
+        f"Attempted logging new value '{given}'"
+        for key, recorded, given in conflicts
+    )
+    return invalid(f"Changing param values is not allowed. {told}.")
 
 
 def set_tag(context: Context, request: SetOfRun) -> Empty:
