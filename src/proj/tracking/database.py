@@ -1,4 +1,4 @@
-"""The connection to `proj.db`: opened once, used by all threads of the process, one transaction at a time."""
+"""Connections to `proj.db`: one for a program of one thread, a few for a server."""
 
 from __future__ import annotations
 
@@ -22,12 +22,18 @@ BUSY_TIMEOUT_S = 120.0
 _BUSY_SLICE_S = 0.5
 """How long SQLite waits by itself, deaf to Ctrl-C; then Python looks around and tries again."""
 
+_MAX_IDLE = 8
+"""Connections that are kept for later; each may hold 2 MiB of the database in memory."""
+
 _CORRUPT = ("not a database", "malformed", "file is encrypted")
 _BUSY = ("database is locked", "locking protocol", "table is locked")
 
 
 class Database:
-    """A connection, its lock, and the translation of SQLite's errors.
+    """Connections, the lock of the writers among the threads, and the translation of SQLite's errors.
+
+    Any number of threads may call at once: each transaction has a connection to itself. Readers wait for
+    nobody; writers of this process wait for each other here, since SQLite would let them wait by sleeping.
 
     A commit is in the operating system's hands when it returns: a process killed right after loses nothing.
     The disk is not waited for (`synchronous=NORMAL` in WAL mode), so a power failure may take the last
@@ -42,30 +48,62 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Reentrant, so that a forgotten nesting is an error of SQLite's and no deadlock.
-        self._lock = threading.RLock()
+        self._writing = threading.Lock()
+        self._writer: int | None = None
+        self._keep = _MAX_IDLE
+        self._free: list[sqlite3.Connection] = []
+        """Those that nobody uses; the last one used is taken first, its cache is warm."""
         _make_folder(path.parent)
         with self._translated():
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SLICE_S, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._translated():
-                self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
+            connection = self._connect()
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._free.append(connection)
 
-    def _prepare(self) -> None:
-        connection = self._connection
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=_BUSY_SLICE_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         version: int = _patiently(lambda: schema_version(connection))
-        if version != len(MIGRATIONS):
-            refuse_newer(version, self.path)
-            # SQLite does not wait by itself for others who are about to switch to WAL.
-            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").close())
-            with self.write():
-                migrate(connection, self.path)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        if version == len(MIGRATIONS):
+            return
+        refuse_newer(version, self.path)
+        # SQLite does not wait by itself for others who are about to switch to WAL.
+        _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").close())
+        with _transaction(connection, "BEGIN IMMEDIATE"):
+            migrate(connection, self.path)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection to one transaction."""
+        if not self._keep:
+            raise StoreError(f"The database {self.path} is closed.")
+        try:
+            connection = self._free.pop()
+        except IndexError:  # each is in use
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            if len(self._free) >= self._keep:
+                connection.close()
+            else:
+                self._free.append(connection)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -74,7 +112,7 @@ class Database:
         Raises:
             StoreError: The database cannot be read.
         """
-        with self._transaction("BEGIN") as connection:
+        with self._translated(), self._connection() as connection, _transaction(connection, "BEGIN"):
             yield connection
 
     @contextlib.contextmanager
@@ -84,29 +122,31 @@ class Database:
         Raises:
             StoreError: The database cannot be written.
         """
-        # IMMEDIATE: a transaction that begins by reading could find the database changed under it when it
-        # comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        with self._lock, self._translated():
-            # Signals raise wherever they find us: from the beginning on, each way out ends the transaction.
+        me = threading.get_ident()
+        if self._writer == me:
+            raise RuntimeError("a write transaction within a write transaction")  # it would wait for itself
+        with self._writing:
+            self._writer = me
             try:
-                _patiently(lambda: _begin(connection, begin))
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk makes SQLite roll back by itself
-                    connection.execute("ROLLBACK")
-                raise
+                # IMMEDIATE: a transaction that begins by reading could find the database changed under it
+                # when it comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
+                with (
+                    self._translated(),
+                    self._connection() as connection,
+                    _transaction(connection, "BEGIN IMMEDIATE"),
+                ):
+                    yield connection
+            finally:
+                self._writer = None
 
     def close(self) -> None:
-        """Release the connection; closing twice is no error."""
-        with self._lock:
-            self._connection.close()
+        """Release the connections; closing twice is no error.
+
+        One that is in use is released when it is given back.
+        """
+        self._keep = 0
+        while self._free:
+            self._free.pop().close()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -154,6 +194,19 @@ def _make_folder(folder: Path) -> None:
             f"The folder {folder} cannot be made: {error.strerror}.",
             hint="Set PROJ_HOME to a folder that you may write to.",
         ) from error
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    # Signals raise wherever they find us: from the beginning on, each way out ends the transaction.
+    try:
+        _patiently(lambda: _begin(connection, begin))
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _begin(connection: sqlite3.Connection, statement: str) -> None:

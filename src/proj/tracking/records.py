@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from proj.errors import ConflictError, NotFoundError
 from proj.model import Experiment, Metric, RunRecord, RunStatus
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from proj.tracking.store import Lifecycle
+
+T = TypeVar("T")
 
 _RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms, artifact_uri"
 _AT_ONCE = 500
@@ -58,13 +60,32 @@ def no_run(name: str) -> NotFoundError:
     return NotFoundError(f"There is no run {name!r}.", hint="`proj runs` lists the runs.")
 
 
+def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield row numbers or ids, as many at a time as fit into one statement."""
+    for start in range(0, len(rows), _AT_ONCE):
+        yield rows[start : start + _AT_ONCE]
+
+
+def load_values(
+    connection: sqlite3.Connection, table: str, owner: str, rows: Sequence[int]
+) -> dict[int, dict[str, str]]:
+    """Return row -> key -> value of what belongs to rows, such as their tags."""
+    found: dict[int, dict[str, str]] = {row: {} for row in rows}
+    for row, key, value in connection.execute(
+        f"SELECT {owner}, key, value FROM {table} WHERE {owner} IN ({','.join('?' * len(rows))}) "  # noqa: S608  our own words
+        f"ORDER BY {owner}, key",
+        rows,
+    ):
+        found[row][key] = value
+    return found
+
+
 def load_runs(
     connection: sqlite3.Connection, rows: Sequence[int], artifact_base: str
 ) -> tuple[RunRecord, ...]:
     """Return the runs with these row numbers, in their order."""
     records: dict[int, RunRecord] = {}
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
+    for some in chunks(rows):
         records.update(_load_some(connection, some, artifact_base))
     return tuple(records[row] for row in rows if row in records)
 
@@ -73,15 +94,9 @@ def _load_some(
     connection: sqlite3.Connection, rows: Sequence[int], artifact_base: str
 ) -> dict[int, RunRecord]:
     marks = ",".join("?" * len(rows))
-    params: dict[int, dict[str, str]] = {row: {} for row in rows}
-    tags: dict[int, dict[str, str]] = {row: {} for row in rows}
+    params = load_values(connection, "params", "run", rows)
+    tags = load_values(connection, "tags", "run", rows)
     metrics: dict[int, dict[str, Metric]] = {row: {} for row in rows}
-    for table, values in (("params", params), ("tags", tags)):
-        for run, key, value in connection.execute(
-            f"SELECT run, key, value FROM {table} WHERE run IN ({marks}) ORDER BY run, key",  # noqa: S608  our own words
-            rows,
-        ):
-            values[run][key] = value
     for run, key, value, is_nan, timestamp_ms, step in connection.execute(
         "SELECT run, key, value, is_nan, timestamp_ms, step FROM latest_metrics "  # noqa: S608  our own words
         f"WHERE run IN ({marks}) ORDER BY run, key",
@@ -128,8 +143,7 @@ def load_experiments(
         values,
     ).fetchall()
     tags: dict[int, dict[str, str]] = {row[0]: {} for row in rows}
-    for start in range(0, len(rows), _AT_ONCE):
-        some = [row[0] for row in rows[start : start + _AT_ONCE]]
+    for some in chunks([row[0] for row in rows]):
         for experiment, key, value in connection.execute(
             "SELECT experiment, key, value FROM experiment_tags "  # noqa: S608  our own words
             f"WHERE experiment IN ({','.join('?' * len(some))})",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from proj.errors import AlreadyExistsError, ConflictError, NotFoundError
 from proj.tracking.records import ALIVE, load_experiments
-from proj.tracking.values import storable
+from proj.tracking.values import put_values, storable, take_values
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,7 +70,7 @@ class SqliteExperiments:
         if not inserted.rowcount:  # another process was quicker
             return False
         assert inserted.lastrowid is not None  # noqa: S101  an INSERT that succeeds has a row number
-        _set_tags(connection, inserted.lastrowid, tags)
+        put_values(connection, "experiment_tags", "experiment", inserted.lastrowid, tags)
         return True
 
     def experiment(self, experiment_id: str) -> Experiment:
@@ -142,17 +142,14 @@ class SqliteExperiments:
         """See `ExperimentStore.set_experiment_tags`."""
         with self._database.write() as connection:
             row = self._active_row(connection, experiment_id)
-            _set_tags(connection, row, tags)
+            put_values(connection, "experiment_tags", "experiment", row, tags)
             _touch(connection, row)
 
     def remove_experiment_tags(self, experiment_id: str, *keys: str) -> int:
         """See `ExperimentStore.remove_experiment_tags`."""
         with self._database.write() as connection:
             row = self._active_row(connection, experiment_id)
-            removed = connection.executemany(
-                "DELETE FROM experiment_tags WHERE experiment = ? AND key = ?",
-                [(row, storable(key)) for key in keys],
-            ).rowcount
+            removed = take_values(connection, "experiment_tags", "experiment", row, keys)
             _touch(connection, row)
         return removed
 
@@ -220,13 +217,6 @@ def _name_taken(experiment: Experiment) -> ConflictError:
     return AlreadyExistsError(
         f"There is {'a deleted' if deleted else 'an'} experiment called {experiment.name!r}.",
         hint="Restore it, or choose another name." if deleted else "Choose another name.",
-    )
-
-
-def _set_tags(connection: sqlite3.Connection, experiment: int, tags: Mapping[str, str]) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO experiment_tags (experiment, key, value) VALUES (?, ?, ?)",
-        [(experiment, storable(key), storable(value)) for key, value in tags.items()],
     )
 
 

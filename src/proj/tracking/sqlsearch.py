@@ -74,6 +74,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     where: tuple[Sql, ...]
     joins: Sql
     keys: tuple[Key, ...]
+    key_values: tuple[Value, ...] = ()
+    """The values of question marks in the keys."""
     limit: int
     page_token: str | None
     same: tuple[object, ...]
@@ -106,7 +108,7 @@ def find(connection: sqlite3.Connection, subject: Subject, scope: Scope) -> Page
     rows = connection.execute(
         f"SELECT * FROM (SELECT {subject.id}{columns} FROM {subject.table} {scope.joins.text} "  # noqa: S608  our own words, values are bound
         f"WHERE {where.text}) WHERE {after.text} ORDER BY {order} LIMIT ?",
-        (*scope.joins.values, *where.values, *after.values, scope.limit + 1),
+        (*scope.key_values, *scope.joins.values, *where.values, *after.values, scope.limit + 1),
     ).fetchall()
     token = None
     if len(rows) > scope.limit:
@@ -118,13 +120,15 @@ def find(connection: sqlite3.Connection, subject: Subject, scope: Scope) -> Page
 # --- conditions ---------------------------------------------------------------------------------------
 
 
-def conditions(subject: Subject, text: str) -> tuple[Sql, ...]:
-    """Return the conditions of a filter.
+def conditions(subject: Subject, parsed: str | Sequence[Condition]) -> tuple[Sql, ...]:
+    """Return the conditions of a filter, parsed or not.
 
     Raises:
         UsageError: It cannot be understood.
     """
-    return tuple(_condition(subject, each) for each in parse_filter(text, subject.vocabulary))
+    if isinstance(parsed, str):
+        parsed = parse_filter(parsed, subject.vocabulary)
+    return tuple(_condition(subject, each) for each in parsed)
 
 
 def joined(parts: Sequence[Sql]) -> Sql:

@@ -29,37 +29,64 @@ def storable(text: str) -> str:
     return text
 
 
+def optional(text: str | None) -> str | None:
+    """Return `text` as it can be stored, or None."""
+    return None if text is None else storable(text)
+
+
 def write_params(connection: sqlite3.Connection, run: int, params: Mapping[str, str], run_id: str) -> None:
-    """Add parameters.
+    """Add parameters of a run.
 
     Raises:
         ParameterConflictError: Some are there with other values.
     """
-    rows = [(run, storable(key), storable(value)) for key, value in params.items()]
-    inserted = connection.executemany("INSERT OR IGNORE INTO params (run, key, value) VALUES (?, ?, ?)", rows)
+    add_params(connection, "params", "run", run, params, f"the run {run_id}")
+
+
+def add_params(
+    connection: sqlite3.Connection, table: str, owner: str, row: int, params: Mapping[str, str], whose: str
+) -> None:
+    """Add parameters of whatever has some.
+
+    Args:
+        connection: A transaction.
+        table: With the columns `key`, `value` and the owner.
+        owner: The column that says whose they are.
+        row: The number of the row whose they are.
+        params: Key -> value.
+        whose: For the message.
+
+    Raises:
+        ParameterConflictError: Some are there with other values.
+    """
+    rows = [(row, storable(key), storable(value)) for key, value in params.items()]
+    inserted = connection.executemany(
+        f"INSERT OR IGNORE INTO {table} ({owner}, key, value) VALUES (?, ?, ?)",  # noqa: S608  our own words
+        rows,
+    )
     if inserted.rowcount == len(rows):
         return
     conflicts = []
     for _, key, value in rows:
         (there,) = connection.execute(
-            "SELECT value FROM params WHERE run = ? AND key = ?", (run, key)
+            f"SELECT value FROM {table} WHERE {owner} = ? AND key = ?",  # noqa: S608  our own words
+            (row, key),
         ).fetchone()
         if there != value:
             conflicts.append((key, there, value))
     if conflicts:
-        raise parameter_conflict(f"run {run_id}", tuple(conflicts))
+        raise _conflict(whose, tuple(conflicts))
 
 
-def parameter_conflict(owner: str, conflicts: tuple[tuple[str, str, str], ...]) -> ParameterConflictError:
-    """The error for parameters that are there with other values."""
+def _conflict(whose: str, conflicts: tuple[tuple[str, str, str], ...]) -> ParameterConflictError:
     parts = [
         f"{key!r} is recorded as {there!r} and cannot become {value!r}" for key, there, value in conflicts
     ]
     noun = "parameter" if len(parts) == 1 else "parameters"
     return ParameterConflictError(
-        f"The {noun} {'; '.join(parts)} ({owner}).",
+        f"Of {whose}, the {noun} {'; '.join(parts)}.",
         conflicts=conflicts,
-        hint="A run's parameters never change: use another name, or a run of its own (a nested run).",
+        hint="Parameters never change: use another name, or a run of its own (a nested run).",
     )
 
 
@@ -72,6 +99,32 @@ def write_tags(connection: sqlite3.Connection, run: int, tags: Mapping[str, str]
     )
     if RUN_NAME_TAG in tags:
         connection.execute("UPDATE runs SET name = ? WHERE id = ?", (storable(tags[RUN_NAME_TAG]), run))
+
+
+def put_values(
+    connection: sqlite3.Connection, table: str, owner: str, row: int, values: Mapping[str, str]
+) -> None:
+    """Write keys and values of a row of another table, such as its tags; a key that is there is overwritten.
+
+    Args:
+        connection: A transaction.
+        table: With the columns `key`, `value` and the owner.
+        owner: The column that says whose they are.
+        row: The number of the row whose they are.
+        values: Key -> value.
+    """
+    connection.executemany(
+        f"INSERT OR REPLACE INTO {table} ({owner}, key, value) VALUES (?, ?, ?)",  # noqa: S608  our own words
+        [(row, storable(key), storable(value)) for key, value in values.items()],
+    )
+
+
+def take_values(connection: sqlite3.Connection, table: str, owner: str, row: int, keys: Sequence[str]) -> int:
+    """Remove what `put_values` wrote; return how many of the keys were there."""
+    return connection.executemany(
+        f"DELETE FROM {table} WHERE {owner} = ? AND key = ?",  # noqa: S608  our own words
+        [(row, storable(key)) for key in keys],
+    ).rowcount
 
 
 def write_metrics(connection: sqlite3.Connection, run: int, metrics: Sequence[Metric]) -> None:
