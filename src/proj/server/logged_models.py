@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from proj.server import limits
 from proj.server.artifacts import checked_path
-from proj.server.errors import invalid, missing
+from proj.server.errors import absent, invalid, missing
 from proj.server.policy import Access
 from proj.server.routes import Context, Route
 from proj.server.wire.codec import Empty
@@ -74,7 +74,9 @@ def finalize(context: Context, request: FinalizeLoggedModel) -> LoggedModelAnswe
 
 def delete(context: Context, request: OfLoggedModel) -> Empty:
     """`DELETE logged-models/{model_id}`."""
-    context.tracking.logged_models.delete_logged_model(request.model_id)
+    models = context.tracking.logged_models
+    if models.logged_model(request.model_id, allow_deleted=True).lifecycle_stage == "active":
+        models.delete_logged_model(request.model_id)
     return Empty()
 
 
@@ -86,7 +88,8 @@ def set_tags(context: Context, request: SetLoggedModelTags) -> Empty:
 
 def delete_tag(context: Context, request: DeleteLoggedModelTag) -> Empty:
     """`DELETE logged-models/{model_id}/tags/{tag_key}`."""
-    context.tracking.logged_models.remove_logged_model_tags(request.model_id, request.tag_key)
+    if not context.tracking.logged_models.remove_logged_model_tags(request.model_id, request.tag_key):
+        raise absent(f"No tag with key {request.tag_key!r} found for model {request.model_id!r}.")
     return Empty()
 
 

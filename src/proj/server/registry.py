@@ -159,8 +159,11 @@ def search_models(context: Context, request: SearchModels) -> ModelsAnswer:
 
 def latest_versions(context: Context, request: LatestVersions) -> VersionsAnswer:
     """`registered-models/get-latest-versions`."""
+    registry = context.tracking.registry
+    if request.stages:
+        registry.model(request.name)  # without it no stage is worth a word
     stages = tuple(sources.stage(name) for name in request.stages)
-    versions = context.tracking.registry.latest_versions(request.name, stages)
+    versions = registry.latest_versions(request.name, stages)
     return VersionsAnswer(
         model_versions=tuple(version_out(version, context.site.public_uri) for version in versions)
     )
