@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from proj.tracking.filters import Kind, Vocabulary, parse_filter, parse_order
 from proj.tracking.logged_model_rows import load_logged_models
 from proj.tracking.logged_models import LoggedModelPage
@@ -66,6 +68,7 @@ _SUBJECT = Subject(
         Kind.TAG: Beside("logged_model_tags", "model"),
     },
 )
+_ORDERS = msgspec.structs.replace(_SUBJECT.vocabulary, kinds=(Kind.METRIC, Kind.ATTRIBUTE))
 _TIES = (
     ("creation_timestamp", Key("logged_models.created_ms", descending=True)),
     ("model_id", Key("logged_models.model_id")),
@@ -146,7 +149,7 @@ def _ordering(orders: Sequence[LoggedModelOrder]) -> tuple[tuple[Key, ...], tupl
     values: tuple[Value, ...] = ()
     named: set[str] = set()
     for order in orders:
-        field = parse_order(_quoted(order.field), _SUBJECT.vocabulary).field
+        field = parse_order(_quoted(order.field), _ORDERS).field
         if field.kind is Kind.ATTRIBUTE:
             keys += attribute_keys(_SUBJECT, field.key, descending=not order.ascending)
             named.add(field.key)
