@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import http.client
 import json
@@ -20,8 +21,11 @@ from proj.server.policy import OpenPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from proj.server.policy import Policy
     from proj.server.routes import Site
+    from proj.server.rules import Rules
     from proj.tracking import Tracking
 
 API = "/api/2.0/mlflow/"
@@ -32,6 +36,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
+    """Names in lowercase."""
     content: bytes
 
     @property
@@ -66,18 +71,22 @@ class Client:
             content = body.encode() if isinstance(body, str) else body
             connection.request(method, target, content, {**self._headers, **(headers or {})})
             response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
+            return Answer(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read(),
+            )
 
-    def post(self, path: str, **fields: Any) -> Answer:
+    def post(self, path: str, /, **fields: Any) -> Answer:
         """POST a JSON object."""
         return self.send("POST", path, json.dumps(fields), {"Content-Type": "application/json"})
 
-    def get(self, path: str, **query: Any) -> Answer:
+    def get(self, path: str, /, **query: Any) -> Answer:
         """GET with a query; lists are repeated keys."""
         text = urllib.parse.urlencode(query, doseq=True)
         return self.send("GET", f"{path}?{text}" if text else path)
 
-    def ok(self, method: str, path: str, **fields: Any) -> Any:
+    def ok(self, method: str, path: str, /, **fields: Any) -> Any:
         """Send a request that is to succeed, and return its JSON."""
         if method == "GET":
             answer = self.get(path, **fields)
@@ -87,17 +96,51 @@ class Client:
         return answer.json
 
 
+class _Host:
+    """A server that lives as long as the tests; which application answers is changed from test to test."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            self._answer, interface="asgi3", log_level="critical", access_log=False, lifespan="off", ws="none"
+        )
+        self.server = uvicorn.Server(config)
+        arguments = {"sockets": [self.listener]}
+        self.thread = threading.Thread(target=self.server.run, kwargs=arguments, name="httpkit", daemon=True)
+        self.thread.start()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None, "a request came after the test"
+        await self.app(scope, receive, send)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+        self.listener.close()
+
+
+_idle: list[_Host] = []
+
+
+@atexit.register
+def _stop() -> None:
+    for host in _idle:
+        host.stop()
+
+
 @contextlib.contextmanager
-def serving(tracking: Tracking, policy: Policy | None = None, site: Site | None = None) -> Iterator[Client]:
+def serving(
+    tracking: Tracking,
+    policy: Policy | None = None,
+    site: Site | None = None,
+    rules: Rules | None = None,
+) -> Iterator[Client]:
     """Serve the records while the block runs."""
-    app = create_app(tracking, policy or OpenPolicy(), site)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="httpkit")
-        thread.start()
-        try:
-            yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        finally:
-            server.should_exit = True
-            thread.join()
+    host = _idle.pop() if _idle else _Host()
+    host.app = create_app(tracking, policy or OpenPolicy(), site, rules)
+    try:
+        yield Client(f"http://127.0.0.1:{host.listener.getsockname()[1]}")
+    finally:
+        host.app = None
+        _idle.append(host)

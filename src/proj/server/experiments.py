@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from proj.errors import AlreadyExistsError, ConflictError, NotFoundError
+from proj.errors import ConflictError, NotFoundError
 from proj.server import limits
 from proj.server.errors import absent, exists
 from proj.server.policy import Access
@@ -48,7 +48,7 @@ def create(context: Context, request: CreateExperiment) -> ExperimentId:
             request.name, exist_ok=False, artifact_location=location, tags=tags
         )
     except ConflictError as error:  # MLflow's clients look for this word
-        raise _exists(request.name, error) from error
+        raise _exists(context, request.name) from error
     context.rules.found_experiment(made.experiment_id)
     return ExperimentId(experiment_id=made.experiment_id)
 
@@ -122,8 +122,8 @@ def delete_tag(context: Context, request: DeleteExperimentTag) -> Empty:
     return Empty()
 
 
-def _exists(name: str, error: ConflictError) -> ApiError:
-    if isinstance(error, AlreadyExistsError):
+def _exists(context: Context, name: str) -> ApiError:
+    if context.tracking.runs.experiment_named(name).lifecycle_stage == "active":
         return exists(f"Experiment '{name}' already exists.")
     return exists(
         f"Experiment '{name}' already exists in deleted state. You can restore the experiment, or "
