@@ -297,6 +297,7 @@ class ModelRegistryContract:
             ("run_id = 'r2'", ["a2"]),
             ("run_id IN ('r1', 'r2')", ["a1", "a2"]),
             ("version_number > 1", ["a2"]),
+            ("version_number = '2'", ["a2"]),
             ("source_path LIKE 's3://%/y'", ["b1"]),
             ("tags.k = 'v'", ["a2"]),
             ("tag.k ILIKE 'V' and name = 'a'", ["a2"]),
@@ -323,6 +324,7 @@ class ModelRegistryContract:
         [
             RegistryQuery(filter="nmae = 'x'"),
             RegistryQuery(filter="metrics.a = 1"),
+            RegistryQuery(filter="version_number = 'two'"),
             RegistryQuery(order_by=("nothing",)),
             RegistryQuery(limit=0),
             RegistryQuery(page_token="nonsense"),

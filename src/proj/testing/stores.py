@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proj.errors import ConflictError, NotFoundError, ParameterConflictError, UsageError
+from proj.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    ParameterConflictError,
+    UsageError,
+)
 from proj.model import Metric, NewRun, RunStatus
 from proj.testing.artifact_stores import ArtifactStoreContract
 from proj.testing.experiments import ExperimentContract
@@ -496,3 +502,52 @@ class RunStoreContract(ExperimentContract):
 
         in_threads([functools.partial(log, number) for number in range(4)])
         assert all(len(store.metric_history(run.run_id, f"m{number}")) == 20 for number in range(4))
+
+    def test_threads_see_whole_calls_only(self, store: RunStore, run: RunRecord) -> None:
+        """What one call wrote is there whole or not at all, however many read meanwhile."""
+        seen: set[tuple[int, int, int]] = set()
+
+        def log() -> None:
+            for number in range(20):
+                key = f"k{number}"
+                store.log(run.run_id, params={key: "v"}, tags={key: "v"}, metrics=[point(key, 1.0)])
+
+        def look() -> None:
+            for _ in range(20):
+                found = store.search_runs(RunQuery(filter="run_name = 'a-run'")).runs[0]
+                tags = [key for key in found.tags if key.startswith("k")]
+                seen.add((len(found.params), len(tags), len(found.metrics)))
+
+        in_threads([log, look, look, look])
+        assert all(params == tags == metrics for params, tags, metrics in seen)
+        assert len(store.run(run.run_id).params) == 20
+
+    def test_threads_make_one_experiment(self, store: RunStore) -> None:
+        found: list[str] = []
+        refused: list[str] = []
+
+        def make() -> None:
+            found.append(store.create_experiment("shared").experiment_id)
+            try:
+                store.create_experiment("alone", exist_ok=False)
+            except AlreadyExistsError as error:
+                refused.append(error.message)
+
+        in_threads([make] * 6)
+        assert len(set(found)) == 1
+        assert len(refused) == 5
+
+    def test_threads_agree_on_a_parameter(self, store: RunStore, run: RunRecord) -> None:
+        kept: list[str] = []
+
+        def log(value: str) -> None:
+            try:
+                store.log(run.run_id, params={"alpha": value}, tags={f"tag-{value}": "t"})
+            except ParameterConflictError:
+                return
+            kept.append(value)
+
+        in_threads([functools.partial(log, str(number)) for number in range(6)])
+        found = store.run(run.run_id)
+        assert [found.params["alpha"]] == kept
+        assert [key for key in found.tags if key.startswith("tag-")] == [f"tag-{kept[0]}"]

@@ -62,6 +62,8 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     attributes: tuple[str, ...]
     numeric: tuple[str, ...] = ()
     """Those attributes that are numbers."""
+    quoted_numbers: tuple[str, ...] = ()
+    """Those of them that may be compared with a number in quotes."""
     aliases: Mapping[str, str] = {}
     """Other words for attributes."""
 
@@ -223,6 +225,8 @@ def _condition(reader: _Reader) -> Condition:
     if operator in ("IN", "NOT IN"):
         return Condition(field, operator, _texts(reader))
     if numeric:
+        if reader.kind == "string" and field.key in reader.vocabulary.quoted_numbers:
+            return Condition(field, operator, _quoted_number(reader, name))
         if reader.kind != "number":
             reader.fail(f"{name} is compared with a number, found {reader.text}")
         return Condition(field, operator, float(reader.take()))
@@ -230,6 +234,15 @@ def _condition(reader: _Reader) -> Condition:
         fix = f"Write '{reader.text}'." if reader.kind in ("number", "word") else None
         reader.fail(f"{name} is compared with text in quotes, found {reader.text}", fix)
     return Condition(field, operator, _unquoted(reader.take()))
+
+
+def _quoted_number(reader: _Reader, name: str) -> float:
+    try:
+        number = int(_unquoted(reader.text))
+    except ValueError:
+        reader.fail(f"{name} is compared with a number, found {reader.text}")
+    reader.advance()
+    return float(number)
 
 
 def _field(reader: _Reader) -> Field:

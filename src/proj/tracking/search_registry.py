@@ -49,6 +49,7 @@ _VERSIONS = Subject(
             "last_updated_timestamp",
         ),
         numeric=("version_number", "creation_timestamp", "last_updated_timestamp"),
+        quoted_numbers=("version_number",),
     ),
     table=VERSIONS,
     id="model_versions.id",
