@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -33,6 +34,15 @@ class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
     step: int
 
 
+class ShownModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the run logged, as clients from MLflow 3 on keep it: beside the run's artifacts."""
+
+    model_id: str
+    name: str
+    status: str
+    files: tuple[ArtifactInfo, ...]
+
+
 class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that is recorded of a run. What was never written, or is no longer there, is None."""
 
@@ -47,6 +57,7 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     host: host.Host | None
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
+    models: tuple[ShownModel, ...]
 
     def text(self) -> Iterator[output.Block]:
         """Yield the record, section after section."""
@@ -91,4 +102,18 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         host=document(record.HOST, host.Host),
         outcome=document(record.OUTCOME, record.OutcomeRecord),
         artifacts=tuple(tracking.artifacts.walk(run.artifact_uri)),
+        models=tuple(_models(tracking, run)),
     )
+
+
+def _models(tracking: Tracking, run: RunRecord) -> Iterator[ShownModel]:
+    known = tracking.inputs.of_runs((run.run_id,)).get(run.run_id)
+    for logged in known.outputs if known else ():
+        with contextlib.suppress(NotFoundError):  # deleted since
+            model = tracking.logged_models.logged_model(logged.model_id)
+            yield ShownModel(
+                model_id=model.model_id,
+                name=model.name,
+                status=model.status.value,
+                files=tuple(tracking.artifacts.walk(model.artifact_location)),
+            )
