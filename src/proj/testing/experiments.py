@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from proj.model import Experiment, RunRecord
     from proj.tracking.store import RunStore
 
-_NOWHERE = ["999999", "", "x", "-1", "1" * 40]
+_NOWHERE = ["999999", "", "x", "-1", "1" * 40, "9" * 5000, "²", "\ud800"]
 
 
 def experiment_names(store: RunStore, query: ExperimentQuery) -> list[str]:

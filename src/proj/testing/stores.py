@@ -450,6 +450,25 @@ class RunStoreContract(ExperimentContract):
         with pytest.raises(UsageError, match="column"):
             store.search_runs(RunQuery(filter=text))
 
+    @pytest.mark.parametrize(
+        "query",
+        [
+            RunQuery(filter=" and ".join(f"params.p{number} = 'x'" for number in range(3000))),
+            RunQuery(order_by=tuple(f"metrics.m{number}" for number in range(100))),
+            RunQuery(filter=f"params.a LIKE '{'%a' * 40_000}'"),
+            RunQuery(filter="params.a = '\ud800'"),
+        ],
+        ids=["conditions", "orders", "pattern", "text"],
+    )
+    @pytest.mark.usefixtures("run")
+    def test_a_search_that_is_too_large_is_a_usage_error(self, store: RunStore, query: RunQuery) -> None:
+        store.log(store.find_run("a-run").run_id, params={"a": "a" * 1000})
+        with pytest.raises(UsageError):
+            store.search_runs(query)
+
+    def test_experiments_that_are_none_hold_nothing(self, store: RunStore) -> None:
+        assert names(store, RunQuery(experiment_ids=("9" * 5000, "²", "-1", "x"))) == []
+
     def test_an_order_that_cannot_be_understood_is_a_usage_error(self, store: RunStore) -> None:
         for text in ("", "metrics.loss up", "nothing", "metrics.a, metrics.b"):
             with pytest.raises(UsageError):

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from proj.errors import ConflictError, StoreError
+from proj.errors import ConflictError, StoreError, UsageError
 from proj.tracking.migrations import MIGRATIONS, migrate, refuse_newer, schema_version
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise self._error(error) from error
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{error.object!r} is no text that could be stored.") from error
         except OverflowError as error:
             raise ConflictError(
                 f"A number does not fit into the record: {error}.",

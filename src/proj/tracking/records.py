@@ -19,12 +19,23 @@ _RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms
 _AT_ONCE = 500
 """Ids in one statement; SQLite's oldest limit is 999 variables."""
 
+_MAX_DIGITS = 18
+"""Any number of so many digits fits into 64 bits."""
+
 ALIVE: dict[Lifecycle, str] = {
     "active": "deleted_ms IS NULL",
     "deleted": "deleted_ms IS NOT NULL",
     "all": "1",
 }
 """Lifecycle -> SQL condition on the table `runs` or `experiments`."""
+
+
+def row_number(text: str) -> int | None:
+    """Return the row number that an id in decimal digits stands for; None if it can be none."""
+    # The length comes first: Python refuses to read numbers of thousands of digits.
+    if len(text) > _MAX_DIGITS or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text)
 
 
 def run_row(connection: sqlite3.Connection, run_id: str) -> tuple[int, int | None]:

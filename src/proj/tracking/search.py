@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj.tracking.filters import RUNS, Kind
-from proj.tracking.records import ALIVE, load_runs
+from proj.tracking.records import ALIVE, load_runs, row_number
 from proj.tracking.sqlsearch import (
     Beside,
     Key,
@@ -58,11 +58,7 @@ def search(connection: sqlite3.Connection, query: RunQuery, artifact_base: str) 
 
 def in_experiments(column: str, experiment_ids: Sequence[str]) -> Sql:
     """Return the condition that a column is one of these ids; text that is no number is the id of nothing."""
-    numbers = tuple(
-        number
-        for text in experiment_ids
-        if text.isascii() and text.isdigit() and (number := int(text)) < 2**63
-    )
+    numbers = tuple(number for text in experiment_ids if (number := row_number(text)) is not None)
     return Sql(f"{column} IN ({marks(numbers)})", numbers)
 
 

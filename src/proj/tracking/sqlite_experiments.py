@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from proj.errors import AlreadyExistsError, ConflictError, NotFoundError
-from proj.tracking.records import ALIVE, load_experiments
+from proj.tracking.records import ALIVE, load_experiments, row_number
 from proj.tracking.values import put_values, storable, take_values
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from proj.model import Experiment
     from proj.tracking.database import Database
     from proj.tracking.experiments import ExperimentPage, ExperimentQuery, ExperimentStore, Lifecycle
-
-_INT64 = 2**63
 
 
 class SqliteExperiments:
@@ -179,9 +177,10 @@ def experiment_row(experiment_id: str) -> int:
     Raises:
         NotFoundError: It is the id of nothing.
     """
-    if not (experiment_id.isascii() and experiment_id.isdigit() and int(experiment_id) < _INT64):
+    row = row_number(experiment_id)
+    if row is None:
         raise no_experiment(experiment_id)
-    return int(experiment_id)
+    return row
 
 
 def active_experiment(connection: sqlite3.Connection, experiment_id: str) -> tuple[int, str | None]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sqlite3
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,12 +15,15 @@ from proj.errors import UsageError
 from proj.tracking.filters import Condition, Kind, Order, Vocabulary, parse_filter, parse_order
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
 Value = float | int | str | None
 
 _SQL_OPERATORS = {"LIKE": "GLOB", "ILIKE": "LIKE"}  # SQLite's LIKE does not tell a from A, its GLOB does
+
+
+_TOO_MUCH = ("too many", "too large", "too complex", "too big", "at most", "stack overflow")
+"""What SQLite says of statements beyond its limits."""
 
 
 class Sql(msgspec.Struct, frozen=True):
@@ -105,16 +109,31 @@ def find(connection: sqlite3.Connection, subject: Subject, scope: Scope) -> Page
     where = joined(scope.where)
     columns = "".join(f", {key.expression} AS k{number}" for number, key in enumerate(keys))
     order = ", ".join(f"k{number}{' DESC' if key.descending else ''}" for number, key in enumerate(keys))
-    rows = connection.execute(
+    rows = _execute(
+        connection,
         f"SELECT * FROM (SELECT {subject.id}{columns} FROM {subject.table} {scope.joins.text} "  # noqa: S608  our own words, values are bound
         f"WHERE {where.text}) WHERE {after.text} ORDER BY {order} LIMIT ?",
         (*scope.key_values, *scope.joins.values, *where.values, *after.values, scope.limit + 1),
-    ).fetchall()
+    )
     token = None
     if len(rows) > scope.limit:
         rows.pop()
         token = _encode(_Token(digest, tuple(rows[-1][1:])))
     return Page(tuple(row[0] for row in rows), token)
+
+
+def _execute(
+    connection: sqlite3.Connection, statement: str, values: tuple[Value, ...]
+) -> list[tuple[Any, ...]]:
+    try:
+        return connection.execute(statement, values).fetchall()
+    except sqlite3.OperationalError as error:
+        if not any(sign in str(error) for sign in _TOO_MUCH):
+            raise
+        raise UsageError(
+            f"The search asks for too much at once: {error}.",
+            hint="Use fewer conditions, fewer values, or fewer orders.",
+        ) from error
 
 
 # --- conditions ---------------------------------------------------------------------------------------
