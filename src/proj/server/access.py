@@ -8,7 +8,9 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from proj.server.errors import ApiError, ErrorCode, denied
+from starlette.responses import Response
+
+from proj.server.errors import ApiError, ErrorCode, body, denied
 from proj.server.policy import Access
 
 if TYPE_CHECKING:
@@ -106,6 +108,8 @@ class Front:
             await self._app(scope, receive, send)
             return
         app = self._public if scope["path"] in PUBLIC_PATHS else self._app
+        if _is_ambiguous(scope):
+            app = _refuse_ambiguous
         if not access_logger.isEnabledFor(logging.INFO):
             await app(scope, receive, send)
             return
@@ -120,6 +124,23 @@ class Front:
             await app(scope, receive, watched)
         finally:
             access_logger.info("%s", _line(scope, answer, time.perf_counter() - begin))
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    """Whether a proxy before us may see another end of the body than we do, and so another next request.
+
+    httptools refuses this by itself; h11 follows `Transfer-Encoding` and goes on. RFC 9112, section 6.1.
+    """
+    names = [name for name, _ in scope["headers"]]
+    return b"transfer-encoding" in names and b"content-length" in names
+
+
+async def _refuse_ambiguous(scope: Scope, receive: Receive, send: Send) -> None:
+    error = ApiError(
+        ErrorCode.BAD_REQUEST, "A request has a Content-Length or a Transfer-Encoding, not both."
+    )
+    headers = {"Connection": "close"}
+    await Response(body(error), 400, headers, media_type="application/json")(scope, receive, send)
 
 
 class _Answer:

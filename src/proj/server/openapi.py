@@ -39,10 +39,12 @@ def public_app(app: ASGIApp) -> ASGIApp:
 
 @cache
 def document_json() -> bytes:
-    """Return the document of this server's routes."""
+    """Return the document of this server's routes, but those that only say what it cannot do."""
+    from proj.server import artifacts, unsupported
     from proj.server.app import ROUTES
 
-    return msgspec.json.encode(document(ROUTES))
+    refusals = {artifacts.refuse_multipart, *(route.handler for route in unsupported.ROUTES)}
+    return msgspec.json.encode(document(route for route in ROUTES if route.handler not in refusals))
 
 
 def document(routes: Iterable[Route | RawRoute]) -> dict[str, Any]:

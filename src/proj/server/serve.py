@@ -201,6 +201,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         )
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _check_readable(certfile)
+    _check_readable(keyfile or certfile)
     try:
         context.load_cert_chain(certfile, keyfile, no_password)
     except ssl.SSLError as error:
@@ -208,9 +210,17 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
             f"{certfile} and {keyfile or certfile} are no certificate and its key: {error.reason or error}.",
             hint="Both are PEM files; the certificate's own chain follows it in the same file.",
         ) from error
-    except OSError as error:
-        raise ProjError(f"The certificate or its key cannot be read: {error}.") from error
     return context
+
+
+def _check_readable(file: Path) -> None:
+    """Raise an error that names the file: ssl's does not."""
+    try:
+        file.read_bytes()
+    except OSError as error:
+        raise ProjError(
+            f"{file} cannot be read: {error.strerror}.", hint="Check its name and its permissions."
+        ) from error
 
 
 @contextlib.contextmanager
