@@ -74,12 +74,14 @@ def test_no_request_makes_the_server_fail_or_grow(tmp_path: Path) -> None:
     with serverkit.running(tmp_path) as server:
         client = server.client()
         values = things(client)
+        client.close()  # an idle connection would not live that long
         fuzz(server.uri, values, tmp_path, seconds=5)  # so that all is imported and warm
         before = server.resident_mib()
         found = fuzz(server.uri, values, tmp_path, seconds=FUZZ_S)
         assert found.returncode == 0, found.stdout[-20_000:]
         assert server.resident_mib() - before < GROWTH_MIB
         assert server.process.poll() is None
+        client = server.client()
         assert client.new_run()
         client.close()
     statuses = [int(line.split()[5]) for line in server.log.read_text().splitlines()]

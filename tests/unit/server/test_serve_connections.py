@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from proj.tracking import Tracking
 
 CREATE = b"POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\nhost: x\r\n"
-HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+KEPT = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 class _Server(uvicorn.Server):
@@ -100,7 +101,7 @@ def test_clients_that_dawdle_are_dropped(served: Served, monkeypatch: pytest.Mon
         "in the middle of the head": CREATE + b"x-",
         "in the middle of the body": CREATE + b"content-length: 100\r\n\r\n{",
         "in the middle of a chunk": CREATE + b"transfer-encoding: chunked\r\n\r\nff\r\n{",
-        "after a request": HEALTH + b"GET /hea",
+        "after a request": KEPT + b"GET /hea",
     }
     with contextlib.ExitStack() as stack:
         opened = {}
@@ -203,8 +204,7 @@ def test_bad_chunks_end_the_connection(served: Served, chunk: bytes, monkeypatch
 
 
 def test_pipelined_requests_are_answered_in_order(served: Served) -> None:
-    last = b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-    assert statuses(served.ask(HEALTH * 3 + last)) == [200] * 4
+    assert statuses(served.ask(KEPT * 3 + HEALTH)) == [200] * 4
 
 
 def test_what_is_no_http_is_refused(served: Served) -> None:
@@ -216,5 +216,5 @@ def test_what_is_no_http_is_refused(served: Served) -> None:
 def test_a_websocket_is_not_offered(served: Served) -> None:
     upgrade = b"upgrade: websocket\r\nconnection: upgrade\r\n"
     upgrade += b"sec-websocket-key: eA==\r\nsec-websocket-version: 13\r\n"
-    answer = served.ask(b"GET /health HTTP/1.1\r\nhost: x\r\n" + upgrade + b"\r\n")
+    answer = served.ask(b"GET /health HTTP/1.1\r\nhost: x\r\n" + upgrade + b"\r\n", b"\0")
     assert 101 not in statuses(answer)
