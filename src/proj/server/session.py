@@ -49,6 +49,9 @@ class Session(Rules):
         self._created = False
         self._found: str | None = None
         """The experiment that it looked up last, since it joined its run."""
+        self._steps: set[str] = set()
+        """Runs under way that it started by `mlflow.run`: programs of their own that use this endpoint too."""
+        self._found_by_step: str | None = None
         self._asked: RunStatus | None = None
 
     # --- what it may do -------------------------------------------------------------------------------
@@ -72,31 +75,41 @@ class Session(Rules):
     def found_experiment(self, experiment_id: str) -> None:
         """Remember it: `mlflow.set_experiment` leaves no other trace."""
         with self._lock:
-            self._found = experiment_id
+            if self._steps:
+                self._found_by_step = experiment_id
+            else:
+                self._found = experiment_id
 
     def shown_run(self, run: RunRecord) -> RunRecord:
         """Show the own run as the program left it, and in the experiment that it has set.
 
         In another one its client would refuse to join it.
         """
+        with self._lock:
+            if run.run_id in self._steps:
+                return msgspec.structs.replace(run, experiment_id=self._found_by_step or run.experiment_id)
+            found, asked = self._found, self._asked
         if not self.is_own(run.run_id):
             return run
-        with self._lock:
-            found, asked = self._found, self._asked
         return msgspec.structs.replace(
             run, experiment_id=found or run.experiment_id, status=asked or run.status
         )
 
     def status(self, run_id: str, status: RunStatus) -> RunStatus | None:
         """The own run ends with its process, and by how that ends; joining it moves it to its experiment."""
-        if not self.is_own(run_id):
-            return status
+        found = None
         with self._lock:
-            found, self._found = self._found, None
-            self._asked = status if status.finished else None
-        if found is not None and not status.finished and not self._settings.experiment_chosen:
+            if status.finished:
+                self._steps.discard(run_id)
+            elif run_id in self._steps:
+                found, self._found_by_step = self._found_by_step, None
+            elif self.is_own(run_id):
+                found, self._found = self._found, None
+            if self.is_own(run_id):
+                self._asked = status if status.finished else None
+        if found is not None and not self._settings.experiment_chosen:
             self._tracking.runs.move_run(run_id, found)
-        return None
+        return None if self.is_own(run_id) else status
 
     def new_run(self, new: NewRun) -> NewRun:
         """Mark a run as one of this program's, so that it is closed when the program has ended."""
@@ -107,6 +120,9 @@ class Session(Rules):
         with self._lock:
             self._runs.add(run.run_id)
             self._created = True
+            if run.tags.get("mlflow.source.type") == "PROJECT":
+                self._steps.add(run.run_id)
+                self._found_by_step = None  # what was looked up to make the run is not what its program sets
 
     def same_value(self, run_id: str, key: str, recorded: str, given: str) -> bool:
         """Whether a parameter that is logged again says the same: `050` and `50`, `True` and `true`."""

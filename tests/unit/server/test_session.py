@@ -160,6 +160,33 @@ def test_an_experiment_that_the_user_chose_stays(tracking: Tracking, own: str) -
         assert tracking.runs.run(own).experiment_id == "0"
 
 
+def step_of(program: Program) -> str:
+    """What `mlflow.run` makes for a program of its own."""
+    tags = [{"key": "mlflow.source.type", "value": "PROJECT"}]
+    return str(program.client.ok("POST", "runs/create", tags=tags)["run"]["info"]["run_id"])
+
+
+def test_a_step_that_sets_an_experiment_moves_itself_only(
+    program: Program, tracking: Tracking, own: str
+) -> None:
+    main = program.client.ok("POST", "experiments/create", name="main")["experiment_id"]
+    step = step_of(program)
+    wine = program.client.ok("POST", "experiments/create", name="wine")["experiment_id"]
+    assert join(program, step) == wine
+    program.client.ok("POST", "runs/update", run_id=step, status="FINISHED")
+    assert join(program, own) == main
+    assert tracking.runs.run(step).experiment_id == wine
+    assert tracking.runs.run(step).status is RunStatus.FINISHED
+    assert tracking.runs.run(own).experiment_id == main
+
+
+def test_a_step_stays_where_its_maker_put_it(program: Program, tracking: Tracking) -> None:
+    program.client.ok("POST", "experiments/create", name="looked up by the maker")
+    step = step_of(program)
+    assert join(program, step) == "0"
+    assert tracking.runs.run(step).experiment_id == "0"
+
+
 def test_a_parameter_may_be_logged_again_in_other_writing(
     program: Program, tracking: Tracking, own: str
 ) -> None:
