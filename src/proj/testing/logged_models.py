@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proj.tracking import Tracking
+    from proj.tracking.experiments import Lifecycle
     from proj.tracking.logged_models import LoggedModel, LoggedModelStore
 
 _UNKNOWN = f"m-{'0' * 32}"
@@ -183,6 +184,27 @@ class LoggedModelContract:
                     call(model_id)
         with pytest.raises(NotFoundError):
             models.logged_model(_UNKNOWN, allow_deleted=True)
+
+    def test_deleted_models_are_found_and_purged(self, tracking: Tracking, model: LoggedModel) -> None:
+        models = tracking.logged_models
+        kept = models.create_logged_model(NewLoggedModel(experiment_id="0", name="kept", params={"a": "1"}))
+        run = tracking.runs.create_run(NewRun(experiment_id="0", run_name="r", started_ms=1))
+        tracking.runs.log(run.run_id, metrics=[measure(model, "loss", 0.5), measure(kept, "loss", 0.5)])
+        models.delete_logged_model(model.model_id)
+        cases: list[tuple[Lifecycle, int | None, str]] = [
+            ("active", None, "kept"),
+            ("deleted", None, "wine"),
+            ("deleted", 2**50, "wine"),
+            ("deleted", 1, ""),
+        ]
+        for lifecycle, before_ms, expected in cases:
+            query = LoggedModelQuery(lifecycle=lifecycle, deleted_before_ms=before_ms)
+            assert found_by(models, query) == expected
+        models.purge_logged_models([model.model_id, kept.model_id, _UNKNOWN])
+        with pytest.raises(NotFoundError):
+            models.logged_model(model.model_id, allow_deleted=True)
+        left = models.logged_model(kept.model_id)
+        assert (left.params, len(left.metrics)) == ({"a": "1"}, 1)
 
     @pytest.mark.parametrize(
         ("text", "expected"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from proj.model import Metric
+from proj.tracking.experiments import Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class LoggedModelStatus(str, enum.Enum):
@@ -87,6 +91,9 @@ class LoggedModelQuery(msgspec.Struct, frozen=True, kw_only=True):
     datasets: tuple[DatasetChoice, ...] = ()
     """Metric conditions look only at points that were measured on one of these; without a metric condition,
     models that have such points."""
+    lifecycle: Lifecycle = "active"
+    deleted_before_ms: int | None = None
+    """Only models that were deleted before this time, milliseconds since the epoch."""
     order_by: tuple[LoggedModelOrder, ...] = ()
     """Ties and the default: newest first, then model id. What a model does not have comes last."""
     limit: int = 100
@@ -103,7 +110,8 @@ class LoggedModelPage(msgspec.Struct, frozen=True, kw_only=True):
 class LoggedModelStore(Protocol):
     """Logged models. Each call is atomic; metrics of models come through `RunStore.log`.
 
-    A deleted model is not found by any call but `logged_model(..., allow_deleted=True)`.
+    A deleted model is found only by calls that say so: `logged_model(..., allow_deleted=True)`, and searches
+    for another lifecycle.
     """
 
     def create_logged_model(self, new: NewLoggedModel) -> LoggedModel:
@@ -136,6 +144,9 @@ class LoggedModelStore(Protocol):
         Raises:
             NotFoundError: There is none with that id.
         """
+
+    def purge_logged_models(self, model_ids: Sequence[str]) -> None:
+        """Remove deleted models for good, their rows only; models that are not deleted are left alone."""
 
     def set_logged_model_tags(self, model_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; a tag that is there gets the new value.

@@ -9,6 +9,7 @@ import msgspec
 from proj.tracking.filters import Kind, Vocabulary, parse_filter, parse_order
 from proj.tracking.logged_model_rows import load_logged_models
 from proj.tracking.logged_models import LoggedModelPage
+from proj.tracking.records import ALIVE
 from proj.tracking.search import in_experiments
 from proj.tracking.sqlsearch import (
     Beside,
@@ -91,7 +92,14 @@ def search_logged_models(
         key_values=bound,
         limit=query.limit,
         page_token=query.page_token,
-        same=(query.experiment_ids, query.filter, query.datasets, query.order_by),
+        same=(
+            query.experiment_ids,
+            query.filter,
+            query.datasets,
+            query.order_by,
+            query.lifecycle,
+            query.deleted_before_ms,
+        ),
     )
     page = find(connection, _SUBJECT, scope)
     return LoggedModelPage(
@@ -100,7 +108,9 @@ def search_logged_models(
 
 
 def _where(query: LoggedModelQuery) -> tuple[Sql, ...]:
-    where = [Sql("logged_models.deleted_ms IS NULL")]
+    where = [Sql(ALIVE[query.lifecycle])]
+    if query.deleted_before_ms is not None:
+        where.append(Sql("deleted_ms < ?", (query.deleted_before_ms,)))
     if query.experiment_ids is not None:
         where.append(in_experiments("logged_models.experiment", query.experiment_ids))
     parsed = parse_filter(query.filter, _SUBJECT.vocabulary)

@@ -13,7 +13,7 @@ from proj.tracking.values import add_params, optional, put_values, storable, tak
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from proj.tracking.database import Database
     from proj.tracking.logged_models import (
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
         LoggedModelStore,
         NewLoggedModel,
     )
+
+
+_PURGE = (
+    "DELETE FROM logged_model_metrics WHERE model_id = (SELECT model_id FROM logged_models WHERE id = ?)",
+    "DELETE FROM logged_model_params WHERE model = ?",
+    "DELETE FROM logged_model_tags WHERE model = ?",
+    "DELETE FROM logged_models WHERE id = ?",
+)
 
 
 class SqliteLoggedModels:
@@ -89,6 +97,19 @@ class SqliteLoggedModels:
                 "UPDATE logged_models SET deleted_ms = ?, updated_ms = ? WHERE id = ?",
                 (now, now, logged_model_row(connection, model_id)),
             )
+
+    def purge_logged_models(self, model_ids: Sequence[str]) -> None:
+        """See `LoggedModelStore.purge_logged_models`."""
+        with self._database.write() as connection:
+            rows = [
+                found
+                for model_id in model_ids
+                for found in connection.execute(
+                    "SELECT id FROM logged_models WHERE model_id = ? AND deleted_ms IS NOT NULL", (model_id,)
+                )
+            ]
+            for statement in _PURGE:
+                connection.executemany(statement, rows)
 
     def set_logged_model_tags(self, model_id: str, tags: Mapping[str, str]) -> None:
         """See `LoggedModelStore.set_logged_model_tags`."""
