@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
 
 from clients import CLIENTS, NEWEST, QUIET
+from proj import process
 from proj.model import RunStatus
 from projkit import ProjFolder, Result, echo_project
 
@@ -65,11 +67,18 @@ def run(
     folder: ProjFolder, python: Path, script: str, *options: str, command: str = "$CLIENT main.py"
 ) -> Result:
     """Run a project of one script in a client's interpreter."""
+    _import(python)
     if not (folder.path / "MLproject").exists():
         folder.write({"MLproject": echo_project(command)})
     folder.write({"main.py": script})
     variables = {**QUIET, "CLIENT": str(python), "HOME": str(folder.base)}
     return folder.process("run", ".", *options, env=variables)
+
+
+@functools.cache
+def _import(python: Path) -> None:
+    """Import it once: Python compiles what it imports for the first time, and no test waits that long."""
+    process.run([str(python), "-c", "import mlflow"], env=QUIET, timeout_s=600)
 
 
 def named(folder: ProjFolder, name: str) -> RunRecord:

@@ -50,7 +50,7 @@ class Session(Rules):
         self._found: str | None = None
         """The experiment that it looked up last, since it joined its run."""
         self._steps: set[str] = set()
-        """Runs under way that it started by `mlflow.run`: programs of their own that use this endpoint too."""
+        """Runs under way that it started by `mlflow.run`: programs of their own that use the same token."""
         self._found_by_step: str | None = None
         self._asked: RunStatus | None = None
 
