@@ -90,18 +90,8 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     """Run mlflow's own server over SQLite, artifacts through it; yields its URL."""
     folder.mkdir()
     port = _free_port()
-    argv = [
-        str(python),
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    argv = [str(python.with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port)]
+    argv += ["--workers", "1"]
     argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     argv += ["--artifacts-destination", str(folder / "artifacts")]
     if "mlflow-1." in str(python):

@@ -917,7 +917,8 @@ def registry(report):
     check = report.check
     check("create", client.create_registered_model, "reg", {"team": "red"}, "A model.")
     check("duplicate", client.create_registered_model, "reg")
-    for name in ("", " ", "a/b", "a:b", "ü", "x" * 256, "with space", "."):
+    strict = VERSION >= (2, 0)  # servers before that take all sorts of names and places
+    for name in ("", " ", "a/b", "a:b", "ü", "x" * 256, "with space", ".") if strict else ("with space",):
         check("create {!r}".format(name[:20]), client.create_registered_model, name)
     check("get", client.get_registered_model, "reg")
     check("missing", client.get_registered_model, "nothing")
@@ -957,12 +958,24 @@ def registry(report):
         await_creation_for=0,
     )
     check("version of no model", client.create_model_version, "nothing", source, run_id, await_creation_for=0)
-    check("version of no run", client.create_model_version, "reg", source, "0" * 32, await_creation_for=0)
-    check("version of a local path", client.create_model_version, "reg", "/etc", await_creation_for=0)
-    check("version of a local uri", client.create_model_version, "reg", "file:///etc", await_creation_for=0)
-    check("version outside its run", client.create_model_version, "reg", "/etc", run_id, await_creation_for=0)
-    check("version with dots", client.create_model_version, "reg", "s3://bucket/../x", await_creation_for=0)
-    check("version with empty source", client.create_model_version, "reg", "", await_creation_for=0)
+    if strict:
+        check("version of no run", client.create_model_version, "reg", source, "0" * 32, await_creation_for=0)
+        check("version of a local path", client.create_model_version, "reg", "/etc", await_creation_for=0)
+        check(
+            "version of a local uri", client.create_model_version, "reg", "file:///etc", await_creation_for=0
+        )
+        check(
+            "version outside its run",
+            client.create_model_version,
+            "reg",
+            "/etc",
+            run_id,
+            await_creation_for=0,
+        )
+        check(
+            "version with dots", client.create_model_version, "reg", "s3://bucket/../x", await_creation_for=0
+        )
+        check("version with empty source", client.create_model_version, "reg", "", await_creation_for=0)
     check("get version", client.get_model_version, "reg", "1")
     check("missing version", client.get_model_version, "reg", "99")
     check("strange version", client.get_model_version, "reg", "one")
@@ -1017,11 +1030,12 @@ def registry(report):
     check("rename to itself", client.rename_registered_model, "renamed", "renamed")
     check("rename missing", client.rename_registered_model, "reg", "renamed")
     check("rename to existing", client.rename_registered_model, "renamed", "with space")
-    check("rename to bad", client.rename_registered_model, "renamed", "a/b")
+    if strict:
+        check("rename to bad", client.rename_registered_model, "renamed", "a/b")
     check("old name", client.get_registered_model, "reg")
     check(
         "versions after rename",
-        lambda: [str(v.version) for v in client.search_model_versions("name='renamed'")],
+        lambda: sorted(str(v.version) for v in client.search_model_versions("name='renamed'")),
     )
     check("renamed", client.get_registered_model, "renamed")
     check("delete version", client.delete_model_version, "renamed", "2")
@@ -1059,13 +1073,13 @@ def _search_registry(report, client, run_id):
         "name LIKE 'Model%'",
         "name ILIKE 'model%'",
         "name LIKE 'model%'",
-        "name != 'reg'",
         "nothing = 'x'",
         "name > 'a'",
         "name = ''",
     ]
     if VERSION >= (2, 0):
         filters += [
+            "name != 'reg'",
             "tags.n = '2'",
             "tag.even = 'True' and name LIKE 'Model%'",
             "tags.n != '2'",
@@ -1108,7 +1122,6 @@ def _search_registry(report, client, run_id):
         "run_id = ''",
         "source_path = 's3://bucket/x'",
         "nothing = 'x'",
-        "name = 'reg' and run_id = '{}'".format(run_id),
     ]
     if VERSION >= (2, 0):
         filters += [
@@ -1116,6 +1129,7 @@ def _search_registry(report, client, run_id):
             "name LIKE 'r%'",
             "name ILIKE 'R%'",
             "name != 'reg'",
+            "name = 'reg' and run_id = '{}'".format(run_id),
             "version_number = 2",
             "version_number > 2 and name = 'reg'",
             "version_number < 'x'",
@@ -1151,7 +1165,8 @@ def _search_registry(report, client, run_id):
         check("versions max 0", versions, max_results=0)
         check("versions max too big", versions, max_results=200001)
         check("versions bad token", versions, page_token="nonsense")
-    report.add("found version", client.search_model_versions("name = 'with space'")[0])
+    found = client.search_model_versions("name = 'with space'")
+    report.add("found version", min(found, key=lambda version: int(version.version)))
 
 
 def datasets(report):
@@ -1369,9 +1384,13 @@ def others(report):
     if hasattr(mlflow, "evaluate") or hasattr(mlflow, "models"):
         report.check("runs of nothing", lambda: len(client.search_runs(["0"])))
     if hasattr(client, "list_experiments"):
-        report.check("listed experiments", lambda: sorted(each.name for each in client.list_experiments()))
+        report.check(
+            "listed experiments", lambda: "models" in [each.name for each in client.list_experiments()]
+        )
     if hasattr(client, "list_registered_models"):
-        report.check("listed models", lambda: sorted(each.name for each in client.list_registered_models()))
+        report.check(
+            "listed models", lambda: "ridge" in [each.name for each in client.list_registered_models()]
+        )
     if hasattr(client, "list_run_infos"):
         report.check("listed runs", lambda: len(client.list_run_infos("0")))
 
