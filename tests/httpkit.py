@@ -69,7 +69,8 @@ class Client:
         with contextlib.closing(connection):
             target = path if path.startswith("/") else API + path
             content = body.encode() if isinstance(body, str) else body
-            connection.request(method, target, content, {**self._headers, **(headers or {})})
+            kind = {"Content-Type": "application/json"} if content and method != "PUT" else {}
+            connection.request(method, target, content, {**kind, **self._headers, **(headers or {})})
             response = connection.getresponse()
             return Answer(
                 response.status,
@@ -79,7 +80,7 @@ class Client:
 
     def post(self, path: str, /, **fields: Any) -> Answer:
         """POST a JSON object."""
-        return self.send("POST", path, json.dumps(fields), {"Content-Type": "application/json"})
+        return self.send("POST", path, json.dumps(fields))
 
     def get(self, path: str, /, **query: Any) -> Answer:
         """GET with a query; lists are repeated keys."""
@@ -88,10 +89,8 @@ class Client:
 
     def ok(self, method: str, path: str, /, **fields: Any) -> Any:
         """Send a request that is to succeed, and return its JSON."""
-        if method == "GET":
-            answer = self.get(path, **fields)
-        else:
-            answer = self.send(method, path, json.dumps(fields), {"Content-Type": "application/json"})
+        by_query = method == "GET"
+        answer = self.get(path, **fields) if by_query else self.send(method, path, json.dumps(fields))
         assert answer.status == 200, answer.content
         return answer.json
 

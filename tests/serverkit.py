@@ -51,7 +51,8 @@ class Client:
             self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=LIMIT_S)
 
     def send(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        self._connection.request(method, path, body, self.headers)
+        kind = {"Content-Type": "application/json"} if body else {}
+        self._connection.request(method, path, body, {**kind, **self.headers})
         response = self._connection.getresponse()
         return Answer(
             response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()

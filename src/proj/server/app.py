@@ -163,8 +163,10 @@ class _App:
         context = Context(tracking=self._tracking, principal=principal, site=self._site, rules=self._rules)
         if isinstance(route, RawRoute):
             return await route.handler(context, request, parts)
-        query: bytes = scope["query_string"]
+        query: bytes = b"" if method == "POST" else scope["query_string"]
         body = b"" if method == "GET" and query else await _body(request)
+        if method == "POST":
+            _refuse_forms(request, body)
         content = await run_in_threadpool(_call, context, route, parts, query, body)
         return Response(content, media_type="application/json")
 
@@ -180,6 +182,13 @@ def _call(context: Context, route: Route, parts: dict[str, str], query: bytes, b
         message = decode_body(body, route.request)
     context.principal.check(route.access, route.runs(message))
     return encode(route.handler(context, message))
+
+
+def _refuse_forms(request: Request, body: bytes) -> None:
+    """See that a POST is no form of some page in the user's browser: those have other types of content."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and (body or kind):
+        raise ApiError(ErrorCode.BAD_REQUEST, "Bad Request. Content-Type must be application/json.")
 
 
 async def _body(request: Request) -> bytes:

@@ -22,7 +22,8 @@ PROLOGUE = """
 import json, os, sys, urllib.request
 
 def call(path, **fields):
-    headers = {"Authorization": "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"]}
+    token = os.environ["MLFLOW_TRACKING_TOKEN"]
+    headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
     url = os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/" + path
     body = json.dumps(fields).encode() if fields else None
     with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from proj.tracking import Tracking
 
-CREATE = b"POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\nhost: x\r\n"
+JSON = b"host: x\r\ncontent-type: application/json\r\n"
+CREATE = b"POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\n" + JSON
 KEPT = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
@@ -148,7 +149,7 @@ def test_who_reads_nothing_is_dropped(
     for number in range(300):
         tracking.runs.create_experiment(f"{number}" + "x" * 400)
     body = b'{"max_results": 1000}'
-    ask = b"POST /api/2.0/mlflow/experiments/search HTTP/1.1\r\nhost: x\r\n"
+    ask = b"POST /api/2.0/mlflow/experiments/search HTTP/1.1\r\n" + JSON
     with served.open() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for _ in range(80):

@@ -73,6 +73,20 @@ def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
     assert client.send("POST", "runs/create", body).status == 413
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_what_a_page_in_a_browser_could_send_is_refused(client: Client, kind: str) -> None:
+    made = client.ok("POST", "experiments/create", name="wine")["experiment_id"]
+    body = json.dumps({"experiment_id": made})
+    for path, content in (
+        ("experiments/delete", body),
+        (f"experiments/delete?experiment_id={made}", ""),
+    ):
+        answer = client.send("POST", path, content, {"Content-Type": kind})
+        assert (answer.status, answer.error) == (400, "BAD_REQUEST")
+    answer = client.send("POST", f"experiments/delete?experiment_id={made}")
+    assert answer.error == "INVALID_PARAMETER_VALUE"
+
+
 def test_a_missing_parameter_is_named(client: Client) -> None:
     message = client.post("experiments/create").json["message"]
     assert message.startswith("Missing value for required parameter 'name'.")

@@ -44,7 +44,7 @@ def decode_body(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body or b"{}", type=kind, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return convert(_leniently(body), kind)
+        return convert(_leniently(body or b"{}"), kind)
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
