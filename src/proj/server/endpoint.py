@@ -57,6 +57,12 @@ def configured_elsewhere() -> bool:
     return bool(uri) and uri != os.environ.get("PROJ_ENDPOINT")
 
 
+def _has_credentials() -> bool:
+    """Whether the client would find a user's password for a server, in variables or in its file."""
+    named = "MLFLOW_TRACKING_USERNAME" in os.environ or "MLFLOW_TRACKING_PASSWORD" in os.environ
+    return named or os.path.exists(os.path.expanduser("~/.mlflow/credentials"))  # noqa: PTH110, PTH111  no Path per run
+
+
 class Endpoint:
     """Serves the records to the program of one run, for as long as the block lasts.
 
@@ -100,6 +106,9 @@ class Endpoint:
             # What tells a run within the run that this is no server of the user's.
             "PROJ_ENDPOINT": url,
         }
+        if _has_credentials():  # the client prefers a password to a token, whichever server they are for
+            variables["MLFLOW_TRACKING_USERNAME"] = "run"
+            variables["MLFLOW_TRACKING_PASSWORD"] = self._token
         if any(os.environ.get(name) for name in _PROXIES):  # no proxy finds the way back to us
             for name in ("no_proxy", "NO_PROXY"):
                 variables[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))

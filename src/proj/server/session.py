@@ -5,6 +5,7 @@ The rules are told to users in `docs/explanation/tracking.md`.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import math
 import threading
@@ -177,7 +178,7 @@ class RunToken:
     those below it, makes runs and experiments, and changes models.
 
     Args:
-        token: What the program finds in `MLFLOW_TRACKING_TOKEN`.
+        token: What the program finds in `MLFLOW_TRACKING_TOKEN`; or its password, where it uses one.
         session: What the program does.
     """
 
@@ -191,15 +192,26 @@ class RunToken:
         Raises:
             ApiError: UNAUTHENTICATED.
         """
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        known = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token)
-        if scheme.lower() != "bearer" or not known:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        given = b""
+        if scheme.lower() == "bearer":
+            given = credentials.strip().encode("utf-8", "replace")
+        elif scheme.lower() == "basic":
+            given = _password(credentials)
+        if not hmac.compare_digest(given, self._token):
             raise ApiError(
                 ErrorCode.UNAUTHENTICATED,
                 "This is the endpoint of a run, for the run's own program: it needs the token in "
                 "MLFLOW_TRACKING_TOKEN.",
             )
         return self._program
+
+
+def _password(credentials: str) -> bytes:
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 class _Program:

@@ -16,6 +16,8 @@ from proj.server.endpoint import VARIABLES, Endpoint, EndpointSettings
 from projkit import PROJ, ProjFolder, echo_project, eventually
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from proj.tracking import Tracking
 
 PROLOGUE = """
@@ -53,8 +55,11 @@ def test_it_answers_while_the_block_lasts(tracking: Tracking, settings: Endpoint
         client.get("runs/get", run_id=settings.run_id)
 
 
-def test_nobody_who_calls_costs_nothing(tracking: Tracking, settings: EndpointSettings) -> None:
+def test_nobody_who_calls_costs_nothing(
+    tracking: Tracking, settings: EndpointSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     threads = threading.active_count()
+    monkeypatch.setenv("HOME", str(tmp_path))
     with Endpoint(tracking, settings) as endpoint:
         assert threading.active_count() == threads + 1
         assert set(endpoint.variables) == set(VARIABLES)
@@ -78,6 +83,26 @@ def test_no_proxy_stands_between(
     monkeypatch.setenv("NO_PROXY", "example.org")
     with Endpoint(tracking, settings) as endpoint:
         assert endpoint.variables["NO_PROXY"] == "example.org,127.0.0.1"
+
+
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_a_password_for_another_server_does_not_stand_between(
+    tracking: Tracking,
+    settings: EndpointSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    place: str,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if place == "variable":
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "of a server")
+    else:
+        (tmp_path / ".mlflow").mkdir()
+        (tmp_path / ".mlflow" / "credentials").touch()
+    with Endpoint(tracking, settings) as endpoint:
+        variables = endpoint.variables
+        assert variables["MLFLOW_TRACKING_USERNAME"]
+        assert variables["MLFLOW_TRACKING_PASSWORD"] == variables["MLFLOW_TRACKING_TOKEN"]
 
 
 def program(folder: ProjFolder, text: str, command: str = f"{sys.executable} main.py") -> ProjFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,13 @@ def test_without_the_token_nothing_is_answered(program: Program, authorization: 
     headers = {} if authorization is None else {"Authorization": authorization.encode().decode("latin-1")}
     answer = stranger.send("GET", "experiments/get?experiment_id=0", headers=headers)
     assert (answer.status, answer.error) == (401, "UNAUTHENTICATED")
+
+
+def test_the_token_may_come_as_a_password(program: Program) -> None:
+    for password, status in ((TOKEN, 200), ("wrong", 401)):
+        credentials = base64.b64encode(f"run:{password}".encode()).decode()
+        client = Client(program.client.url, {"Authorization": f"Basic {credentials}"})
+        assert client.get("experiments/get", experiment_id="0").status == status
 
 
 def test_other_runs_are_read_and_not_written(program: Program, tracking: Tracking) -> None:
