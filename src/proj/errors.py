@@ -105,6 +105,30 @@ class ConflictError(StoreError):
     code = "conflict"
 
 
+class AlreadyExistsError(ConflictError):
+    """Something of that name is there already."""
+
+    code = "already_exists"
+
+
+class ParameterConflictError(ConflictError):
+    """A parameter is recorded with another value; parameters never change.
+
+    Args:
+        message: See `ProjError`.
+        conflicts: Triples of key, recorded value and refused value.
+        hint: See `ProjError`.
+    """
+
+    code = "parameter_conflict"
+
+    def __init__(
+        self, message: str, *, conflicts: tuple[tuple[str, str, str], ...], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.conflicts = conflicts
+
+
 class ToolFailedError(ProjError):
     """A program that `proj` called ended with an error.
 

@@ -21,7 +21,8 @@ def exit_code(outcome: Outcome) -> int:
     """Return the exit code that tells an outcome.
 
     The entry point's own code when it ran and failed, 128 + n for signal n, 124 for a deadline, 130 for a
-    cancelled run where no signal is known, 125 when it never ran.
+    cancelled run where no signal is known, 1 when the program itself marked its run as failed, 125 when it
+    never ran.
     """
     if outcome.status is RunStatus.FINISHED:
         return 0
@@ -32,4 +33,6 @@ def exit_code(outcome: Outcome) -> int:
     if outcome.failure in (FailureCode.SIGNAL, FailureCode.CANCELLED):
         number = getattr(signal, outcome.signal or "", signal.SIGINT)
         return _SIGNAL_BASE + int(number)
+    if outcome.exit_code == 0:  # the program ended well, but marked its run as failed
+        return 1
     return outcome.exit_code or EXIT_CANNOT_RUN

@@ -391,6 +391,10 @@ class Metric(_Value, frozen=True):
     value: float
     timestamp_ms: int
     step: int = 0
+    model_id: str | None = None
+    """The logged model that was measured, if any; kept with the model, not in the run's history."""
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
 
 
 class Experiment(_Value, frozen=True):

@@ -14,7 +14,7 @@ from proj.tracking.values import storable_tree
 from proj.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from proj.tracking.store import ArtifactStore
 
@@ -173,9 +173,7 @@ def source(checkout: Checkout) -> SourceRecord:
     )
 
 
-def command(
-    what: Command, variables: Mapping[str, str], parameters: tuple[BoundParameter, ...]
-) -> CommandRecord:
+def command(what: Command, variables: Iterable[str], parameters: tuple[BoundParameter, ...]) -> CommandRecord:
     """What was started, for `proj/command.json`."""
     return CommandRecord(
         line=what.line,

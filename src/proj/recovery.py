@@ -39,7 +39,9 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
         with contextlib.suppress(OSError):  # it only takes space
             remove_partial(local_path(run.artifact_uri))
         try:
-            close(tracking, run.run_id, run.artifact_uri, _outcome(claim, run, tracking), claim)
+            outcome = _outcome(claim, run, tracking)
+            close(tracking, run.run_id, run.artifact_uri, outcome, claim)
+            _close_owned(tracking, run, outcome)
         except StoreError as error:
             # A full disk, say: what is recorded can be looked at nevertheless.
             events.warning(f"The run {run.run_id} has ended, which cannot be recorded now: {error.message}")
@@ -48,6 +50,12 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
         claim.release()
         closed.append(run.run_id)
     return tuple(closed)
+
+
+def _close_owned(tracking: Tracking, run: RunRecord, outcome: Outcome) -> None:
+    from proj.server.owned import close_owned  # searching is slow to import, and this is rare
+
+    close_owned(tracking, run.run_id, outcome)
 
 
 def downloads(token: str) -> Path:

@@ -36,6 +36,8 @@ from proj.model import (
     RunRecord,
 )
 from proj.process.detached import spawn_detached
+from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
+from proj.server.endpoint import EndpointSettings, configured_elsewhere
 from proj.supervise import Assignment, close, encode, outcome_of, settling, supervise
 from proj.times import now_ms, parse_time
 from proj.tracking import open_tracking
@@ -374,11 +376,6 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
         # For scripts that call the API: the `python` on PATH need not be the one that has proj.
         "PROJ_PYTHON": sys.executable,
     }
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        # What a script logs by MLflow's client outlives a private checkout. From 3.x on it refuses a folder
-        # as their store unless they are told that it is meant.
-        mlflow_store = (paths.home() / "mlruns").as_uri()
-        variables |= {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_FILE_STORE": "true"}
     if request.env_manager is not None:
         # A nested run keeps the parent's environment manager unless told otherwise.
         variables["PROJ_ENV_MANAGER"] = request.env_manager
@@ -387,7 +384,8 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
 
 def variable_names(request: RunRequest) -> tuple[str, ...]:
     """Names of the variables that a run of `request` sets for its entry point."""
-    return tuple(sorted(_variables(request, "", Path())))
+    served = () if configured_elsewhere() else ENDPOINT_VARIABLES
+    return tuple(sorted({*_variables(request, "", Path()), *served}))
 
 
 def _assignment(
@@ -439,6 +437,18 @@ def _assignment(
         outputs=plan.project.extensions.outputs,
         keep=request.keep,
         downloads=plan.downloads,
+        endpoint=_endpoint(request, plan, created),
+    )
+
+
+def _endpoint(request: RunRequest, plan: Plan, created: RunRecord) -> EndpointSettings | None:
+    if configured_elsewhere():
+        return None
+    return EndpointSettings(
+        run_id=created.run_id,
+        experiment_id=created.experiment_id,
+        experiment_chosen=request.experiment_name is not None or request.experiment_id is not None,
+        values={bound.name: bound.value for bound in plan.parameters if bound.value != bound.given},
     )
 
 
@@ -446,7 +456,8 @@ def _write_beginning(assignment: Assignment, plan: Plan, tracking: Tracking) -> 
     """Record all that is known before the command starts."""
     uri, artifacts, execution = assignment.artifact_uri, tracking.artifacts, assignment.execution
     record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout))
-    what = record.command(plan.command, execution.variables, plan.parameters)
+    served = ENDPOINT_VARIABLES if assignment.endpoint is not None else ()
+    what = record.command(plan.command, (*execution.variables, *served), plan.parameters)
     record.write(artifacts, uri, record.COMMAND, what)
     prepared = assignment.prepared
     if prepared.lock is not None and prepared.lock_name is not None:

@@ -33,6 +33,7 @@ from proj.model import (
     PreparedEnvironment,
     RunStatus,
 )
+from proj.server.endpoint import Endpoint, EndpointSettings
 from proj.times import now_ms
 from proj.tracking import open_tracking
 from proj.tracking.store import RunQuery
@@ -66,6 +67,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = False
     downloads: Path | None = None
     """Folder of downloaded parameters, removed afterwards."""
+    endpoint: EndpointSettings | None = None
+    """For the program's MLflow client; None where the user named a tracking server."""
 
 
 def encode(assignment: Assignment) -> bytes:
@@ -106,11 +109,36 @@ def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, as
     execution = assignment.execution
     tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
+    endpoint = _endpoint(assignment, tracking)
+    if endpoint is None:
+        return _follow(execution, assignment.backend, claim, aside)
+    with endpoint:
+        variables = {**execution.variables, **endpoint.variables}
+        execution = msgspec.structs.replace(execution, variables=variables)
+        outcome = _follow(execution, assignment.backend, claim, aside)
+    try:
+        return endpoint.settle(outcome)
+    except ProjError as error:
+        events.warning(f"The record is incomplete: {error.message}")
+        return outcome
+
+
+def _endpoint(assignment: Assignment, tracking: Tracking) -> Endpoint | None:
+    if assignment.endpoint is None:
+        return None
+    try:
+        return Endpoint(tracking, assignment.endpoint)
+    except OSError as error:
+        events.warning(f"The program cannot record by MLflow's client: no port to be had: {error.strerror}.")
+        return None
+
+
+def _follow(execution: Execution, backend: str, claim: active.Claim, aside: _Aside) -> Outcome:
     handle: Handle | None = None
     try:
         with process.deferred():
-            handle = BACKENDS.load(assignment.backend).submit(execution, aside.metrics)
-        claim.update(backend=assignment.backend, reference=handle.reference)
+            handle = BACKENDS.load(backend).submit(execution, aside.metrics)
+        claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()
         return handle.wait()
     except BaseException as error:

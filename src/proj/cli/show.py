@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -12,7 +13,7 @@ from proj.cli import complete, output
 from proj.cli.runs import RunSummary, summary
 from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
-from proj.model import ArtifactInfo, Metric
+from proj.model import ArtifactInfo
 from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
@@ -24,6 +25,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest point of a metric."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int
+
+
+class ShownModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the run logged, as clients from MLflow 3 on keep it: beside the run's artifacts."""
+
+    model_id: str
+    name: str
+    status: str
+    files: tuple[ArtifactInfo, ...]
+
+
 class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that is recorded of a run. What was never written, or is no longer there, is None."""
 
@@ -31,14 +50,14 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool
     message: str | None
     """Why it failed, in a sentence."""
-    metrics: tuple[Metric, ...]
-    """The latest point of each metric."""
+    metrics: tuple[LatestMetric, ...]
     source: record.SourceRecord | None
     command: record.CommandRecord | None
     environment: record.EnvironmentRecord | None
     host: host.Host | None
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
+    models: tuple[ShownModel, ...]
 
     def text(self) -> Iterator[output.Block]:
         """Yield the record, section after section."""
@@ -73,11 +92,28 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         run=summary(run, {run.experiment_id: experiment}),
         deleted=run.lifecycle_stage == "deleted",
         message=run.tags.get(record.TAG_MESSAGE),
-        metrics=tuple(run.metrics.values()),
+        metrics=tuple(
+            LatestMetric(key=each.key, value=each.value, timestamp_ms=each.timestamp_ms, step=each.step)
+            for each in run.metrics.values()
+        ),
         source=document(record.SOURCE, record.SourceRecord),
         command=document(record.COMMAND, record.CommandRecord),
         environment=document(record.ENVIRONMENT, record.EnvironmentRecord),
         host=document(record.HOST, host.Host),
         outcome=document(record.OUTCOME, record.OutcomeRecord),
         artifacts=tuple(tracking.artifacts.walk(run.artifact_uri)),
+        models=tuple(_models(tracking, run)),
     )
+
+
+def _models(tracking: Tracking, run: RunRecord) -> Iterator[ShownModel]:
+    known = tracking.inputs.of_runs((run.run_id,)).get(run.run_id)
+    for logged in known.outputs if known else ():
+        with contextlib.suppress(NotFoundError):  # deleted since
+            model = tracking.logged_models.logged_model(logged.model_id)
+            yield ShownModel(
+                model_id=model.model_id,
+                name=model.name,
+                status=model.status.value,
+                files=tuple(tracking.artifacts.walk(model.artifact_location)),
+            )

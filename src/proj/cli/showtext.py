@@ -43,6 +43,12 @@ def show_blocks(shown: ShowResult) -> Iterator[Block]:
         yield ""
         yield "ARTIFACTS"
         yield from artifact_tree(shown.artifacts)
+    if shown.models:
+        yield ""
+        yield "MODELS"
+    for model in shown.models:
+        yield f"  {wording.one_line(model.name)}/  {model.model_id}  {model.status}"
+        yield from (f"  {line}" for line in artifact_tree(model.files))
 
 
 def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:

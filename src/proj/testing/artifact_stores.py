@@ -47,6 +47,23 @@ class ArtifactStoreContract:
         store.write(uri, "a", b"short")
         assert read(store, uri, "a") == b"short"
 
+    def test_what_is_written_piecemeal_appears_at_the_end(self, store: ArtifactStore, uri: str) -> None:
+        with store.create(uri, "deep/a.bin") as file:
+            file.write(b"one ")
+            assert store.list(uri, "deep") == ()
+            file.write(b"two")
+        assert read(store, uri, "deep/a.bin") == b"one two"
+
+    def test_what_is_broken_off_never_appears(self, store: ArtifactStore, uri: str) -> None:
+        def broken_off() -> None:
+            with store.create(uri, "a.bin") as file:
+                file.write(b"one ")
+                raise ValueError("enough")
+
+        with pytest.raises(ValueError, match="enough"):
+            broken_off()
+        assert store.list(uri) == ()
+
     def test_a_file_is_put(self, store: ArtifactStore, uri: str, tmp_path: Path) -> None:
         source = tmp_path / "model.bin"
         source.write_bytes(os.urandom(3_000_000))

@@ -19,9 +19,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proj.errors import ConflictError, NotFoundError, UsageError
+from proj.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    ParameterConflictError,
+    UsageError,
+)
 from proj.model import Metric, NewRun, RunStatus
 from proj.testing.artifact_stores import ArtifactStoreContract
+from proj.testing.experiments import ExperimentContract
 from proj.testing.threads import in_threads
 from proj.tracking.store import RunQuery
 
@@ -91,7 +98,7 @@ def names(store: RunStore, query: RunQuery) -> list[str]:
     return found
 
 
-class RunStoreContract:
+class RunStoreContract(ExperimentContract):
     """What every `RunStore` guarantees. Subclasses give the fixture `store`, an empty store."""
 
     @pytest.fixture
@@ -102,8 +109,6 @@ class RunStoreContract:
     def run(self, store: RunStore) -> RunRecord:
         """Make a run to log to."""
         return new_run(store)
-
-    # --- experiments ----------------------------------------------------------------------------------
 
     def test_a_run_is_reopened_whole_or_not_at_all(self, store: RunStore) -> None:
         run = new_run(store)
@@ -121,25 +126,6 @@ class RunStoreContract:
         assert (there.status, there.ended_ms, there.tags["claim"]) == (RunStatus.SCHEDULED, None, "second")
         assert there.params == {"a": "1", "b": "3"}
         assert "end" not in there.tags
-
-    def test_an_experiment_is_created_once(self, store: RunStore) -> None:
-        first = store.create_experiment("wine")
-        assert store.create_experiment("wine") == first
-        assert store.experiment(first.experiment_id) == first
-        assert [found.name for found in store.experiments()].count("wine") == 1
-
-    def test_experiments_come_oldest_first(self, store: RunStore) -> None:
-        names = ["zebra", "ant", "mole"]
-        for name in names:
-            store.create_experiment(name)
-        assert [found.name for found in store.experiments() if found.name in names] == names
-
-    @pytest.mark.parametrize("experiment_id", ["999999", "", "x", "-1", "1" * 40])
-    def test_an_unknown_experiment_is_not_found(self, store: RunStore, experiment_id: str) -> None:
-        with pytest.raises(NotFoundError):
-            store.experiment(experiment_id)
-        with pytest.raises(NotFoundError):
-            store.create_run(NewRun(experiment_id=experiment_id, run_name="r", started_ms=0))
 
     # --- runs -----------------------------------------------------------------------------------------
 
@@ -208,6 +194,29 @@ class RunStoreContract:
         store.log(run.run_id, tags={"mlflow.runName": "third"})
         assert store.run(run.run_id).run_name == "third"
 
+    def test_a_run_moves_to_another_experiment(self, store: RunStore, run: RunRecord) -> None:
+        other = store.create_experiment("other")
+        store.move_run(run.run_id, other.experiment_id)
+        moved = store.run(run.run_id)
+        assert moved.experiment_id == other.experiment_id
+        assert moved.artifact_uri == run.artifact_uri
+        assert names(store, RunQuery(experiment_ids=(other.experiment_id,))) == [run.run_name]
+        for run_id, experiment_id in ((run.run_id, "999999"), ("0" * 32, other.experiment_id)):
+            with pytest.raises(NotFoundError):
+                store.move_run(run_id, experiment_id)
+
+    def test_children_come_with_their_children(self, store: RunStore, run: RunRecord) -> None:
+        child, grandchild, other = new_run(store, "child"), new_run(store, "grandchild"), new_run(store)
+        store.log(child.run_id, tags={"mlflow.parentRunId": run.run_id})
+        store.log(grandchild.run_id, tags={"mlflow.parentRunId": child.run_id})
+        assert store.children(run.run_id) == (child.run_id, grandchild.run_id)
+        assert store.children(other.run_id) == store.children("0" * 32) == ()
+        store.log(run.run_id, tags={"mlflow.parentRunId": grandchild.run_id})
+        assert store.children(child.run_id) == (grandchild.run_id, run.run_id), "a circle ends"
+        store.delete_runs([grandchild.run_id])
+        assert store.children(child.run_id) == (run.run_id,)
+        assert store.children(child.run_id, "deleted") == (grandchild.run_id,)
+
     # --- parameters, tags, metrics --------------------------------------------------------------------
 
     def test_a_parameter_never_changes(self, store: RunStore, run: RunRecord) -> None:
@@ -220,6 +229,15 @@ class RunStoreContract:
         assert "t" not in found.tags, "a call that fails writes nothing"
         assert not found.metrics
 
+    def test_a_refused_parameter_says_what_is_there(self, store: RunStore, run: RunRecord) -> None:
+        store.log(run.run_id, params={"a": "1", "b": "2", "c": "3"})
+        with pytest.raises(ParameterConflictError) as caught:
+            store.log(run.run_id, params={"a": "x", "b": "2", "c": "y", "new": "n"})
+        assert caught.value.conflicts == (("a", "1", "x"), ("c", "3", "y"))
+        for part in (run.run_id, "'a'", "'1'", "'x'", "'c'", "'3'", "'y'"):
+            assert part in caught.value.message
+        assert "new" not in store.run(run.run_id).params
+
     def test_a_tag_takes_its_newest_value(self, store: RunStore, run: RunRecord) -> None:
         store.log(run.run_id, tags={"a": "1", "b": "1"})
         store.log(run.run_id, tags={"a": "2"})
@@ -228,7 +246,7 @@ class RunStoreContract:
 
     def test_tags_are_removed(self, store: RunStore, run: RunRecord) -> None:
         store.log(run.run_id, tags={"a": "1", "b": "1"})
-        store.remove_tags(run.run_id, ["a", "never-there"])
+        assert store.remove_tags(run.run_id, ["a", "never-there"]) == 1
         tags = store.run(run.run_id).tags
         assert "a" not in tags
         assert tags["b"] == "1"
@@ -242,6 +260,42 @@ class RunStoreContract:
         store.log(run.run_id, metrics=[later])
         assert store.metric_history(run.run_id, "m") == (points[1], points[2], later, points[0])
         assert store.metric_history(run.run_id, "other") == ()
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_history_comes_in_pages(self, store: RunStore, run: RunRecord, limit: int) -> None:
+        values = [3.5, -math.inf, math.inf, 0.1, 1e308]
+        points = [point("m", value, step=step - 1, timestamp_ms=2**40) for step, value in enumerate(values)]
+        points += [point("m", 0.1, step=9), point("m", 0.2, step=9), point("m", math.nan, step=10)]
+        store.log(run.run_id, metrics=points)
+        found: list[Metric] = []
+        token: str | None = None
+        while True:
+            page = store.metric_page(run.run_id, "m", limit=limit, page_token=token)
+            found += page.points
+            token = page.next_page_token
+            if token is None:
+                break
+            assert len(page.points) == limit
+        assert math.isnan(found.pop().value)
+        assert found == points[:-1]
+        assert store.metric_page(run.run_id, "other").points == ()
+
+    def test_a_page_of_history_that_cannot_be_is_a_usage_error(self, store: RunStore, run: RunRecord) -> None:
+        for limit, token in ((0, None), (1, "nonsense"), (1, "1:2:3")):
+            with pytest.raises(UsageError):
+                store.metric_page(run.run_id, "m", limit=limit, page_token=token)
+        with pytest.raises(NotFoundError):
+            store.metric_page("0" * 32, "m")
+
+    def test_histories_of_several_runs_come_at_once(self, store: RunStore) -> None:
+        runs = sorted(new_run(store).run_id for _ in range(3))
+        points = [point("m", 1.0, step=step) for step in range(2)]
+        for run_id in runs[:2]:
+            store.log(run_id, metrics=points)
+        expected = [(run_id, each) for run_id in runs[:2] for each in points]
+        asked = [*reversed(runs), "0" * 32, runs[0]]
+        assert store.metric_histories(asked, "m") == tuple(expected)
+        assert store.metric_histories(asked, "m", limit=3) == tuple(expected[:3])
 
     def test_the_same_point_twice_is_one(self, store: RunStore, run: RunRecord) -> None:
         for _ in range(2):
@@ -406,12 +460,31 @@ class RunStoreContract:
             "metrics.loss < 'a'", "metrics.loss", "metrics.loss <", "loss < 1", "nothing.loss < 1",
             "params.a = 1", "params.a = 'x", "params.a < 'x'", "params.a = 'x' or params.b = 'y'",
             "params.a IN ()", "params.a IN ('x'", "status IS", "(params.a = 'x')", "metrics. < 1",
-            "params.a = 'x' and", ";", "metrics.loss LIKE 'x'", "start_time = '1'", "dataset.name = 'x'",
+            "params.a = 'x' and", ";", "metrics.loss LIKE 'x'", "start_time = '1'", "dataset.size = 'x'",
         ],
     )  # fmt: skip
     def test_a_filter_that_cannot_be_understood_is_a_usage_error(self, store: RunStore, text: str) -> None:
         with pytest.raises(UsageError, match="column"):
             store.search_runs(RunQuery(filter=text))
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            RunQuery(filter=" and ".join(f"params.p{number} = 'x'" for number in range(3000))),
+            RunQuery(order_by=tuple(f"metrics.m{number}" for number in range(100))),
+            RunQuery(filter=f"params.a LIKE '{'%a' * 40_000}'"),
+            RunQuery(filter="params.a = '\ud800'"),
+        ],
+        ids=["conditions", "orders", "pattern", "text"],
+    )
+    @pytest.mark.usefixtures("run")
+    def test_a_search_that_is_too_large_is_a_usage_error(self, store: RunStore, query: RunQuery) -> None:
+        store.log(store.find_run("a-run").run_id, params={"a": "a" * 1000})
+        with pytest.raises(UsageError):
+            store.search_runs(query)
+
+    def test_experiments_that_are_none_hold_nothing(self, store: RunStore) -> None:
+        assert names(store, RunQuery(experiment_ids=("9" * 5000, "²", "-1", "x"))) == []
 
     def test_an_order_that_cannot_be_understood_is_a_usage_error(self, store: RunStore) -> None:
         for text in ("", "metrics.loss up", "nothing", "metrics.a, metrics.b"):
@@ -465,3 +538,52 @@ class RunStoreContract:
 
         in_threads([functools.partial(log, number) for number in range(4)])
         assert all(len(store.metric_history(run.run_id, f"m{number}")) == 20 for number in range(4))
+
+    def test_threads_see_whole_calls_only(self, store: RunStore, run: RunRecord) -> None:
+        """What one call wrote is there whole or not at all, however many read meanwhile."""
+        seen: set[tuple[int, int, int]] = set()
+
+        def log() -> None:
+            for number in range(20):
+                key = f"k{number}"
+                store.log(run.run_id, params={key: "v"}, tags={key: "v"}, metrics=[point(key, 1.0)])
+
+        def look() -> None:
+            for _ in range(20):
+                found = store.search_runs(RunQuery(filter="run_name = 'a-run'")).runs[0]
+                tags = [key for key in found.tags if key.startswith("k")]
+                seen.add((len(found.params), len(tags), len(found.metrics)))
+
+        in_threads([log, look, look, look])
+        assert all(params == tags == metrics for params, tags, metrics in seen)
+        assert len(store.run(run.run_id).params) == 20
+
+    def test_threads_make_one_experiment(self, store: RunStore) -> None:
+        found: list[str] = []
+        refused: list[str] = []
+
+        def make() -> None:
+            found.append(store.create_experiment("shared").experiment_id)
+            try:
+                store.create_experiment("alone", exist_ok=False)
+            except AlreadyExistsError as error:
+                refused.append(error.message)
+
+        in_threads([make] * 6)
+        assert len(set(found)) == 1
+        assert len(refused) == 5
+
+    def test_threads_agree_on_a_parameter(self, store: RunStore, run: RunRecord) -> None:
+        kept: list[str] = []
+
+        def log(value: str) -> None:
+            try:
+                store.log(run.run_id, params={"alpha": value}, tags={f"tag-{value}": "t"})
+            except ParameterConflictError:
+                return
+            kept.append(value)
+
+        in_threads([functools.partial(log, str(number)) for number in range(6)])
+        found = store.run(run.run_id)
+        assert [found.params["alpha"]] == kept
+        assert [key for key in found.tags if key.startswith("tag-")] == [f"tag-{kept[0]}"]

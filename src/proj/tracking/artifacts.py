@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -51,6 +52,23 @@ class FolderArtifactStore:
 
         try:
             _place(target, fill)
+        except OSError as error:
+            raise _failed(f"The artifact {path!r} cannot be written", error) from error
+
+    @contextlib.contextmanager
+    def create(self, artifact_uri: str, path: str) -> Iterator[BinaryIO]:
+        """See `ArtifactStore.create`."""
+        target = _inside(_root(artifact_uri), path)
+        try:
+            partial = target.parent / f"{_PARTIAL}{os.urandom(8).hex()}"
+            descriptor = _create(partial)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    yield file
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise _failed(f"The artifact {path!r} cannot be written", error) from error
 

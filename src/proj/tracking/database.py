@@ -1,4 +1,4 @@
-"""The connection to `proj.db`: opened once, used by all threads of the process, one transaction at a time."""
+"""Connections to `proj.db`: one for a program of one thread, a few for a server."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from proj.errors import ConflictError, StoreError
+from proj.errors import ConflictError, ProjError, StoreError, UsageError
 from proj.tracking.migrations import MIGRATIONS, migrate, refuse_newer, schema_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import TracebackType
 
 T = TypeVar("T")
 
@@ -22,12 +23,22 @@ BUSY_TIMEOUT_S = 120.0
 _BUSY_SLICE_S = 0.5
 """How long SQLite waits by itself, deaf to Ctrl-C; then Python looks around and tries again."""
 
+_MAX_IDLE = 4
+"""Connections that are kept for later; each may hold 2 MiB of the database in memory."""
+
+_MAX_LOG_BYTES = 64 << 20
+
+_FOREIGN = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+"""What SQLite's module raises."""
 _CORRUPT = ("not a database", "malformed", "file is encrypted")
 _BUSY = ("database is locked", "locking protocol", "table is locked")
 
 
 class Database:
-    """A connection, its lock, and the translation of SQLite's errors.
+    """Connections, the lock of the writers among the threads, and the translation of SQLite's errors.
+
+    Any number of threads may call at once: each transaction has a connection to itself. Readers wait for
+    nobody; writers of this process wait for each other here, since SQLite would let them wait by sleeping.
 
     A commit is in the operating system's hands when it returns: a process killed right after loses nothing.
     The disk is not waited for (`synchronous=NORMAL` in WAL mode), so a power failure may take the last
@@ -42,83 +53,113 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Reentrant, so that a forgotten nesting is an error of SQLite's and no deadlock.
-        self._lock = threading.RLock()
+        self.writing = threading.RLock()
+        """Held by the thread that writes."""
+        self.writer: int | None = None
+        """That thread."""
+        self._keep = _MAX_IDLE
+        self._free: list[sqlite3.Connection] = []
+        """Those that nobody uses; the last one used is taken first, its cache is warm."""
         _make_folder(path.parent)
         with self._translated():
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SLICE_S, isolation_level=None, check_same_thread=False
-            )
+            connection = self._connect()
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._free.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=_BUSY_SLICE_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
         try:
-            with self._translated():
-                self._prepare()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # What a burst of writing made of the log is given back to the disk later.
+            connection.execute(f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}").close()
         except BaseException:
-            self._connection.close()
+            connection.close()
             raise
+        return connection
 
-    def _prepare(self) -> None:
-        connection = self._connection
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         version: int = _patiently(lambda: schema_version(connection))
-        if version != len(MIGRATIONS):
-            refuse_newer(version, self.path)
-            # SQLite does not wait by itself for others who are about to switch to WAL.
-            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").close())
-            with self.write():
-                migrate(connection, self.path)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        if version == len(MIGRATIONS):
+            return
+        refuse_newer(version, self.path)
+        # SQLite does not wait by itself for others who are about to switch to WAL.
+        _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").close())
+        _patiently(lambda: _begin(connection, "BEGIN IMMEDIATE"))
+        try:
+            migrate(connection, self.path)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """Run SELECTs that see one state of the database.
+    def read(self) -> Transaction:
+        """Run SELECTs that see one state of the database: `with database.read() as connection`.
 
         Raises:
             StoreError: The database cannot be read.
         """
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        return Transaction(self, writes=False)
 
-    @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Transaction:
         """Run one write transaction: all of it, or after an exception nothing.
 
         Raises:
             StoreError: The database cannot be written.
         """
-        # IMMEDIATE: a transaction that begins by reading could find the database changed under it when it
-        # comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
+        return Transaction(self, writes=True)
 
-    @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        with self._lock, self._translated():
-            # Signals raise wherever they find us: from the beginning on, each way out ends the transaction.
-            try:
-                _patiently(lambda: _begin(connection, begin))
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk makes SQLite roll back by itself
-                    connection.execute("ROLLBACK")
-                raise
+    def take(self) -> sqlite3.Connection:
+        """Lend a connection to one transaction."""
+        if not self._keep:
+            raise StoreError(f"The database {self.path} is closed.")
+        try:
+            return self._free.pop()
+        except IndexError:  # each is in use
+            return self._connect()
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Take a connection back."""
+        if len(self._free) >= self._keep:
+            connection.close()
+        else:
+            self._free.append(connection)
 
     def close(self) -> None:
-        """Release the connection; closing twice is no error."""
-        with self._lock:
-            self._connection.close()
+        """Release the connections; closing twice is no error.
+
+        One that is in use is released when it is given back.
+        """
+        self._keep = 0
+        while self._free:
+            self._free.pop().close()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise self._error(error) from error
-        except OverflowError as error:
-            raise ConflictError(
-                f"A number does not fit into the record: {error}.",
-                hint="Steps and timestamps are 64-bit integers.",
-            ) from error
+        except _FOREIGN as error:
+            raise self.translated(error) from error
+
+    def translated(self, error: BaseException) -> ProjError:
+        """Return our error for one of SQLite, or of values that it cannot take."""
+        if isinstance(error, sqlite3.Error):
+            return self._error(error)
+        if isinstance(error, UnicodeEncodeError):
+            return UsageError(f"{error.object!r} is no text that could be stored.")
+        return ConflictError(
+            f"A number does not fit into the record: {error}.",
+            hint="Steps and timestamps are 64-bit integers.",
+        )
 
     def _error(self, error: sqlite3.Error) -> StoreError:
         text = str(error)
@@ -154,6 +195,72 @@ def _make_folder(folder: Path) -> None:
             f"The folder {folder} cannot be made: {error.strerror}.",
             hint="Set PROJ_HOME to a folder that you may write to.",
         ) from error
+
+
+class Transaction:
+    """One transaction, as a context manager; entered once.
+
+    It is a class and not a generator because signals raise wherever they find us: a generator that was
+    interrupted on its way out of `__enter__` would keep the lock for as long as the exception lives.
+
+    Args:
+        database: Whose connections are used.
+        writes: Whether it is a write transaction.
+    """
+
+    __slots__ = ("_connection", "_database", "_writes")
+
+    def __init__(self, database: Database, *, writes: bool) -> None:
+        self._database = database
+        self._writes = writes
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        if self._writes and database.writer == threading.get_ident():
+            raise RuntimeError("a write transaction within a write transaction")  # it would wait for itself
+        try:
+            if self._writes:
+                database.writing.acquire()
+                database.writer = threading.get_ident()
+            connection = self._connection = database.take()
+            # IMMEDIATE: a transaction that begins by reading could find the database changed under it when
+            # it comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
+            _patiently(lambda: _begin(connection, "BEGIN IMMEDIATE" if self._writes else "BEGIN"))
+        except BaseException as error:
+            self._leave()
+            if isinstance(error, _FOREIGN):
+                raise database.translated(error) from error
+            raise
+        return connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None and self._connection is not None:
+                self._connection.execute("COMMIT")
+        except sqlite3.Error as failure:
+            raise self._database.translated(failure) from failure
+        finally:
+            self._leave()
+        if isinstance(error, _FOREIGN):
+            raise self._database.translated(error) from error
+
+    def _leave(self) -> None:
+        """End what has not ended, and let others go on."""
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+                    connection.execute("ROLLBACK")
+                self._database.give_back(connection)
+        finally:
+            if self._writes:
+                if self._database.writer == threading.get_ident():
+                    self._database.writer = None
+                with contextlib.suppress(RuntimeError):  # interrupted before it was ours
+                    self._database.writing.release()
 
 
 def _begin(connection: sqlite3.Connection, statement: str) -> None:

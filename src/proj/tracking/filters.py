@@ -1,4 +1,4 @@
-"""The grammar of run searches, MLflow's: text to conditions.
+"""The grammar of searches, MLflow's: text to conditions.
 
 Conditions are joined by `and`; there is no `or` and there are no parentheses but those of `IN`. See MLflow's
 "Search Runs" and its `mlflow/utils/search_utils.py`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import enum
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,7 @@ class Kind(str, enum.Enum):
     PARAM = "params"
     TAG = "tags"
     ATTRIBUTE = "attributes"
+    DATASET = "datasets"
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -33,11 +35,6 @@ class Field(msgspec.Struct, frozen=True):
 
     kind: Kind
     key: str
-
-    @property
-    def numeric(self) -> bool:
-        """Whether its values are numbers; all others are text."""
-        return self.kind is Kind.METRIC or (self.kind is Kind.ATTRIBUTE and self.key in _NUMERIC_ATTRIBUTES)
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -56,21 +53,47 @@ class Order(msgspec.Struct, frozen=True):
     descending: bool = False
 
 
-_NUMERIC_ATTRIBUTES = ("start_time", "end_time")
-ATTRIBUTES = ("run_id", "run_name", "status", "user_id", "artifact_uri", *_NUMERIC_ATTRIBUTES)
-_ATTRIBUTE_ALIASES = {
-    "created": "start_time",
-    "Created": "start_time",
-    "run name": "run_name",
-    "Run name": "run_name",
-    "Run Name": "run_name",
-}
+class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
+    """The words that searches for one kind of thing know."""
+
+    noun: str
+    """What is searched for, such as `a run`."""
+    kinds: tuple[Kind, ...]
+    attributes: tuple[str, ...]
+    numeric: tuple[str, ...] = ()
+    """Those attributes that are numbers."""
+    quoted_numbers: tuple[str, ...] = ()
+    """Those of them that may be compared with a number in quotes."""
+    aliases: Mapping[str, str] = {}
+    """Other words for attributes."""
+
+    def is_numeric(self, field: Field) -> bool:
+        """Whether a field's values are numbers; all others are text."""
+        return field.kind is Kind.METRIC or (field.kind is Kind.ATTRIBUTE and field.key in self.numeric)
+
+
+RUNS = Vocabulary(
+    noun="a run",
+    kinds=(Kind.METRIC, Kind.PARAM, Kind.TAG, Kind.ATTRIBUTE, Kind.DATASET),
+    attributes=("run_id", "run_name", "status", "user_id", "artifact_uri", "start_time", "end_time"),
+    numeric=("start_time", "end_time"),
+    aliases={
+        "created": "start_time",
+        "Created": "start_time",
+        "run name": "run_name",
+        "Run name": "run_name",
+        "Run Name": "run_name",
+    },
+)
+
 _KINDS = {
     **dict.fromkeys(("metric", "metrics"), Kind.METRIC),
     **dict.fromkeys(("param", "params", "parameter", "parameters"), Kind.PARAM),
     **dict.fromkeys(("tag", "tags"), Kind.TAG),
     **dict.fromkeys(("attribute", "attributes", "attr", "run"), Kind.ATTRIBUTE),
+    **dict.fromkeys(("dataset", "datasets"), Kind.DATASET),
 }
+_DATASET_KEYS = ("name", "digest", "context")
 _NUMERIC_OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 _TEXT_OPERATORS = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 
@@ -88,13 +111,13 @@ _TOKEN = re.compile(
 )
 
 
-def parse_filter(text: str) -> tuple[Condition, ...]:
+def parse_filter(text: str, vocabulary: Vocabulary = RUNS) -> tuple[Condition, ...]:
     """Parse a filter; an empty one has no conditions.
 
     Raises:
         UsageError: It cannot be understood; the message names the column, the details show the place.
     """
-    reader = _Reader(text, "filter")
+    reader = _Reader(text, "filter", vocabulary)
     if reader.kind is None:
         return ()
     conditions = [_condition(reader)]
@@ -108,14 +131,16 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def parse_order(text: str) -> Order:
+def parse_order(text: str, vocabulary: Vocabulary = RUNS) -> Order:
     """Parse one key to sort by, such as `metrics.rmse DESC`.
 
     Raises:
         UsageError: It cannot be understood.
     """
-    reader = _Reader(text, "order")
+    reader = _Reader(text, "order", vocabulary)
     field = _field(reader)
+    if field.kind is Kind.DATASET:
+        reader.fail("there is no order by datasets", at=0)
     descending = reader.take_word("DESC")
     if not descending:
         reader.take_word("ASC")
@@ -127,7 +152,8 @@ def parse_order(text: str) -> Order:
 class _Reader:
     """The tokens of a text, one at a time. `kind` is None at the end."""
 
-    def __init__(self, source: str, noun: str) -> None:
+    def __init__(self, source: str, noun: str, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
         self._source = source.rstrip()
         self._noun = noun
         self._next = 0
@@ -188,16 +214,19 @@ def _condition(reader: _Reader) -> Condition:
     operator = _operator(reader)
     if operator.startswith("IS "):
         return Condition(field, operator)
-    allowed = _NUMERIC_OPERATORS if field.numeric else _TEXT_OPERATORS
+    numeric = reader.vocabulary.is_numeric(field)
+    allowed = _NUMERIC_OPERATORS if numeric else _TEXT_OPERATORS
     name = f"{field.kind.value}.{field.key}"
     if operator not in allowed:
-        sort = "a number" if field.numeric else "text"
+        sort = "a number" if numeric else "text"
         reader.fail(
             f"{name} is {sort}, which {operator} does not compare", f"Use one of {', '.join(allowed)}.", start
         )
     if operator in ("IN", "NOT IN"):
         return Condition(field, operator, _texts(reader))
-    if field.numeric:
+    if numeric:
+        if reader.kind == "string" and field.key in reader.vocabulary.quoted_numbers:
+            return Condition(field, operator, _quoted_number(reader, name))
         if reader.kind != "number":
             reader.fail(f"{name} is compared with a number, found {reader.text}")
         return Condition(field, operator, float(reader.take()))
@@ -205,6 +234,15 @@ def _condition(reader: _Reader) -> Condition:
         fix = f"Write '{reader.text}'." if reader.kind in ("number", "word") else None
         reader.fail(f"{name} is compared with text in quotes, found {reader.text}", fix)
     return Condition(field, operator, _unquoted(reader.take()))
+
+
+def _quoted_number(reader: _Reader, name: str) -> float:
+    try:
+        number = int(_unquoted(reader.text))
+    except ValueError:
+        reader.fail(f"{name} is compared with a number, found {reader.text}")
+    reader.advance()
+    return float(number)
 
 
 def _field(reader: _Reader) -> Field:
@@ -220,24 +258,32 @@ def _field(reader: _Reader) -> Field:
     if not dot:
         return _attribute(reader, prefix, start)
     kind = _KINDS.get(prefix)
-    if kind is None:
-        if prefix in ("dataset", "datasets"):
-            reader.fail("datasets are not recorded", at=start)
-        known = ", ".join(kind.value for kind in Kind)
-        reader.fail(f"nothing is called {prefix!r}", f"Names begin with one of {known}.", start)
+    known = reader.vocabulary.kinds
+    if kind is None or kind not in known:
+        names = ", ".join(kind.value for kind in known)
+        what = (
+            f"nothing is called {prefix!r}" if kind is None else f"{reader.vocabulary.noun} has no {prefix}"
+        )
+        reader.fail(what, f"Names begin with one of {names}.", start)
     if not key and reader.adjacent and reader.kind in ("string", "backtick"):
         key = _unquoted(reader.take())
     if not key:
         reader.fail(f"a name is missing after `{prefix}.`", at=start)
+    if kind is Kind.DATASET and key not in _DATASET_KEYS:
+        reader.fail(f"a dataset has no {key!r}", f"It has {', '.join(_DATASET_KEYS)}.", start)
     return _attribute(reader, key, start) if kind is Kind.ATTRIBUTE else Field(kind, key)
 
 
 def _attribute(reader: _Reader, name: str, start: int) -> Field:
-    name = _ATTRIBUTE_ALIASES.get(name, name)
-    if name not in ATTRIBUTES:
-        close = difflib.get_close_matches(name, ATTRIBUTES, n=1)
-        hint = f"Did you mean {close[0]}? " if close else f"Perhaps metrics.{name} or params.{name}? "
-        reader.fail(f"a run has no attribute {name!r}", f"{hint}Attributes: {', '.join(ATTRIBUTES)}.", start)
+    vocabulary = reader.vocabulary
+    name = vocabulary.aliases.get(name, name)
+    if name not in vocabulary.attributes:
+        close = difflib.get_close_matches(name, vocabulary.attributes, n=1)
+        kinds = (Kind.METRIC, Kind.PARAM, Kind.TAG)
+        perhaps = " or ".join(f"{kind.value}.{name}" for kind in kinds if kind in vocabulary.kinds)
+        hint = f"Did you mean {close[0]}? " if close else f"Perhaps {perhaps}? "
+        known = ", ".join(vocabulary.attributes)
+        reader.fail(f"{vocabulary.noun} has no attribute {name!r}", f"{hint}Attributes: {known}.", start)
     return Field(Kind.ATTRIBUTE, name)
 
 

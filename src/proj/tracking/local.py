@@ -4,23 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from proj import paths
 from proj.tracking.artifacts import FolderArtifactStore
+from proj.tracking.database import Database
 from proj.tracking.sqlite import SqliteRunStore
-from proj.tracking.store import ArtifactStore, RunStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
+    from proj.tracking.inputs import InputStore
+    from proj.tracking.logged_models import LoggedModelStore
+    from proj.tracking.model_stores import ModelStores
+    from proj.tracking.registry import ModelRegistry
+    from proj.tracking.store import ArtifactStore, RunStore
 
-class Tracking(msgspec.Struct, frozen=True):
-    """Where runs and their files are kept. A context manager that closes itself."""
 
-    runs: RunStore
-    artifacts: ArtifactStore
+class Tracking:
+    """Where runs, models and their files are kept. A context manager that closes itself.
+
+    Args:
+        runs: Runs and experiments.
+        artifacts: Files.
+        models: Called when models or datasets are asked for: most runs have no use for them.
+    """
+
+    def __init__(
+        self, *, runs: RunStore, artifacts: ArtifactStore, models: Callable[[], ModelStores]
+    ) -> None:
+        self.runs = runs
+        self.artifacts = artifacts
+        self._models = models
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """Registered models and their versions."""
+        return self._models().registry
+
+    @property
+    def logged_models(self) -> LoggedModelStore:
+        """Models that runs logged."""
+        return self._models().logged_models
+
+    @property
+    def inputs(self) -> InputStore:
+        """What went into runs, and came out of them."""
+        return self._models().inputs
 
     def close(self) -> None:
         """Release what is open; closing twice is no error."""
@@ -46,5 +76,15 @@ def open_tracking(home: Path | None = None) -> Tracking:
             version of proj.
     """
     folder = (home or paths.home()).absolute()
-    base = (folder / "artifacts").as_uri()
-    return Tracking(runs=SqliteRunStore(folder / "proj.db", base), artifacts=FolderArtifactStore())
+    database = Database(folder / "proj.db")
+
+    def models() -> ModelStores:
+        from proj.tracking.model_stores import sqlite_model_stores
+
+        return sqlite_model_stores(database, folder.as_uri())
+
+    return Tracking(
+        runs=SqliteRunStore(database, (folder / "artifacts").as_uri()),
+        artifacts=FolderArtifactStore(),
+        models=models,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj.errors import StoreError
+from proj.tracking.changes import add_models, add_places
 
 if TYPE_CHECKING:
     import sqlite3
@@ -100,7 +101,7 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, add_places, add_models)
 """Change number n leads from schema n to schema n + 1. Only ever append."""
 
 

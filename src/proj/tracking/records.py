@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from proj.errors import NotFoundError
+from proj.errors import ConflictError, NotFoundError
 from proj.model import Experiment, Metric, RunRecord, RunStatus
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from proj.tracking.store import Lifecycle
 
-_RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms"
+T = TypeVar("T")
+
+_RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms, artifact_uri"
 _AT_ONCE = 500
 """Ids in one statement; SQLite's oldest limit is 999 variables."""
+
+_MAX_DIGITS = 18
+"""Any number of so many digits fits into 64 bits."""
 
 ALIVE: dict[Lifecycle, str] = {
     "active": "deleted_ms IS NULL",
@@ -23,6 +28,14 @@ ALIVE: dict[Lifecycle, str] = {
     "all": "1",
 }
 """Lifecycle -> SQL condition on the table `runs` or `experiments`."""
+
+
+def row_number(text: str) -> int | None:
+    """Return the row number that an id in decimal digits stands for; None if it can be none."""
+    # The length comes first: Python refuses to read numbers of thousands of digits.
+    if len(text) > _MAX_DIGITS or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text)
 
 
 def run_row(connection: sqlite3.Connection, run_id: str) -> tuple[int, int | None]:
@@ -37,9 +50,45 @@ def run_row(connection: sqlite3.Connection, run_id: str) -> tuple[int, int | Non
     return row[0], row[1]
 
 
+def active_run(connection: sqlite3.Connection, run_id: str) -> int:
+    """Return the row number of a run that can be written to.
+
+    Raises:
+        NotFoundError: There is no such run.
+        ConflictError: It is deleted.
+    """
+    row, deleted_ms = run_row(connection, run_id)
+    if deleted_ms is not None:
+        raise ConflictError(
+            f"The run {run_id} is deleted: nothing can be logged to it.",
+            hint=f"`proj restore {run_id}` brings it back.",
+        )
+    return row
+
+
 def no_run(name: str) -> NotFoundError:
     """The error for a run that is not there."""
     return NotFoundError(f"There is no run {name!r}.", hint="`proj runs` lists the runs.")
+
+
+def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield row numbers or ids, as many at a time as fit into one statement."""
+    for start in range(0, len(rows), _AT_ONCE):
+        yield rows[start : start + _AT_ONCE]
+
+
+def load_values(
+    connection: sqlite3.Connection, table: str, owner: str, rows: Sequence[int]
+) -> dict[int, dict[str, str]]:
+    """Return row -> key -> value of what belongs to rows, such as their tags."""
+    found: dict[int, dict[str, str]] = {row: {} for row in rows}
+    for row, key, value in connection.execute(
+        f"SELECT {owner}, key, value FROM {table} WHERE {owner} IN ({','.join('?' * len(rows))}) "  # noqa: S608  our own words
+        f"ORDER BY {owner}, key",
+        rows,
+    ):
+        found[row][key] = value
+    return found
 
 
 def load_runs(
@@ -47,8 +96,7 @@ def load_runs(
 ) -> tuple[RunRecord, ...]:
     """Return the runs with these row numbers, in their order."""
     records: dict[int, RunRecord] = {}
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
+    for some in chunks(rows):
         records.update(_load_some(connection, some, artifact_base))
     return tuple(records[row] for row in rows if row in records)
 
@@ -57,15 +105,9 @@ def _load_some(
     connection: sqlite3.Connection, rows: Sequence[int], artifact_base: str
 ) -> dict[int, RunRecord]:
     marks = ",".join("?" * len(rows))
-    params: dict[int, dict[str, str]] = {row: {} for row in rows}
-    tags: dict[int, dict[str, str]] = {row: {} for row in rows}
+    params = load_values(connection, "params", "run", rows)
+    tags = load_values(connection, "tags", "run", rows)
     metrics: dict[int, dict[str, Metric]] = {row: {} for row in rows}
-    for table, values in (("params", params), ("tags", tags)):
-        for run, key, value in connection.execute(
-            f"SELECT run, key, value FROM {table} WHERE run IN ({marks}) ORDER BY run, key",  # noqa: S608  our own words
-            rows,
-        ):
-            values[run][key] = value
     for run, key, value, is_nan, timestamp_ms, step in connection.execute(
         "SELECT run, key, value, is_nan, timestamp_ms, step FROM latest_metrics "  # noqa: S608  our own words
         f"WHERE run IN ({marks}) ORDER BY run, key",
@@ -85,7 +127,7 @@ def _run(
     tags: dict[str, str],
     metrics: dict[str, Metric],
 ) -> RunRecord:
-    _, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms = row
+    _, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms, artifact_uri = row
     return RunRecord(
         run_id=run_id,
         experiment_id=str(experiment),
@@ -94,7 +136,7 @@ def _run(
         status=RunStatus(status),
         started_ms=started_ms,
         ended_ms=ended_ms,
-        artifact_uri=f"{artifact_base}/{run_id}",
+        artifact_uri=artifact_uri or f"{artifact_base}/{run_id}",
         lifecycle_stage="active" if deleted_ms is None else "deleted",
         params=params,
         tags=tags,
@@ -107,22 +149,27 @@ def load_experiments(
 ) -> tuple[Experiment, ...]:
     """Return the experiments that fulfil an SQL condition, oldest first."""
     rows = connection.execute(
-        f"SELECT id, name, created_ms, updated_ms, deleted_ms FROM experiments WHERE {condition} ORDER BY id",  # noqa: S608  our own words
+        "SELECT id, name, created_ms, updated_ms, deleted_ms, artifact_location FROM experiments "  # noqa: S608  our own words
+        f"WHERE {condition} ORDER BY id",
         values,
     ).fetchall()
     tags: dict[int, dict[str, str]] = {row[0]: {} for row in rows}
-    for experiment, key, value in connection.execute("SELECT experiment, key, value FROM experiment_tags"):
-        if experiment in tags:
+    for some in chunks([row[0] for row in rows]):
+        for experiment, key, value in connection.execute(
+            "SELECT experiment, key, value FROM experiment_tags "  # noqa: S608  our own words
+            f"WHERE experiment IN ({','.join('?' * len(some))})",
+            some,
+        ):
             tags[experiment][key] = value
     return tuple(
         Experiment(
             experiment_id=str(row),
             name=name,
-            artifact_location=artifact_base,
+            artifact_location=location or artifact_base,
             lifecycle_stage="active" if deleted_ms is None else "deleted",
             created_ms=created_ms,
             updated_ms=updated_ms,
             tags=tags[row],
         )
-        for row, name, created_ms, updated_ms, deleted_ms in rows
+        for row, name, created_ms, updated_ms, deleted_ms, location in rows
     )

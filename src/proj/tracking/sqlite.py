@@ -2,101 +2,64 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from proj.errors import ConflictError, NotFoundError
-from proj.model import Metric, RunRecord, RunStatus
-from proj.tracking.database import Database
+from proj.model import RunStatus
+from proj.tracking.histories import history, history_page
 from proj.tracking.naming import new_run_id
-from proj.tracking.records import ALIVE, load_experiments, load_runs, no_run, run_row
+from proj.tracking.records import ALIVE, active_run, load_runs, no_run, run_row
+from proj.tracking.sqlite_experiments import SqliteExperiments, active_experiment, now_ms
 from proj.tracking.values import RUN_NAME_TAG, storable, write_metrics, write_params, write_tags
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from proj.model import Experiment, NewRun
-    from proj.tracking.store import Lifecycle, RunPage, RunQuery, RunStore
+    from proj.model import Metric, NewRun, RunRecord
+    from proj.tracking.store import Lifecycle, MetricPage, RunPage, RunQuery, RunStore
 
+PARENT_TAG = "mlflow.parentRunId"
+_MAX_DEPTH = 64
+"""Runs that are each other's parents end there."""
 MIN_PREFIX = 4
 """Shortest part of a run id that stands for the run; what is unique today must not soon be two."""
 _MAX_LISTED = 8
-_INT64 = 2**63
+_PURGE = (
+    "DELETE FROM points WHERE metric IN (SELECT id FROM latest_metrics WHERE run = ?)",
+    "DELETE FROM latest_metrics WHERE run = ?",
+    "DELETE FROM params WHERE run = ?",
+    "DELETE FROM tags WHERE run = ?",
+    "DELETE FROM input_tags WHERE input IN (SELECT id FROM inputs WHERE run = ?)",
+    "DELETE FROM inputs WHERE run = ?",
+    "DELETE FROM model_inputs WHERE run = ?",
+    "DELETE FROM model_outputs WHERE run = ?",
+    "DELETE FROM logged_model_metrics WHERE run = ?",
+    "DELETE FROM runs WHERE id = ?",
+)
 
 
-class SqliteRunStore:
+class SqliteRunStore(SqliteExperiments):
     """A `RunStore` in one SQLite file; safe for many threads and many processes.
 
     Args:
-        path: The database file; made if it is not there.
+        database: The open database; `close` closes it.
         artifact_base: URI of the folder that holds one folder of artifacts for each run.
-
-    Raises:
-        StoreError: See `Database`.
     """
-
-    def __init__(self, path: Path, artifact_base: str) -> None:
-        self._database = Database(path)
-        self._artifact_base = artifact_base
-
-    # --- experiments ----------------------------------------------------------------------------------
-
-    def create_experiment(self, name: str) -> Experiment:
-        """See `RunStore.create_experiment`."""
-        name = storable(name)
-        with self._database.read() as connection:
-            found = self._experiments(connection, "name = ?", (name,))
-        if not found:
-            now = _now_ms()
-            with self._database.write() as connection:
-                connection.execute(
-                    "INSERT OR IGNORE INTO experiments (name, created_ms, updated_ms) VALUES (?, ?, ?)",
-                    (name, now, now),
-                )
-                found = self._experiments(connection, "name = ?", (name,))
-        if found[0].lifecycle_stage == "deleted":
-            raise ConflictError(
-                f"There is a deleted experiment called {name!r}.", hint="Restore it, or choose another name."
-            )
-        return found[0]
-
-    def experiment(self, experiment_id: str) -> Experiment:
-        """See `RunStore.experiment`."""
-        with self._database.read() as connection:
-            found = self._experiments(connection, "id = ?", (_experiment_row(experiment_id),))
-        if not found:
-            raise _no_experiment(experiment_id)
-        return found[0]
-
-    def experiments(self, lifecycle: Lifecycle = "active") -> tuple[Experiment, ...]:
-        """See `RunStore.experiments`."""
-        with self._database.read() as connection:
-            return self._experiments(connection, ALIVE[lifecycle], ())
-
-    def _experiments(
-        self, connection: sqlite3.Connection, condition: str, values: Sequence[object]
-    ) -> tuple[Experiment, ...]:
-        return load_experiments(connection, condition, values, self._artifact_base)
 
     # --- runs -----------------------------------------------------------------------------------------
 
     def create_run(self, new: NewRun) -> RunRecord:
         """See `RunStore.create_run`."""
-        experiment = _experiment_row(new.experiment_id)
         run_id = new_run_id()
         tags = {RUN_NAME_TAG: new.run_name, **new.tags}
         name = tags[RUN_NAME_TAG]
         with self._database.write() as connection:
-            active = connection.execute(
-                "SELECT 1 FROM experiments WHERE id = ? AND deleted_ms IS NULL", (experiment,)
-            ).fetchone()
-            if active is None:
-                raise _no_experiment(new.experiment_id)
+            experiment, location = active_experiment(connection, new.experiment_id)
             row = connection.execute(
-                "INSERT INTO runs (run_id, experiment, name, user, status, started_ms, ended_ms) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO runs "
+                "(run_id, experiment, name, user, status, started_ms, ended_ms, artifact_uri) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run_id,
                     experiment,
@@ -105,10 +68,11 @@ class SqliteRunStore:
                     new.status.value,
                     new.started_ms,
                     new.started_ms if new.status.finished else None,
+                    None if location is None else f"{location.rstrip('/')}/{run_id}/artifacts",
                 ),
             ).lastrowid
             assert row is not None  # noqa: S101  an INSERT that succeeds has a row number
-            write_params(connection, row, new.params)
+            write_params(connection, row, new.params, run_id)
             connection.executemany(
                 "INSERT INTO tags (run, key, value) VALUES (?, ?, ?)",
                 [(row, storable(key), storable(value)) for key, value in tags.items()],
@@ -149,26 +113,42 @@ class SqliteRunStore:
     ) -> None:
         """See `RunStore.log`."""
         with self._database.write() as connection:
-            row, deleted_ms = run_row(connection, run_id)
-            if deleted_ms is not None:
-                raise ConflictError(
-                    f"The run {run_id} is deleted: nothing can be logged to it.",
-                    hint=f"`proj restore {run_id}` brings it back.",
-                )
+            row = active_run(connection, run_id)
             if params:
-                write_params(connection, row, params)
+                write_params(connection, row, params, run_id)
             if metrics:
                 write_metrics(connection, row, metrics)
             if tags:
                 write_tags(connection, row, tags)
 
-    def remove_tags(self, run_id: str, keys: Sequence[str]) -> None:
+    def remove_tags(self, run_id: str, keys: Sequence[str]) -> int:
         """See `RunStore.remove_tags`."""
         with self._database.write() as connection:
             row, _ = run_row(connection, run_id)
-            connection.executemany(
+            return connection.executemany(
                 "DELETE FROM tags WHERE run = ? AND key = ?", [(row, storable(key)) for key in keys]
-            )
+            ).rowcount
+
+    def move_run(self, run_id: str, experiment_id: str) -> None:
+        """See `RunStore.move_run`."""
+        with self._database.write() as connection:
+            row, _ = run_row(connection, run_id)
+            experiment, _ = active_experiment(connection, experiment_id)
+            connection.execute("UPDATE runs SET experiment = ? WHERE id = ?", (experiment, row))
+
+    def children(self, run_id: str, lifecycle: Lifecycle = "active") -> tuple[str, ...]:
+        """See `RunStore.children`."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "WITH RECURSIVE below (run_id, deleted_ms, depth) AS (SELECT ?, NULL, 0 UNION "  # noqa: S608  our own words
+                "SELECT runs.run_id, runs.deleted_ms, depth + 1 FROM below "
+                "JOIN tags ON tags.key = ? AND tags.value = below.run_id JOIN runs ON runs.id = tags.run "
+                f"WHERE depth < {_MAX_DEPTH}) "
+                f"SELECT run_id, min(depth) AS nearest FROM below WHERE depth > 0 AND {ALIVE[lifecycle]} "
+                "GROUP BY run_id ORDER BY nearest, run_id",
+                (run_id, PARENT_TAG),
+            ).fetchall()
+        return tuple(child for child, _ in rows if child != run_id)
 
     def reopen_run(
         self,
@@ -188,7 +168,7 @@ class SqliteRunStore:
                 found = connection.execute(query, (row, storable(key))).fetchone()
                 if (found[0] if found else None) != expected:
                     raise ConflictError(f"The run {run_id} was taken up by somebody else meanwhile.")
-            write_params(connection, row, params)
+            write_params(connection, row, params, run_id)
             connection.executemany(
                 "DELETE FROM tags WHERE run = ? AND key = ?", [(row, storable(key)) for key in drop_tags]
             )
@@ -212,7 +192,7 @@ class SqliteRunStore:
         if status is not None:
             changes["status"] = status.value
             # A run that goes on has no end, one that has ended has.
-            changes["ended_ms"] = (_now_ms() if ended_ms is None else ended_ms) if status.finished else None
+            changes["ended_ms"] = (now_ms() if ended_ms is None else ended_ms) if status.finished else None
         elif ended_ms is not None:
             changes["ended_ms"] = ended_ms
         with self._database.write() as connection:
@@ -239,22 +219,36 @@ class SqliteRunStore:
         """See `RunStore.metric_history`."""
         with self._database.read() as connection:
             row, _ = run_row(connection, run_id)
-            points = connection.execute(
-                "SELECT value, is_nan, timestamp_ms, step FROM points WHERE metric = "
-                "(SELECT id FROM latest_metrics WHERE run = ? AND key = ?) "
-                "ORDER BY step, timestamp_ms, value, is_nan",
-                (row, storable(key)),
-            ).fetchall()
-        return tuple(
-            Metric(key=key, value=float("nan") if is_nan else value, timestamp_ms=timestamp_ms, step=step)
-            for value, is_nan, timestamp_ms, step in points
-        )
+            return history(connection, row, storable(key))
+
+    def metric_page(
+        self, run_id: str, key: str, *, limit: int = 1000, page_token: str | None = None
+    ) -> MetricPage:
+        """See `RunStore.metric_page`."""
+        with self._database.read() as connection:
+            row, _ = run_row(connection, run_id)
+            return history_page(connection, row, storable(key), limit, page_token)
+
+    def metric_histories(
+        self, run_ids: Sequence[str], key: str, *, limit: int = 25_000
+    ) -> tuple[tuple[str, Metric], ...]:
+        """See `RunStore.metric_histories`."""
+        found: list[tuple[str, Metric]] = []
+        with self._database.read() as connection:
+            for run_id in sorted(set(run_ids)):
+                if len(found) >= limit:
+                    break
+                row = connection.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+                if row is not None:
+                    points = history(connection, row[0], storable(key), limit - len(found))
+                    found += [(run_id, each) for each in points]
+        return tuple(found)
 
     # --- removal --------------------------------------------------------------------------------------
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """See `RunStore.delete_runs`."""
-        self._set_deleted(run_ids, "coalesce(deleted_ms, ?)", (_now_ms(),))
+        self._set_deleted(run_ids, "coalesce(deleted_ms, ?)", (now_ms(),))
 
     def restore_runs(self, run_ids: Sequence[str]) -> None:
         """See `RunStore.restore_runs`."""
@@ -278,36 +272,12 @@ class SqliteRunStore:
                     "SELECT id FROM runs WHERE run_id = ? AND deleted_ms IS NOT NULL", (run_id,)
                 )
             ]
-            for statement in (
-                "DELETE FROM points WHERE metric IN (SELECT id FROM latest_metrics WHERE run = ?)",
-                "DELETE FROM latest_metrics WHERE run = ?",
-                "DELETE FROM params WHERE run = ?",
-                "DELETE FROM tags WHERE run = ?",
-                "DELETE FROM runs WHERE id = ?",
-            ):
+            for statement in _PURGE:
                 connection.executemany(statement, rows)
 
     def close(self) -> None:
         """See `RunStore.close`."""
         self._database.close()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _experiment_row(experiment_id: str) -> int:
-    """Ids are the decimal text of row numbers, as in MLflow's SQL store."""
-    if not (experiment_id.isascii() and experiment_id.isdigit() and int(experiment_id) < _INT64):
-        raise _no_experiment(experiment_id)
-    return int(experiment_id)
-
-
-def _no_experiment(experiment_id: str) -> NotFoundError:
-    return NotFoundError(
-        f"There is no active experiment with the id {experiment_id!r}.",
-        hint="Experiments are named by --experiment-name; `proj runs` shows the names that are there.",
-    )
 
 
 def _is_open(connection: sqlite3.Connection, row: int) -> bool:

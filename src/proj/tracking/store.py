@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from proj.model import RunRecord
+from proj.model import Metric, RunRecord
+from proj.tracking.experiments import ExperimentStore, Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import BinaryIO
 
-    from proj.model import ArtifactInfo, Experiment, Metric, NewRun, RunStatus
+    from proj.model import ArtifactInfo, NewRun, RunStatus
 
-Lifecycle = Literal["active", "deleted", "all"]
+__all__ = ["ArtifactStore", "Lifecycle", "MetricPage", "RunPage", "RunQuery", "RunStore"]
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +45,14 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     next_page_token: str | None = None
 
 
-class RunStore(Protocol):
+class MetricPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a metric's history."""
+
+    points: tuple[Metric, ...]
+    next_page_token: str | None = None
+
+
+class RunStore(ExperimentStore, Protocol):
     """Experiments and runs with MLflow's data model.
 
     Guarantees that the contract suite (`proj.testing.stores`) checks: every call is atomic and durable when
@@ -51,28 +60,12 @@ class RunStore(Protocol):
     logging the same thing twice is no error.
     """
 
-    def create_experiment(self, name: str) -> Experiment:
-        """Return the active experiment called `name`, created if need be.
-
-        Raises:
-            ConflictError: There is a deleted experiment of that name.
-        """
-
-    def experiment(self, experiment_id: str) -> Experiment:
-        """Return one experiment.
-
-        Raises:
-            NotFoundError: There is none with that id.
-        """
-
-    def experiments(self, lifecycle: Lifecycle = "active") -> tuple[Experiment, ...]:
-        """Return the experiments, oldest first."""
-
     def create_run(self, new: NewRun) -> RunRecord:
         """Record a new run and return it with its id and artifact URI.
 
         Raises:
-            NotFoundError: There is no such experiment, or it is deleted.
+            NotFoundError: There is no such experiment.
+            ConflictError: It is deleted.
         """
 
     def run(self, run_id: str) -> RunRecord:
@@ -101,15 +94,17 @@ class RunStore(Protocol):
     ) -> None:
         """Add parameters, metric points and tags in one transaction.
 
-        A tag that is there gets the new value; `mlflow.runName` is the run's name.
+        A tag that is there gets the new value; `mlflow.runName` is the run's name. A metric with a
+        `model_id` is recorded with that model too.
 
         Raises:
             NotFoundError: There is no such run.
-            ConflictError: A parameter is there with another value, or the run is deleted; nothing is written.
+            ParameterConflictError: Parameters are there with other values; nothing is written.
+            ConflictError: The run is deleted.
         """
 
-    def remove_tags(self, run_id: str, keys: Sequence[str]) -> None:
-        """Remove tags; one that is not there is no error.
+    def remove_tags(self, run_id: str, keys: Sequence[str]) -> int:
+        """Remove tags; return how many of them were there.
 
         Raises:
             NotFoundError: There is no such run.
@@ -137,6 +132,20 @@ class RunStore(Protocol):
         Raises:
             NotFoundError: There is no such run.
             ConflictError: The tag has another value, or a parameter has; nothing is changed.
+        """
+
+    def move_run(self, run_id: str, experiment_id: str) -> None:
+        """Put a run into another experiment; its artifacts stay where they are.
+
+        Raises:
+            NotFoundError: There is no such run or experiment.
+            ConflictError: The experiment is deleted.
+        """
+
+    def children(self, run_id: str, lifecycle: Lifecycle = "active") -> tuple[str, ...]:
+        """Return the ids of the runs below a run, children of children too, each after its parent.
+
+        A child carries its parent's id in the tag `mlflow.parentRunId`.
         """
 
     def update_run(
@@ -171,6 +180,24 @@ class RunStore(Protocol):
 
         Raises:
             NotFoundError: There is no such run.
+        """
+
+    def metric_page(
+        self, run_id: str, key: str, *, limit: int = 1000, page_token: str | None = None
+    ) -> MetricPage:
+        """Return a part of a metric's history; a page costs the same wherever it is.
+
+        Raises:
+            NotFoundError: There is no such run.
+            UsageError: The limit or the page token cannot be understood.
+        """
+
+    def metric_histories(
+        self, run_ids: Sequence[str], key: str, *, limit: int = 25_000
+    ) -> tuple[tuple[str, Metric], ...]:
+        """Return run id and point of a metric of several runs, by run id, each in the order of its history.
+
+        Runs that are not there are left out; what is beyond `limit` points too.
         """
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
@@ -209,6 +236,13 @@ class ArtifactStore(Protocol):
 
     def write(self, artifact_uri: str, path: str, content: bytes) -> None:
         """Store `content` as `path`, replacing what was there."""
+
+    def create(self, artifact_uri: str, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file for writing, which becomes `path` when the block ends without an exception.
+
+        Raises:
+            StoreError: It cannot be written, or `path` leaves the root.
+        """
 
     def list(self, artifact_uri: str, path: str = "") -> tuple[ArtifactInfo, ...]:
         """Return the entries directly below `path`, by name; empty when there is nothing."""

@@ -8,6 +8,9 @@ from proj import record
 from proj.cli.showtext import artifact_tree
 from proj.host import Host
 from proj.model import ArtifactInfo, EnvironmentFacts, Outcome, RunStatus
+from proj.tracking import open_tracking
+from proj.tracking.inputs import ModelOutput
+from proj.tracking.logged_models import NewLoggedModel
 from records import record_run
 
 if TYPE_CHECKING:
@@ -119,6 +122,23 @@ def test_all_is_in_the_json(proj: Command) -> None:
         {"key": "rmse", "value": 0.123456789, "timestamp_ms": run.started_ms, "step": 7}
     ]
     assert {"path": "model/model.pkl", "is_dir": False, "size_bytes": 5000} in data["artifacts"]
+
+
+def test_a_logged_model_is_shown_with_its_files(proj: Command) -> None:
+    run = record_run("modelled")
+    with open_tracking() as tracking:
+        model = tracking.logged_models.create_logged_model(
+            NewLoggedModel(experiment_id=run.experiment_id, name="ridge", source_run_id=run.run_id)
+        )
+        tracking.artifacts.write(model.artifact_location, "data/model.pkl", b"x" * 5000)
+        gone = tracking.logged_models.create_logged_model(NewLoggedModel(experiment_id=run.experiment_id))
+        outputs = [ModelOutput(model_id=each.model_id) for each in (model, gone)]
+        tracking.inputs.log_outputs(run.run_id, outputs)
+        tracking.logged_models.delete_logged_model(gone.model_id)
+    expected = f"MODELS\n  ridge/  {model.model_id}  PENDING\n    data/\n      model.pkl  4.9 KiB\n"
+    assert proj("show", run.run_id).out.endswith(expected)
+    shown = proj("show", run.run_id, "--json").data["models"]
+    assert [(each["name"], each["status"], len(each["files"])) for each in shown] == [("ridge", "PENDING", 1)]
 
 
 def test_a_record_with_little_in_it(proj: Command) -> None:

@@ -56,7 +56,7 @@ def test_an_order() -> None:
         ("params.a =   'open", 14, "not closed", None),
         ("metrics.a <", 12, "found the end", None),
         ("params.a > 'x'", 10, "text, which > does not compare", "LIKE"),
-        ("data.a = 'x'", 1, "nothing is called 'data'", "metrics, params, tags, attributes"),
+        ("data.a = 'x'", 1, "nothing is called 'data'", "metrics, params, tags, attributes, datasets"),
     ],
 )
 def test_an_error_points_at_its_place(text: str, column: int, message: str, hint: str | None) -> None:

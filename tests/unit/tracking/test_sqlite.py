@@ -15,6 +15,7 @@ from proj.errors import ConflictError, StoreError
 from proj.model import NewRun
 from proj.testing.stores import RunStoreContract, new_run, point
 from proj.tracking import open_tracking
+from proj.tracking.database import Database
 from proj.tracking.migrations import MIGRATIONS
 from proj.tracking.sqlite import SqliteRunStore
 from proj.tracking.store import RunQuery
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class TestContract(RunStoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[RunStore]:
-        store = SqliteRunStore(tmp_path / "proj.db", "file:///artifacts")
+        store = SqliteRunStore(Database(tmp_path / "proj.db"), "file:///artifacts")
         yield store
         store.close()
 
@@ -121,7 +122,7 @@ def test_a_database_damaged_inside_is_named(tmp_path: Path) -> None:
     content = bytearray(database.read_bytes())
     content[8192:] = b"\xa5" * (len(content) - 8192)
     database.write_bytes(content)
-    with open_tracking(tmp_path) as tracking, pytest.raises(StoreError, match="is damaged"):
+    with pytest.raises(StoreError, match="is damaged"), open_tracking(tmp_path) as tracking:
         tracking.runs.experiments()
 
 

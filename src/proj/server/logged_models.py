@@ -1,0 +1,146 @@
+"""Handlers of `logged-models/…`: models as the clients of MLflow 3 keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from proj.server import limits
+from proj.server.artifacts import checked_path
+from proj.server.errors import absent, invalid, missing
+from proj.server.policy import Access
+from proj.server.routes import Context, Route
+from proj.server.wire.codec import Empty
+from proj.server.wire.entities import file_info_out
+from proj.server.wire.logged_models import (
+    CreateLoggedModel,
+    DeleteLoggedModelTag,
+    FinalizeLoggedModel,
+    GetLoggedModel,
+    ListLoggedModelFiles,
+    LoggedModelAnswer,
+    LoggedModelFilesAnswer,
+    LoggedModelOut,
+    LoggedModelsAnswer,
+    LogLoggedModelParams,
+    OfLoggedModel,
+    SearchLoggedModels,
+    SetLoggedModelTags,
+    logged_model_out,
+)
+from proj.tracking.logged_models import LoggedModelQuery, NewLoggedModel
+
+if TYPE_CHECKING:
+    from proj.tracking.logged_models import LoggedModel
+
+_BAD_CHARACTERS = ("/", ":", ".", "%", '"', "'")
+
+
+def _out(context: Context, model: LoggedModel) -> LoggedModelOut:
+    return logged_model_out(model, context.site.public_uri(model.artifact_location))
+
+
+def create(context: Context, request: CreateLoggedModel) -> LoggedModelAnswer:
+    """`POST logged-models`."""
+    if any(character in request.name for character in _BAD_CHARACTERS):
+        raise invalid(
+            f"Invalid model name ({request.name!r}) provided. Model name must be a non-empty string and "
+            f"cannot contain the following characters: {_BAD_CHARACTERS}"
+        )
+    new = NewLoggedModel(
+        experiment_id=request.experiment_id,
+        name=request.name or None,
+        model_type=request.model_type or None,
+        source_run_id=request.source_run_id or None,
+        params=limits.params(request.params),
+        tags=limits.tags(request.tags),
+    )
+    model = context.tracking.logged_models.create_logged_model(new)
+    return LoggedModelAnswer(model=_out(context, model))
+
+
+def get(context: Context, request: GetLoggedModel) -> LoggedModelAnswer:
+    """`GET logged-models/{model_id}`."""
+    model = context.tracking.logged_models.logged_model(request.model_id, allow_deleted=request.allow_deleted)
+    return LoggedModelAnswer(model=_out(context, model))
+
+
+def finalize(context: Context, request: FinalizeLoggedModel) -> LoggedModelAnswer:
+    """`PATCH logged-models/{model_id}`."""
+    model = context.tracking.logged_models.finalize_logged_model(request.model_id, request.to_status())
+    return LoggedModelAnswer(model=_out(context, model))
+
+
+def delete(context: Context, request: OfLoggedModel) -> Empty:
+    """`DELETE logged-models/{model_id}`."""
+    models = context.tracking.logged_models
+    if models.logged_model(request.model_id, allow_deleted=True).lifecycle_stage == "active":
+        models.delete_logged_model(request.model_id)
+    return Empty()
+
+
+def set_tags(context: Context, request: SetLoggedModelTags) -> Empty:
+    """`PATCH logged-models/{model_id}/tags`."""
+    context.tracking.logged_models.set_logged_model_tags(request.model_id, limits.tags(request.tags))
+    return Empty()
+
+
+def delete_tag(context: Context, request: DeleteLoggedModelTag) -> Empty:
+    """`DELETE logged-models/{model_id}/tags/{tag_key}`."""
+    if not context.tracking.logged_models.remove_logged_model_tags(request.model_id, request.tag_key):
+        raise absent(f"No tag with key {request.tag_key!r} found for model {request.model_id!r}.")
+    return Empty()
+
+
+def log_params(context: Context, request: LogLoggedModelParams) -> Empty:
+    """`POST logged-models/{model_id}/params`."""
+    params = limits.params(request.params)
+    context.tracking.logged_models.log_logged_model_params(request.model_id, params)
+    return Empty()
+
+
+def search(context: Context, request: SearchLoggedModels) -> LoggedModelsAnswer:
+    """`POST logged-models/search`."""
+    if not request.experiment_ids:
+        raise missing("experiment_ids")
+    limits.check_results(request.max_results)
+    page = context.tracking.logged_models.search_logged_models(
+        LoggedModelQuery(
+            experiment_ids=request.experiment_ids,
+            filter=request.filter,
+            datasets=tuple(dataset.to_model() for dataset in request.datasets),
+            order_by=tuple(order.to_model() for order in request.order_by),
+            limit=request.max_results,
+            page_token=request.page_token or None,
+        )
+    )
+    return LoggedModelsAnswer(
+        models=tuple(_out(context, model) for model in page.models),
+        next_page_token=page.next_page_token or UNSET,
+    )
+
+
+def list_files(context: Context, request: ListLoggedModelFiles) -> LoggedModelFilesAnswer:
+    """`GET logged-models/{model_id}/artifacts/directories`."""
+    model = context.tracking.logged_models.logged_model(request.model_id)
+    folder = checked_path(request.artifact_directory_path)
+    entries = context.tracking.artifacts.list(model.artifact_location, folder)
+    return LoggedModelFilesAnswer(
+        root_uri=context.site.public_uri(model.artifact_location),
+        files=tuple(file_info_out(entry) for entry in entries),
+    )
+
+
+_MODEL = "logged-models/{model_id}"
+ROUTES = (
+    Route("POST", "logged-models", create, CreateLoggedModel, Access.MODELS),
+    Route("POST", "logged-models/search", search, SearchLoggedModels),
+    Route("GET", _MODEL, get, GetLoggedModel),
+    Route("PATCH", _MODEL, finalize, FinalizeLoggedModel, Access.MODELS),
+    Route("DELETE", _MODEL, delete, OfLoggedModel, Access.MODELS),
+    Route("PATCH", f"{_MODEL}/tags", set_tags, SetLoggedModelTags, Access.MODELS),
+    Route("DELETE", f"{_MODEL}/tags/{{tag_key}}", delete_tag, DeleteLoggedModelTag, Access.MODELS),
+    Route("POST", f"{_MODEL}/params", log_params, LogLoggedModelParams, Access.MODELS),
+    Route("GET", f"{_MODEL}/artifacts/directories", list_files, ListLoggedModelFiles),
+)

@@ -1,0 +1,124 @@
+"""Handlers of `metrics/…`: histories, whole, in pages, of several runs, and thinned out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from proj.server import limits
+from proj.server.errors import invalid, missing
+from proj.server.routes import RawRoute, Route
+from proj.server.wire.entities import metric_out
+from proj.server.wire.metrics import GetHistory, GetHistoryBulk, GetHistoryInterval, MetricsAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from proj.model import Metric
+    from proj.server.routes import Context
+    from proj.server.wire.entities import MetricOut
+
+_MAX_BULK_POINTS = 25_000
+_MAX_BULK_RUNS = 100
+_MAX_INTERVAL_POINTS = 2500
+_PAGE = 10_000
+
+
+def get_history(context: Context, request: GetHistory) -> MetricsAnswer:
+    """`GET metrics/get-history`."""
+    runs = context.tracking.runs
+    if request.max_results is None and not request.page_token:
+        history = runs.metric_history(request.run, request.metric_key)
+        return MetricsAnswer(metrics=tuple(metric_out(point) for point in history))
+    limit = _MAX_BULK_POINTS if request.max_results is None else request.max_results
+    limits.check_results(limit, 2**31 - 1)
+    page = runs.metric_page(
+        request.run, request.metric_key, limit=limit, page_token=request.page_token or None
+    )
+    return MetricsAnswer(
+        metrics=tuple(metric_out(point) for point in page.points),
+        next_page_token=page.next_page_token or UNSET,
+    )
+
+
+def get_history_bulk(context: Context, request: GetHistoryBulk) -> MetricsAnswer:
+    """`GET metrics/get-history-bulk`: the histories of one metric in several runs."""
+    if not request.run_id:
+        raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
+    _check_runs(request.run_id)
+    limits.check_results(request.max_results, 2**31 - 1)
+    found = context.tracking.runs.metric_histories(
+        request.run_id, request.metric_key, limit=min(request.max_results, _MAX_BULK_POINTS)
+    )
+    return MetricsAnswer(metrics=tuple(metric_out(point, run_id) for run_id, point in found))
+
+
+def get_history_interval(context: Context, request: GetHistoryInterval) -> MetricsAnswer:
+    """`GET metrics/get-history-bulk-interval`: as many points of each run as a chart can show."""
+    if not request.run_ids:
+        raise missing("run_ids")
+    _check_runs(request.run_ids)
+    limits.check_results(request.max_results, _MAX_INTERVAL_POINTS)
+    first, last = request.start_step, request.end_step
+    if (first is None) != (last is None):
+        raise invalid("If either start step or end step are specified, both must be specified.")
+    if first is not None and last is not None and first > last:
+        raise invalid(
+            f"end_step must be greater than start_step. Found start_step={first} and end_step={last}."
+        )
+    found: list[MetricOut] = []
+    for run_id in request.run_ids:
+        points = _points(context, run_id, request.metric_key)
+        if first is not None and last is not None:
+            points = (point for point in points if first <= point.step <= last)
+        found += [metric_out(point, run_id) for point in _thinned(points, request.max_results)]
+    return MetricsAnswer(metrics=tuple(found))
+
+
+def _check_runs(run_ids: Sequence[str]) -> None:
+    if len(run_ids) > _MAX_BULK_RUNS:
+        raise invalid(
+            f"The request cannot specify more than {_MAX_BULK_RUNS} run_ids. Received {len(run_ids)} run_ids."
+        )
+
+
+def _points(context: Context, run_id: str, key: str) -> Iterator[Metric]:
+    token = None
+    while True:
+        page = context.tracking.runs.metric_page(run_id, key, limit=_PAGE, page_token=token)
+        yield from page.points
+        token = page.next_page_token
+        if token is None:
+            return
+
+
+def _thinned(points: Iterator[Metric], limit: int) -> list[Metric]:
+    """Return at most `limit` points, evenly spread, the first and the last among them, in little memory."""
+    kept: list[Metric] = []
+    stride = 1
+    last: Metric | None = None
+    for number, point in enumerate(points):
+        last = point
+        if number % stride == 0:
+            kept.append(point)
+            if len(kept) > 2 * _MAX_INTERVAL_POINTS:
+                kept = kept[::2]
+                stride *= 2
+    if last is None:
+        return []
+    if kept[-1] is not last:
+        kept.append(last)
+    if len(kept) <= limit:
+        return kept
+    if limit == 1:
+        return [last]
+    step = (len(kept) - 1) / (limit - 1)
+    return [kept[round(number * step)] for number in range(limit)]
+
+
+ROUTES: tuple[Route | RawRoute, ...] = (
+    Route("GET", "metrics/get-history", get_history, GetHistory),
+    Route("GET", "metrics/get-history-bulk", get_history_bulk, GetHistoryBulk),
+    Route("GET", "metrics/get-history-bulk-interval", get_history_interval, GetHistoryInterval),
+)

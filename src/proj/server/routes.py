@@ -1,0 +1,91 @@
+"""What a handler gets, and how it says which requests are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from proj.server.policy import Access, Principal
+from proj.server.rules import Rules
+from proj.tracking import Tracking
+
+_KINDS = ("api", "ajax-api")
+MLFLOW_PREFIXES = tuple(
+    f"/{kind}/{version}/mlflow/" for kind in _KINDS for version in ("2.0", "3.0", "2.0/preview")
+)
+"""MLflow's clients, pages and ages reach the same thing below any of these."""
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """How the application shows what it keeps.
+
+    Args:
+        artifact_base: URI of the folder of all artifacts, as it begins the URIs in the store; None: unknown.
+        proxied: Whether clients get at artifacts through us (`mlflow-artifacts:` URIs) instead of directly.
+    """
+
+    artifact_base: str | None = None
+    proxied: bool = False
+
+    def public_uri(self, uri: str) -> str:
+        """The artifact URI that clients get for one of the store's."""
+        if not self.proxied or self.artifact_base is None:
+            return uri
+        if uri != self.artifact_base and not uri.startswith(f"{self.artifact_base}/"):
+            return uri
+        return f"mlflow-artifacts:{uri[len(self.artifact_base) :] or '/'}"
+
+    def stored_uri(self, uri: str) -> str:
+        """The store's artifact URI for one that clients send."""
+        if not self.proxied or self.artifact_base is None or not uri.startswith("mlflow-artifacts:/"):
+            return uri
+        path = uri.removeprefix("mlflow-artifacts:").strip("/")
+        return f"{self.artifact_base}/{path}" if path else self.artifact_base
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler works with, beside its request."""
+
+    tracking: Tracking
+    principal: Principal
+    site: Site
+    rules: Rules
+
+
+def no_runs(request: Any) -> Sequence[str]:  # noqa: ARG001  the signature of `Route.runs`
+    """No run is named by the request."""
+    return ()
+
+
+def its_run(request: Any) -> Sequence[str]:
+    """The run that an `OfRun` request names."""
+    return (request.run,)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One kind of request with a JSON answer.
+
+    `path` stands below each of `MLFLOW_PREFIXES`, unless it begins with a slash. Parts such as `{model_id}`
+    become fields of the request. The handler runs in a thread, many at a time.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Context, Any], msgspec.Struct]
+    request: type[msgspec.Struct]
+    access: Access = Access.READ
+    runs: Callable[[Any], Sequence[str]] = no_runs
+    """Which runs the request would change, for `Access.LOG`."""
+
+
+class RawRoute(msgspec.Struct, frozen=True):
+    """One kind of request whose body or answer is no JSON. Its handler checks the access by itself."""
+
+    method: str
+    path: str
+    """As in `Route`; a last part `{name:path}` takes what is left, slashes too."""
+    handler: Callable[[Context, HttpRequest, dict[str, str]], Awaitable[Response]]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proj.errors import StoreError
+from proj.testing.threads import in_threads
+from proj.tracking.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "proj.db")
+    yield database
+    database.close()
+
+
+def _names(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row[0] for row in connection.execute("SELECT name FROM experiments ORDER BY id")]
+
+
+def _add(database: Database, name: str) -> None:
+    with database.write() as connection:
+        connection.execute("INSERT INTO experiments (name, created_ms, updated_ms) VALUES (?, 1, 1)", (name,))
+
+
+def test_a_reader_sees_what_was_there_before_a_write_began(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute("UPDATE experiments SET name = 'changed'")
+        assert _names(database) == ["Default"]
+    assert _names(database) == ["changed"]
+
+
+def test_a_reader_sees_one_state(database: Database) -> None:
+    with database.read() as connection:
+        statement = "SELECT count(*) FROM experiments"
+        before = connection.execute(statement).fetchone()
+        _add(database, "meanwhile")
+        assert connection.execute(statement).fetchone() == before
+
+
+def test_one_thread_needs_one_connection(database: Database) -> None:
+    for number in range(5):
+        _add(database, str(number))
+        _names(database)
+    assert len(database._free) == 1
+
+
+def test_many_threads_leave_few_connections(database: Database) -> None:
+    together = threading.Barrier(20)
+
+    def look() -> None:
+        with database.read():
+            together.wait(60)
+
+    in_threads([look] * 20)
+    assert len(database._free) < 20
+    assert _names(database) == ["Default"]
+
+
+def test_a_write_within_a_write_is_refused_and_not_waited_for(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="within"), database.write():
+        _add(database, "inner")
+    _add(database, "later")
+    assert _names(database) == ["Default", "later"]
+
+
+def test_writers_of_other_threads_wait(database: Database) -> None:
+    entered = threading.Event()
+
+    def add_second() -> None:
+        entered.set()
+        _add(database, "second")
+
+    with database.write() as connection:
+        thread = threading.Thread(target=add_second)
+        thread.start()
+        entered.wait(60)
+        connection.execute("INSERT INTO experiments (name, created_ms, updated_ms) VALUES ('first', 1, 1)")
+    thread.join()
+    assert _names(database) == ["Default", "first", "second"]
+
+
+def test_a_closed_database_says_so(database: Database) -> None:
+    with database.read() as connection:
+        database.close()
+        assert connection.execute("SELECT 1").fetchone() == (1,), "who uses it may finish"
+    database.close()
+    with pytest.raises(StoreError, match="closed"):
+        _names(database)
