@@ -13,6 +13,7 @@ from proj.cli import output, wording
 from proj.errors import UsageError
 from proj.times import now_ms, parse_duration
 from proj.tracking import open_tracking
+from proj.tracking.logged_models import LoggedModelQuery
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from proj.model import RunRecord
     from proj.tracking import Tracking
+    from proj.tracking.logged_models import LoggedModel
 
 _PAGE = 1000
 
@@ -82,9 +84,7 @@ def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
             if not yes:
                 _ask(len(runs), total)
             for run in runs:
-                # Files first: a run whose removal is cut short is still there to be removed.
-                tracking.artifacts.delete(run.artifact_uri)
-                tracking.runs.purge_runs([run.run_id])
+                _remove(tracking, run)
     checkouts = 0 if dry_run else source.prune_checkouts(kept_older_than_s=KEPT_CHECKOUTS_S)
     return GcResult(removed=not dry_run, runs=garbage, size_bytes=total, checkouts=checkouts)
 
@@ -101,8 +101,26 @@ def _deleted(tracking: Tracking, before_ms: int | None) -> Iterator[RunRecord]:
             return
 
 
+def _models(tracking: Tracking, run: RunRecord) -> tuple[LoggedModel, ...]:
+    """The models that a run logged; MLflow keeps their files beside the run's."""
+    query = LoggedModelQuery(filter=f"source_run_id = '{run.run_id}'", lifecycle="all")
+    return tracking.logged_models.search_logged_models(query).models
+
+
 def _size(tracking: Tracking, run: RunRecord) -> int:
-    return sum(file.size_bytes or 0 for file in tracking.artifacts.walk(run.artifact_uri))
+    places = [run.artifact_uri, *(model.artifact_location for model in _models(tracking, run))]
+    return sum(file.size_bytes or 0 for place in places for file in tracking.artifacts.walk(place))
+
+
+def _remove(tracking: Tracking, run: RunRecord) -> None:
+    # Files first: a run whose removal is cut short is still there to be removed.
+    tracking.artifacts.delete(run.artifact_uri)
+    for model in _models(tracking, run):
+        tracking.artifacts.delete(model.artifact_location)
+        if model.lifecycle_stage == "active":
+            tracking.logged_models.delete_logged_model(model.model_id)
+        tracking.logged_models.purge_logged_models([model.model_id])
+    tracking.runs.purge_runs([run.run_id])
 
 
 def _ask(count: int, size_bytes: int) -> None:

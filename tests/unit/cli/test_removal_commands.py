@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from proj import paths
 from proj.model import RunStatus
+from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
+from proj.tracking.logged_models import NewLoggedModel
 from records import record_run
 
 if TYPE_CHECKING:
@@ -101,3 +103,19 @@ def test_kept_checkouts_go_after_a_week(proj: Command) -> None:
     assert (base / "old").exists()
     assert "Removed 1 kept checkout." in proj("gc", "--yes").out
     assert [entry.name for entry in sorted(base.iterdir()) if entry.is_dir()] == ["young"]
+
+
+def test_the_models_of_a_removed_run_go_with_it(proj: Command) -> None:
+    gone = record_run("gone")
+    with open_tracking(paths.home()) as tracking:
+        models = [
+            tracking.logged_models.create_logged_model(
+                NewLoggedModel(experiment_id=gone.experiment_id, name=name, source_run_id=run_id)
+            )
+            for name, run_id in (("its", gone.run_id), ("other", None))
+        ]
+        for model in models:
+            tracking.artifacts.write(model.artifact_location, "weights", b"x" * 1024)
+    proj("rm", "gone")
+    assert "Removed 1 run, 1.0 KiB." in proj("gc", "--yes").out
+    assert [local_path(model.artifact_location).exists() for model in models] == [False, True]
