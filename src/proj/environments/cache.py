@@ -51,6 +51,12 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     created_s: int
 
 
+class _Versioned(msgspec.Struct):
+    """What markers of all formats have."""
+
+    format: int
+
+
 class Entry:
     """One environment's place in the cache.
 
@@ -112,12 +118,22 @@ def root() -> Path:
 
 
 def read_marker(path: Path) -> Marker | None:
-    """The marker of an entry's folder; None while it is incomplete or of another format."""
+    """The marker of an entry's folder; None while it is incomplete.
+
+    Raises:
+        EnvironmentFailedError: A newer version wrote it.
+    """
     try:
-        marker = msgspec.json.decode((path / "complete").read_bytes(), type=Marker)
+        content = (path / "complete").read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).format
+        if version <= FORMAT:
+            return msgspec.json.decode(content, type=Marker)
     except (OSError, msgspec.DecodeError):
         return None
-    return marker if marker.format == FORMAT else None
+    raise EnvironmentFailedError(
+        f"The environment {path} was written by a newer proj (format {version}; this one knows {FORMAT}).",
+        hint="Use that version, or set PROJ_CACHE to another folder.",
+    )
 
 
 @contextlib.contextmanager
