@@ -83,12 +83,6 @@ def find_environment(prefix: str) -> EnvironmentInfo:
     raise UsageError(f"There is no environment {prefix!r}.", hint=f"There are: {keys}.")
 
 
-def lock_of(info: EnvironmentInfo) -> str:
-    """The lock (pylock.toml) that an environment was built from; empty for an incomplete one."""
-    marker = read_marker(root() / info.key)
-    return marker.lock_text if marker is not None else ""
-
-
 def prune(
     *,
     older_than_s: float | None = None,

@@ -11,7 +11,7 @@ import pytest
 
 from proj import paths
 from proj.environments.cache import in_use, mark_used
-from proj.environments.inventory import find_environment, list_environments, lock_of, prune
+from proj.environments.inventory import find_environment, list_environments, prune
 from proj.environments.python import PythonEnvironment
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError, UsageError
@@ -49,8 +49,7 @@ def test_what_the_list_tells(prepared: PreparedEnvironment, project: Path) -> No
     assert (info.project_dir, info.directory) == (str(project), str(prepared.directory))
     assert (info.packages, info.runs) == (5, ())
     assert info.size_bytes > 0
-    assert prepared.lock is not None
-    assert lock_of(info) == prepared.lock.decode()
+    assert info.lock_digest == prepared.lock_digest
 
 
 def test_uses_are_remembered(prepared: PreparedEnvironment) -> None:
