@@ -11,7 +11,7 @@ import msgspec
 from proj import projectfile, source
 from proj.cli import output
 from proj.errors import EXIT_USAGE
-from proj.lint import lint, problems_only
+from proj.lint import inspect, problems_only
 from proj.model import Diagnostic, Severity
 from proj.projectfile.keys import FILE_NAMES
 
@@ -72,13 +72,8 @@ def command(uri: str, version: str | None, strict: bool) -> CheckResult:
 
 
 def _findings(directory: Path) -> tuple[Path | None, tuple[Diagnostic, ...]]:
-    try:
-        project = projectfile.load(directory)
-    except projectfile.ProjectInvalidError as error:
-        return Path(error.file), (*error.diagnostics, *error.others)
-    if project.file is None:
-        return None, (_without_file(directory),)
-    return project.file, lint(project)
+    file, found = inspect(directory)
+    return file, found if file is not None else (_without_file(directory),)
 
 
 def _without_file(directory: Path) -> Diagnostic:
