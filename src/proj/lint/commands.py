@@ -201,7 +201,7 @@ def _check_places(
                 "nested-shell",
                 f"the value of `{placeholder.text}` is read by a second shell, in which it is not quoted",
                 where,
-                "Run the program directly, or pass the value in a variable.",
+                f"Pass it as an argument: bash -c 'echo \"$1\"' _ {placeholder.text}",
             )
             continue
         after = point.command[offset + len(placeholder.text) :][:1]
