@@ -18,6 +18,8 @@ from proj.projectfile.keys import FILE_NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in a project file."""
@@ -32,7 +34,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> Iterator[output.Block]:
         """Yield each finding with its line, then a summary."""
         for diagnostic in self.diagnostics:
-            yield projectfile.render(diagnostic)
+            word = f"{diagnostic.severity.value}:"
+            before, _, after = projectfile.render(diagnostic).partition(word)
+            yield output.Line(before, word, after, _COLOURS[diagnostic.severity])
         counts = [_count(self.errors, "error"), _count(self.warnings, "warning")]
         told = ", ".join(count for count in counts if count) or "no problems"
         yield f"{self.file or 'No project file'}: {told}"
