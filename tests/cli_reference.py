@@ -17,7 +17,8 @@ INTRO = """\
 
 `proj COMMAND --help` shows the same. Results go to stdout; what happens meanwhile, and errors, to stderr.
 With `--json` a command prints `{"version": 1, "command": …, "ok": …, "data": …}`, or `"error"` with
-`code`, `message`, `hint` and `details` in place of `data`. Wherever a run is asked for, its id, a unique
+`code`, `message`, `hint` and `details` in place of `data`. A metric that is NaN or infinite is `null` there,
+since JSON has no word for it. Wherever a run is asked for, its id, a unique
 prefix of it, its name if that is unique, or `latest` will do. `NO_COLOR` switches colours off. Exit codes:
 [signals and exit codes](signals-and-exit-codes.md).
 """

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proj import projectfile
-from proj.lint import lint
+from proj.lint import inspect
 
 if TYPE_CHECKING:
     from proj.model import Diagnostic
@@ -22,10 +21,7 @@ EXPECTED = "findings.txt"
 def found_in(case: str) -> str:
     """What loading and checking a case finds, a line for each: severity, place, code, message, fix."""
     folder = PROJECTS / case
-    try:
-        diagnostics = lint(projectfile.load(folder))
-    except projectfile.ProjectInvalidError as error:
-        diagnostics = error.diagnostics
+    diagnostics = inspect(folder)[1]
     return "".join(_line(diagnostic, folder) for diagnostic in diagnostics)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 import msgspec
@@ -46,7 +45,7 @@ def inspect() -> Host:
         kernel=names.release,
         distribution=_distribution(),
         machine=names.machine,
-        cpu_model=_field("/proc/cpuinfo", "model name") or platform.processor() or None,
+        cpu_model=_field("/proc/cpuinfo", "model name"),
         cpu_count=_usable_cpus(),
         memory_bytes=_memory_bytes(),
         gpus=_gpus(),

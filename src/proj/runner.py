@@ -15,6 +15,7 @@ import msgspec
 from proj import active, command, events, parameters, paths, process, projectfile, record, recovery, source
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
+from proj.environments.asof import as_of_s
 from proj.environments.select import select
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
 from proj.model import (
@@ -39,7 +40,7 @@ from proj.process.detached import spawn_detached
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.server.endpoint import EndpointSettings, configured_elsewhere
 from proj.supervise import Assignment, close, encode, outcome_of, settling, supervise
-from proj.times import now_ms, parse_time
+from proj.times import now_ms
 from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
 from proj.tracking.naming import new_run_name
@@ -255,13 +256,6 @@ def _where(project: Project, entry_point: EntryPoint) -> str:
 def _environment_request(
     request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
 ) -> EnvironmentRequest:
-    git = checkout.git
-    if request.as_of == "now":
-        as_of_s = None
-    elif request.as_of == "commit":
-        as_of_s = git.committed_at_s if git is not None and not git.dirty else None
-    else:
-        as_of_s = parse_time(request.as_of)
     return EnvironmentRequest(
         project_dir=checkout.project_dir,
         root=checkout.root,
@@ -270,7 +264,7 @@ def _environment_request(
         manager=request.env_manager or os.environ.get("PROJ_ENV_MANAGER") or None,
         python=request.python,
         python_match=request.python_match,
-        as_of_s=as_of_s,
+        as_of_s=as_of_s(request.as_of, checkout),
         mode=request.lock_mode,
         offline=request.offline,
     )

@@ -9,13 +9,14 @@ from proj.model import ParameterKind
 if TYPE_CHECKING:
     from proj.model import Parameter
 
-TRUE: Final = frozenset({"true", "yes", "1"})
-FALSE: Final = frozenset({"false", "no", "0"})
+TRUE: Final = frozenset({"true", "yes", "on", "y", "t", "1"})
+FALSE: Final = frozenset({"false", "no", "off", "n", "f", "0"})
+"""What says true and false, in any case; a switch (`{name:flag}`) also takes "no value" for false."""
 
 _WANTED: Final = {
     ParameterKind.INTEGER: "a whole number",
     ParameterKind.FLOAT: "a number",
-    ParameterKind.BOOLEAN: "true or false (also yes, no, 1, 0)",
+    ParameterKind.BOOLEAN: "true or false (also yes, no, on, off, y, n, t, f, 1, 0)",
     ParameterKind.JSON: "JSON",
 }
 

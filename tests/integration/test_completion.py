@@ -79,6 +79,22 @@ def test_what_a_shell_offers(folder: ProjFolder, complete: Callable[[str], list[
     assert "--env-manager" in complete("proj run --env")
 
 
+def test_what_is_offered_is_of_the_project_that_is_named(
+    folder: ProjFolder, complete: Callable[[str], list[str]]
+) -> None:
+    folder.write({"MLproject": PROJECT})
+    (folder.path / "other" / "inner").mkdir(parents=True)
+    (folder.path / "other" / "MLproject").write_text(
+        "entry_points: {fit: {command: 'echo {c}', parameters: {c: float}}, main: {command: 'true'}}"
+    )
+    (folder.path / "other" / "inner" / "MLproject").write_text("entry_points: {deep: {command: 'true'}}")
+    assert set(complete("proj run other -e ")) == {"fit", "main"}
+    assert complete("proj run other -e fit -P ") == ["c="]
+    assert complete("proj run -e fit other -P ") == ["c="]
+    assert complete(f"proj run {folder.path}/other#inner -e ") == ["deep"]
+    assert complete("proj run nowhere -e ") == []
+
+
 def test_nothing_is_offered_where_there_is_nothing(
     folder: ProjFolder, complete: Callable[[str], list[str]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -102,32 +103,34 @@ class LocalBackend:
         tap = _metrics_tap(execution, on_metric)
         witness = MemoryWitness()
         token = process.new_token()
-        streams = process.Streams(quiet=execution.quiet)
         started_ms = time.time_ns() // 1_000_000
         deadline = None if execution.timeout_s is None else time.monotonic() + execution.timeout_s
-        try:
-            child = process.spawn(
-                execution.command.argv,
-                cwd=execution.command.cwd,
-                env=_environment(execution, runtime),
-                stdin=streams.stdin,
-                stdout=streams.stdout,
-                stderr=streams.stderr,
-                tokens=(token,),
-            )
-        except (OSError, ValueError) as error:
-            streams.close()
-            raise describe_start_failure(error, execution) from error
-        outputs = streams.outputs(Path(execution.record_dir), tap)
-        supervision = process.Supervision(
-            child,
-            outputs,
-            token=token,
-            grace_s=execution.grace_s,
-            deadline=deadline,
-            terminal=streams.terminal,
-        )
-        return LocalHandle(execution, child.pid, supervision, outputs, started_ms, witness)
+        with contextlib.ExitStack() as undo:
+            try:
+                streams = process.Streams(Path(execution.record_dir), quiet=execution.quiet, tap=tap)
+                undo.callback(streams.close)
+                child = process.spawn(
+                    execution.command.argv,
+                    cwd=execution.command.cwd,
+                    env=_environment(execution, runtime),
+                    stdin=streams.stdin,
+                    stdout=streams.stdout,
+                    stderr=streams.stderr,
+                    tokens=(token,),
+                )
+                streams.started()
+                supervision = process.Supervision(
+                    child,
+                    streams.outputs,
+                    token=token,
+                    grace_s=execution.grace_s,
+                    deadline=deadline,
+                    terminal=streams.terminal,
+                )
+            except (OSError, ValueError) as error:
+                raise describe_start_failure(error, execution) from error
+            undo.pop_all()
+        return LocalHandle(execution, child.pid, supervision, streams.outputs, started_ms, witness)
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:  # noqa: ARG002  the interface's
         """None: a command dies with the process that started it."""

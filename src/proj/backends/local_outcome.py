@@ -33,6 +33,14 @@ _FATAL = frozenset(
     )
 )
 
+_SCARCE = {
+    errno.EAGAIN: ("processes or memory", "-u"),
+    errno.ENOMEM: ("processes or memory", "-u"),
+    errno.EMFILE: ("open files", "-n"),
+    errno.ENFILE: ("open files", "-n"),
+}
+"""What a start may find used up, and the option of `ulimit` for it."""
+
 
 class MemoryWitness:
     """Remembers how many processes the kernel had killed for lack of memory, and tells if more were.
@@ -144,6 +152,7 @@ def describe_start_failure(error: OSError | ValueError, execution: Execution) ->
     """Turn what the system said when the command could not be started into our error."""
     command = execution.command
     shell = command.argv[0]
+    log = error.filename if isinstance(error, OSError) else None
     if isinstance(error, ValueError):
         return BackendError(
             "The command cannot be started: it or one of its variables holds a NUL character.",
@@ -161,11 +170,18 @@ def describe_start_failure(error: OSError | ValueError, execution: Execution) ->
             code=FailureCode.PROJECT_INVALID,
             hint="Pass large values in a file and give its path as the parameter.",
         )
-    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+    if error.errno in _SCARCE:
+        lacking, option = _SCARCE[error.errno]
         return BackendError(
-            f"The command cannot be started: this machine is out of processes or memory ({error.strerror}).",
+            f"The command cannot be started: this machine is out of {lacking} ({error.strerror}).",
             code=FailureCode.UNSCHEDULABLE,
-            hint="End something else, or raise the limit (`ulimit -u`).",
+            hint=f"End something else, or raise the limit (`ulimit {option}`).",
+        )
+    if log is not None and Path(log).parent == Path(execution.record_dir):
+        return BackendError(
+            f"The command cannot be started: its output cannot be stored: {log}: {error.strerror}.",
+            code=FailureCode.UNSCHEDULABLE,
+            hint=f"See that files can be made in {execution.record_dir}.",
         )
     return BackendError(
         f"The command cannot be started: {shell}: {error.strerror}.",

@@ -11,12 +11,14 @@ import msgspec
 from proj import projectfile, source
 from proj.cli import output
 from proj.errors import EXIT_USAGE
-from proj.lint import lint, problems_only
+from proj.lint import inspect, problems_only
 from proj.model import Diagnostic, Severity
 from proj.projectfile.keys import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +34,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> Iterator[output.Block]:
         """Yield each finding with its line, then a summary."""
         for diagnostic in self.diagnostics:
-            yield projectfile.render(diagnostic)
+            word = f"{diagnostic.severity.value}:"
+            before, _, after = projectfile.render(diagnostic).partition(word)
+            yield output.Line(before, word, after, _COLOURS[diagnostic.severity])
         counts = [_count(self.errors, "error"), _count(self.warnings, "warning")]
         told = ", ".join(count for count in counts if count) or "no problems"
         yield f"{self.file or 'No project file'}: {told}"
@@ -72,13 +76,8 @@ def command(uri: str, version: str | None, strict: bool) -> CheckResult:
 
 
 def _findings(directory: Path) -> tuple[Path | None, tuple[Diagnostic, ...]]:
-    try:
-        project = projectfile.load(directory)
-    except projectfile.ProjectInvalidError as error:
-        return Path(error.file), (*error.diagnostics, *error.others)
-    if project.file is None:
-        return None, (_without_file(directory),)
-    return project.file, lint(project)
+    file, found = inspect(directory)
+    return file, found if file is not None else (_without_file(directory),)
 
 
 def _without_file(directory: Path) -> Diagnostic:

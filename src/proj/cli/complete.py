@@ -19,8 +19,12 @@ _RUNS = 50
 def _project(ctx: click.Context) -> Project | None:
     from proj import projectfile
 
-    uri = ctx.params.get("uri") or "."
-    folder = Path(str(uri))
+    # The option that is being completed has no value yet; click then leaves the arguments unassigned.
+    uri = str(ctx.params.get("uri") or next(iter(ctx.args), "."))
+    folder = Path(uri).expanduser()  # the shell hands over the words as they are typed
+    if "#" in uri and not folder.is_dir():
+        top, _, subdir = uri.partition("#")
+        folder = Path(top).expanduser() / subdir
     with contextlib.suppress(ProjError):
         return projectfile.load(folder) if folder.is_dir() else None
     return None

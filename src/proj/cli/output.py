@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -10,7 +11,7 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 JSON_VERSION = 1
 """Version of the JSON envelope: `{"version", "command", "ok", "data" | "error"}`."""
+
+_LEAST_CELLS = 8
+"""What is left of a table's last column even where the line has no room for it."""
 
 EXIT_BUG = 70
 """A defect of proj itself (`EX_SOFTWARE` of sysexits.h)."""
@@ -33,7 +37,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the columns that hold numbers."""
 
 
-Block = str | Table
+class Line(msgspec.Struct, frozen=True):
+    """A line (or some) with one word that is coloured where the terminal takes colours."""
+
+    before: str
+    word: str
+    after: str
+    colour: str
+
+
+Block = str | Line | Table
 
 
 @runtime_checkable
@@ -78,14 +91,27 @@ def as_json() -> bool:
     return _state.as_json
 
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What steers a terminal, or cannot be printed; a newline and a tab do no harm."""
+
+
+def visible(text: str) -> str:
+    """Write control characters as escapes: no name in a project, no message of a tool draws on the terminal."""
+    return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text) if _STEERING.search(text) else text
+
+
 def write(text: str) -> None:
     """Print one line of a result on stdout."""
-    print(text)
+    print(visible(text))
 
 
-def say(text: str) -> None:
-    """Print one line about what happens on stderr."""
-    print(text, file=sys.stderr, flush=True)
+def say(text: str, *, label: str = "", **style: Any) -> None:
+    """Print one line about what happens on stderr, behind a label in a style of click's."""
+    _print_line(f"{styled(label, **style)} {visible(text)}" if label else visible(text))
+
+
+def _print_line(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def colour_wanted(stream: Any) -> bool:
@@ -95,6 +121,7 @@ def colour_wanted(stream: Any) -> bool:
 
 def styled(text: str, *, stream: Any = None, **style: Any) -> str:
     """Colour `text` (click's `style` arguments) where the stream takes colours; default stderr."""
+    text = visible(text)
     return click.style(text, **style) if colour_wanted(stream or sys.stderr) else text
 
 
@@ -115,11 +142,14 @@ def emit(result: object) -> int:
             "ok": exit_code == 0,
             "data": to_builtins(result),
         }
-        write(_json(envelope))
+        _write_json(envelope)
     elif isinstance(result, Result):
         for block in result.text():
             if isinstance(block, Table):
-                _write_table(block)
+                write_table(block)
+            elif isinstance(block, Line):
+                word = styled(block.word, stream=sys.stdout, fg=block.colour, bold=True)
+                print(f"{visible(block.before)}{word}{visible(block.after)}")
             else:
                 write(block)
     sys.stdout.flush()
@@ -139,13 +169,13 @@ def emit_error(error: ProjError) -> int:
         if diagnostics:
             body["diagnostics"] = to_builtins(diagnostics)
         envelope = {"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body}
-        write(_json(envelope))
+        _write_json(envelope)
         return error.exit_code
-    say(f"{styled('proj:', fg='red', bold=True)} {error.message}")
+    say(error.message, label="proj:", fg="red", bold=True)
     for line in error.details:
-        say(f"  {styled('|', dim=True)} {line}")
+        say(line, label="  |", dim=True)
     if error.hint:
-        say(f"{styled('hint:', fg='cyan')} {error.hint}")
+        say(error.hint, label="hint:", fg="cyan")
     return error.exit_code
 
 
@@ -156,7 +186,7 @@ def emit_interrupted(signum: int) -> None:
     message = f"stopped by {signal.Signals(signum).name}"
     if _state.as_json:
         body: dict[str, object] = {"code": "cancelled", "message": message, "hint": None, "details": []}
-        write(_json({"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body}))
+        _write_json({"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body})
     say(f"proj: {message}")
 
 
@@ -167,50 +197,70 @@ def emit_bug(error: BaseException) -> int:
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     if _state.as_json:
         body = {"code": "bug", "message": str(error), "hint": None, "details": text.splitlines()}
-        write(_json({"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body}))
+        _write_json({"version": JSON_VERSION, "command": _state.command, "ok": False, "error": body})
     say(text.rstrip())
     say("proj: this is a defect of proj, not of your project; please report it with the lines above.")
     return EXIT_BUG
 
 
-def _json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+def _write_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
 
 
-def _write_table(table: Table) -> None:
+def write_table(table: Table) -> None:
+    """Print a table on stdout; on a terminal, its last column is cut to what the line has room for."""
     if not table.rows:
         return
-    if sys.stdout.isatty():
-        _write_rich_table(table)
+    if not sys.stdout.isatty():
+        for line in plain_table(table):
+            write(line)
         return
-    for line in plain_table(table):
+    import shutil
+
+    header, *lines = plain_table(table, shutil.get_terminal_size().columns)
+    print(styled(header, stream=sys.stdout, bold=True))
+    for line in lines:
         write(line)
 
 
-def plain_table(table: Table) -> list[str]:
-    """Lay a table out in aligned columns, two blanks between them."""
-    lines: Sequence[Sequence[str]] = [table.columns, *table.rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(table.columns))]
+def plain_table(table: Table, width: int | None = None) -> list[str]:
+    """Lay a table out in aligned columns, two blanks between them.
+
+    Args:
+        table: What to lay out.
+        width: Of the lines; the last column is cut to it, the others never shrink. None: as wide as need be.
+    """
+    lines = [[visible(text) for text in line] for line in (table.columns, *table.rows)]
+    widths = [max(_cells(line[index]) for line in lines) for index in range(len(table.columns))]
+    left = None if width is None else max(width - sum(widths[:-1]) - 2 * len(widths[:-1]), _LEAST_CELLS)
 
     def cell(index: int, text: str) -> str:
-        right = table.columns[index] in table.right_aligned
-        return text.rjust(widths[index]) if right else text.ljust(widths[index])
+        if left is not None and index == len(widths) - 1:
+            text = _cut(text, left)
+        padding = " " * (widths[index] - _cells(text))
+        return padding + text if table.columns[index] in table.right_aligned else text + padding
 
     return ["  ".join(cell(index, text) for index, text in enumerate(line)).rstrip() for line in lines]
 
 
-def _write_rich_table(table: Table) -> None:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
+def _cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
 
-    drawn = RichTable(box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        right = column in table.right_aligned
-        drawn.add_column(column, justify="right" if right else "left", overflow="ellipsis", no_wrap=True)
-    for row in table.rows:
-        drawn.add_row(*(Text(text) for text in row))
-    Console(no_color=not colour_wanted(sys.stdout)).print(drawn)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def _cut(text: str, cells: int) -> str:
+    if _cells(text) <= cells:
+        return text
+    while _cells(text) >= cells:
+        text = text[:-1]
+    return f"{text}…"
 
 
 class Watcher:
@@ -237,7 +287,7 @@ class Watcher:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if event.kind == "warning":
-            self._line(f"{styled('warning:', fg='yellow')} {event.message}")
+            self._line(f"{styled('warning:', fg='yellow')} {visible(event.message)}")
         elif self._quiet:
             return
         elif event.kind == "status":
@@ -245,7 +295,7 @@ class Watcher:
             self.clear()
             self._line(styled(event.message, bold=True))
         elif event.kind == "note":
-            self._line(f"{styled('note:', fg='cyan')} {event.message}")
+            self._line(f"{styled('note:', fg='cyan')} {visible(event.message)}")
         elif event.kind == "step":
             if self._animated:
                 self._show(event)
@@ -264,7 +314,7 @@ class Watcher:
         if self._progress is not None:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
-            say(text)
+            _print_line(text)
 
     def _show(self, event: Event) -> None:
         if self._progress is None:
@@ -283,8 +333,11 @@ class Watcher:
         if event.kind == "step" or self._task is None:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(event.message, total=event.total)
+            self._task = self._progress.add_task(visible(event.message), total=event.total)
         else:
             self._progress.update(
-                self._task, description=event.message, total=event.total, completed=event.done or 0
+                self._task,
+                description=visible(event.message),
+                total=event.total,
+                completed=event.done or 0,
             )

@@ -247,10 +247,8 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
 def _result(finished: runner.Finished) -> RunResult:
     outcome = finished.outcome
     if outcome.status is not RunStatus.FINISHED and not output.as_json():
-        output.say(f"{output.styled('proj:', fg='red', bold=True)} {outcome.message or outcome.status.value}")
-        output.say(
-            f"{output.styled('hint:', fg='cyan')} `proj show {finished.run_id[:8]}` tells all that is known."
-        )
+        output.say(outcome.message or outcome.status.value, label="proj:", fg="red", bold=True)
+        output.say(f"`proj show {finished.run_id[:8]}` tells all that is known.", label="hint:", fg="cyan")
     return RunResult(
         run_id=finished.run_id,
         run_name=finished.run_name,

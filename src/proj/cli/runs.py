@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _METRIC = re.compile(r"(?P<key>.+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>[^\s<>=!]+)\s*")
 _FALLBACK_WIDTH = 160
+_MOST = 1_000_000
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
     "-n",
     "--limit",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, _MOST),
     default=20,
     show_default=True,
     help="How many at most.",

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from proj.command.problem import CommandError
-from proj.command.render import Placeholder, placeholders, render, shell_argv, shell_variables
+from proj.command.render import (
+    Placeholder,
+    nested_warnings,
+    placeholders,
+    render,
+    shell_argv,
+    shell_variables,
+)
 from proj.command.template import Place
 
 __all__ = [
     "CommandError",
     "Place",
     "Placeholder",
+    "nested_warnings",
     "placeholders",
     "render",
     "shell_argv",

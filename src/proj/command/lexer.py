@@ -52,7 +52,7 @@ class _Scanner(Reader):
         else:
             if closer:
                 self._unterminated(opened)
-        self._command.end_word()
+        self._command.end_pipeline()
         if top and self._command.compound and self._layout.tail == "word":
             self._layout.tail = "compound"
         self._leave()
@@ -124,7 +124,7 @@ class _Scanner(Reader):
             command.end_word()
             self._index += 2
             return
-        command.end_command()
+        command.end_command(piped=unit == "|" and following != "|")
         self._index += 1
         if unit == ";" and following in {";", "&"}:
             self._index += 2 if following == ";" and self._peek(1) == "&" else 1
@@ -216,6 +216,7 @@ class _Scanner(Reader):
         if unit == "<" and self._peek(1) == "<":
             if self._peek(2) == "<":
                 self._index += 3
+                self._command.here_string = True
                 return
             strip_tabs = self._peek(2) == "-"
             self._index += 3 if strip_tabs else 2

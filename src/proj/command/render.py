@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -12,6 +13,7 @@ from proj.command.escapes import escape, shlex_quote
 from proj.command.problem import Problem, line_and_column, locate
 from proj.command.template import Hole, Place, Text, parse
 from proj.model import BoundParameter, ParameterKind
+from proj.values import FALSE, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 Quoting = Literal["safe", "mlflow"]
 
-_TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
-_FALSE = frozenset({"false", "no", "off", "0", "n", "f", "none", "null", ""})
+_TEXT_IN_ANY_SHELL = re.compile(r"[\w@%+=:,./-]*")
+_NO_VALUE = frozenset({"none", "null", ""})
 _LITERAL_QUOTES = frozenset({Place.DOUBLE, Place.HERE, Place.HERE_LITERAL, Place.EXPANSION_WORD_DOUBLE})
 """Places in which the single quotes that MLflow puts around a value reach the program."""
 
@@ -108,6 +110,35 @@ def render(
         raise locate(problem, template, where) from problem
 
 
+def nested_warnings(template: str, bound: Sequence[BoundParameter]) -> tuple[str, ...]:
+    """Say which values another shell than ours will read as code (`bash -c`, `eval`, `… | sh`).
+
+    Args:
+        template: The command as the project file has it.
+        bound: The parameters.
+
+    Returns:
+        A sentence for each placeholder whose value that shell would take for more than text; none for plain
+        values.
+
+    Raises:
+        CommandError: The command cannot be read.
+    """
+    special = {each.name for each in bound if each.declared and not _TEXT_IN_ANY_SHELL.fullmatch(each.value)}
+    if not special:
+        return ()
+    warnings = []
+    for hole in _holes(template, {each.name for each in bound if each.declared}):
+        if hole.nested_shell and hole.name in special and not hole.kept and hole.spec != "flag":
+            line, column = line_and_column(template, hole.offset)
+            warnings.append(
+                f"The value of {hole.text} (line {line}, column {column} of the command) becomes code of "
+                "another shell, which will run or expand what it finds in it. "
+                f"Pass it as an argument, such as: bash -c 'echo \"$1\"' _ {hole.text}"
+            )
+    return tuple(warnings)
+
+
 def _holes(template: str, names: Collection[str] | None) -> list[Hole]:
     try:
         text = parse(template, names)
@@ -186,9 +217,9 @@ def _flag(hole: Hole, parameter: BoundParameter) -> str:
             f"Declare it as {{type: bool, default: false}}, or write {{{hole.name}}} for its value.",
         )
     text = parameter.value.strip().lower()
-    if text in _TRUE:
+    if text in TRUE:
         return f"--{parameter.name}"
-    if text in _FALSE:
+    if text in FALSE | _NO_VALUE:
         return ""
     raise Problem(
         f"the switch {hole.text} is neither true nor false: {parameter.value!r}",

@@ -25,6 +25,7 @@ _COMMAND_FLAG = re.compile(r"-[a-zA-Z]*c")
 _WORD_LIMIT = 200
 """Pieces of a word to remember: what a word means shows in its beginning."""
 
+_INPUT_FLAG = re.compile(r"-[a-zA-Z]*s[a-zA-Z]*")
 _INTEGER_FLAG = re.compile(r"-[a-zA-Z]*i[a-zA-Z]*")
 _TAKES_ARGUMENT = re.compile(r"[-+][a-zA-Z]*[oO]|su|--rcfile|--init-file")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
@@ -42,6 +43,9 @@ class SimpleCommand:
         """The open `case` commands: "word", "pattern" or "body" each."""
         self.compound = False
         """Whether the command that is being read has ended as a compound one (`fi`, `)`)."""
+        self._own: list[Hole] = []
+        self._piped: list[Hole] = []
+        """The holes of the commands whose output this one reads."""
         self._restart()
         self._begin_word()
 
@@ -60,6 +64,9 @@ class SimpleCommand:
         """Whether the command computes its arguments (`let`, `declare -i`)."""
         self._integers_next = False
         self._awaits_code = False
+        self._input_flag = False
+        self.here_string = False
+        """Whether the next word, or the one being read, is the command's input."""
         self._before = ""
 
     def _begin_word(self) -> None:
@@ -92,6 +99,9 @@ class SimpleCommand:
         self._note_integers(text)
         self.previous_holes = self.holes
         self._begin_word()
+        if self.here_string:
+            self.here_string = False
+            return
         if self._follow_case(text) or (first and text in OPENERS):
             return
         if first and text in CLOSERS:
@@ -105,9 +115,25 @@ class SimpleCommand:
         if name_then_command or (self.words[2:] == ["do"] and self.words[0] in ("for", "select")):
             self._restart()  # `function NAME {` and `for NAME do`
 
-    def end_command(self) -> None:
-        """An operator or a newline: the next word is in command position."""
+    @property
+    def runs_input(self) -> bool:
+        """Whether the command, as far as it was read, is a shell that takes its code from its input."""
+        return (self._awaits_code or self._input_flag) and not self.reads_code
+
+    def end_pipeline(self, *, piped: bool = False) -> None:
+        """The command is complete; with `piped`, the next one reads its output."""
         self.end_word()
+        if not (self.words or self._own or piped):
+            return  # a line that ends behind a `|`
+        if self.runs_input:
+            for hole in self._piped:
+                hole.nested_shell = True
+        self._piped = [*self._piped, *self._own] if piped else []
+        self._own = []
+
+    def end_command(self, *, piped: bool = False) -> None:
+        """An operator or a newline: the next word is in command position."""
+        self.end_pipeline(piped=piped)
         self._restart()
         self.compound = False
 
@@ -131,6 +157,7 @@ class SimpleCommand:
             self._awaits_code = False  # the shell's script
         if program in _SHELLS and not self.reads_code:
             self._awaits_code = True
+        self._input_flag = self._input_flag or (self._awaits_code and _INPUT_FLAG.fullmatch(word) is not None)
         self.is_shell = self.is_shell or program in _SHELLS or program == "ssh"
         self._before = word
         if self.words[0] in _DECLARERS and _INTEGER_FLAG.fullmatch(word):
@@ -166,7 +193,8 @@ class SimpleCommand:
         self.holes.append(hole)
         text = "".join(self._word)
         hole.in_command_position = self.at_start and not self.in_test
-        hole.nested_shell = self.reads_code
+        hole.nested_shell = self.runs_input if self.here_string else self.reads_code
+        self._own.append(hole)
         hole.no_subscript = self._takes_names(text)
         self.add(HOLE)
 

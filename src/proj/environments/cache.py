@@ -10,7 +10,6 @@ environments/<key>/<attempt>/   the environment; each attempt has a folder of it
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import events, paths
+from proj import events, files, paths
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -51,6 +50,12 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     created_s: int
 
 
+class _Versioned(msgspec.Struct):
+    """What markers of all formats have."""
+
+    format: int
+
+
 class Entry:
     """One environment's place in the cache.
 
@@ -79,8 +84,9 @@ class Entry:
             EnvironmentFailedError: The cache cannot be written.
         """
         try:
-            descriptor = _lock(
-                self.path, fcntl.LOCK_EX, on_wait="Another run is building this environment; waiting."
+            descriptor = files.lock(
+                self.path / "lock",
+                on_wait=lambda: events.step("Another run is building this environment; waiting."),
             )
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -112,12 +118,22 @@ def root() -> Path:
 
 
 def read_marker(path: Path) -> Marker | None:
-    """The marker of an entry's folder; None while it is incomplete or of another format."""
+    """The marker of an entry's folder; None while it is incomplete.
+
+    Raises:
+        EnvironmentFailedError: A newer version wrote it.
+    """
     try:
-        marker = msgspec.json.decode((path / "complete").read_bytes(), type=Marker)
+        content = (path / "complete").read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).format
+        if version <= FORMAT:
+            return msgspec.json.decode(content, type=Marker)
     except (OSError, msgspec.DecodeError):
         return None
-    return marker if marker.format == FORMAT else None
+    raise EnvironmentFailedError(
+        f"The environment {path} was written by a newer proj (format {version}; this one knows {FORMAT}).",
+        hint="Use that version, or set PROJ_CACHE to another folder.",
+    )
 
 
 @contextlib.contextmanager
@@ -134,7 +150,7 @@ def in_use(prepared: PreparedEnvironment, run_id: str) -> Iterator[None]:
         yield
         return
     try:
-        descriptor = _lock(entry, fcntl.LOCK_SH, create=False)
+        descriptor = files.lock(entry / "lock", shared=True, create=False)
     except OSError as error:
         raise EnvironmentFailedError(
             f"The environment {entry.name} was removed while the run was starting.", hint="Run it again."
@@ -175,8 +191,10 @@ def remove_entry(path: Path, *, dry_run: bool = False) -> bool:
         Whether it is gone, or would be.
     """
     try:
-        descriptor = _lock(path, fcntl.LOCK_EX, block=False)
+        descriptor = files.try_lock(path / "lock")
     except OSError:
+        return False
+    if descriptor is None:
         return False
     try:
         if not dry_run:
@@ -196,14 +214,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         EnvironmentFailedError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        files.write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise unwritable(path, error) from error
 
 
@@ -223,7 +236,7 @@ def exclusively(folder: Path, on_wait: str) -> Iterator[None]:
         EnvironmentFailedError: The cache cannot be written.
     """
     try:
-        descriptor = _lock(folder, fcntl.LOCK_EX, on_wait=on_wait)
+        descriptor = files.lock(folder / "lock", on_wait=lambda: events.step(on_wait))
     except OSError as error:
         raise unwritable(folder, error) from error
     try:
@@ -235,37 +248,6 @@ def exclusively(folder: Path, on_wait: str) -> Iterator[None]:
 def _entry_of(prepared: PreparedEnvironment) -> Path | None:
     folder = prepared.directory
     return folder.parent if folder is not None and folder.parent.parent == root() else None
-
-
-def _lock(
-    folder: Path, mode: int, *, on_wait: str | None = None, create: bool = True, block: bool = True
-) -> int:
-    """Lock a folder until the returned descriptor is closed; a lock file removed meanwhile does not count."""
-    path = folder / "lock"
-    while True:
-        if create:
-            folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not block:
-                    raise
-                if on_wait is not None:
-                    events.step(on_wait)
-                fcntl.flock(descriptor, mode)
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        except FileNotFoundError:  # removed between locking and looking: begin again
-            os.close(descriptor)
-            if not create:
-                raise
-            continue
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
 
 
 def _remove_tree(path: Path) -> None:

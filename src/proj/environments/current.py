@@ -6,13 +6,14 @@ answer is kept (`current-python.json` in the cache) as long as nothing has chang
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from proj import paths
+from proj import files, paths
 from proj.environments.facts import (
     is_isolated,
     packages_in,
@@ -140,13 +141,8 @@ def _is_script(program: str) -> bool:
 
 
 def _remember(file: Path, answers: Mapping[str, _Answer]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.urandom(4).hex()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(msgspec.json.encode(answers))
-        temporary.replace(file)
-    except OSError:
-        return  # without a memory the next run asks again
+    with contextlib.suppress(OSError):  # without a memory the next run asks again
+        files.write_whole(file, msgspec.json.encode(answers))
 
 
 def _behind_shim(program: str) -> str:

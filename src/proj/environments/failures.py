@@ -6,9 +6,9 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from proj.environments.indexes import redact
 from proj.environments.variables import hide
 from proj.errors import EnvironmentFailedError
+from proj.process import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def iso_date(seconds: int) -> str:
 
 def last_lines(text: str) -> tuple[str, ...]:
     """The lines of a tool's output that say why it failed, without credentials and colours."""
-    lines = [redact(_ANSI.sub("", line.rstrip())) for line in text.splitlines()]
+    lines = [line.rstrip() for line in redact(_ANSI.sub("", text)).splitlines()]
     lines = [line for line in lines if line.strip() and not _NOISE.search(line)]
     first_error = next((index for index, line in enumerate(lines) if line.startswith("error")), 0)
     return tuple(lines[first_error:][-_MAX_LINES:])

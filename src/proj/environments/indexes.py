@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proj.process import strip_userinfo
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -30,33 +32,13 @@ _REMOVED = (
     "UV_RESOLUTION", "UV_COMPILE_BYTECODE", "PIP_REQUIRE_VIRTUALENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX",
 )  # fmt: skip
 
-_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@", re.IGNORECASE)
-
-
-def redact(text: str) -> str:
-    """The text with the credentials of its URLs replaced by `***`; git's user name `git` stays."""
-
-    def without(match: re.Match[str]) -> str:
-        return match[0] if match[0].endswith("://git@") else f"{match[1]}***@"
-
-    return _CREDENTIALS.sub(without, text)
-
-
-def strip_credentials(text: str) -> str:
-    """The text with the credentials of its URLs removed."""
-
-    def without(match: re.Match[str]) -> str:
-        return match[0] if match[0].endswith("://git@") else match[1]
-
-    return _CREDENTIALS.sub(without, text)
-
 
 def restore_credentials(lock: str, requirements: Iterable[str]) -> str:
     """A lock whose URLs have the credentials again that the requirements give; for the installer alone."""
     for line in requirements:
         for match in re.finditer(r"[a-z][a-z0-9+.-]*://[^\s@\"'<>/]+@[^\s\"'<>#;]+", line, re.IGNORECASE):
             url = match[0].removeprefix("git+")
-            lock = lock.replace(f'"{strip_credentials(url)}', f'"{url}')
+            lock = lock.replace(f'"{strip_userinfo(url)}', f'"{url}')
     return lock
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import paths
+from proj import files, paths
 from proj.environments.pythonspec import Version, parse_version, show
 
 if TYPE_CHECKING:
@@ -185,13 +186,8 @@ class _Memory:
     def save(self) -> None:
         if not self._changed:
             return
-        temporary = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(msgspec.json.encode(self._known))
-            temporary.replace(self._file)
-        except OSError:
-            return  # a memory, no more: without it the next run asks again
+        with contextlib.suppress(OSError):  # a memory, no more: without it the next run asks again
+            files.write_whole(self._file, msgspec.json.encode(self._known))
 
 
 def _probe(path: str) -> str:

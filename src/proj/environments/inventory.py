@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj import events
 from proj.environments.cache import Marker, read_marker, remove_entry, root
-from proj.errors import UsageError
+from proj.errors import EnvironmentFailedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +61,8 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_environments() -> tuple[EnvironmentInfo, ...]:
-    """All environments in the cache, the one used last first."""
-    found = (_info(path) for path in _entries())
+    """All environments in the cache, the one used last first; a warning names those of a newer version."""
+    found = (_info(path) for path in _readable())
     return tuple(sorted(found, key=lambda info: (-info.last_used_s, info.key)))
 
 
@@ -80,12 +81,6 @@ def find_environment(prefix: str) -> EnvironmentInfo:
             f"Several environments begin with {prefix!r}.", hint=f"Give more of the name: {keys}."
         )
     raise UsageError(f"There is no environment {prefix!r}.", hint=f"There are: {keys}.")
-
-
-def lock_of(info: EnvironmentInfo) -> str:
-    """The lock (pylock.toml) that an environment was built from; empty for an incomplete one."""
-    marker = read_marker(root() / info.key)
-    return marker.lock_text if marker is not None else ""
 
 
 def prune(
@@ -145,6 +140,16 @@ def _entries() -> list[Path]:
         return [Path(entry.path) for entry in os.scandir(root()) if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
+
+
+def _readable() -> Iterator[Path]:
+    for path in _entries():
+        try:
+            read_marker(path)
+        except EnvironmentFailedError as error:  # noqa: PERF203  each entry on its own
+            events.warning(f"Left alone: {error.message}")
+        else:
+            yield path
 
 
 def _info(path: Path) -> EnvironmentInfo:

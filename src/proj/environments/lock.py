@@ -14,11 +14,11 @@ import msgspec
 from proj import paths
 from proj.environments.cache import exclusively, unwritable, write_atomically
 from proj.environments.failures import iso_time, parse_iso_time
-from proj.environments.indexes import strip_credentials
 from proj.environments.requirements import read_text
 from proj.environments.variables import expanded_values, hide_in_urls
 from proj.errors import EnvironmentFailedError
 from proj.model import LockMode
+from proj.process import strip_userinfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ def finish(
     """Make uv's output ours: no secrets, paths relative to the project, a header with its origin."""
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip()
     values = expanded_values(project.requirements)
-    body = relative_paths(strip_credentials(hide_in_urls(body, values)), project_dir)
+    body = relative_paths(strip_userinfo(hide_in_urls(body, values)), project_dir)
     # The packages were chosen for this minor version; uv writes the patch version as the least one.
     body = re.sub(r'(?m)^requires-python = ">=(3\.\d+)\.\d+"$', r'requires-python = "==\1.*"', body)
     header = [f"input sha256:{project.digest(project_dir)}"]

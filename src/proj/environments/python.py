@@ -53,7 +53,8 @@ class PythonEnvironment:
         choice = _choose(project, request)
         for note in choice.notes:
             events.note(note)
-        lock = without_editable(obtain_lock(project, choice.interpreter, request), request.project_dir)
+        obtained = obtain_lock(project, choice.interpreter, request)
+        lock = without_editable(obtained, request.project_dir)
         entry = Entry(_key(lock, choice, request))
         marker = entry.ready()
         reused = marker is not None
@@ -62,10 +63,11 @@ class PythonEnvironment:
 
             marker, built = build(entry, project, choice.interpreter, lock, request)
             reused = not built
-        return _prepared(
+        prepared = _prepared(
             entry, marker, lock, choice, summary=_summary(project, choice), reused=reused,
             notes=(*notes, *choice.notes, *lock.notes),
         )  # fmt: skip
+        return prepared if lock.text == obtained.text else _with_sources(prepared, obtained, request)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """Find out what is in it; starts no process."""
@@ -126,6 +128,23 @@ def _key(lock: Lock, choice: Choice, request: EnvironmentRequest) -> str:
             parts += ["local", path, content_digest(Path(absolute))]
     sha.update(msgspec.json.encode(parts))
     return sha.hexdigest()[:20]
+
+
+def _with_sources(
+    prepared: PreparedEnvironment, lock: Lock, request: EnvironmentRequest
+) -> PreparedEnvironment:
+    """The environment with the checkout's own code before its copies; see `proj.environments.overlay`."""
+    from proj.environments.overlay import source_folders
+
+    runtime, directory = prepared.runtime, prepared.directory
+    assert isinstance(runtime, HostRuntime)  # noqa: S101  as made by _prepared
+    assert directory is not None  # noqa: S101  same
+    folders = source_folders(lock.text, request.project_dir, directory)
+    if not folders:
+        return prepared
+    path = os.pathsep.join(filter(None, (*folders, os.environ.get("PYTHONPATH"))))
+    runtime = msgspec.structs.replace(runtime, variables={**runtime.variables, "PYTHONPATH": path})
+    return msgspec.structs.replace(prepared, runtime=runtime)
 
 
 def _prepared(

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj import events, paths
-from proj.environments.indexes import redact, tool_variables
+from proj.environments.indexes import tool_variables
 from proj.environments.variables import hide
-from proj.process import run
+from proj.process import redact, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

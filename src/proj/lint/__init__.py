@@ -13,18 +13,40 @@ from proj.lint.commands import check_command
 from proj.lint.environments import check_environment
 from proj.lint.parameters import check_parameters
 from proj.model import Position, Project, Severity
-from proj.projectfile.findings import Findings
-from proj.projectfile.parse import MISSING_COMMAND
+from proj.projectfile.findings import Findings, ProjectInvalidError
+from proj.projectfile.parse import MISSING_COMMAND, load
 from proj.yamltree import Mapping, Scalar, YamlError, decode, entries, is_null, parse, split_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from proj.model import Diagnostic
     from proj.yamltree import Entry, Node
 
-__all__ = ["lint"]
+__all__ = ["inspect", "lint", "problems_only"]
 
 _FATAL: Final = frozenset({"unknown-key", MISSING_COMMAND})
 """Findings that a run forgives, as MLflow does, and a check does not."""
+
+
+def inspect(directory: Path) -> tuple[Path | None, tuple[Diagnostic, ...]]:
+    """Load the project in a folder and look closely at it, however much of it is wrong.
+
+    Returns:
+        The project file (or what claims to be it), None for a folder without one; and all that is found.
+
+    Raises:
+        SourceError: The folder cannot be read.
+    """
+    from pathlib import Path
+
+    try:
+        project = load(directory)
+    except ProjectInvalidError as error:
+        if error.project is None:
+            return Path(error.file), tuple(map(_sterner, (*error.diagnostics, *error.others)))
+        project = error.project
+    return project.file, lint(project)
 
 
 def lint(project: Project) -> tuple[Diagnostic, ...]:
@@ -34,8 +56,9 @@ def lint(project: Project) -> tuple[Diagnostic, ...]:
         project: A project as `projectfile.load` returns it.
 
     Returns:
-        What `load` found and what only a closer look finds, in the order of the file; unknown keys and entry
-        points without a command are errors here. Nothing for a folder without a project file.
+        What `load` found and what only a closer look finds, in the order of the file, then what is found in
+        the environment's files; unknown keys and entry points without a command are errors here. Nothing for
+        a folder without a project file.
     """
     if project.file is None:
         return project.diagnostics
@@ -48,7 +71,9 @@ def lint(project: Project) -> tuple[Diagnostic, ...]:
             _check(project, entries(root), findings, split_lines(text))
     except (OSError, YamlError):  # the file has changed since it was loaded
         return known
-    return tuple(sorted((*known, *findings.found), key=_place))
+    own = [each for each in findings.found if each.file == str(project.file)]
+    others = [each for each in findings.found if each.file != str(project.file)]
+    return (*sorted((*known, *own), key=_place), *others)
 
 
 def _sterner(diagnostic: Diagnostic) -> Diagnostic:

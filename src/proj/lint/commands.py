@@ -6,7 +6,9 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from proj import process
 from proj.command import CommandError, Place, placeholders, render, shell_variables
+from proj.errors import ToolFailedError, ToolMissingError
 from proj.model import BoundParameter, ParameterKind, Position
 from proj.projectfile.findings import did_you_mean
 
@@ -20,8 +22,12 @@ _CONTINUES: Final = re.compile(r"(?:[\\|({]|&&|\b(?:then|do|else)|\bin)\s*$")
 _OPTION: Final = re.compile(r"\s*--?[A-Za-z]")
 _CODE_BEFORE: Final = re.compile(r'\s-[ce]\s+"(?:[^"\\]|\\.)*[(,=\[\s]$', re.DOTALL)
 _SCRIPT: Final = re.compile(
-    r"(?:^|[;&|(]\s*)(?:python[0-9.]*|bash|sh|Rscript)\s+([\w./-]+\.(?:py|sh|R))(?=\s|$)"
+    r"(?:^\s*|[;&|(]\s*|\b(?:then|do|else)\s+)(?:python[0-9.]*|bash|sh|Rscript)\s+"
+    r"([\w./-]+\.(?:py|sh|R))(?=[\s;&|)]|$)",
+    re.MULTILINE,
 )
+_SHELL_SAYS: Final = re.compile(r"line (\d+): (.*)")
+_SHELL_TIMEOUT_S: Final = 20.0
 _SAMPLES: Final = {
     ParameterKind.INTEGER: "1",
     ParameterKind.FLOAT: "1",
@@ -136,9 +142,9 @@ def _check_newlines(scalar: Scalar, findings: Findings, source: _Source) -> None
 
 def _check_script(project: Project, point: EntryPoint, findings: Findings, source: _Source) -> None:
     docker = project.environment is not None and project.environment.docker is not None
-    if docker or re.search(r"\bcd\b", point.command):
+    if docker or re.search(r"\bcd\b|<<", point.command):  # another folder; text that is no command
         return
-    for match in _SCRIPT.finditer(point.command):
+    for match in _SCRIPT.finditer(point.command.replace("\\\n", " ")):
         script = match[1]
         if not script.startswith("/") and not (project.directory / script).exists():
             findings.warning(
@@ -195,7 +201,7 @@ def _check_places(
                 "nested-shell",
                 f"the value of `{placeholder.text}` is read by a second shell, in which it is not quoted",
                 where,
-                "Run the program directly, or pass the value in a variable.",
+                f"Pass it as an argument: bash -c 'echo \"$1\"' _ {placeholder.text}",
             )
             continue
         after = point.command[offset + len(placeholder.text) :][:1]
@@ -216,9 +222,38 @@ def _check_places(
 
 def _check_rendering(point: EntryPoint, scalar: Scalar, findings: Findings) -> None:
     try:
-        render(point.command, [_sample(parameter) for parameter in point.parameters])
+        line = render(point.command, [_sample(parameter) for parameter in point.parameters])
     except CommandError as error:
         findings.error("command", _first_line(error), scalar, error.hint)
+    else:
+        _check_shell(line, point, scalar, findings)
+
+
+def _check_shell(line: str, point: EntryPoint, scalar: Scalar, findings: Findings) -> None:
+    """Let bash read the line, without running it; where there is no bash, nothing is said."""
+    options = ["-O", "extglob"] if "extglob" in line else []  # it is the line itself that would set it
+    try:
+        done = process.run(
+            ["bash", *options, "-n", "-c", line],
+            env={"LC_ALL": "C", "BASH_ENV": None},
+            check=False,
+            timeout_s=_SHELL_TIMEOUT_S,
+        )
+    except (ToolMissingError, ToolFailedError):
+        return
+    said = _SHELL_SAYS.search(done.stderr)
+    if done.returncode == 0 or said is None:
+        return
+    where = point.position or scalar.position
+    if scalar.style == "|":
+        last = len(point.command.rstrip().split("\n"))  # bash counts a line more where the end is missing
+        where = Position(line=where.line + min(int(said[1]), last) - 1, column=where.column)
+    findings.error(
+        "command",
+        f"the command of `{point.name}` is no valid shell: {said[2]}",
+        where,
+        "Close what is open, or put a backslash before what is meant literally.",
+    )
 
 
 def _sample(parameter: Parameter) -> BoundParameter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
 from proj.process.outputs import Output
-from proj.process.redact import redact
+from proj.process.redact import redact, strip_userinfo
 from proj.process.run import Completed, run
 from proj.process.spawn import DEVNULL, PIPE, merged_environment, spawn
 from proj.process.streams import Streams
@@ -29,4 +29,5 @@ __all__ = [
     "run",
     "signal_name",
     "spawn",
+    "strip_userinfo",
 ]

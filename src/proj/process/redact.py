@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 
-_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^\s/?#'\"]*)@", re.IGNORECASE)
+_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^\s/?#'\"<>]*)@", re.IGNORECASE)
 _BARE_USER = re.compile(r"(?:git|hg|svn)", re.IGNORECASE)
 _SECRET_NAME = re.compile(
     r"password|passwd|secret|token|api_?key|access_?key|private_?key|credential", re.IGNORECASE
@@ -39,10 +39,16 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(known, key=len, reverse=True):
         if secret in text:
             text = text.replace(secret, MASK)
-    return _USERINFO.sub(_without_userinfo, text) if "://" in text else text
+    return _replace_userinfo(text, f"{MASK}@")
 
 
-def _without_userinfo(match: re.Match[str]) -> str:
-    userinfo = match["userinfo"]
-    shown = userinfo if _BARE_USER.fullmatch(userinfo) else MASK
-    return f"{match['scheme']}{shown}@"
+def strip_userinfo(text: str) -> str:
+    """Remove the user and password of each URL in a text (`git@` stays): the URLs stay valid ones."""
+    return _replace_userinfo(text, "")
+
+
+def _replace_userinfo(text: str, replacement: str) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        return match[0] if _BARE_USER.fullmatch(match["userinfo"]) else match["scheme"] + replacement
+
+    return _USERINFO.sub(replaced, text) if "://" in text else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -18,56 +19,60 @@ if TYPE_CHECKING:
 
 
 class Streams:
-    """The ends of a command's standard streams. Either `outputs` or `close` follows.
+    """The ends of a command's standard streams, and the readers of ours, all open before it starts.
 
     Args:
+        folder: Where `stdout.log` and `stderr.log` are.
         quiet: Keep its output off our own streams.
+        tap: See `Output`; for stdout.
+
+    Raises:
+        OSError: A log, a pipe or a terminal cannot be opened; nothing stays open.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._forwards = [None if quiet else _forward(name) for name in ("stdout", "stderr")]
-        self._ours: list[int] = []
-        self._theirs: list[int] = []
-        pairs: list[tuple[int, int]] = []
-        for forward in self._forwards:
-            if forward is not None and forward.is_terminal and forward.fd is not None:
-                from proj.process.terminal import make_terminal
-
-                ours, theirs = make_terminal(forward.fd)
-                pairs.append((ours, forward.fd))
-            else:
-                ours, theirs = make_pipe()
-            self._ours.append(ours)
-            self._theirs.append(theirs)
-        self.stdout, self.stderr = self._theirs
+    def __init__(self, folder: Path, *, quiet: bool, tap: Callable[[bytes], None] | None = None) -> None:
         self.stdin: int | None = None
         self.terminal: Terminal | None = None
-        if any(os.isatty(fd) for fd in (0, 1, 2)):
-            self._attach_terminal(pairs)
+        self._theirs = contextlib.ExitStack()
+        self._ours = contextlib.ExitStack()
+        self._pairs: list[tuple[int, int]] = []
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            self.stdout, stdout = self._open(folder / "stdout.log", quiet=quiet, tap=tap)
+            self.stderr, stderr = self._open(folder / "stderr.log", quiet=quiet)
+            self.outputs: tuple[Output, Output] = stdout, stderr
+            if any(os.isatty(fd) for fd in (0, 1, 2)):
+                self._attach_terminal(self._pairs)
+            undo.pop_all()
 
-    def outputs(self, folder: Path, tap: Callable[[bytes], None] | None) -> tuple[Output, Output]:
-        """The command has started: give up its ends, and return the readers of ours.
-
-        Args:
-            folder: Where `stdout.log` and `stderr.log` are.
-            tap: See `Output`; for stdout.
-        """
-        self._close_theirs()
-        stdout, stderr = self._ours
-        return (
-            Output(stdout, folder / "stdout.log", self._forwards[0], tap),
-            Output(stderr, folder / "stderr.log", self._forwards[1]),
-        )
+    def started(self) -> None:
+        """The command has started: give up its ends; whoever has the readers closes ours."""
+        self._theirs.close()
 
     def close(self) -> None:
-        """The command has not started: give everything up."""
-        self._close_theirs()
-        for fd in self._ours:
-            os.close(fd)
+        """The command has not started, or was ended: give everything up."""
+        self._theirs.close()
+        self._ours.close()
 
-    def _close_theirs(self) -> None:
-        for fd in self._theirs:
-            os.close(fd)
+    def _open(
+        self, log: Path, *, quiet: bool, tap: Callable[[bytes], None] | None = None
+    ) -> tuple[int, Output]:
+        """Open a stream: the command's end, and the reader of ours."""
+        forward = None if quiet else _forward(log.stem)
+        if forward is not None and forward.is_terminal and forward.fd is not None:
+            from proj.process.terminal import make_terminal
+
+            ours, theirs = make_terminal(forward.fd)
+            self._pairs.append((ours, forward.fd))
+        else:
+            ours, theirs = make_pipe()
+        self._theirs.callback(os.close, theirs)
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, ours)
+            output = Output(ours, log, forward, tap)
+            undo.pop_all()
+        self._ours.callback(output.close)
+        return theirs, output
 
     def _attach_terminal(self, pairs: list[tuple[int, int]]) -> None:
         from proj.process.terminal import Terminal, controlling_terminal

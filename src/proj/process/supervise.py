@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.process.exits import ExitWatch
-from proj.process.group import Straggler, end_stragglers, group_members, marked_stragglers
+from proj.process.group import Straggler, end_stragglers, group_members, marked_stragglers, signal_group
 from proj.process.guard import release_group
 from proj.process.interrupts import Pending, deferred, waking
 from proj.process.ladder import Ladder, StopCause
 
 if TYPE_CHECKING:
     import subprocess  # noqa: TID251  this package is the one that may
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from proj.process.outputs import Output
     from proj.process.terminal import Terminal
@@ -32,6 +32,8 @@ _DRAIN_S = 1.0
 _SETTLE_S = 0.2
 """How long processes that the command left in its group may take to end by themselves."""
 _SWEEP_CHUNKS = 64
+_LONGEST_WAIT_S = 3600.0
+"""A `select` takes no more than some weeks; those who wait longer wait again."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 class Supervision:
     """A started command that is looked after. `wait` once, from any thread; `cancel` from any other.
 
+    Should we fail at it, here or in `wait`, the command and all that it started are killed.
+
     Args:
         process: From `spawn`; nobody else may wait for it.
         outputs: Its streams.
@@ -64,6 +68,9 @@ class Supervision:
         grace_s: See `Ladder`.
         deadline: On the monotonic clock; None: it may take as long as it likes.
         terminal: The terminal that it may read from; then `wait` belongs in the main thread.
+
+    Raises:
+        OSError: No descriptors are left to look after it with; the outputs stay open.
     """
 
     def __init__(
@@ -85,16 +92,22 @@ class Supervision:
         self._ladder = Ladder(process.pid, grace_s)
         self._cancelled = False
         self._lock = threading.Lock()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
         # Linux counts our own memory as the child's, up to its `exec`.
         self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self._watch = ExitWatch(process.pid, stops=terminal is not None)
-        self._selector = selectors.DefaultSelector()
         self._signals = Pending()
         self._exited = False
         self._closed = False
+        self._failure: BaseException | None = None
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._kill, process.wait)
+            self._wake_read, self._wake_write = os.pipe()
+            undo.callback(os.close, self._wake_read)
+            undo.callback(os.close, self._wake_write)
+            os.set_blocking(self._wake_read, False)
+            os.set_blocking(self._wake_write, False)
+            self._selector = undo.enter_context(selectors.DefaultSelector())
+            self._watch = ExitWatch(process.pid, stops=terminal is not None)
+            undo.pop_all()
 
     def cancel(self) -> None:
         """Ask the command to end."""
@@ -105,20 +118,34 @@ class Supervision:
                     os.write(self._wake_write, b"c")
 
     def wait(self) -> Ending:
-        """Follow the command to its end; INT, TERM and HUP of this process make it end."""
+        """Follow the command to its end; INT, TERM and HUP of this process make it end.
+
+        Raises:
+            BaseException: Any error of ours; each later call raises it again.
+        """
+        if self._failure is not None:
+            raise self._failure
         terminal = self._terminal
         attached = terminal.attached(self._process.pid) if terminal else contextlib.nullcontext()
-        with deferred() as self._signals, waking(self._wake_write), attached:
-            self._selector.register(self._watch, selectors.EVENT_READ)
-            self._selector.register(self._wake_read, selectors.EVENT_READ)
+        with deferred() as self._signals:
             try:
-                while not self._exited:
-                    self._answer_requests()  # one may be older than our wake-up
-                    self._turn(self._until_next_timer())
-                ended_ms = time.time_ns() // 1_000_000
-                return self._finish(ended_ms)
+                with waking(self._wake_write), attached:
+                    return self._follow()
+            except BaseException as error:
+                self._failure = error
+                self._kill(self._reap)
+                raise
             finally:
                 self._close()
+
+    def _follow(self) -> Ending:
+        self._selector.register(self._watch, selectors.EVENT_READ)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        while not self._exited:
+            self._answer_requests()  # one may be older than our wake-up
+            self._turn(self._until_next_timer())
+        ended_ms = time.time_ns() // 1_000_000
+        return self._finish(ended_ms)
 
     # --- while it runs --------------------------------------------------------------------------------
 
@@ -162,11 +189,11 @@ class Supervision:
                 events = selectors.EVENT_READ if blocked is None else selectors.EVENT_WRITE
                 self._selector.register(wanted, events, output)
 
-    def _until_next_timer(self) -> float | None:
+    def _until_next_timer(self) -> float:
         times = [self._ladder.remaining_s(), self._terminal.poll_s if self._terminal else None]
         if self._deadline is not None and not self._ladder.begun:
             times.append(max(0.0, self._deadline - time.monotonic()))
-        return min((limit for limit in times if limit is not None), default=None)
+        return min([_LONGEST_WAIT_S, *(limit for limit in times if limit is not None)])
 
     def _answer_requests(self) -> None:
         for signum in self._signals.take():
@@ -184,10 +211,7 @@ class Supervision:
     def _finish(self, ended_ms: int) -> Ending:
         stopped = self._ladder.begun
         settle_s = _SETTLE_S if stopped else min(_SETTLE_S, self._drain())
-        release_group(self._process.pid)
-        status, usage = self._watch.reap()
-        returncode = os.waitstatus_to_exitcode(status)
-        self._process.returncode = returncode
+        returncode, usage = self._reap()
         if self._terminal is not None and self._terminal.interrupted(returncode):
             self._ladder.note_signal(signal.SIGINT)
         stragglers = self._end_stragglers(settle_s)
@@ -204,6 +228,24 @@ class Supervision:
             stragglers=stragglers,
             output_held=not all(output.ended for output in self._outputs),
         )
+
+    def _reap(self) -> tuple[int, resource.struct_rusage]:
+        """Take the command's exit code; from here on its number and its group's may be somebody else's."""
+        release_group(self._process.pid)
+        status, usage = self._watch.reap()
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode, usage
+
+    def _kill(self, reap: Callable[[], object]) -> None:
+        """We failed: end the command and all that it started, at once."""
+        group = self._process.pid
+        if self._process.returncode is None:
+            signal_group(group, signal.SIGKILL)
+            reap()
+            release_group(group)
+        for find in (lambda: group_members(group), lambda: marked_stragglers(self._token)):
+            with contextlib.suppress(OSError):  # no descriptor is left to look for them with
+                end_stragglers(find, settle_s=0, grace_s=0)
 
     def _peak_memory(self, ru_maxrss: int) -> int | None:
         if ru_maxrss <= self._own_peak:

@@ -10,6 +10,7 @@ from proj.model import Diagnostic, Position, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from proj.model import Project
     from proj.yamltree import Node
 
 _SHOWN_COLUMNS: Final = 100
@@ -25,16 +26,23 @@ class ProjectInvalidError(ProjError):
         file: The project file, as it is to be shown.
         diagnostics: What is wrong; at least one error.
         others: Warnings and notes about the same file, which the message leaves out.
+        project: What could be read of it all the same, for those who look for more.
     """
 
     code = FailureCode.PROJECT_INVALID.value
 
     def __init__(
-        self, file: str, diagnostics: Sequence[Diagnostic], *, others: Sequence[Diagnostic] = ()
+        self,
+        file: str,
+        diagnostics: Sequence[Diagnostic],
+        *,
+        others: Sequence[Diagnostic] = (),
+        project: Project | None = None,
     ) -> None:
         self.file = file
         self.diagnostics = tuple(diagnostics)
         self.others = tuple(others)
+        self.project = project
         count = len(self.diagnostics)
         head = f"The project file {file} has {'an error' if count == 1 else f'{count} errors'}:"
         blocks = [render(diagnostic) for diagnostic in self.diagnostics[:_SHOWN_FINDINGS]]

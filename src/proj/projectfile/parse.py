@@ -128,7 +128,7 @@ def parse(data: bytes, *, file: Path, strict: bool = False) -> Project:
     errors = [found for found in findings.found if found.severity is Severity.ERROR]
     if errors or project is None:
         others = [found for found in findings.found if found.severity is not Severity.ERROR]
-        raise ProjectInvalidError(str(file), sorted(errors, key=_place), others=others)
+        raise ProjectInvalidError(str(file), sorted(errors, key=_place), others=others, project=project)
     return project
 
 
@@ -253,7 +253,8 @@ class _Parser:
             message = f"{what} must be a type or a mapping, not {describe(node)}"
             fix = f"Write `{name}: string` or `{name}: {{type: string, default: …}}`."
             self._findings.error("wrong-type", message, node if not is_null(node) else key, fix)
-            return None
+            # Its name is known: `{name}` in the command is no slip of its own.
+            return Parameter(name=name, position=key.position)
         fields = self._reader.fields(node, keys.PARAMETER, what)
         return None if fields is None else self._declared(name, key, fields)
 

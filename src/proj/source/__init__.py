@@ -17,6 +17,7 @@ __all__ = [
     "fetch",
     "git_state",
     "hold",
+    "is_remote",
     "keep",
     "lock_descriptor",
     "prune_checkouts",
@@ -54,6 +55,15 @@ def fetch(uri: str, *, version: str | None = None, cwd: Path) -> Checkout:
     from proj.source.repository import fetch_local, fetch_remote
 
     return fetch_remote(location, version) if location.path is None else fetch_local(location, version)
+
+
+def is_remote(uri: str, *, cwd: Path) -> bool:
+    """Whether `fetch` would bring it from elsewhere, or unpack it: all but a folder.
+
+    Raises:
+        SourceError: It is nothing that can be fetched, or a path that does not exist.
+    """
+    return parse(uri, cwd=cwd).kind != "local"
 
 
 def release(checkout: Checkout) -> None:

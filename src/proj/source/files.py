@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING
 
-from proj import events
+from proj import events, files
 from proj.errors import SourceError
 
 if TYPE_CHECKING:
@@ -22,15 +21,10 @@ def locked(path: Path, waiting_for: str) -> Iterator[None]:
     """Hold the exclusive lock of `path`; the kernel releases it when this process ends, however that is."""
     make_folder(path.parent)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = files.lock(path, on_wait=lambda: events.step(f"Waiting for another run: {waiting_for}"))
     except OSError as error:
         raise os_failure(error, f"Cannot write {path}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            events.step(f"Waiting for another run: {waiting_for}")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from proj.errors import SourceError
+from proj.process import redact
 
 ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz",
@@ -25,7 +26,6 @@ _REMOTE_HELPER = r"[A-Za-z0-9][A-Za-z0-9+.-]*::"
 _SCP_LIKE = r"(?a:(?:[\w.+-]+@)?(?:\[[0-9A-Fa-f:]+\]|\w[\w.-]+):(?!//).+)"
 # userinfo, also where a password holds an unescaped slash; a port is none
 _USERINFO = r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*@|[^/?#@]*:(?!\d+(?:[/?#]|$))[^\s]*?@(?=[^/@]*(?:/|$)))"
-_USERINFO_IN_TEXT = r"(\b(?:https?|ftp)://)[^/?#@\s'\"]+@"
 _SIGNED_QUERY = r"(?i)([?&;][^=&;#]*(?:token|secret|passw|key|sig|auth|cred)[^=&;#]*=)[^&;#]*"
 _CONTROL = r"[\x00-\x1f\x7f]"
 
@@ -310,9 +310,7 @@ def redact_url(url: str) -> str:
 
 def redact_text(text: str, credentials: Credentials | None = None) -> str:
     """A tool's output without what stands before the host of a URL, and without given credentials."""
-    for secret in credentials.secrets() if credentials else ():
-        text = text.replace(secret, "***")
-    return re.sub(_USERINFO_IN_TEXT, r"\1***@", text)
+    return redact(text, credentials.secrets() if credentials else ())
 
 
 def check_git_url(url: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from drivers import Driver, alive, descriptors, until
+from drivers import Driver, alive, descriptors, few_descriptors, until
 from proj import events, process
 from proj.backends.local import LocalBackend
 from proj.errors import BackendError, FailureCode
@@ -43,6 +43,11 @@ def drive(folder: Path) -> Iterator[Callable[..., Driver]]:
     yield start
     for driver in drivers:
         driver.close()
+
+
+def children() -> list[str]:
+    """The processes that this one started and has not reaped."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def run(execution: ExecutionMaker, line: str, **changes: object) -> Outcome:
@@ -110,6 +115,41 @@ def test_a_refusal_leaves_no_descriptor(execution: ExecutionMaker) -> None:
         run(execution, "true \0")
     run(execution, "true")
     assert descriptors() == before
+
+
+@pytest.mark.parametrize("name", ["stdout.log", "stderr.log"])
+def test_a_log_that_cannot_be_opened_is_refused_before_anything_runs(
+    execution: ExecutionMaker, tmp_path: Path, name: str
+) -> None:
+    process.guard_environment()
+    before = descriptors()
+    made = execution("touch ran")
+    (Path(made.record_dir) / name).mkdir()
+    with pytest.raises(BackendError, match=rf"{name}: Is a directory") as caught:
+        LocalBackend().submit(made)
+    assert isinstance(caught.value.__cause__, IsADirectoryError)
+    assert descriptors() == before
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_lack_of_descriptors_is_refused_and_leaves_nothing(execution: ExecutionMaker) -> None:
+    process.guard_environment()
+    before, ours = descriptors(), children()
+    refused: set[str] = set()
+    for free in range(16):
+        made = execution("exec sleep 600")
+        try:
+            with few_descriptors(free):
+                handle = LocalBackend().submit(made)
+        except BackendError as error:
+            refused.add(f"{error.code}: {error.message}")
+        else:
+            handle.cancel()
+            handle.wait()
+        assert (descriptors(), children()) == (before, ours)
+    (told,) = refused
+    assert told.startswith("unschedulable: ")
+    assert "this machine is out of open files (Too many open files)" in told
 
 
 # --- variables ----------------------------------------------------------------------------------------
@@ -256,15 +296,14 @@ def test_a_daemon_that_holds_the_output_does_not_hold_us(execution: ExecutionMak
 
 def test_nothing_is_left_behind(execution: ExecutionMaker) -> None:
     run(execution, "true")
-    before, threads = descriptors(), threading.active_count()
+    before, ours, threads = descriptors(), children(), threading.active_count()
     handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     for _ in range(3):
         run(execution, "echo x; exit 1")
     assert descriptors() == before
     assert threading.active_count() == threads
     assert handlers == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    assert all(alive(int(child)) for child in children), "a zombie is left"
+    assert children() == ours, "a zombie is left"
 
 
 # --- output -------------------------------------------------------------------------------------------

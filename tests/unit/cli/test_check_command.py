@@ -46,7 +46,7 @@ def test_warnings_fail_when_strict(proj: Command, option: tuple[str, ...], exit_
 
 
 def test_warnings_are_told_beside_errors(proj: Command, tmp_path: Path) -> None:
-    (tmp_path / "MLproject").write_text("nam: x\nentry_points: []\n")
+    (tmp_path / "MLproject").write_text("name: x\nname: y\nentry_points: []\n")
     data = proj("check", str(tmp_path), "--json").data
     assert (data["errors"], data["warnings"]) == (1, 1)
 

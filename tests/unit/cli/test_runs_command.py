@@ -109,6 +109,7 @@ def test_no_runs(proj: Command) -> None:
         (["--filter", "params.alpha = 1"], "column 16"),
         (["--sort", "metrics"], "no attribute 'metrics'"),
         (["-n", "0"], "range"),
+        (["-n", "99999999999999999999"], "1<=x<=1000000"),
     ],
 )
 def test_what_cannot_be_understood_is_a_usage_error(proj: Command, options: list[str], message: str) -> None:

@@ -302,11 +302,41 @@ def test_placeholders_are_listed_with_their_places() -> None:
         ("bash run.sh -c {x}", False),
         ("python -c '{x}'", False),
         ("eval true; p {x}", False),
+        ("echo {x} | bash", True),
+        ("echo '{x}' |\n  /bin/sh -s a", True),
+        ("echo {x} | tee log | zsh -e", True),
+        ("$(echo {x} | dash)", True),
+        ("echo {x} |& ksh; p", True),
+        ("bash <<< {x}", True),
+        ('sh -e <<<"{x}" > log', True),
+        ("echo {x} | bash run.sh", False),
+        ("echo {x} | bash -c cat", False),
+        ("echo {x} | cat; bash", False),
+        ("echo {x} || bash", False),
+        ("cat <<< {x}", False),
+        ("bash -c cat <<< {x}", False),
+        ("bash run.sh <<< {x}", False),
     ],
 )
 def test_a_second_shell_is_told(template: str, nested: bool) -> None:
     (found,) = command.placeholders(template)
     assert found.nested_shell is nested
+
+
+@pytest.mark.parametrize("value", ["$(touch pwned)", "a b", "a;b", "`id`", "it's", "*", "a\n"])
+def test_a_value_that_a_second_shell_would_read_is_warned_of(value: str) -> None:
+    (sentence,) = command.nested_warnings('true\nbash -c "p {x}" {y}', bind(x=value, y=value))
+    assert "The value of {x} (line 2, column 12 of the command)" in sentence
+    assert "bash -c 'echo \"$1\"' _ {x}" in sentence
+
+
+@pytest.mark.parametrize("value", ["", "0.1", "s3://a/b-c_d.csv", "a=b,c:d@e+f%"])
+def test_a_plain_value_is_not_warned_of(value: str) -> None:
+    assert command.nested_warnings("bash -c 'p {x}'", bind(x=value)) == ()
+
+
+def test_what_no_second_shell_reads_is_not_warned_of() -> None:
+    assert command.nested_warnings("p {x} | bash -c 'cat \"$1\"' _ {x}", bind(x=NASTY)) == ()
 
 
 def test_variables_of_the_shell_are_no_placeholders() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from proj.environments.advice import import_failure_hint
 from proj.environments.failures import last_lines, tool_failure
-from proj.environments.indexes import redact, strip_credentials
 from proj.model import HostRuntime, PreparedEnvironment
 from proj.process import Completed
 
@@ -93,9 +92,3 @@ def test_last_lines_keep_the_error_and_no_secret() -> None:
         "\x1b[33mwarning: `x` is missing an upload date\x1b[0m\nResolved\nerror: no\n at https://me:pw@h/x\n"
     )
     assert last_lines(text) == ("error: no", " at https://***@h/x")
-
-
-def test_credentials_of_urls() -> None:
-    text = "https://u:p@h/s https://token@h/s git+ssh://git@h/r.git https://h/a@b"
-    assert redact(text) == "https://***@h/s https://***@h/s git+ssh://git@h/r.git https://h/a@b"
-    assert strip_credentials(text) == "https://h/s https://h/s git+ssh://git@h/r.git https://h/a@b"

@@ -11,7 +11,7 @@ import pytest
 
 from proj import paths
 from proj.environments.cache import in_use, mark_used
-from proj.environments.inventory import find_environment, list_environments, lock_of, prune
+from proj.environments.inventory import find_environment, list_environments, prune
 from proj.environments.python import PythonEnvironment
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError, UsageError
@@ -49,8 +49,7 @@ def test_what_the_list_tells(prepared: PreparedEnvironment, project: Path) -> No
     assert (info.project_dir, info.directory) == (str(project), str(prepared.directory))
     assert (info.packages, info.runs) == (5, ())
     assert info.size_bytes > 0
-    assert prepared.lock is not None
-    assert lock_of(info) == prepared.lock.decode()
+    assert info.lock_digest == prepared.lock_digest
 
 
 def test_uses_are_remembered(prepared: PreparedEnvironment) -> None:
@@ -125,6 +124,28 @@ def test_a_pruned_environment_is_not_used(prepared: PreparedEnvironment) -> None
         pytest.fail("entered")
 
 
+@pytest.mark.parametrize("content", ['{"format": 2, "novelty": 1}', None])
+def test_an_environment_of_a_newer_version_is_named_and_left_alone(
+    prepared: PreparedEnvironment, project: Path, request_for: RequestMaker, content: str | None,
+    heard: list[str],
+) -> None:  # fmt: skip
+    assert prepared.directory is not None
+    marker = prepared.directory.parent / "complete"
+    marker.write_text(content or marker.read_text().replace('"format":1,', '"format":2,'))
+    for action in (
+        lambda: PythonEnvironment().plan(request_for(project)),
+        lambda: PythonEnvironment().prepare(request_for(project)),
+        lambda: find_environment(marker.parent.name),
+    ):
+        with pytest.raises(EnvironmentFailedError, match="newer proj") as caught:
+            action()
+        assert str(marker.parent) in caught.value.message
+    assert list_environments() == ()
+    assert not prune(everything=True).removed
+    assert prepared.directory.exists()
+    assert any(line.startswith(f"warning: Left alone: The environment {marker.parent}") for line in heard)
+
+
 def test_environments_outside_of_the_cache_need_no_holding() -> None:
     with in_use(PreparedEnvironment(kind="system", summary="x", runtime=HostRuntime()), RUN):
         mark_used(PreparedEnvironment(kind="x", summary="x", runtime=HostRuntime(), directory=Path("/")), RUN)
@@ -175,15 +196,29 @@ def test_many_processes_build_once(project: Path) -> None:
     assert [reused for _, reused in answers].count("False") == 1
 
 
-@pytest.mark.parametrize("delay_s", [0.1, 0.25, 0.4])
-def test_a_killed_build_is_never_used(project: Path, request_for: RequestMaker, delay_s: float) -> None:
+STATES = {
+    "begun": "*/????????",
+    "with a python": "*/????????/bin/python",
+    "with packages": "*/????????/lib/python3*/site-packages/*.dist-info",
+}
+
+
+def wait_for(folder: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 60
+    while not any(folder.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern} appeared"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("state", ["begun", "with a python", "with packages"])
+def test_a_killed_build_is_never_used(project: Path, request_for: RequestMaker, state: str) -> None:
     import subprocess  # noqa: TID251  to be killed half-way
 
     (project / "requirements.txt").write_text("alpha\n")
     with subprocess.Popen(
         [sys.executable, "-c", PREPARE, str(project)], stdout=subprocess.DEVNULL
     ) as process:
-        time.sleep(delay_s)
+        wait_for(paths.cache() / "environments", STATES[state])
         os.kill(process.pid, signal.SIGKILL)
     prepared = PythonEnvironment().prepare(request_for(project))
     assert verify(find_environment("")) == ()

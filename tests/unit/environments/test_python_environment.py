@@ -175,6 +175,44 @@ def test_every_checkout_of_a_commit_has_the_same_environment(
     assert not ENVIRONMENT.prepare(request_for(changed)).reused
 
 
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ((), "checkout"),
+        (("alpha.py",), "copy"),
+        (("turtle.py",), "copy"),
+        (("test/__init__.py",), "checkout"),
+    ],
+)
+def test_a_checkouts_own_code_is_imported_with_what_is_beside_it(
+    project: Path,
+    local_package: Path,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: tuple[str, ...],
+    expected: str,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/of/the/user")
+    local_package.rename(project / "package")
+    for name in extra:
+        (project / "package" / name).parent.mkdir(exist_ok=True)
+        (project / "package" / name).touch()
+    write(project, "-e ./package")
+    for identifier in ("0123456789ab", "123456789abc"):
+        checkout = paths.cache() / "checkouts" / identifier / "project"
+        shutil.copytree(project, checkout)
+        prepared = ENVIRONMENT.prepare(request_for(checkout))
+        runtime = prepared.runtime
+        assert isinstance(runtime, HostRuntime)
+        said = run(
+            [f"{runtime.path[0]}/python", "-c", "import local_module as m, sys;print(m.__file__, sys.path)"],
+            env=runtime.variables,
+        ).stdout
+        where = checkout / "package" if expected == "checkout" else prepared.directory
+        assert said.startswith(f"{where}/")
+        assert "/of/the/user" in said
+
+
 def test_a_lock_refers_to_local_packages_relative_to_the_project(
     project: Path, local_package: Path, request_for: RequestMaker
 ) -> None:

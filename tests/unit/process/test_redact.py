@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proj.process import redact
+from proj.process import redact, strip_userinfo
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,12 @@ from proj.process import redact
 )
 def test_urls_lose_their_credentials(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+def test_urls_without_their_credentials_are_valid() -> None:
+    text = "https://u:p@h/s https://token@h/s git+ssh://git@h/r.git https://h/a@b"
+    assert redact(text) == "https://***@h/s https://***@h/s git+ssh://git@h/r.git https://h/a@b"
+    assert strip_userinfo(text) == "https://h/s https://h/s git+ssh://git@h/r.git https://h/a@b"
 
 
 def test_given_secrets_are_masked_longest_first() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from proj import source
 from proj.errors import SourceError
 from proj.source.uri import (
     enter_subdir,
@@ -36,6 +37,15 @@ from proj.source.uri import (
 def test_remote_forms(tmp_path: Path, uri: str, kind: str, url: str, subdir: str) -> None:
     location = parse(uri, cwd=tmp_path)
     assert (location.kind, location.url, location.subdir, location.path) == (kind, url, subdir, None)
+    assert source.is_remote(uri, cwd=tmp_path)
+
+
+def test_a_folder_is_not_remote_and_an_archive_is_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project.zip").touch()
+    assert not source.is_remote("project#sub", cwd=tmp_path)
+    assert not source.is_remote(f"file://{tmp_path}/project", cwd=tmp_path)
+    assert source.is_remote("project.zip", cwd=tmp_path)
 
 
 def test_local_forms(tmp_path: Path) -> None:

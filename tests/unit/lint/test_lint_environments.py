@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proj.lint import inspect
+from proj.model import Severity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proj.model import Diagnostic
+
+POINT = "entry_points: {main: {command: 'true'}}\n"
+
+
+def found(folder: Path, **files: str) -> tuple[Diagnostic, ...]:
+    """What is found in a project; the keyword `a__b` writes the file `a.b`."""
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return inspect(folder)[1]
+
+
+def places(diagnostics: tuple[Diagnostic, ...], folder: Path) -> list[str]:
+    """`file:line code` of each finding."""
+    return [
+        f"{(each.file or '').removeprefix(f'{folder}/')}:{each.position and each.position.line} {each.code}"
+        for each in diagnostics
+    ]
+
+
+def test_everything_is_told_although_the_environment_file_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "MLproject").write_text(
+        "python_env: nope.yaml\n"
+        "nam: x\n"
+        "entry_points:\n"
+        "  main:\n"
+        "    parameters: {alpha: flot, beta: [1]}\n"
+        "    command: echo {Alpha} {beta}\n"
+    )
+    assert places(inspect(tmp_path)[1], tmp_path) == [
+        "MLproject:1 missing-environment-file",
+        "MLproject:2 unknown-key",
+        "MLproject:5 unknown-type",
+        "MLproject:5 wrong-type",
+        "MLproject:6 placeholder-case",
+    ]
+
+
+def test_wrong_requirements_are_found_in_included_files_too(tmp_path: Path) -> None:
+    diagnostics = found(
+        tmp_path,
+        MLproject=POINT,
+        requirements__txt="# needs\nnumpy\nsix ==> 1\n-r more.in\n-c nope.txt\n-r gone.txt\n./nofolder\n",
+        more__in="mlflow == 2..7.1\n\nflask \\\n  = 1\n",
+    )
+    assert places(diagnostics, tmp_path) == [
+        "requirements.txt:3 wrong-requirement",
+        "more.in:1 wrong-requirement",
+        "more.in:3 wrong-requirement",
+        "requirements.txt:5 wrong-requirement",
+        "requirements.txt:6 wrong-requirement",
+        "requirements.txt:7 wrong-requirement",
+    ]
+    assert all(each.severity is Severity.ERROR for each in diagnostics)
+
+
+def test_files_that_include_each_other_are_read_once(tmp_path: Path) -> None:
+    diagnostics = found(
+        tmp_path, MLproject=POINT, requirements__txt="-r b.txt\n", b__txt="-r requirements.txt\na=1\n"
+    )
+    assert places(diagnostics, tmp_path) == ["b.txt:2 wrong-requirement"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy",
+        "numpy==1.26.4",
+        "numpy == 1.*, != 1.3.*",
+        "numpy>=1,<2,",
+        "numpy (>=1.0)",
+        "Foo.Bar[a, b-c]~=1.0rc1.post2.dev3 ; python_version < '3.9' and os_name == 'posix'",
+        "a===whatever-2004d",
+        "a==1!2.0+local.7",
+        "a>=v1.0-alpha_2",
+        "a @ https://host/a-1.0.tar.gz#sha256=00",
+        "git+https://host/team/a.git@v1#egg=a",
+        "https://host/a-1.0-py3-none-any.whl",
+        "-e git+ssh://git@host/a.git#egg=a&subdirectory=b",
+        "a==${VERSION}",
+        "a==1.0 --hash=sha256:00 --hash=sha256:11",
+        "--index-url https://host/simple",
+        "--pre",
+        "--trusted-host host",
+        "-e .",
+        ".[extra]",
+        "pywin32==306",
+        "a==1.0 # why",
+    ],
+)
+def test_requirements_that_pip_takes_are_no_finding(tmp_path: Path, line: str) -> None:
+    (tmp_path / "setup.py").write_text("")
+    assert found(tmp_path, MLproject=POINT, requirements__txt=f"{line}\n") == ()
+
+
+def test_slips_in_a_python_env_have_their_lines(tmp_path: Path) -> None:
+    diagnostics = found(
+        tmp_path,
+        MLproject="python_env: env.yaml\n" + POINT,
+        env__yaml="pythn: 3.9\npython: [3]\nbuild_dependencies: [pip, 'wheel==']\n"
+        "dependencies:\n  - numpy\n  - mlflow == 2..7.1\n  - ./nofolder\n  - -c nope.txt\n",
+    )
+    assert places(diagnostics, tmp_path) == [
+        "env.yaml:1 unknown-key",
+        "env.yaml:2 wrong-type",
+        "env.yaml:3 wrong-requirement",
+        "env.yaml:6 wrong-requirement",
+        "env.yaml:7 wrong-requirement",
+        "env.yaml:8 wrong-requirement",
+    ]
+    assert diagnostics[0].fix == "Write `python`."
+
+
+def test_a_python_version_that_is_none_is_an_error(tmp_path: Path) -> None:
+    diagnostics = found(
+        tmp_path, MLproject="python_env: env.yaml\n" + POINT, env__yaml="python: three\ndependencies: [six]\n"
+    )
+    assert places(diagnostics, tmp_path) == ["env.yaml:1 python-version"]
+
+
+def test_an_empty_environment_file_is_told(tmp_path: Path) -> None:
+    diagnostics = found(tmp_path, MLproject="python_env: env.yaml\n" + POINT, env__yaml="# later\n")
+    assert places(diagnostics, tmp_path) == ["env.yaml:1 empty-environment-file"]
+
+
+def test_packages_that_only_conda_installs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "channels: [defaults]\ndependencies:\n  - python=3.9\n  - cudatoolkit=11\n  - pip:\n    - six==> 1\n"
+    )
+    diagnostics = found(tmp_path, MLproject="conda_env: conda.yaml\n" + POINT, conda__yaml=text)
+    assert places(diagnostics, tmp_path) == ["conda.yaml:4 conda-package", "conda.yaml:6 wrong-requirement"]
+    monkeypatch.setenv("PROJ_ENV_MANAGER", "uv")
+    assert places(inspect(tmp_path)[1], tmp_path) == ["conda.yaml:6 wrong-requirement"]
+
+
+def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
+    diagnostics = found(tmp_path, MLproject=POINT, pyproject__toml="[project\n")
+    assert [each.code for each in diagnostics] == ["wrong-environment-file"]
