@@ -175,7 +175,11 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
             ["", "3.5", "x", "inf", "nan"],
         ),
         (ParameterKind.FLOAT, ["3", "1e-3", "nan", "-inf", ".5"], ["", "None", "1,5"]),
-        (ParameterKind.BOOLEAN, ["true", "False", "YES", "no", "ON", "off", "y", "N", "t", "F", "1", "0"], ["", "2", "none", "tru"]),
+        (
+            ParameterKind.BOOLEAN,
+            ["true", "False", "YES", "no", "ON", "off", "y", "N", "t", "F", "1", "0"],
+            ["", "2", "none", "tru"],
+        ),
         (ParameterKind.JSON, ["[1]", '{"a": 1}', "null"], ["", "{a: 1}", "[" * 100_000]),
         (ParameterKind.STRING, ["", "x"], []),
         (ParameterKind.LIST, ["", "a,b", "[1]"], []),
