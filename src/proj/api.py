@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import os
 from pathlib import Path
@@ -25,13 +26,19 @@ class RunFailedError(ProjError):
     Args:
         run: The run.
         outcome: How it ended.
+        name: The run's name.
+        entry_point: What ran.
     """
 
     code = "run_failed"
 
-    def __init__(self, run: Run, outcome: Outcome) -> None:
+    def __init__(
+        self, run: Run, outcome: Outcome, *, name: str | None = None, entry_point: str | None = None
+    ) -> None:
+        who = f"Run {run.run_id[:8]}" + (f" ({name})" if name else "")
+        what = f" of entry point `{entry_point}`" if entry_point else ""
         super().__init__(
-            outcome.message or f"The run ended as {outcome.status.value}.",
+            f"{who}{what}: {outcome.message or f'It ended as {outcome.status.value}.'}",
             hint=f"See `proj show {run.run_id}`.",
         )
         self.run = run
@@ -159,6 +166,12 @@ def run(
         ProjError: It could not be run.
         TypeError: An option is unknown.
     """
+    for name, value in (
+        ("parameters", parameters),
+        ("docker_args", docker_args),
+        ("tags", options.get("tags")),
+    ):
+        _check_mapping(name, value)
     if build_image or docker_auth:
         events.warning("build_image and docker_auth have no effect on a project without docker_env.")
     request = runner.RunRequest(
@@ -184,8 +197,17 @@ def run(
     finished = runner.run(request)
     ended = Run(finished.run_id)
     if finished.outcome.status is not RunStatus.FINISHED:
-        raise RunFailedError(ended, finished.outcome)
+        ran = ended.record().tags.get("mlflow.project.entryPoint")
+        raise RunFailedError(ended, finished.outcome, name=finished.run_name, entry_point=ran)
     return ended
+
+
+def _check_mapping(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, collections.abc.Mapping):
+        raise UsageError(
+            f"`{name}` must map names to values, but is a {type(value).__name__}.",
+            hint=f'Write {name}={{"alpha": 0.5}}.',
+        )
 
 
 def submit(uri: str, entry_point: str | None = None, **arguments: Any) -> Run:

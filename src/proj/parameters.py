@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from proj import yamltree
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 """Two characters at least: `C:` is a drive. As in MLflow, no `//` is needed (`dbfs:/x`, `runs:/x`)."""
+_NOTED: Final = 40
+"""How much of a value a note shows, in characters."""
 _JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
@@ -140,6 +143,28 @@ def bind(
         BoundParameter(name=name, given=given[name], value=given[name], declared=False) for name in extra
     ]
     return tuple(bound)
+
+
+def undeclared_notes(entry_point: EntryPoint, given: Mapping[str, str]) -> tuple[str, ...]:
+    """What to tell of values given for names that no one declared, where they are likely slips.
+
+    Args:
+        entry_point: What is to run.
+        given: The user's values.
+
+    Returns:
+        A sentence or two for each name that resembles a declared one without a value of its own.
+    """
+    declared = {parameter.name for parameter in entry_point.parameters}
+    free = [parameter.name for parameter in entry_point.parameters if parameter.name not in given]
+    notes = []
+    for name, value in given.items():
+        if name in declared:
+            continue
+        for _, meant in _slips(free, [name])[:1]:
+            passed = shlex.join([f"--{name}", value if len(value) <= _NOTED else f"{value[: _NOTED - 1]}…"])
+            notes.append(f"-P {name} is not declared; it is passed as {passed}. Did you mean {meant}?")
+    return tuple(notes)
 
 
 def _refusal(

@@ -267,3 +267,32 @@ def test_a_local_uri_is_made_absolute_and_others_stay(tmp_path: Path) -> None:
         "p": str(tmp_path / "caller" / "out" / "x"),
         "q": "runs:/1/model",
     }
+
+
+EPOCHS = EntryPoint(
+    name="main", command="", parameters=(Parameter(name="epochs"), Parameter(name="epoch_size"))
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "notes"),
+    [
+        ({"epocs": "5"}, ("-P epocs is not declared; it is passed as --epocs 5. Did you mean epochs?",)),
+        (
+            {"Epochs": "a b"},
+            ("-P Epochs is not declared; it is passed as --Epochs 'a b'. Did you mean epochs?",),
+        ),
+        ({"epochs": "5", "epocs": "5"}, ()),
+        ({"epochs": "5", "device": "cpu"}, ()),
+        ({}, ()),
+    ],
+)
+def test_an_undeclared_name_that_is_likely_a_slip_is_noted(
+    given: dict[str, str], notes: tuple[str, ...]
+) -> None:
+    assert parameters.undeclared_notes(EPOCHS, given) == notes
+
+
+def test_the_note_on_a_slip_cuts_a_long_value() -> None:
+    (note,) = parameters.undeclared_notes(EPOCHS, {"epocs": "x" * 500})
+    assert len(note) < 150

@@ -96,7 +96,7 @@ _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Write control characters as escapes: no name in a project, no message of a tool draws on the terminal."""
+    """Write control characters as escapes: no name and no message of a tool draws on the terminal."""
     return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text) if _STEERING.search(text) else text
 
 

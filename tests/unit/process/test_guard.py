@@ -111,7 +111,8 @@ def test_what_is_detached_lives_on(parent: Callable[[str], subprocess.Popen[byte
     child = parent("""
 write("guarded", start(["sleep", "600"]))
 with open(os.devnull) as nothing:
-    detached = spawn_detached(["sleep", "600"], stdin=b"", pass_fds=(nothing.fileno(),), log=Path("log"), cwd=Path())
+    ends = {"stdin": b"", "pass_fds": (nothing.fileno(),), "log": Path("log"), "cwd": Path()}
+    detached = spawn_detached(["sleep", "600"], **ends)
 write("detached", detached)
 time.sleep(600)
 """)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import proj
+from proj.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> str:
+    (tmp_path / "MLproject").write_text(
+        "entry_points: {main: {command: 'exit 3'}, fail: {command: 'echo {a}; exit 4', parameters: {a: int}}}\n"
+    )
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["parameters", "docker_args", "tags"])
+@pytest.mark.parametrize(("value", "what"), [(["a"], "list"), ("a=1", "str"), ({"a"}, "set")])
+def test_what_is_no_mapping_is_refused_by_name(project: str, name: str, value: Any, what: str) -> None:
+    arguments: dict[str, Any] = {name: value}
+    with pytest.raises(UsageError, match=f"`{name}` must map names to values, but is a {what}") as caught:
+        proj.run(project, **arguments)
+    assert f'{name}={{"' in str(caught.value.hint)
+
+
+def test_a_failed_run_names_itself_and_what_ran(project: str) -> None:
+    with pytest.raises(proj.RunFailedError) as caught:
+        proj.run(project, "fail", parameters={"a": 1}, run_name="brave-run", env_manager="local", quiet=True)
+    error = caught.value
+    assert str(error).startswith(f"Run {error.run.run_id[:8]} (brave-run) of entry point `fail`: ")
+    assert "exit code 4" in str(error)
+    assert error.exit_code == 4
+
+
+def test_a_failed_run_of_the_default_entry_point_names_it_too(project: str) -> None:
+    with pytest.raises(proj.RunFailedError, match="of entry point `main`: "):
+        proj.run(project, env_manager="local", quiet=True)
