@@ -178,8 +178,8 @@ def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
     Raises:
         ProjError: The request cannot be met; nothing is left behind.
     """
-    shown = source.redact_url(request.uri.strip("'\""))
-    if "://" in shown:
+    if source.is_remote(request.uri, cwd=Path.cwd()):
+        shown = source.redact_url(request.uri.strip("'\""))
         events.status(f"=== Fetching project from {shown} into {paths.cache() / 'checkouts'} ===")
     checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
     downloads = None if request.storage_dir else recovery.downloads(token or uuid.uuid4().hex)
@@ -210,8 +210,8 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
             place = f":{diagnostic.position.line}" if diagnostic.position else ""
             events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
     entry_point, note = projectfile.entry_point(project, request.entry_point)
-    if note:
-        events.note(note)
+    for sentence in filter(None, (note, *parameters.undeclared_notes(entry_point, request.parameters))):
+        events.note(sentence)
     bound = parameters.bind(
         entry_point,
         request.parameters,
@@ -221,6 +221,8 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     )
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, bound, quoting=quoting, where=_where(project, entry_point))
+    for sentence in command.nested_warnings(entry_point.command, bound):
+        events.warning(sentence)
     environment_request = _environment_request(request, checkout, project, entry_point)
     return Plan(
         checkout=checkout,

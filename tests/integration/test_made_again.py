@@ -126,3 +126,19 @@ def test_a_defect_of_ours_is_not_told_as_cancelled(
     (made,) = folder.runs()
     assert made.status.value == "FAILED"
     assert "a plugin's defect" in made.tags[record.TAG_MESSAGE]
+
+
+def test_what_is_given_is_told_where_it_may_not_be_meant(folder: ProjFolder) -> None:
+    folder.write(
+        {
+            "MLproject": "entry_points: {main: {parameters: {epochs: int}, command: 'sh -c \"echo {epochs}\"'}}\n"
+        }
+    )
+    result = folder.run("run", ".", "-P", "epochs=1", "-P", "epocs=2", "-P", "other=3")
+    assert "Did you mean epochs?" in result.stderr.replace("`", "")
+    assert "other" not in "".join(line for line in result.lines if line.startswith("note:"))
+    folder.write(
+        {"MLproject": "entry_points: {main: {parameters: {x: str}, command: 'sh -c \"echo {x}\"'}}\n"}
+    )
+    assert "code of another shell" in folder.run("run", ".", "-P", "x=$(id)").stderr
+    assert "code of another shell" not in folder.run("run", ".", "-P", "x=plain").stderr
