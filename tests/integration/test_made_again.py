@@ -129,16 +129,12 @@ def test_a_defect_of_ours_is_not_told_as_cancelled(
 
 
 def test_what_is_given_is_told_where_it_may_not_be_meant(folder: ProjFolder) -> None:
-    folder.write(
-        {
-            "MLproject": "entry_points: {main: {parameters: {epochs: int}, command: 'sh -c \"echo {epochs}\"'}}\n"
-        }
+    project = (
+        "entry_points: {main: {parameters: {epochs: {default: 1}}, command: 'sh -c \"echo {epochs}\"'}}\n"
     )
-    result = folder.run("run", ".", "-P", "epochs=1", "-P", "epocs=2", "-P", "other=3")
+    folder.write({"MLproject": project})
+    result = folder.run("run", ".", "-P", "epocs=2", "-P", "other=3")
     assert "Did you mean epochs?" in result.stderr.replace("`", "")
     assert "other" not in "".join(line for line in result.lines if line.startswith("note:"))
-    folder.write(
-        {"MLproject": "entry_points: {main: {parameters: {x: str}, command: 'sh -c \"echo {x}\"'}}\n"}
-    )
-    assert "code of another shell" in folder.run("run", ".", "-P", "x=$(id)").stderr
-    assert "code of another shell" not in folder.run("run", ".", "-P", "x=plain").stderr
+    assert "code of another shell" in folder.run("run", ".", "-P", "epochs=$(id)").stderr
+    assert "code of another shell" not in folder.run("run", ".", "-P", "epochs=plain").stderr
