@@ -10,7 +10,8 @@ import pytest
 
 from proj import record
 from proj.errors import ProjError
-from proj.runner import RunRequest, run
+from proj.planning import RunRequest
+from proj.runner import run
 from projkit import eventually
 
 if TYPE_CHECKING:
