@@ -14,6 +14,7 @@ from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
 from proj.model import ArtifactInfo, Metric
 from proj.tracking import open_tracking
+from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from proj.tracking import Tracking
 
 T = TypeVar("T")
+_MOST_CHILDREN = 200
 
 
 class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     host: host.Host | None
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
+    children: tuple[RunSummary, ...] = ()
+    """Runs that were started inside of it, the oldest first."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield the record, section after section."""
@@ -60,7 +64,14 @@ def command(run: str) -> ShowResult:
 
 
 def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
-    experiment = tracking.runs.experiment(run.experiment_id)
+    experiments = {each.experiment_id: each for each in tracking.runs.experiments("all")}
+    children = tracking.runs.search_runs(
+        RunQuery(
+            filter=f"tags.mlflow.parentRunId = '{run.run_id}'",
+            order_by=("start_time ASC",),
+            limit=_MOST_CHILDREN,
+        )
+    ).runs
 
     def document(path: str, kind: type[T]) -> T | None:
         try:
@@ -70,7 +81,7 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
             return None
 
     return ShowResult(
-        run=summary(run, {run.experiment_id: experiment}),
+        run=summary(run, experiments),
         deleted=run.lifecycle_stage == "deleted",
         message=run.tags.get(record.TAG_MESSAGE),
         metrics=tuple(run.metrics.values()),
@@ -80,4 +91,5 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         host=document(record.HOST, host.Host),
         outcome=document(record.OUTCOME, record.OutcomeRecord),
         artifacts=tuple(tracking.artifacts.walk(run.artifact_uri)),
+        children=tuple(summary(child, experiments) for child in children),
     )
