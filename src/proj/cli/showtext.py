@@ -42,7 +42,7 @@ def show_blocks(shown: ShowResult) -> Iterator[Block]:
     yield from _table("TAG", own)
     if shown.children:
         yield ""
-        rows = tuple(
+        children = tuple(
             (
                 child.run_id[:_SHORT_ID],
                 wording.one_line(child.run_name),
@@ -51,7 +51,7 @@ def show_blocks(shown: ShowResult) -> Iterator[Block]:
             )
             for child in shown.children
         )
-        yield Table(columns=("CHILD RUN", "NAME", "STATUS", "ENTRY POINT"), rows=rows)
+        yield Table(columns=("CHILD RUN", "NAME", "STATUS", "ENTRY POINT"), rows=children)
     if shown.artifacts:
         yield ""
         yield "ARTIFACTS"
