@@ -12,6 +12,7 @@ from proj import control, events, paths, runner
 from proj.errors import ProjError, UsageError
 from proj.exitcodes import exit_code
 from proj.model import RunStatus
+from proj.planning import RunRequest
 from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def run(
         env_manager: local, uv, virtualenv or conda; default: the project's own.
         build_image: Only for projects with a docker_env.
         docker_auth: Only for projects with a docker_env.
-        **options: Further fields of `proj.runner.RunRequest`, such as `python`, `as_of`, `timeout_s`, `tags`.
+        **options: Further fields of `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags` …
 
     Returns:
         The run.
@@ -174,7 +175,7 @@ def run(
         _check_mapping(name, value)
     if build_image or docker_auth:
         events.warning("build_image and docker_auth have no effect on a project without docker_env.")
-    request = runner.RunRequest(
+    request = RunRequest(
         uri=str(uri),
         entry_point=entry_point,
         version=version,

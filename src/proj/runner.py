@@ -1,41 +1,30 @@
-"""The pipeline: the one module that sees all stages (see docs/explanation/architecture.md)."""
+"""The pipeline: from a plan to a recorded run (see docs/explanation/architecture.md)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import uuid
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import active, command, events, parameters, paths, process, projectfile, record, recovery, source
+from proj import active, events, paths, process, record, recovery, source
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
-from proj.environments.asof import as_of_s
-from proj.environments.select import select
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
 from proj.model import (
-    BoundParameter,
-    Checkout,
-    Command,
-    EntryPoint,
-    EnvironmentPlan,
-    EnvironmentRequest,
     Execution,
     HostRuntime,
     ImageRuntime,
-    LockMode,
     NewRun,
     Origin,
     Outcome,
     PreparedEnvironment,
-    Project,
     RunRecord,
 )
+from proj.planning import Plan, RunRequest, discard_files, planned
 from proj.process.detached import spawn_detached
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.server.endpoint import EndpointSettings, configured_elsewhere
@@ -46,59 +35,9 @@ from proj.tracking.artifacts import local_path
 from proj.tracking.naming import new_run_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from proj.tracking import Tracking
-
-
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user asks for: the options of `proj run`, the arguments of `proj.run`."""
-
-    uri: str
-    entry_point: str | None = None
-    """None: `main`, or the only one."""
-    version: str | None = None
-    parameters: Mapping[str, str] = {}
-    experiment_name: str | None = None
-    experiment_id: str | None = None
-    backend: str = "local"
-    backend_config: str = "{}"
-    """A JSON object."""
-    env_manager: str | None = None
-    python: str | None = None
-    python_match: Literal["nearest", "exact"] = "nearest"
-    as_of: str = "commit"
-    """`commit`, `now`, or an ISO 8601 date or time."""
-    lock_mode: LockMode = LockMode.REUSE
-    offline: bool = False
-    storage_dir: str | None = None
-    run_id: str | None = None
-    """An existing run to use instead of a new one."""
-    run_name: str | None = None
-    docker_args: tuple[tuple[str, str | None], ...] = ()
-    quoting: Literal["safe", "mlflow"] | None = None
-    """None: as the project file says."""
-    strict: bool = False
-    timeout_s: float | None = None
-    grace_s: float = 10.0
-    quiet: bool = False
-    keep: bool = False
-    tags: Mapping[str, str] = {}
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is decided before anything is built, recorded or started."""
-
-    checkout: Checkout
-    project: Project
-    entry_point: EntryPoint
-    parameters: tuple[BoundParameter, ...]
-    command: Command
-    environment: str
-    """Name in the registry of environments."""
-    environment_request: EnvironmentRequest
-    downloads: Path | None = None
-    """Temporary folder of downloaded parameters."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +80,7 @@ def submit(request: RunRequest) -> RunRecord:
                 _detach(assignment, claim)
             except BaseException:
                 if claim.held:
-                    _discard(assignment.checkout, assignment.downloads)
+                    discard_files(assignment.checkout, assignment.downloads)
                 raise
         return tracking.runs.run(assignment.execution.run_id)
 
@@ -167,107 +106,6 @@ def _detach(assignment: Assignment, claim: active.Claim) -> None:
         with contextlib.suppress(StoreError):  # the supervisor writes it down too
             claim.update(pid=pid)
         claim.hand_over()
-
-
-@contextlib.contextmanager
-def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
-    """Fetch the code and decide everything; what was fetched is removed if the block raises.
-
-    Args:
-        request: What to run.
-        token: Of the claim under which it will run, if it will; should we be killed, recovery cleans up.
-
-    Raises:
-        ProjError: The request cannot be met; nothing is left behind.
-    """
-    shown = source.redact_url(request.uri.strip("'\""))
-    if "://" in shown:
-        events.status(f"=== Fetching project from {shown} into {paths.cache() / 'checkouts'} ===")
-    checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
-    downloads = None if request.storage_dir else recovery.downloads(token or uuid.uuid4().hex)
-    try:
-        yield _plan(request, checkout, downloads)
-    except BaseException:
-        _discard(checkout, downloads)
-        raise
-
-
-def discard(plan: Plan) -> None:
-    """Remove what `planned` fetched, for callers that do not go on to run it."""
-    _discard(plan.checkout, plan.downloads)
-
-
-def _discard(checkout: Checkout, downloads: Path | None) -> None:
-    source.release(checkout)
-    if downloads is not None and downloads.exists():
-        import shutil
-
-        shutil.rmtree(downloads, ignore_errors=True)
-
-
-def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Plan:
-    project = projectfile.load(checkout.project_dir, strict=request.strict)
-    for diagnostic in project.diagnostics:
-        if diagnostic.severity.value == "warning":
-            place = f":{diagnostic.position.line}" if diagnostic.position else ""
-            events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
-    entry_point, note = projectfile.entry_point(project, request.entry_point)
-    if note:
-        events.note(note)
-    bound = parameters.bind(
-        entry_point,
-        request.parameters,
-        caller_dir=Path.cwd(),
-        project_dir=checkout.project_dir,
-        download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
-    )
-    quoting = request.quoting or project.extensions.quoting or "safe"
-    line = command.render(entry_point.command, bound, quoting=quoting, where=_where(project, entry_point))
-    environment_request = _environment_request(request, checkout, project, entry_point)
-    return Plan(
-        checkout=checkout,
-        project=project,
-        entry_point=entry_point,
-        parameters=bound,
-        command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
-        environment=_environment_name(request, environment_request),
-        environment_request=environment_request,
-        downloads=downloads,
-    )
-
-
-def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
-    if getattr(BACKENDS.load(request.backend), "makes_environment", False):
-        return "delegated"
-    return select(environment_request)
-
-
-def environment_plan(plan: Plan) -> EnvironmentPlan:
-    """Say what the environment would be, and whether it is there already."""
-    return ENVIRONMENTS.load(plan.environment).plan(plan.environment_request)
-
-
-def _where(project: Project, entry_point: EntryPoint) -> str:
-    if project.file is None or entry_point.position is None:
-        return f"entry point {entry_point.name}"
-    return f"{project.file.name}:{entry_point.position.line}"
-
-
-def _environment_request(
-    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
-) -> EnvironmentRequest:
-    return EnvironmentRequest(
-        project_dir=checkout.project_dir,
-        root=checkout.root,
-        declaration=project.environment,
-        script=entry_point.script,
-        manager=request.env_manager or os.environ.get("PROJ_ENV_MANAGER") or None,
-        python=request.python,
-        python_match=request.python_match,
-        as_of_s=as_of_s(request.as_of, checkout),
-        mode=request.lock_mode,
-        offline=request.offline,
-    )
 
 
 @contextlib.contextmanager

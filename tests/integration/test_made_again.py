@@ -10,7 +10,8 @@ import pytest
 
 from proj import record
 from proj.errors import ProjError
-from proj.runner import RunRequest, run
+from proj.planning import RunRequest
+from proj.runner import run
 from projkit import eventually
 
 if TYPE_CHECKING:
@@ -126,3 +127,15 @@ def test_a_defect_of_ours_is_not_told_as_cancelled(
     (made,) = folder.runs()
     assert made.status.value == "FAILED"
     assert "a plugin's defect" in made.tags[record.TAG_MESSAGE]
+
+
+def test_what_is_given_is_told_where_it_may_not_be_meant(folder: ProjFolder) -> None:
+    project = (
+        "entry_points: {main: {parameters: {epochs: {default: 1}}, command: 'sh -c \"echo {epochs}\"'}}\n"
+    )
+    folder.write({"MLproject": project})
+    result = folder.run("run", ".", "-P", "epocs=2", "-P", "other=3")
+    assert "Did you mean epochs?" in result.stderr.replace("`", "")
+    assert "other" not in "".join(line for line in result.lines if line.startswith("note:"))
+    assert "code of another shell" in folder.run("run", ".", "-P", "epochs=$(id)").stderr
+    assert "code of another shell" not in folder.run("run", ".", "-P", "epochs=plain").stderr

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def project(tmp_path: Path) -> str:
     (tmp_path / "MLproject").write_text(
-        "entry_points: {main: {command: 'exit 3'}, fail: {command: 'echo {a}; exit 4', parameters: {a: int}}}\n"
+        "entry_points:\n"
+        "  main: {command: 'exit 3'}\n"
+        "  fail: {command: 'echo {a}; exit 4', parameters: {a: int}}\n"
     )
     return str(tmp_path)
 

@@ -9,6 +9,7 @@ import pytest
 from proj import active, control, events, paths, record, recovery, runner, supervise
 from proj.errors import FailureCode, StoreError
 from proj.model import NewRun, Outcome, RunStatus
+from proj.planning import RunRequest
 from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
 
@@ -174,7 +175,7 @@ def test_an_assignment_travels_as_json(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (project / "MLproject").write_text('entry_points: {main: {command: "echo \\"ä\\""}}')
-    request = runner.RunRequest(uri=str(project), env_manager="local")
+    request = RunRequest(uri=str(project), env_manager="local")
     with open_tracking(paths.home()) as tracking:
         claim = active.Claim.create(paths.home())
         assignment = runner._assign(request, tracking, claim, detached=True)

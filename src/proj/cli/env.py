@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import projectfile, source
+from proj import paths, projectfile, source
 from proj.cli import output, wording
 from proj.environments.asof import as_of_s
 from proj.environments.failures import iso_date
@@ -236,5 +236,13 @@ def _row(info: EnvironmentInfo) -> tuple[str, ...]:
         wording.size(info.size_bytes),
         wording.ago(info.last_used_s * 1000),
         str(len(info.runs)),
-        wording.one_line(f"{info.project_dir}/{info.origin}"),
+        wording.one_line(_declared_in(info)),
     )
+
+
+def _declared_in(info: EnvironmentInfo) -> str:
+    """The file that declared it; with its folder where a person can find it: not in a checkout of ours."""
+    folder = Path(info.project_dir)
+    if not folder.is_dir() or folder.is_relative_to(paths.cache()):
+        return info.origin
+    return str(folder / info.origin)

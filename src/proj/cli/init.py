@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,20 @@ class InitResult(msgspec.Struct, frozen=True, kw_only=True):
     entry_points: tuple[str, ...]
     environment: str | None
     """The file that the environment comes from; None: the folder has none."""
+    left_out: tuple[str, ...]
+    """Options of the scripts that are no parameters, each with the reason."""
+    next: str
+    """A command that runs the first entry point."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield what was written and what to do next."""
         yield f"Wrote {self.file} with {', '.join(self.entry_points)}."
         if self.environment is None:
             yield "It names no environment: a run uses the current one, unless you add a requirements.txt."
-        folder = str(Path(self.file).parent)
-        name = self.entry_points[0]
-        yield f"Next: proj run {folder}{'' if name == 'main' else f' -e {name}'}"
+        if self.left_out:
+            yield f"Left out: {', '.join(self.left_out)}."
+            yield "What takes one value can be given all the same: -P NAME=VALUE becomes --NAME VALUE."
+        yield f"Next: {self.next}"
 
 
 @click.command()
@@ -43,4 +49,14 @@ def command(directory: Path, force: bool) -> InitResult:
     Options that the scripts read by argparse or click become parameters, where they are simple.
     """
     file, drafted = scaffold.write(directory, force=force)
-    return InitResult(file=str(file), entry_points=drafted.entry_points, environment=drafted.environment)
+    words = ["proj", "run", str(file.parent)]
+    name = drafted.entry_points[0]
+    words += [] if name == "main" else ["-e", name]
+    given = "".join(f" -P {shlex.quote(required)}=…" for required in drafted.required)
+    return InitResult(
+        file=str(file),
+        entry_points=drafted.entry_points,
+        environment=drafted.environment,
+        left_out=drafted.left_out,
+        next=shlex.join(words) + given,
+    )

@@ -19,7 +19,7 @@ from proj.model import EnvironmentPlan, LockMode, Outcome, RunStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from proj import runner
+    from proj import planning, runner
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,15 +258,15 @@ def _result(finished: runner.Finished) -> RunResult:
     )
 
 
-def _request(uri: str, options: dict[str, Any]) -> runner.RunRequest:
-    from proj import api, parameters, runner
+def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
+    from proj import api, parameters, planning
     from proj.times import parse_duration
 
     if options["experiment_name"] and options["experiment_id"]:
         raise UsageError("Give --experiment-name or --experiment-id, not both.")
     given = parameters.load_file(Path(options["params_file"])) if options["params_file"] else {}
     given |= parameters.parse_assignments(options["params"])
-    return runner.RunRequest(
+    return planning.RunRequest(
         uri=uri,
         entry_point=options["entry_point"],
         version=options["version"],
@@ -313,19 +313,19 @@ def _lock_mode(options: dict[str, Any]) -> LockMode:
     return chosen[0] if chosen else LockMode.REUSE
 
 
-def _dry_run(request: runner.RunRequest) -> DryRun:
-    from proj import runner
+def _dry_run(request: planning.RunRequest) -> DryRun:
+    from proj import planning, runner
 
-    with runner.planned(request) as plan:
+    with planning.planned(request) as plan:
         checkout = plan.checkout
         with contextlib.ExitStack() as cleanup:
-            cleanup.callback(runner.discard, plan)
+            cleanup.callback(planning.discard, plan)
             return DryRun(
                 source=checkout.uri,
                 commit=checkout.git.commit if checkout.git else None,
                 dirty=checkout.git.dirty if checkout.git else None,
                 entry_point=plan.entry_point.name,
-                environment=runner.environment_plan(plan),
+                environment=planning.environment_plan(plan),
                 command=plan.command.line,
                 cwd=plan.command.cwd,
                 variables=runner.variable_names(request),
@@ -333,7 +333,7 @@ def _dry_run(request: runner.RunRequest) -> DryRun:
             )
 
 
-def _help(request: runner.RunRequest) -> EntryPointHelp:
+def _help(request: planning.RunRequest) -> EntryPointHelp:
     from proj import projectfile, source
 
     checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())

@@ -74,7 +74,9 @@ class RunsResult(msgspec.Struct, frozen=True, kw_only=True):
             names = wording.shortened(", ".join(left_out), _terminal_width() - 14)
             output.say(f"Not shown: {names}")
         if self.more:
-            output.say(f"The first {len(self.runs)}; more with -n.")
+            shown = len(self.runs)
+            told = wording.counted(shown, "run")
+            output.say(f"There are more than the {told} shown: -n {shown * 5} lists up to {shown * 5}.")
 
 
 class CsvResult(msgspec.Struct, frozen=True, kw_only=True):

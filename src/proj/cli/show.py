@@ -15,6 +15,7 @@ from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
 from proj.model import ArtifactInfo
 from proj.tracking import open_tracking
+from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from proj.tracking import Tracking
 
 T = TypeVar("T")
+_MOST_CHILDREN = 200
 
 
 class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
     models: tuple[ShownModel, ...]
+    children: tuple[RunSummary, ...] = ()
+    """Runs that were started inside of it, the oldest first."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield the record, section after section."""
@@ -79,7 +83,14 @@ def command(run: str) -> ShowResult:
 
 
 def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
-    experiment = tracking.runs.experiment(run.experiment_id)
+    experiments = {each.experiment_id: each for each in tracking.runs.experiments("all")}
+    children = tracking.runs.search_runs(
+        RunQuery(
+            filter=f"tags.mlflow.parentRunId = '{run.run_id}'",
+            order_by=("start_time ASC",),
+            limit=_MOST_CHILDREN,
+        )
+    ).runs
 
     def document(path: str, kind: type[T]) -> T | None:
         try:
@@ -89,7 +100,7 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
             return None
 
     return ShowResult(
-        run=summary(run, {run.experiment_id: experiment}),
+        run=summary(run, experiments),
         deleted=run.lifecycle_stage == "deleted",
         message=run.tags.get(record.TAG_MESSAGE),
         metrics=tuple(
@@ -103,6 +114,7 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         outcome=document(record.OUTCOME, record.OutcomeRecord),
         artifacts=tuple(tracking.artifacts.walk(run.artifact_uri)),
         models=tuple(_models(tracking, run)),
+        children=tuple(summary(child, experiments) for child in children),
     )
 
 

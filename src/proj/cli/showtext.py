@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from proj.model import ArtifactInfo
 
 _LABEL = 13
+_SHORT_ID = 8
 _MAX_FILES = 12
 _MAX_VALUE = 100
 
@@ -39,6 +40,18 @@ def show_blocks(shown: ShowResult) -> Iterator[Block]:
         )
     own = {key: value for key, value in run.tags.items() if not key.startswith(("mlflow.", "proj."))}
     yield from _table("TAG", own)
+    if shown.children:
+        yield ""
+        children = tuple(
+            (
+                child.run_id[:_SHORT_ID],
+                wording.one_line(child.run_name),
+                child.status,
+                child.entry_point or "",
+            )
+            for child in shown.children
+        )
+        yield Table(columns=("CHILD RUN", "NAME", "STATUS", "ENTRY POINT"), rows=children)
     if shown.artifacts:
         yield ""
         yield "ARTIFACTS"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from proj.environments.pep723 import read_script_metadata
 from proj.errors import ProjError, UsageError
 from proj.projectfile import find, scripts
 from proj.projectfile.entrypoints import interpreter
@@ -16,6 +17,7 @@ from proj.scaffold.options import Option, Script, read
 from proj.yamltree import Scalar, is_text, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["Draft", "draft", "write"]
@@ -39,6 +41,12 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     entry_points: tuple[str, ...]
     environment: str | None
     """The file that the environment comes from; None: the folder has none."""
+    left_out: tuple[str, ...] = ()
+    """Options of the scripts that cannot be declared, each with the reason."""
+    required: tuple[str, ...] = ()
+    """Parameters that the first entry point does not run without."""
+    python_env: str | None = None
+    """A python_env.yaml to write beside it: what the scripts themselves say that they need."""
 
 
 def draft(directory: Path) -> Draft:
@@ -55,12 +63,27 @@ def draft(directory: Path) -> Draft:
             f"The folder {directory} holds no .py, .sh or .R script that could be run.",
             hint="Write the script first, or name another folder.",
         )
+    read = {script: _read(directory, script) for script in points.values()}
     lines = [f"name: {_scalar(directory.resolve().name or 'project')}", ""]
     environment = _environment(directory, lines)
+    python_env = None
+    if environment is None:
+        python_env = _from_blocks(directory, points.values())
+    if python_env is not None:
+        environment = "python_env.yaml"
+        lines += [f"python_env: {environment}", ""]
     lines.append("entry_points:")
     for name, script in points.items():
-        lines += _entry_point(directory, name, script)
-    return Draft(text="\n".join(lines) + "\n", entry_points=tuple(points), environment=environment)
+        lines += _entry_point(name, script, read[script].options)
+    first = read[next(iter(points.values()))]
+    return Draft(
+        text="\n".join(lines) + "\n",
+        entry_points=tuple(points),
+        environment=environment,
+        left_out=tuple(f"{script} {each}" for script in read for each in read[script].left_out),
+        required=tuple(option.name for option in first.options if option.default is None),
+        python_env=python_env,
+    )
 
 
 def write(directory: Path, *, force: bool = False) -> tuple[Path, Draft]:
@@ -85,6 +108,8 @@ def write(directory: Path, *, force: bool = False) -> tuple[Path, Draft]:
         )
     file = there or directory / "MLproject"
     try:
+        if drafted.python_env is not None:
+            (directory / "python_env.yaml").write_text(drafted.python_env, encoding="utf-8")
         file.write_text(drafted.text, encoding="utf-8")
     except OSError as error:
         raise ProjError(
@@ -129,8 +154,21 @@ def _environment(directory: Path, lines: list[str]) -> str | None:
     return None
 
 
-def _entry_point(directory: Path, name: str, script: str) -> list[str]:
-    options = _read(directory, script).options
+def _from_blocks(directory: Path, chosen: Iterable[str]) -> str | None:
+    """A python_env.yaml of what the `# /// script` blocks ask for; named entry points do not read them."""
+    blocks = [read_script_metadata(directory / script) for script in chosen if script.endswith(".py")]
+    found = [block for block in blocks if block is not None]
+    if not found:
+        return None
+    pythons = dict.fromkeys(block.requires_python for block in found if block.requires_python)
+    lines = ["# From the `# /// script` block of the scripts."]
+    lines += [f"python: {_text(','.join(pythons))}"] if pythons else []
+    needed = dict.fromkeys(line for block in found for line in block.dependencies)
+    lines += ["dependencies:", *(f"  - {_text(line)}" for line in needed)] if needed else ["dependencies: []"]
+    return "\n".join(lines) + "\n"
+
+
+def _entry_point(name: str, script: str, options: tuple[Option, ...]) -> list[str]:
     lines = [f"  {_scalar(name)}:"]
     if options:
         lines.append("    parameters:")

@@ -1,7 +1,7 @@
 """The command-line options of a Python script, read from its source: argparse and click, where it is simple.
 
 Only what can be passed on by an MLproject command is taken: options with a default, required ones, switches.
-The rest can still be given at a run: undeclared parameters are appended as `--name value`.
+The rest is listed. Most of it can still be given: undeclared parameters are appended as `--name value`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     runs: bool
     """Whether running it does something: a `__main__` guard, a command, or calls at its top level."""
     options: tuple[Option, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Options that cannot be declared, each with the reason: `--files (nargs)`."""
+
+
+class _LeftOutError(Exception):
+    """An option that no command of a project file can pass on; the reason in a word or two."""
 
 
 def read(source: str) -> Script:
@@ -53,18 +59,30 @@ def read(source: str) -> Script:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = {_called(call) for call in calls}
     if names & {"add_subparsers", "group", "MultiCommand"}:
-        return Script(runs=True)
-    found: list[Option | None] = []
+        return Script(runs=True, left_out=("all options (sub-commands)",))
+    options: list[Option] = []
+    left_out: list[str] = []
     for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-        name = _called(call)
-        if name == "add_argument":
-            found.append(_argparse(call))
-        elif name in ("option", "argument"):
-            found.append(_click(call, positional=name == "argument"))
-    options = tuple(option for option in found if option is not None)
+        name, words = _called(call), _texts(call.args)
+        if name not in ("add_argument", "option", "argument") or not words:
+            continue
+        try:
+            options.append(
+                _argparse(words, call)
+                if name == "add_argument"
+                else _click(words, call, positional=name == "argument")
+            )
+        except _LeftOutError as reason:
+            left_out.append(f"{_flag(words)} ({reason})")
+    runs = _runs(tree) or bool(options or left_out)
     if len({option.name for option in options}) < len(options):  # several parsers, or one built by conditions
-        options = ()
-    return Script(runs=_runs(tree) or bool(found), options=options)
+        return Script(runs=runs, left_out=("all options (some are declared twice)",))
+    return Script(runs=runs, options=tuple(options), left_out=tuple(left_out))
+
+
+def _flag(words: list[str]) -> str:
+    """The long form of an option, such as `--alpha` of `-a`, `--alpha`."""
+    return next((word for word in words if word.startswith("--")), words[0])
 
 
 def _called(call: ast.Call) -> str:
@@ -85,55 +103,67 @@ def _runs(tree: ast.Module) -> bool:
     return False
 
 
-def _argparse(call: ast.Call) -> Option | None:
-    words = _texts(call.args)
-    keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
-    action = _literal(keywords.get("action"))
-    if (
-        not words
-        or (action is not None and action != "store_true")
-        or (action is None and "action" in keywords)
-    ):
-        return None
+def _keywords(call: ast.Call) -> dict[str, ast.expr]:
+    return {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+
+
+def _argparse(words: list[str], call: ast.Call) -> Option:
+    keywords = _keywords(call)
     if "nargs" in keywords:
-        return None
-    if action == "store_true":
-        return _switch(words, keywords)
+        raise _LeftOutError("nargs")
+    action = keywords.get("action")
+    if isinstance(action, ast.Attribute) and action.attr == "BooleanOptionalAction":
+        flag = _flag(words)
+        return _either(flag, f"--no-{flag.removeprefix('--')}", keywords)
+    named = _literal(action)
+    if named in ("store_true", "store_false"):
+        return _switch(_flag(words), keywords, default=named == "store_false")
+    if action is not None and named != "store":
+        raise _LeftOutError(str(named or "an action of its own"))
     return _valued(words, keywords, positional=not words[0].startswith("-"))
 
 
-def _click(call: ast.Call, *, positional: bool) -> Option | None:
-    words = _texts(call.args)
-    keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
-    if not words or keywords.keys() & {"nargs", "multiple", "count", "prompt", "flag_value"}:
-        return None
-    if _literal(keywords.get("is_flag")) is True:
-        return _switch(words, keywords)
+def _click(words: list[str], call: ast.Call, *, positional: bool) -> Option:
+    keywords = _keywords(call)
+    for key in ("nargs", "multiple", "count", "prompt", "flag_value"):
+        if key in keywords:
+            raise _LeftOutError(key)
     if any("/" in word for word in words):
-        return None
+        on, _, off = next(word for word in words if "/" in word).partition("/")
+        return _either(on.strip(), off.strip(), keywords)
+    if _literal(keywords.get("is_flag")) is True:
+        return _switch(_flag(words), keywords, default=False)
     return _valued(words, keywords, positional=positional)
 
 
-def _switch(words: list[str], keywords: dict[str, ast.expr]) -> Option | None:
-    flag = next((word for word in words if word.startswith("--") and "/" not in word), None)
-    if flag is None or _literal(keywords.get("default")) not in (None, False):
-        return None
+def _either(on: str, off: str, keywords: dict[str, ast.expr]) -> Option:
+    """Of a pair such as `--cache` and `--no-cache`, the one that changes something."""
+    default = _literal(keywords.get("default"))
+    flag = off if default is True else on
+    return _switch(flag, {key: keywords[key] for key in keywords if key == "help"}, default=False)
+
+
+def _switch(flag: str, keywords: dict[str, ast.expr], *, default: bool) -> Option:
+    if not flag.startswith("--"):
+        raise _LeftOutError("a switch without a long name")
+    if _literal(keywords.get("default")) not in (None, default):
+        raise _LeftOutError("a switch that is always on")
     return Option(
         name=flag[2:], flag=flag, type="bool", default=False, description=_text(keywords.get("help"))
     )
 
 
-def _valued(words: list[str], keywords: dict[str, ast.expr], *, positional: bool) -> Option | None:
+def _valued(words: list[str], keywords: dict[str, ast.expr], *, positional: bool) -> Option:
     default = _literal(keywords.get("default"))
-    if isinstance(default, bool):
-        return None
-    flag = next((word for word in words if word.startswith("--")), words[0])
+    flag = _flag(words)
     required = positional or _literal(keywords.get("required")) is True
-    if default is None and (not required or "default" in keywords):
-        return None
     kind, choices = _kind(keywords, default)
-    if kind is None:
-        return None
+    if kind is None or isinstance(default, bool):
+        raise _LeftOutError("a boolean with a value")
+    if default is None and "default" in keywords and not _is_none(keywords["default"]):
+        raise _LeftOutError("a computed default")
+    if default is None and not required:
+        raise _LeftOutError("no default")
     return Option(
         name=flag.lstrip("-").replace("-", "_"),
         flag=None if positional else flag,
@@ -144,8 +174,12 @@ def _valued(words: list[str], keywords: dict[str, ast.expr], *, positional: bool
     )
 
 
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
 def _kind(
-    keywords: dict[str, ast.expr], default: str | float | None
+    keywords: dict[str, ast.expr], default: str | float | bool | None
 ) -> tuple[TypeName | None, tuple[str, ...]]:
     """The parameter's type; None for one that a text cannot stand for."""
     declared = keywords.get("type")

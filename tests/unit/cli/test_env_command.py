@@ -138,3 +138,11 @@ def test_lock_of_a_folder_that_declares_nothing(proj: Command, project: Path) ->
     answer = proj("env", "lock", str(project))
     assert answer.exit_code == 2
     assert "no requirements to lock" in answer.err
+
+
+def test_a_folder_that_is_gone_is_not_named(proj: Command, key: str, project: Path) -> None:
+    assert f"{project}/pyproject.toml" in proj("env", "list").out
+    project.rename(project.parent / "elsewhere")
+    listed = proj("env", "list").out.splitlines()[1]
+    assert listed.startswith(key[:8])
+    assert listed.endswith("  pyproject.toml")

@@ -27,3 +27,16 @@ def test_the_result_as_json(proj: Command, tmp_path: Path) -> None:
     data = proj("init", str(tmp_path), "--json").data
     assert data["entry_points"] == ["a", "b"]
     assert data["environment"] == "requirements.txt"
+
+
+def test_the_next_command_names_what_is_required(proj: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    (folder / "a.py").write_text(
+        "import argparse\nparser = argparse.ArgumentParser()\n"
+        "parser.add_argument('data')\nparser.add_argument('--files', nargs='+')\n"
+    )
+    (folder / "b.py").write_text("print('x')\n")
+    lines = proj("init", str(folder)).out.splitlines()
+    assert "Left out: a.py --files (nargs)." in lines
+    assert lines[-1] == f"Next: proj run '{folder}' -e a -P data=…"

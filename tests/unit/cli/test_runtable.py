@@ -54,3 +54,29 @@ def test_ids_are_as_long_as_it_takes_to_tell_runs_apart() -> None:
     ]
     table, _ = runs_table(tuple(twins), WIDE)
     assert [row[0] for row in table.rows] == ["a" * 10 + "b", "a" * 10 + "c"]
+
+
+def test_where_runs_come_from_is_shown_before_what_they_measured() -> None:
+    runs = tuple(
+        summary(
+            record_run(
+                f"run-{name}",
+                experiment=name,
+                metrics={f"metric_{name}_{number}": 0.123456 for number in range(9)},
+                tags={"mlflow.project.entryPoint": "main", "mlflow.source.git.commit": "c0ffee" * 6},
+            ),
+            {},
+        )
+        for name in ("wine", "beer")
+    )
+    table, _ = runs_table(runs, 110)
+    assert {"EXPERIMENT", "ENTRY POINT", "COMMIT"} <= set(table.columns)
+    assert max(map(len, plain_table(table))) <= 110
+
+
+def test_the_column_that_runs_are_sorted_by_is_always_there() -> None:
+    run = summary(record_run("a" * 40, metrics={"m" * 30: 1}, tags={"team": "red"}), {})
+    table, _ = runs_table((run,), 40, wanted=(f"metrics.{'m' * 30}", "tags.team", "start_time"))
+    assert "STARTED" in table.columns
+    assert "tags.team" in table.columns
+    assert any(column.startswith("metrics.mmm") for column in table.columns)

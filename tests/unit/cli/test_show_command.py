@@ -170,3 +170,17 @@ def test_a_tree_of_files() -> None:
     assert list(artifact_tree(files)) == [
         "  a/", "    b/", "      x  1 B", "      y  1 B", "    z  1 B", "  c  1 B",
     ]  # fmt: skip
+
+
+def test_nested_runs_know_of_each_other(proj: Command) -> None:
+    parent = record_run("outer")
+    child = record_run(
+        "inner", tags={"mlflow.parentRunId": parent.run_id, "mlflow.project.entryPoint": "step"}
+    )
+    assert f"parent run   {parent.run_id}" in proj("show", "inner").out
+    lines = proj("show", "outer").out.splitlines()
+    header = next(number for number, line in enumerate(lines) if line.startswith("CHILD RUN"))
+    assert lines[header + 1].split() == [child.run_id[:8], "inner", "FINISHED", "step"]
+    (told,) = proj("show", "outer", "--json").data["children"]
+    assert told["run_id"] == child.run_id
+    assert proj("show", "inner", "--json").data["children"] == []

@@ -8,8 +8,10 @@ import pytest
 
 from proj import parameters, process, projectfile, scaffold
 from proj.command import render
+from proj.environments.inputs import read_input
 from proj.errors import UsageError
 from proj.lint import lint
+from proj.model import EnvironmentRequest
 
 ARGPARSE = '''\
 """Train."""
@@ -68,7 +70,7 @@ def output_of(folder: Path, name: str | None = None, **given: str) -> str:
 def test_an_argparse_script_runs_with_its_defaults(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(ARGPARSE)
     text = written(tmp_path)
-    assert "no_cache" not in text
+    assert "no-cache: {type: bool, default: false}" in text
     assert "layers" not in text
     assert "seed" not in text
     assert output_of(tmp_path, data="d $x", out="o") == (
@@ -158,3 +160,61 @@ def test_a_folder_without_scripts_is_refused(tmp_path: Path) -> None:
         scaffold.write(tmp_path)
     with pytest.raises(UsageError, match="There is no folder"):
         scaffold.write(tmp_path / "none")
+
+
+OPTIONS = """\
+import argparse
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--n", type=int)
+parser.add_argument("--name", default=None)
+parser.add_argument("--mode", choices=["a", "b"])
+parser.add_argument("--kind", choices=["c", "d"], required=True)
+parser.add_argument("--files", nargs="*")
+parser.add_argument("--no-cache", dest="cache", action="store_false")
+parser.add_argument("--shuffle", action=argparse.BooleanOptionalAction, default=True)
+parser.add_argument("--fast", action=argparse.BooleanOptionalAction)
+parser.add_argument("-v", "--verbose", action="count", default=0)
+parser.add_argument("--where", default=str(argparse))
+print(sorted(vars(parser.parse_args()).items())[:-1])
+"""
+
+
+def test_what_cannot_be_declared_is_listed_and_the_rest_works(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(OPTIONS)
+    drafted = scaffold.write(tmp_path)[1]
+    assert drafted.left_out == (
+        "train.py --n (no default)",
+        "train.py --name (no default)",
+        "train.py --mode (no default)",
+        "train.py --files (nargs)",
+        "train.py --verbose (count)",
+        "train.py --where (a computed default)",
+    )
+    assert drafted.required == ("kind",)
+    assert "('cache', True), ('fast', None)" in output_of(tmp_path, kind="c")
+    told = output_of(tmp_path, kind="d", n="5", **{"no-cache": "true", "no-shuffle": "true", "fast": "yes"})
+    assert told == (
+        "[('cache', False), ('fast', True), ('files', None), ('kind', 'd'), ('mode', None), ('n', 5), "
+        "('name', None), ('shuffle', False), ('verbose', 0)]\n"
+    )
+
+
+def test_what_a_script_says_that_it_needs_becomes_the_environment(tmp_path: Path) -> None:
+    block = '# /// script\n# requires-python = ">=3.9"\n# dependencies = ["tabulate==0.9.0"]\n# ///\n'
+    (tmp_path / "fit.py").write_text(f"{block}print('fitted')\n")
+    assert scaffold.write(tmp_path)[1].environment == "python_env.yaml"
+    project = projectfile.load(tmp_path)
+    assert lint(project) == ()
+    found = read_input(
+        EnvironmentRequest(project_dir=tmp_path, root=tmp_path, declaration=project.environment)
+    )
+    assert found is not None
+    assert (found.python, found.requirements.lines) == (">=3.9", ("tabulate==0.9.0",))
+
+
+def test_a_block_does_not_replace_the_requirements_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "fit.py").write_text('# /// script\n# dependencies = ["six"]\n# ///\nprint("x")\n')
+    (tmp_path / "requirements.txt").write_text("tabulate\n")
+    assert scaffold.write(tmp_path)[1].environment == "requirements.txt"
+    assert not (tmp_path / "python_env.yaml").exists()

@@ -1,0 +1,185 @@
+"""From a request to a plan: everything that is decided before anything is built, recorded or started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from proj import command, events, parameters, paths, projectfile, recovery, source
+from proj.backends import BACKENDS
+from proj.environments import ENVIRONMENTS
+from proj.environments.asof import as_of_s
+from proj.environments.select import select
+from proj.model import (
+    BoundParameter,
+    Checkout,
+    Command,
+    EntryPoint,
+    EnvironmentPlan,
+    EnvironmentRequest,
+    LockMode,
+    Project,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asks for: the options of `proj run`, the arguments of `proj.run`."""
+
+    uri: str
+    entry_point: str | None = None
+    """None: `main`, or the only one."""
+    version: str | None = None
+    parameters: Mapping[str, str] = {}
+    experiment_name: str | None = None
+    experiment_id: str | None = None
+    backend: str = "local"
+    backend_config: str = "{}"
+    """A JSON object."""
+    env_manager: str | None = None
+    python: str | None = None
+    python_match: Literal["nearest", "exact"] = "nearest"
+    as_of: str = "commit"
+    """`commit`, `now`, or an ISO 8601 date or time."""
+    lock_mode: LockMode = LockMode.REUSE
+    offline: bool = False
+    storage_dir: str | None = None
+    run_id: str | None = None
+    """An existing run to use instead of a new one."""
+    run_name: str | None = None
+    docker_args: tuple[tuple[str, str | None], ...] = ()
+    quoting: Literal["safe", "mlflow"] | None = None
+    """None: as the project file says."""
+    strict: bool = False
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    quiet: bool = False
+    keep: bool = False
+    tags: Mapping[str, str] = {}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is decided before anything is built, recorded or started."""
+
+    checkout: Checkout
+    project: Project
+    entry_point: EntryPoint
+    parameters: tuple[BoundParameter, ...]
+    command: Command
+    environment: str
+    """Name in the registry of environments."""
+    environment_request: EnvironmentRequest
+    downloads: Path | None = None
+    """Temporary folder of downloaded parameters."""
+
+
+@contextlib.contextmanager
+def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
+    """Fetch the code and decide everything; what was fetched is removed if the block raises.
+
+    Args:
+        request: What to run.
+        token: Of the claim under which it will run, if it will; should we be killed, recovery cleans up.
+
+    Raises:
+        ProjError: The request cannot be met; nothing is left behind.
+    """
+    if source.is_remote(request.uri, cwd=Path.cwd()):
+        shown = source.redact_url(request.uri.strip("'\""))
+        events.status(f"=== Fetching project from {shown} into {paths.cache() / 'checkouts'} ===")
+    checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
+    downloads = None if request.storage_dir else recovery.downloads(token or uuid.uuid4().hex)
+    try:
+        yield _plan(request, checkout, downloads)
+    except BaseException:
+        discard_files(checkout, downloads)
+        raise
+
+
+def discard(plan: Plan) -> None:
+    """Remove what `planned` fetched, for callers that do not go on to run it."""
+    discard_files(plan.checkout, plan.downloads)
+
+
+def discard_files(checkout: Checkout, downloads: Path | None) -> None:
+    """Remove a private checkout and what was downloaded for it."""
+    source.release(checkout)
+    if downloads is not None and downloads.exists():
+        import shutil
+
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Plan:
+    project = projectfile.load(checkout.project_dir, strict=request.strict)
+    for diagnostic in project.diagnostics:
+        if diagnostic.severity.value == "warning":
+            place = f":{diagnostic.position.line}" if diagnostic.position else ""
+            events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
+    entry_point, note = projectfile.entry_point(project, request.entry_point)
+    for sentence in filter(None, (note, *parameters.undeclared_notes(entry_point, request.parameters))):
+        events.note(sentence)
+    bound = parameters.bind(
+        entry_point,
+        request.parameters,
+        caller_dir=Path.cwd(),
+        project_dir=checkout.project_dir,
+        download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
+    )
+    quoting = request.quoting or project.extensions.quoting or "safe"
+    line = command.render(entry_point.command, bound, quoting=quoting, where=_where(project, entry_point))
+    for sentence in command.nested_warnings(entry_point.command, bound):
+        events.warning(sentence)
+    environment_request = _environment_request(request, checkout, project, entry_point)
+    return Plan(
+        checkout=checkout,
+        project=project,
+        entry_point=entry_point,
+        parameters=bound,
+        command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
+        environment=_environment_name(request, environment_request),
+        environment_request=environment_request,
+        downloads=downloads,
+    )
+
+
+def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
+    if getattr(BACKENDS.load(request.backend), "makes_environment", False):
+        return "delegated"
+    return select(environment_request)
+
+
+def environment_plan(plan: Plan) -> EnvironmentPlan:
+    """Say what the environment would be, and whether it is there already."""
+    return ENVIRONMENTS.load(plan.environment).plan(plan.environment_request)
+
+
+def _where(project: Project, entry_point: EntryPoint) -> str:
+    if project.file is None or entry_point.position is None:
+        return f"entry point {entry_point.name}"
+    return f"{project.file.name}:{entry_point.position.line}"
+
+
+def _environment_request(
+    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
+) -> EnvironmentRequest:
+    return EnvironmentRequest(
+        project_dir=checkout.project_dir,
+        root=checkout.root,
+        declaration=project.environment,
+        script=entry_point.script,
+        manager=request.env_manager or os.environ.get("PROJ_ENV_MANAGER") or None,
+        python=request.python,
+        python_match=request.python_match,
+        as_of_s=as_of_s(request.as_of, checkout),
+        mode=request.lock_mode,
+        offline=request.offline,
+    )
