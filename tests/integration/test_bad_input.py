@@ -516,7 +516,7 @@ def test_nobody_may_write(folder: ProjFolder) -> None:
     refused(folder, result, str(folder.home), code=125)
 
 
-FULL_HOMES_KIB = (4, 24, 96, 164, 168, 180, 200, 240, 300)
+FULL_HOMES_KIB = (4, 24, 96, 240, 264, 272, 280, 288, 300, 340, 380, 440)
 """From "no database can be made" to "the outputs do not fit"."""
 
 
