@@ -149,8 +149,9 @@ def _follow(execution: Execution, backend: str, claim: active.Claim, aside: _Asi
 
 
 def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
-    if outcome.status is not RunStatus.KILLED or outcome.signal is not None:
+    if outcome.status is not RunStatus.KILLED:
         return outcome
+    # Its own signal, if any, is the one that we sent the command when we cancelled it.
     name = process.signal_name(interrupt.signum)
     message = (outcome.message or "The run was cancelled.").replace("cancelled", f"interrupted by {name}")
     return msgspec.structs.replace(outcome, signal=name, message=message)
