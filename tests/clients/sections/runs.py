@@ -93,8 +93,10 @@ def asynchronous(report):
         if hasattr(mlflow, "flush_async_logging"):
             mlflow.flush_async_logging()
     client = MlflowClient()
-    for _ in range(100):
-        if len(client.get_metric_history(run.info.run_id, "m")) == 50:  # noqa: PLR2004  2.9 cannot be asked to finish
+    for _ in range(300):  # 2.9 cannot be asked to finish
+        data = client.get_run(run.info.run_id).data
+        points = client.get_metric_history(run.info.run_id, "m")
+        if len(points) == 50 and len(data.params) == 2 and "t" in data.tags:
             break
         time.sleep(0.1)
     report.add("run", client.get_run(run.info.run_id))
