@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mlflow
 from mlflow.tracking import MlflowClient
+from report import VERSION
 
 
 def others(report):
@@ -12,6 +13,8 @@ def others(report):
     if hasattr(mlflow, "search_prompts") or hasattr(getattr(mlflow, "genai", None), "search_prompts"):
         report.check("prompts", lambda: list(mlflow.genai.search_prompts()))
         report.check("missing prompt", mlflow.genai.load_prompt, "nothing", allow_missing=True)
+    if VERSION >= (3, 5):
+        _prompts(report)
     if hasattr(client, "list_webhooks"):
         report.check("webhooks", lambda: list(client.list_webhooks()))
     if hasattr(mlflow, "search_traces"):
@@ -30,6 +33,20 @@ def others(report):
         )
     if hasattr(client, "list_run_infos"):
         report.check("listed runs", lambda: len(client.list_run_infos("0")))
+
+
+def _prompts(report):
+    genai = mlflow.genai
+    report.check("prompt", lambda: genai.register_prompt("hello", "Hi {{name}}", tags={"a": "b"}).version)
+    report.check("prompt again", lambda: genai.register_prompt("hello", "Hello {{name}}").version)
+    report.check("prompt alias", genai.set_prompt_alias, "hello", "prod", 1)
+    for name in ("hello/1", "hello@latest", "hello@prod", "hello/7", "hello@nobody"):
+        report.check("prompt " + name, lambda name=name: genai.load_prompt("prompts:/" + name).template)
+    report.check("prompts found", lambda: [each.name for each in genai.search_prompts("name = 'hello'")])
+    report.check(
+        "no model", lambda: "hello" in [each.name for each in MlflowClient().search_registered_models()]
+    )
+    report.check("not a model", MlflowClient().get_registered_model, "hello")
 
 
 def _traced():
