@@ -106,8 +106,8 @@ def pages(count: int) -> None:
     token = None
     for _ in range(count):
         found = client.search_runs(["0"], "params.param2 = '7'", max_results=100, page_token=token)
-        token = found.token
-        expect(len(found) == 100)
+        token = found.token  # None after the last page: it begins again
+        expect(len(found) > 0)
 
 
 MODES: dict[str, Callable[[int], None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import bench
@@ -16,7 +17,7 @@ WORK = (
     ("runs filled by the fluent API", "filled", 15, 1),
     ("runs filled by MlflowClient", "created", 25, 1),
 )
-PROCESSES = (1, 8)
+PROCESSES = tuple(map(int, os.environ.get("BENCH_CLIENTS", "1,8").split(",")))
 
 options = bench.arguments(__doc__, rounds=3)
 with bench.workplace() as folder:
