@@ -166,6 +166,7 @@ def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
     """An outcome of our cancelling, told as what it was: the interrupt's doing."""
     if outcome.failure is not FailureCode.CANCELLED:
         return outcome
+    # Its own signal, if any, is the one that we sent the command when we cancelled it.
     name = process.signal_name(interrupt.signum)
     message = (outcome.message or "The run was cancelled.").replace("cancelled", f"interrupted by {name}")
     return msgspec.structs.replace(outcome, signal=name, message=message)

@@ -524,7 +524,7 @@ def test_a_home_that_may_not_be_written(folder: ProjFolder) -> None:
     refused_without_run(folder, result, str(folder.home))
 
 
-FULL_HOMES_KIB = (4, 24, 96, 164, 168, 180, 200, 240, 300)
+FULL_HOMES_KIB = (4, 24, 96, 240, 264, 272, 280, 288, 300, 340, 380, 440)
 """From "no database can be made" to "the outputs do not fit"."""
 
 

@@ -67,8 +67,7 @@ _compared: dict[str, set[str]] = {}
 
 def _results(python: Path, url: str, folder: Path, *sections: str) -> dict[str, Any]:
     """Run the script in a folder that is no repository, as it records the commit it comes from."""
-    folder.mkdir()
-    script = shutil.copy(FOLDER / "parity.py", folder)
+    script = shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__")) / "parity.py"
     variables = {
         **QUIET,
         "MLFLOW_TRACKING_URI": url,

@@ -10,12 +10,17 @@ import os
 import subprocess  # noqa: TID251  what the tests start must not be looked after by what they test
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
 import serverkit
+from clients import NEWEST, QUIET
 from load_client import content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +49,8 @@ def history(client: serverkit.Client, run_id: str, key: str) -> list[tuple[int, 
     points: list[tuple[int, float]] = []
     token = ""
     while True:
-        path = f"metrics/get-history?run_id={run_id}&metric_key={key}&max_results=1000&page_token={token}"
-        page = client.get(path)
+        query = {"run_id": run_id, "metric_key": key, "max_results": 1000, "page_token": token}
+        page = client.get(f"metrics/get-history?{urlencode(query)}")
         points += [(point["step"], point["value"]) for point in page.get("metrics", [])]
         token = page.get("next_page_token", "")
         if not token:
@@ -77,6 +82,46 @@ def test_many_clients_at_once_lose_nothing(tmp_path: Path) -> None:
             check_kept(client, one)
         client.close()
         assert server.resident_mib() - before < GROWTH_MIB
+    statuses = {line.split()[5] for line in server.log.read_text().splitlines()}
+    assert statuses == {"200"}
+
+
+REAL = """
+import sys
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+client = MlflowClient(sys.argv[1])
+run_id = client.create_run("0").info.run_id
+for number in range(100):
+    client.log_metric(run_id, "single", number / 7, timestamp=number, step=number)
+for number in range(10):
+    client.log_text(run_id, f"text {number}", f"folder/{number}.txt")
+client.log_batch(run_id, metrics=[Metric("batch", step / 7, step, step) for step in range(1000)])
+assert len(client.get_metric_history(run_id, "batch")) == 1000
+assert len(client.list_artifacts(run_id, "folder")) == 10
+client.set_terminated(run_id)
+print(run_id)
+"""
+
+
+@pytest.mark.clients
+@pytest.mark.timeout(600)
+def test_real_clients_at_once_lose_nothing(tmp_path: Path, client: Callable[[str], Path]) -> None:
+    argv = [str(client(NEWEST)), "-c", REAL]
+    variables = {**os.environ, **{name: value for name, value in QUIET.items() if value is not None}}
+    with serverkit.running(tmp_path) as server:
+        started = [
+            subprocess.Popen([*argv, server.uri], stdout=subprocess.PIPE, text=True, env=variables)
+            for _ in range(4)
+        ]
+        said = [one.communicate()[0] for one in started]
+        assert [one.returncode for one in started] == [0] * len(started)
+        reader = server.client()
+        for run_id in [text.split()[-1] for text in said]:
+            assert len(history(reader, run_id, "single")) == 100
+            assert len(history(reader, run_id, "batch")) == 1000
+        reader.close()
     statuses = {line.split()[5] for line in server.log.read_text().splitlines()}
     assert statuses == {"200"}
 

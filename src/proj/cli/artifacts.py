@@ -11,6 +11,7 @@ import msgspec
 
 from proj import paths, recovery
 from proj.cli import complete, output, wording
+from proj.cli.runfiles import RunFiles
 from proj.errors import NotFoundError, StoreError, UsageError
 from proj.model import ArtifactInfo
 from proj.tracking import open_tracking
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proj.model import RunRecord
-    from proj.tracking import Tracking
 
 _CHUNK_BYTES = 1 << 20
 
@@ -69,13 +69,11 @@ def list_(run: str, path: str, recursive: bool) -> ListResult:
     with open_tracking(home) as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.find_run(run)
+        files = RunFiles(tracking, found)
         path = path.strip("/")
-        if recursive:
-            entries = tuple(tracking.artifacts.walk(found.artifact_uri, path))
-        else:
-            entries = tracking.artifacts.list(found.artifact_uri, path)
+        entries = tuple(files.walk(path)) if recursive else files.list(path)
         if path and not entries:
-            entries = (_entry(tracking, found, path),)
+            entries = (_entry(files, found, path),)
     return ListResult(run_id=found.run_id, artifacts=entries)
 
 
@@ -96,9 +94,10 @@ def get(run: str, wanted: tuple[str, ...], folder: str, force: bool) -> GetResul
     with open_tracking(home) as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.find_run(run)
+        files = RunFiles(tracking, found)
         planned: dict[Path, str] = {}
         for path in [each.strip("/") for each in wanted] or [""]:
-            for name, artifact in _targets(tracking, found, path):
+            for name, artifact in _targets(files, found, path):
                 if planned.setdefault(Path(folder, name), artifact) != artifact:
                     raise UsageError(f"Two of these paths would become {name!r}.", hint="Get one at a time.")
         for target in planned:
@@ -107,36 +106,36 @@ def get(run: str, wanted: tuple[str, ...], folder: str, force: bool) -> GetResul
                     f"{target} is there already.", hint="--force replaces it, -o DIR writes elsewhere."
                 )
         for target, artifact in planned.items():
-            _copy(tracking, found, artifact, target)
+            _copy(files, artifact, target)
     return GetResult(run_id=found.run_id, files=tuple(str(target) for target in planned))
 
 
-def _entry(tracking: Tracking, run: RunRecord, path: str) -> ArtifactInfo:
+def _entry(files: RunFiles, run: RunRecord, path: str) -> ArtifactInfo:
     """One file or folder itself."""
-    for entry in tracking.artifacts.list(run.artifact_uri, path.rpartition("/")[0]):
+    for entry in files.list(path.rpartition("/")[0]):
         if entry.path == path:
             return entry
     hint = f"`proj artifacts ls {run.run_id[:8]} -r` lists what is there."
     raise NotFoundError(f"The run {run.run_id} has no artifact {path!r}.", hint=hint)
 
 
-def _targets(tracking: Tracking, run: RunRecord, path: str) -> Iterator[tuple[str, str]]:
+def _targets(files: RunFiles, run: RunRecord, path: str) -> Iterator[tuple[str, str]]:
     """Yield the relative path that each file gets, and the file's own."""
-    if path and not _entry(tracking, run, path).is_dir:
+    if path and not _entry(files, run, path).is_dir:
         yield path.rpartition("/")[2], path
         return
     parent = path.rpartition("/")[0]
-    for entry in tracking.artifacts.walk(run.artifact_uri, path):
+    for entry in files.walk(path):
         yield entry.path[len(parent) + 1 :] if parent else entry.path, entry.path
 
 
-def _copy(tracking: Tracking, run: RunRecord, artifact: str, target: Path) -> None:
+def _copy(files: RunFiles, artifact: str, target: Path) -> None:
     """Write beside the target, then rename: what is there is whole, whatever happens meanwhile."""
     partial = target.with_name(f".proj-partial-{os.urandom(8).hex()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with tracking.artifacts.open(run.artifact_uri, artifact) as source, partial.open("xb") as sink:
+            with files.open(artifact) as source, partial.open("xb") as sink:
                 while chunk := source.read(_CHUNK_BYTES):
                     sink.write(chunk)
             partial.replace(target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -10,6 +9,7 @@ import msgspec
 
 from proj import host, paths, record, recovery
 from proj.cli import complete, output
+from proj.cli.runfiles import logged_models
 from proj.cli.runs import RunSummary, summary
 from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
@@ -119,13 +119,10 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
 
 
 def _models(tracking: Tracking, run: RunRecord) -> Iterator[ShownModel]:
-    known = tracking.inputs.of_runs((run.run_id,)).get(run.run_id)
-    for logged in known.outputs if known else ():
-        with contextlib.suppress(NotFoundError):  # deleted since
-            model = tracking.logged_models.logged_model(logged.model_id)
-            yield ShownModel(
-                model_id=model.model_id,
-                name=model.name,
-                status=model.status.value,
-                files=tuple(tracking.artifacts.walk(model.artifact_location)),
-            )
+    for model in logged_models(tracking, run):
+        yield ShownModel(
+            model_id=model.model_id,
+            name=model.name,
+            status=model.status.value,
+            files=tuple(tracking.artifacts.walk(model.artifact_location)),
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ access_logger = logging.getLogger("proj.server.access")
 
 PUBLIC_PATHS = frozenset({"/health", "/version", "/openapi.json"})
 """What is answered to everybody: load balancers ask for it, and it tells nothing of what is kept."""
+
+_LOCAL_HOST = re.compile(
+    r"(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])\.?(:\d+)?", re.IGNORECASE
+)
+"""A `Host` that leads to this machine and nowhere else (RFC 6761, section 6.3)."""
 
 
 class TokenPolicy:
@@ -96,11 +102,13 @@ class Front:
     Args:
         app: The application.
         public: The application as everybody may use it; it gets what is asked of `PUBLIC_PATHS`.
+        only_local: Whether requests have to call this machine by one of its own names; see `_is_rebound`.
     """
 
-    def __init__(self, app: ASGIApp, public: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, public: ASGIApp, *, only_local: bool = False) -> None:
         self._app = app
         self._public = public
+        self._only_local = only_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and write a line about it (ASGI's interface)."""
@@ -109,7 +117,12 @@ class Front:
             return
         app = self._public if scope["path"] in PUBLIC_PATHS else self._app
         if _is_ambiguous(scope):
-            app = _refuse_ambiguous
+            app = _refusal("A request has a Content-Length or a Transfer-Encoding, not both.")
+        elif self._only_local and _is_rebound(scope):
+            app = _refusal(
+                "This server is for its own machine, as localhost or 127.0.0.1. "
+                "To serve it by other names, start it with --auth or --insecure."
+            )
         if not access_logger.isEnabledFor(logging.INFO):
             await app(scope, receive, send)
             return
@@ -135,12 +148,20 @@ def _is_ambiguous(scope: Scope) -> bool:
     return b"transfer-encoding" in names and b"content-length" in names
 
 
-async def _refuse_ambiguous(scope: Scope, receive: Receive, send: Send) -> None:
-    error = ApiError(
-        ErrorCode.BAD_REQUEST, "A request has a Content-Length or a Transfer-Encoding, not both."
-    )
-    headers = {"Connection": "close"}
-    await Response(body(error), 400, headers, media_type="application/json")(scope, receive, send)
+def _is_rebound(scope: Scope) -> bool:
+    """Whether a request calls this machine by a name that somebody else gave it.
+
+    A page in the user's browser may be sent to us by a name that its owner lets lead to 127.0.0.1 ("DNS
+    rebinding"); the browser then takes us for the page's own server. The name is what gives it away.
+    """
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return not all(_LOCAL_HOST.fullmatch(host) for host in hosts)
+
+
+def _refusal(message: str) -> ASGIApp:
+    """Return an application that refuses everything, and closes the connection."""
+    content = body(ApiError(ErrorCode.BAD_REQUEST, message))
+    return Response(content, 400, {"Connection": "close"}, media_type="application/json")
 
 
 class _Answer:

@@ -126,4 +126,5 @@ def _code(error: ProjError) -> ErrorCode:
 
 def body(error: ApiError) -> bytes:
     """The JSON of an error."""
-    return msgspec.json.encode(ErrorBody(error_code=error.error_code.value, message=error.message))
+    message = error.message.encode(errors="backslashreplace").decode()  # half a surrogate pair is no UTF-8
+    return msgspec.json.encode(ErrorBody(error_code=error.error_code.value, message=message))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from msgspec import UNSET
 
 from proj.errors import ConflictError, NotFoundError
 from proj.server import limits
-from proj.server.errors import absent, exists
+from proj.server.errors import absent, exists, invalid
 from proj.server.policy import Access
 from proj.server.routes import RawRoute, Route
 from proj.server.wire.codec import Empty
@@ -30,7 +31,7 @@ from proj.tracking.experiments import ExperimentQuery
 if TYPE_CHECKING:
     from proj.model import Experiment
     from proj.server.errors import ApiError
-    from proj.server.routes import Context
+    from proj.server.routes import Context, Site
     from proj.server.wire.entities import ExperimentOut
 
 
@@ -42,7 +43,7 @@ def create(context: Context, request: CreateExperiment) -> ExperimentId:
     """`POST experiments/create`."""
     limits.check_length(request.name, limits.MAX_EXPERIMENT_NAME, "name")
     tags = limits.tags(request.tags, limit=limits.MAX_EXPERIMENT_TAG_VALUE)
-    location = context.site.stored_uri(request.artifact_location) or None
+    location = _location(context.site, request.artifact_location)
     try:
         made = context.tracking.runs.create_experiment(
             request.name, exist_ok=False, artifact_location=location, tags=tags
@@ -120,6 +121,20 @@ def delete_tag(context: Context, request: DeleteExperimentTag) -> Empty:
     if not context.tracking.runs.remove_experiment_tags(request.experiment_id, request.key):
         raise absent(f"No tag with name: {request.key} in experiment with id {request.experiment_id}")
     return Empty()
+
+
+def _location(site: Site, given: str) -> str | None:
+    """Return where the artifacts of an experiment go; clients of a server choose no folder of its machine."""
+    stored = site.stored_uri(given)
+    if stored in ("", site.artifact_base):
+        return None
+    scheme = stored.partition(":")[0].lower() if ":" in stored else ""
+    below = site.artifact_base is not None and stored.startswith(f"{site.artifact_base}/")
+    if ".." in unquote(stored).split("/"):
+        raise invalid(f"'{given}' leads out of where artifacts are kept.")
+    if site.proxied and (scheme in ("", "file") or "/" in scheme) and not below:
+        raise invalid(f"'{given}' is a place on the server's machine. Leave artifact_location out.")
+    return stored
 
 
 def _exists(context: Context, name: str) -> ApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -62,6 +63,7 @@ _VERSION_ALIAS = re.compile(r"v\d+", re.IGNORECASE)
 _PROMPT_TAG = "mlflow.prompt.is_prompt"
 _VERSIONS_TAG = "mlflow.modelVersions"
 """Of a logged model: the versions that it became, JSON."""
+_noting = threading.Lock()
 
 
 def _model(context: Context, model: RegisteredModel) -> ModelAnswer:
@@ -249,13 +251,14 @@ def create_version(context: Context, request: CreateVersion) -> VersionAnswer:
 def _note_version(context: Context, model_id: str, version: ModelVersion) -> None:
     """Say in a logged model that it became a version."""
     models = context.tracking.logged_models
-    try:
-        noted = json.loads(models.logged_model(model_id).tags.get(_VERSIONS_TAG, "[]"))
-    except ValueError:  # somebody else's writing
-        noted = []
-    entry = {"name": version.name, "version": version.version}
-    known = noted if isinstance(noted, list) else []
-    models.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps([*known, entry])})
+    with _noting:
+        try:
+            noted = json.loads(models.logged_model(model_id).tags.get(_VERSIONS_TAG, "[]"))
+        except (ValueError, RecursionError):  # somebody else's writing
+            noted = []
+        entry = {"name": version.name, "version": version.version}
+        known = noted if isinstance(noted, list) else []
+        models.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps([*known, entry])})
 
 
 def get_version(context: Context, request: OfVersion) -> VersionAnswer:

@@ -79,7 +79,11 @@ def serve(tracking: Tracking, home: Path, settings: Settings, started: Callable[
     with _bound(settings) as listener, _access_log(settings):
         site = Site(artifact_base=(home / "artifacts").as_uri(), proxied=True)
         policy = TokenPolicy(file) if settings.auth else OpenPolicy()
-        app = Front(create_app(tracking, policy, site), public_app(create_app(tracking, OpenPolicy(), site)))
+        app = Front(
+            create_app(tracking, policy, site),
+            public_app(create_app(tracking, OpenPolicy(), site)),
+            only_local=not (settings.auth or settings.insecure),
+        )
         port = listener.getsockname()[1]
         server = _Server(_config(app, context), lambda: started(_url(settings, port)))
         # uvicorn has finished when it hands the signal on; to be asked to stop is no failure.

@@ -65,7 +65,7 @@ def resolve(
         if source not in _PROMPT_SOURCES:
             raise _refused(source, "Prompts have no files.")
         return Lineage(source=source, run_id=run_id or None, model_id=model_id or None)
-    scheme = urllib.parse.urlsplit(stored).scheme.lower()
+    scheme = _split(stored).scheme.lower()
     if scheme == "models":
         uri = parse_model_uri(source)
         if uri.model_id is None:
@@ -86,7 +86,7 @@ def parse_model_uri(uri: str) -> ModelUri:
     Raises:
         ApiError: It is none.
     """
-    parts = urllib.parse.urlsplit(uri)
+    parts = _split(uri)
     name, slash, suffix = urllib.parse.unquote(parts.path).lstrip("/").partition("/")
     if parts.netloc or not name.strip() or "/" in suffix or (slash and not suffix.strip()):
         raise _refused(uri, "It is not of the form models:/<name>/<version>.")
@@ -138,6 +138,13 @@ def _of_version(version: ModelVersion, source: str, run_id: str | None, model_id
     )
 
 
+def _split(uri: str) -> urllib.parse.SplitResult:
+    try:
+        return urllib.parse.urlsplit(uri)
+    except ValueError as error:
+        raise _refused(uri, f"It is no URI: {error}.") from error
+
+
 def _check_path(source: str, stored: str) -> None:
     path = stored
     while (once := urllib.parse.unquote_plus(path)) != path:
@@ -147,7 +154,7 @@ def _check_path(source: str, stored: str) -> None:
 
 
 def _check_run_uri(source: str, run_id: str | None, model_id: str | None) -> None:
-    parts = urllib.parse.urlsplit(source)
+    parts = _split(source)
     named = parts.path.lstrip("/").partition("/")[0]
     if parts.netloc or model_id or not run_id or named != run_id:
         raise _refused(source, "The parameter run_id must name the same run.")
@@ -172,7 +179,7 @@ def _check_owner(
 
 
 def _place(uri: str) -> str:
-    parts = urllib.parse.urlsplit(uri)
+    parts = _split(uri)
     path = posixpath.normpath(urllib.parse.unquote(parts.path))
     return f"{parts.scheme.lower() or 'file'}://{parts.netloc.lower()}{path.rstrip('/')}"
 

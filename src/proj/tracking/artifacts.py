@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proj.errors import NotFoundError, StoreError
+from proj.errors import ConflictError, NotFoundError, StoreError
 from proj.model import ArtifactInfo
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from proj.tracking.store import ArtifactStore
 
 _CHUNK_BYTES = 1 << 20
+_OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP)
+"""What the path itself is to blame for, or what is there already: to try again does not help."""
 _PARTIAL = ".proj-partial-"
 """Names of files that are being written begin so; they are never shown."""
 
@@ -254,6 +257,8 @@ def _no_artifact(path: str) -> NotFoundError:
 
 
 def _failed(what: str, error: OSError) -> StoreError:
+    if error.errno in _OF_THE_PATH:
+        return ConflictError(f"{what}: {error.strerror}.", hint="Choose another path.")
     return StoreError(f"{what}: {error.strerror or error}.", hint="Check the disk's space and permissions.")
 
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 120.0
 """How long a transaction waits for those of other processes; each takes about a millisecond."""
+_TURN_S = 0.25
+"""How long a thread waits for the others before it leaves it to SQLite to say whose turn it is."""
 _BUSY_SLICE_S = 0.5
 """How long SQLite waits by itself, deaf to Ctrl-C; then Python looks around and tries again."""
 
@@ -53,10 +55,12 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.writing = threading.RLock()
+        self.writing = threading.Lock()
         """Held by the thread that writes."""
-        self.writer: int | None = None
-        """That thread."""
+        self.writer: Transaction | None = None
+        """What it writes."""
+        self.writes: dict[int, Transaction] = {}
+        """Thread -> the write transaction that it has begun and not ended."""
         self._keep = _MAX_IDLE
         self._free: list[sqlite3.Connection] = []
         """Those that nobody uses; the last one used is taken first, its cache is warm."""
@@ -200,29 +204,27 @@ def _make_folder(folder: Path) -> None:
 class Transaction:
     """One transaction, as a context manager; entered once.
 
-    It is a class and not a generator because signals raise wherever they find us: a generator that was
-    interrupted on its way out of `__enter__` would keep the lock for as long as the exception lives.
+    Signals raise wherever they find us, even on the way into `__exit__`: then a transaction stays open that
+    nobody will end. The next one of its thread ends it, and no lock is waited for without end.
 
     Args:
         database: Whose connections are used.
         writes: Whether it is a write transaction.
     """
 
-    __slots__ = ("_connection", "_database", "_writes")
+    __slots__ = ("_connection", "_database", "_thread", "_writes")
 
     def __init__(self, database: Database, *, writes: bool) -> None:
         self._database = database
         self._writes = writes
+        self._thread = threading.get_ident()
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> sqlite3.Connection:
         database = self._database
-        if self._writes and database.writer == threading.get_ident():
-            raise RuntimeError("a write transaction within a write transaction")  # it would wait for itself
         try:
             if self._writes:
-                database.writing.acquire()
-                database.writer = threading.get_ident()
+                self._await_turn()
             connection = self._connection = database.take()
             # IMMEDIATE: a transaction that begins by reading could find the database changed under it when
             # it comes to write (SQLITE_BUSY_SNAPSHOT), which no waiting cures.
@@ -234,11 +236,23 @@ class Transaction:
             raise
         return connection
 
+    def _await_turn(self) -> None:
+        database = self._database
+        before = database.writes.get(self._thread)
+        if before is not None:
+            before.abandon()
+        database.writes[self._thread] = self
+        # Who is interrupted here leaves the lock behind. It only spares waiting: SQLite has one of its own.
+        database.writing.acquire(timeout=_TURN_S)
+        database.writer = self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None and self._connection is not None:
+            if error is None:
+                if self._connection is None:
+                    raise RuntimeError("a write transaction within this one ended it")
                 self._connection.execute("COMMIT")
         except sqlite3.Error as failure:
             raise self._database.translated(failure) from failure
@@ -256,11 +270,23 @@ class Transaction:
                     connection.execute("ROLLBACK")
                 self._database.give_back(connection)
         finally:
-            if self._writes:
-                if self._database.writer == threading.get_ident():
-                    self._database.writer = None
-                with contextlib.suppress(RuntimeError):  # interrupted before it was ours
-                    self._database.writing.release()
+            self._pass_on()
+
+    def abandon(self) -> None:
+        """End what was interrupted, or what a call within it ends by mistake."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()  # and so roll back; nobody else may get it, it could still be in use
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        database = self._database
+        if database.writes.get(self._thread) is self:
+            del database.writes[self._thread]
+        if database.writer is self:
+            database.writer = None
+            with contextlib.suppress(RuntimeError):  # nobody holds it: somebody did not wait longer
+                database.writing.release()
 
 
 def _begin(connection: sqlite3.Connection, statement: str) -> None:

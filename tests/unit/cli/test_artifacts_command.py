@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proj.tracking import open_tracking
+from proj.tracking.inputs import ModelOutput
+from proj.tracking.logged_models import NewLoggedModel
 from records import record_run
 
 if TYPE_CHECKING:
@@ -37,6 +40,25 @@ def test_a_file_lists_itself_and_what_is_not_there_is_said(proj: Command) -> Non
     answer = proj("artifacts", "ls", "r", "nope")
     assert answer.exit_code == 2
     assert "no artifact 'nope'" in answer.err
+
+
+def test_a_logged_model_is_a_folder_of_its_name(proj: Command, tmp_path: Path) -> None:
+    run = record_run("modelled", files={"hidden/a.txt": b"a"})
+    with open_tracking() as tracking:
+        for name in ("ridge", "hidden"):
+            model = tracking.logged_models.create_logged_model(
+                NewLoggedModel(experiment_id=run.experiment_id, name=name)
+            )
+            tracking.artifacts.write(model.artifact_location, "data/m.pkl", name.encode())
+            tracking.inputs.log_outputs(run.run_id, [ModelOutput(model_id=model.model_id)])
+    assert proj("artifacts", "ls", "modelled").out.split() == ["PATH", "SIZE", "hidden/", "ridge/"]
+    data = proj("artifacts", "ls", "-r", "modelled", "--json").data
+    assert [entry["path"] for entry in data["artifacts"]] == ["hidden/a.txt", "ridge/data/m.pkl"]
+    data = proj("artifacts", "ls", "modelled", "ridge", "--json").data
+    assert [entry["path"] for entry in data["artifacts"]] == ["ridge/data"]
+    assert proj("artifacts", "get", "modelled", "ridge", "-o", str(tmp_path)).exit_code == 0
+    assert (tmp_path / "ridge" / "data" / "m.pkl").read_bytes() == b"ridge"
+    assert proj("artifacts", "get", "modelled", "ridge/nothing").exit_code == 2
 
 
 @pytest.mark.parametrize(

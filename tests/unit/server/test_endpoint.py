@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import socket
 import sys
@@ -64,6 +66,27 @@ def test_nobody_who_calls_costs_nothing(
         assert threading.active_count() == threads + 1
         assert set(endpoint.variables) == set(VARIABLES)
     assert threading.active_count() == threads
+
+
+def test_a_request_under_way_is_answered(tracking: Tracking, settings: EndpointSettings) -> None:
+    body = json.dumps({"run_id": settings.run_id, "key": "k", "value": "v"}).encode()
+    with Endpoint(tracking, settings) as endpoint:
+        client = client_of(endpoint.variables)
+        client.ok("GET", "experiments/get", experiment_id="0")
+        port = int(endpoint.variables["MLFLOW_TRACKING_URI"].rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.putrequest("POST", "/api/2.0/mlflow/runs/set-tag")
+        connection.putheader("Authorization", f"Bearer {endpoint.variables['MLFLOW_TRACKING_TOKEN']}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders()
+        client.ok("GET", "experiments/get", experiment_id="0")  # the head has been read by now
+        rest = threading.Timer(0.3, connection.send, (body,))
+        rest.start()
+    rest.join()
+    with contextlib.closing(connection):
+        assert connection.getresponse().status == 200
+    assert tracking.runs.run(settings.run_id).tags["k"] == "v"
 
 
 def test_a_connection_that_says_nothing_does_not_hold_up_the_end(

@@ -215,6 +215,29 @@ def test_loopback_needs_no_consent(tmp_path: Path) -> None:
         client.close()
 
 
+@pytest.mark.parametrize("options", [(), ("--auth",), ("--insecure",)])
+def test_a_browser_that_was_sent_here_by_a_foreign_name_is_refused(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with serverkit.running(tmp_path, *options) as server:
+        for host, local in (
+            ("localhost", True),
+            ("LOCALHOST:5000", True),
+            ("proj.localhost:1", True),
+            ("127.0.0.1:5000", True),
+            ("[::1]:5000", True),
+            ("evil.example", False),
+            ("evil.example:5000", False),
+            ("localhost.evil.example", False),
+            ("127.0.0.1.evil.example", False),
+            ("", False),
+        ):
+            client = server.client(Host=host)
+            answer = client.send("GET", "/health")
+            client.close()
+            assert answer.status == (200 if local or options else 400), host
+
+
 def test_a_taken_port_is_one_clear_message() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -111,6 +111,24 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: Client, run_id: str, t
     assert client.send("GET", f"{FILES}/{run_id}/big.bin").status == 404
 
 
+@pytest.mark.parametrize(
+    "location",
+    ["file:///etc", "FILE:/etc", "/etc", "etc", "mlflow-artifacts:/../x", "mlflow-artifacts:/%2e%2e/x"],
+)
+def test_no_experiment_is_kept_elsewhere_on_the_servers_machine(client: Client, location: str) -> None:
+    answer = client.post("experiments/create", name="x", artifact_location=location)
+    assert (answer.status, answer.error) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_an_experiment_may_have_a_place_of_its_own_below(client: Client) -> None:
+    location = "mlflow-artifacts:/wine"
+    made = client.ok("POST", "experiments/create", name="x", artifact_location=location)["experiment_id"]
+    found = client.ok("GET", "experiments/get", experiment_id=made)["experiment"]
+    assert found["artifact_location"] == location
+    run = client.ok("POST", "runs/create", experiment_id=made)["run"]["info"]
+    assert run["artifact_uri"].startswith(f"{location}/")
+
+
 def test_multipart_is_refused_so_that_clients_send_files_whole(client: Client) -> None:
     answer = client.send("POST", "/api/2.0/mlflow-artifacts/mpu/create/a", b"{}")
     assert (answer.status, answer.error) == (501, "NOT_IMPLEMENTED")

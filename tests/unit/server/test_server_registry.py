@@ -151,6 +151,8 @@ def test_the_oldest_clients_list_models(client: Client) -> None:
         "models:/",
         "models:/ridge/Moon",
         "runs:/0123/model",
+        "http://[host/x",
+        "\ud800",
         "",
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess  # noqa: TID251  real processes are the point
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -65,11 +67,62 @@ def test_many_threads_leave_few_connections(database: Database) -> None:
     assert _names(database) == ["Default"]
 
 
-def test_a_write_within_a_write_is_refused_and_not_waited_for(database: Database) -> None:
-    with pytest.raises(RuntimeError, match="within"), database.write():
-        _add(database, "inner")
+def test_a_write_within_a_write_ends_it_and_it_says_so(database: Database) -> None:
+    def add_within() -> None:
+        with database.write() as connection:
+            connection.execute("UPDATE experiments SET name = 'outer'")
+            _add(database, "inner")
+
+    with pytest.raises(RuntimeError, match="ended it"):
+        add_within()
     _add(database, "later")
-    assert _names(database) == ["Default", "later"]
+    assert _names(database) == ["Default", "inner", "later"]
+
+
+def test_a_transaction_that_nobody_ended_is_in_nobodys_way(database: Database) -> None:
+    """As when a signal raises on the way into `__exit__`."""
+    interrupted = database.write()
+    interrupted.__enter__().execute("UPDATE experiments SET name = 'half'")
+    _add(database, "next")
+    assert _names(database) == ["Default", "next"]
+
+
+_INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from proj.tracking.database import Database
+
+class Stop(Exception):
+    pass
+
+def stop(*_):
+    raise Stop
+
+def touch():
+    with database.write() as connection:
+        connection.execute("UPDATE experiments SET updated_ms = updated_ms + 1")
+
+signal.signal(signal.SIGALRM, stop)
+database = Database(Path(sys.argv[1]))
+interruptions = 0
+for number in range(60):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.00003 + number * 0.000005)
+        while True:
+            touch()
+    except Stop:
+        interruptions += 1
+        touch()  # while the exception is still alive, as when the end of a run is recorded
+database.close()
+print(interruptions)
+"""
+
+
+def test_a_database_that_is_interrupted_anywhere_stays_usable(tmp_path: Path) -> None:
+    """In a process of its own: the alarm is pytest's, too."""
+    script = [sys.executable, "-c", _INTERRUPTED, str(tmp_path / "proj.db")]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.stdout == "60\n", done.stderr
 
 
 def test_writers_of_other_threads_wait(database: Database) -> None:

@@ -1,0 +1,156 @@
+"""What the tracking benchmarks share: `proj server` and `mlflow server` side by side, and their clients."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess  # noqa: TID251  what is measured is started plainly
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLIENT = Path(__file__).with_name("tracking_client.py")
+MORE = 8
+WORKERS = 2
+"""Of mlflow's server; it takes four unless told otherwise, which is more than the yardstick's two cores."""
+
+
+class Server(NamedTuple):
+    """A server under test."""
+
+    name: str
+    uri: str
+    pid: int
+
+    def memory_mib(self) -> float:
+        """Memory of the server and all that it started; what they share counts once (PSS)."""
+        return sum(_memory_mib(pid) for pid in _family(self.pid))
+
+
+@contextlib.contextmanager
+def both(folder: Path, mlflow: Path) -> Iterator[tuple[Server, Server]]:
+    """Run both servers over SQLite files and artifacts in `folder`."""
+    ours, theirs = free_port(), free_port()
+    proj = [bench.PROJ, "server", "--port", str(ours), "--no-access-log"]
+    stock = [
+        *(mlflow, "server", "--port", str(theirs), "--workers", str(WORKERS)),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+        *("--artifacts-destination", f"{folder}/mlflow-artifacts"),
+    ]
+    with (
+        running("proj server", proj, ours, folder) as one,
+        running("mlflow server", stock, theirs, folder) as two,
+    ):
+        yield one, two
+
+
+@contextlib.contextmanager
+def running(name: str, argv: list[str | Path], port: int, folder: Path) -> Iterator[Server]:
+    """Run a server until it is no longer needed."""
+    uri = f"http://127.0.0.1:{port}"
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(word) for word in argv], stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
+        try:
+            _wait(uri)
+            yield Server(name, uri, process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def timed(server: Server, python: Path, mode: str, count: int, processes: int = 1) -> float:
+    """Return the seconds that `processes` clients need for `count` operations each, all at the same time."""
+    argv = [str(python), str(CLIENT), server.uri, mode, str(count)]
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    clients = [
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings)
+        for _ in range(processes)
+    ]
+    with contextlib.ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(client)
+            if _said(client) != "ready\n":
+                sys.exit(f"the client failed: {' '.join(argv)}")
+        begin = time.perf_counter()
+        for client in clients:
+            if client.stdin is not None:
+                client.stdin.write("go\n")
+                client.stdin.flush()
+        for client in clients:
+            json.loads(_said(client))
+        return time.perf_counter() - begin
+
+
+def _said(client: subprocess.Popen[str]) -> str:
+    return client.stdout.readline() if client.stdout is not None else ""
+
+
+def rates(
+    servers: tuple[Server, Server], python: Path, mode: str, count: int, processes: int, rounds: int
+) -> tuple[float, float]:
+    """Return how many operations per second each server did, the median of turns that alternate.
+
+    The first server gets `MORE` times as many, so that its turns take about as long as the other's.
+    """
+    taken: dict[str, list[float]] = {server.name: [] for server in servers}
+    for _ in range(rounds):
+        for server, operations in zip(servers, (count * MORE, count), strict=True):
+            seconds = timed(server, python, mode, operations, processes)
+            taken[server.name].append(operations * processes / seconds)
+    ours, theirs = (statistics.median(taken[server.name]) for server in servers)
+    return ours, theirs
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(uri: str) -> None:
+    deadline = time.monotonic() + 120
+    while not _answers(uri):
+        if time.monotonic() > deadline:
+            sys.exit(f"no server at {uri}")
+        time.sleep(0.1)
+
+
+def _answers(uri: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{uri}/health") as answer:  # noqa: S310  our own address
+            return bool(answer.read())
+    except OSError:
+        return False
+
+
+def _family(root: int) -> set[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    family = {root}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _memory_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
