@@ -35,7 +35,6 @@ DELIBERATE: dict[str, str] = {
     "experiments.strange id": "an experiment that is not there is not there, whatever its id looks like",
     "logged_models.params conflict": "the code is that of a conflict between parameters of runs",
     "logged_models.search by dataset": "MLflow finds nothing where a dataset is given without its digest",
-    "logged_models.search by [[]{'field_name': 'params.n'*": _KINDER,
     "logged_models.search colour = 'red'": _DEFECT,
     "logged_models.search name = 5": _TOLD,
     "logged_models.search status = 'PENDING'": "MLflow keeps a number and compares it with the word",
