@@ -36,10 +36,16 @@ def _section(title: str, command: click.Command, parent: click.Context) -> str:
     return text
 
 
+def _group(root: click.Context) -> str:
+    """The options before the command."""
+    root.max_content_width = root.terminal_width = 100
+    return f"\n## `proj`\n\n```text\n{cli.get_help(root)}\n```\n"
+
+
 def render() -> str:
     """Return the whole page."""
     root = click.Context(cli, info_name="proj", **cli.context_settings)
-    text = INTRO
+    text = INTRO + _group(root)
     for name in COMMANDS:
         command = cli.get_command(root, name)
         assert command is not None

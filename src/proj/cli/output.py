@@ -150,6 +150,8 @@ def emit(result: object) -> int:
             elif isinstance(block, Line):
                 word = styled(block.word, stream=sys.stdout, fg=block.colour, bold=True)
                 print(f"{visible(block.before)}{word}{visible(block.after)}")
+            elif getattr(result, "for_programs", False) and not sys.stdout.isatty():
+                print(block)  # values as they are
             else:
                 write(block)
     sys.stdout.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 import msgspec
@@ -82,6 +82,7 @@ class RunsResult(msgspec.Struct, frozen=True, kw_only=True):
 class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
     """The same as comma-separated values."""
 
+    for_programs: ClassVar[bool] = True
     csv: str
 
     def text(self) -> Iterator[output.Block]:

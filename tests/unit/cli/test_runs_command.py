@@ -122,3 +122,9 @@ def test_values_cannot_draw_on_the_terminal(proj: Command) -> None:
     record_run("a", params={"p": "\x1b[31mred\nline"}, metrics={"m\x1b": 1.0}, tags={"t": "\x07"})
     for answer in (proj("runs"), proj("show", "latest")):
         assert not set(answer.out) & {"\x1b", "\x07"}
+
+
+def test_values_in_csv_are_as_they_are(proj: Command) -> None:
+    record_run("one", params={"bell": "a\x07b"})
+    assert "a\x07b" in proj("runs", "--csv").out
+    assert "a\x07b" not in proj("runs").out
