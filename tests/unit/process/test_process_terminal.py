@@ -119,7 +119,7 @@ def test_a_password_is_read_from_the_terminal_beside_a_pipe(sit: Callable[..., P
 
 
 def test_a_new_window_size_is_passed_on(sit: Callable[..., Person]) -> None:
-    person = sit("trap 'tput cols; exit' WINCH; echo ready; while :; do sleep 0.02; done")
+    person = sit("trap 'stty size <&1; exit' WINCH; echo ready; while :; do sleep 0.02; done")
     person.sees("ready")
     person.resize(77)
     person.sees("77")
