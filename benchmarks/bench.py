@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROJ = Path(sys.executable).parent / "proj"
 CACHE = Path(os.environ.get("BENCH_CACHE", Path.home() / ".cache" / "proj-benchmarks"))
-"""Keeps the yardsticks' virtual environment and uv's packages from one session to the next."""
+"""Keeps the yardsticks' virtual environment and uv's packages from one time to the next."""
 
 
 class Sample(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import paths
+from proj import events, paths
 from proj.environments.cache import exclusively, unwritable, write_atomically
 from proj.environments.failures import iso_time, parse_iso_time
 from proj.environments.requirements import read_text
@@ -219,6 +219,7 @@ def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> 
                 hint="`proj env lock` makes it anew; --frozen uses it as it is.",
             )
         note = f"{path.name} was made before {project.origin} was changed; it is used as it is."
+        events.warning(f"{note} `proj env lock` makes it anew.")
         return msgspec.structs.replace(lock, notes=(*lock.notes, note))
     return lock
 
