@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 CHILD = """
 import os, sys
-print("tty", sys.stdin.isatty(), sys.stdout.isatty(), sys.stderr.isatty())
-print("columns", os.get_terminal_size(1).columns)
+# One write each: two streams keep no order between them, so a line in pieces could come torn.
+print(f"tty {sys.stdin.isatty()} {sys.stdout.isatty()} {sys.stderr.isatty()}", flush=True)
+print(f"columns {os.get_terminal_size(1).columns}", flush=True)
 print("\\033[32mgreen\\033[0m")
 for step in range(1, 4):
     print(f"\\rstep {step}/3", end="", file=sys.stderr, flush=True)
