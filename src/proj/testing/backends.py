@@ -92,13 +92,13 @@ class Waiter(threading.Thread):
 
     def __init__(self, handle: Handle) -> None:
         super().__init__()
-        self._handle = handle
+        self._execution = handle
         self._outcome: Outcome | None = None
         self.start()
 
     def run(self) -> None:
         """Wait."""
-        self._outcome = self._handle.wait()
+        self._outcome = self._execution.wait()
 
     def outcome(self) -> Outcome:
         """Return the outcome once it is there."""
