@@ -91,6 +91,12 @@ class StoreError(ProjError):
     code = "store_failed"
 
 
+class UnreachableError(StoreError):
+    """The tracking server cannot be reached, or says that it is not available now: trying later may help."""
+
+    code = "store_unreachable"
+
+
 class NotFoundError(StoreError):
     """A run, experiment or artifact that was asked for by name is not there."""
 

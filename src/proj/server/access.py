@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from proj.server.errors import ApiError, ErrorCode, body, denied
 from proj.server.policy import Access
+from proj.wire.errors import ApiError, ErrorCode, body, denied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from proj.server import (
     artifacts,
-    errors,
     experiments,
     inputs,
     logged_models,
@@ -25,10 +24,11 @@ from proj.server import (
     runs,
     unsupported,
 )
-from proj.server.errors import ApiError, ErrorCode
 from proj.server.routes import MLFLOW_PREFIXES, Context, RawRoute, Route, Site
 from proj.server.rules import Rules
-from proj.server.wire.codec import convert, decode_body, decode_object, decode_query, encode, query_object
+from proj.wire import errors
+from proj.wire.codec import convert, decode_body, decode_object, decode_query, encode, query_object
+from proj.wire.errors import ApiError, ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,12 +10,12 @@ from urllib.parse import quote
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from proj.server.errors import absent, invalid, missing, unsupported
 from proj.server.policy import Access
 from proj.server.routes import RawRoute, Route
-from proj.server.wire.artifacts import FilesAnswer, ListArtifacts, ListProxied
-from proj.server.wire.codec import encode
-from proj.server.wire.entities import FileInfoOut, file_info_out
+from proj.wire.artifacts import FilesAnswer, ListArtifacts, ListProxied
+from proj.wire.codec import encode
+from proj.wire.entities import FileInfoOut, file_info_out
+from proj.wire.errors import absent, invalid, missing, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

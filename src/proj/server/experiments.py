@@ -9,13 +9,14 @@ from msgspec import UNSET
 
 from proj.errors import ConflictError, NotFoundError
 from proj.server import limits
-from proj.server.errors import absent, exists, invalid
 from proj.server.policy import Access
 from proj.server.routes import RawRoute, Route
-from proj.server.wire.codec import Empty
-from proj.server.wire.entities import experiment_out
-from proj.server.wire.enums import lifecycle
-from proj.server.wire.experiments import (
+from proj.tracking.experiments import ExperimentQuery
+from proj.wire.codec import Empty
+from proj.wire.entities import experiment_out
+from proj.wire.enums import lifecycle
+from proj.wire.errors import absent, exists, invalid
+from proj.wire.experiments import (
     CreateExperiment,
     DeleteExperimentTag,
     ExperimentAnswer,
@@ -26,13 +27,12 @@ from proj.server.wire.experiments import (
     SetExperimentTag,
     UpdateExperiment,
 )
-from proj.tracking.experiments import ExperimentQuery
 
 if TYPE_CHECKING:
     from proj.model import Experiment
-    from proj.server.errors import ApiError
     from proj.server.routes import Context, Site
-    from proj.server.wire.entities import ExperimentOut
+    from proj.wire.entities import ExperimentOut
+    from proj.wire.errors import ApiError
 
 
 def _out(context: Context, experiment: Experiment) -> ExperimentOut:

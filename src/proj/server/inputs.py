@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from proj.server import limits
-from proj.server.errors import invalid
 from proj.server.policy import Access
 from proj.server.routes import RawRoute, Route, its_run
-from proj.server.wire.codec import Empty
-from proj.server.wire.runs import DatasetsAnswer, DatasetSummaryOut, LogInputs, LogOutputs, SearchDatasets
+from proj.wire.codec import Empty
+from proj.wire.errors import invalid
+from proj.wire.runs import DatasetsAnswer, DatasetSummaryOut, LogInputs, LogOutputs, SearchDatasets
 
 if TYPE_CHECKING:
     from proj.server.routes import Context

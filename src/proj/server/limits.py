@@ -6,13 +6,13 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from proj.server.errors import invalid
+from proj.wire.errors import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence, Sized
 
     from proj.model import Metric
-    from proj.server.wire.entities import KeyValue, MetricIn
+    from proj.wire.entities import KeyValue, MetricIn
 
 MAX_KEY = 250
 MAX_PARAM_VALUE = 6000

@@ -8,12 +8,13 @@ from msgspec import UNSET
 
 from proj.server import limits
 from proj.server.artifacts import checked_path
-from proj.server.errors import absent, invalid, missing
 from proj.server.policy import Access
 from proj.server.routes import Context, Route
-from proj.server.wire.codec import Empty
-from proj.server.wire.entities import file_info_out
-from proj.server.wire.logged_models import (
+from proj.tracking.logged_models import LoggedModelQuery, NewLoggedModel
+from proj.wire.codec import Empty
+from proj.wire.entities import file_info_out
+from proj.wire.errors import absent, invalid, missing
+from proj.wire.logged_models import (
     CreateLoggedModel,
     DeleteLoggedModelTag,
     FinalizeLoggedModel,
@@ -29,7 +30,6 @@ from proj.server.wire.logged_models import (
     SetLoggedModelTags,
     logged_model_out,
 )
-from proj.tracking.logged_models import LoggedModelQuery, NewLoggedModel
 
 if TYPE_CHECKING:
     from proj.tracking.logged_models import LoggedModel

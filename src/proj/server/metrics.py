@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from proj.server import limits
-from proj.server.errors import invalid, missing
 from proj.server.routes import RawRoute, Route
-from proj.server.wire.entities import metric_out
-from proj.server.wire.metrics import GetHistory, GetHistoryBulk, GetHistoryInterval, MetricsAnswer
+from proj.wire.entities import metric_out
+from proj.wire.errors import invalid, missing
+from proj.wire.metrics import GetHistory, GetHistoryBulk, GetHistoryInterval, MetricsAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from proj.model import Metric
     from proj.server.routes import Context
-    from proj.server.wire.entities import MetricOut
+    from proj.wire.entities import MetricOut
 
 _MAX_BULK_POINTS = 25_000
 _MAX_BULK_RUNS = 100

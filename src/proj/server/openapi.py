@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response
 
-from proj.server.errors import ErrorBody
 from proj.server.routes import RawRoute, Route
-from proj.server.wire.codec import list_fields
 from proj.version import __version__
+from proj.wire.codec import list_fields
+from proj.wire.errors import ErrorBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse
 
 from proj.server.routes import Context, RawRoute, Route
-from proj.server.wire.codec import Empty, Message
+from proj.wire.codec import Empty, Message
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -13,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from proj.errors import NotFoundError
 from proj.server import limits, sources
 from proj.server.artifacts import checked_path, send_file
-from proj.server.errors import invalid, missing
 from proj.server.policy import Access
 from proj.server.routes import Context, RawRoute, Route
-from proj.server.wire.codec import Empty
-from proj.server.wire.registry import (
+from proj.tracking.registry import NewModelVersion, RegistryQuery
+from proj.wire.codec import Empty
+from proj.wire.errors import invalid, missing
+from proj.wire.registry import (
     CreateModel,
     CreateVersion,
     DeleteModelTag,
@@ -43,7 +44,6 @@ from proj.server.wire.registry import (
     model_out,
     version_out,
 )
-from proj.tracking.registry import NewModelVersion, RegistryQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from proj.server.wire.entities import KeyValue
     from proj.tracking.registry import ModelVersion, RegisteredModel
+    from proj.wire.entities import KeyValue
 
 MAX_MODELS = 1000
 MAX_VERSIONS = 200_000

@@ -12,13 +12,17 @@ from msgspec import UNSET
 from proj.errors import ParameterConflictError
 from proj.model import NewRun, RunStatus
 from proj.server import limits
-from proj.server.errors import absent, invalid
 from proj.server.policy import Access
 from proj.server.routes import Context, RawRoute, Route, its_run
-from proj.server.wire.codec import Empty
-from proj.server.wire.entities import OfRun, run_info_out, run_out
-from proj.server.wire.enums import lifecycle, run_status
-from proj.server.wire.runs import (
+from proj.times import now_ms
+from proj.tracking.naming import new_run_name
+from proj.tracking.store import RunQuery
+from proj.tracking.values import RUN_NAME_TAG
+from proj.wire.codec import Empty
+from proj.wire.entities import OfRun, run_info_out, run_out
+from proj.wire.enums import lifecycle, run_status
+from proj.wire.errors import absent, invalid
+from proj.wire.runs import (
     CreateRun,
     DeleteTag,
     LogBatch,
@@ -31,17 +35,13 @@ from proj.server.wire.runs import (
     SetOfRun,
     UpdateRun,
 )
-from proj.times import now_ms
-from proj.tracking.naming import new_run_name
-from proj.tracking.store import RunQuery
-from proj.tracking.values import RUN_NAME_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proj.model import Metric, RunRecord
-    from proj.server.errors import ApiError
-    from proj.server.wire.entities import RunOut
+    from proj.wire.entities import RunOut
+    from proj.wire.errors import ApiError
 
 _MODELS_TAG = "mlflow.log-model.history"
 _MODEL_FIELDS = ("run_id", "utc_time_created", "artifact_path", "model_uuid")

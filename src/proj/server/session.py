@@ -15,10 +15,10 @@ import msgspec
 
 from proj.errors import FailureCode
 from proj.model import RunStatus
-from proj.server.errors import ApiError, ErrorCode, denied
 from proj.server.owned import TAG_OWNER, close_owned
 from proj.server.policy import Access
 from proj.server.rules import Rules
+from proj.wire.errors import ApiError, ErrorCode, denied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

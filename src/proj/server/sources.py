@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import NotFoundError
-from proj.server.errors import ApiError, invalid
 from proj.tracking.registry import Stage
+from proj.wire.errors import ApiError, invalid
 
 if TYPE_CHECKING:
     from proj.server.routes import Context

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from proj.server import errors
 from proj.server.routes import RawRoute, Route
+from proj.wire import errors
 
 if TYPE_CHECKING:
     from starlette.requests import Request

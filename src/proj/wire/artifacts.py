@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from proj.server.wire.codec import Message
-from proj.server.wire.entities import FileInfoOut, OfRun
+from proj.wire.codec import Message
+from proj.wire.entities import FileInfoOut, OfRun
 
 
 class ListArtifacts(OfRun, frozen=True):

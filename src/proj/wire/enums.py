@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj.model import RunStatus
-from proj.server.errors import invalid
+from proj.wire.errors import invalid
 
 if TYPE_CHECKING:
     from proj.tracking.store import Lifecycle

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from proj.server.errors import invalid
-from proj.server.wire.codec import Int64, Message, RealOut, Text, real_out
-from proj.server.wire.entities import FileInfoOut, KeyValue
 from proj.tracking.logged_models import DatasetChoice, LoggedModelOrder, LoggedModelStatus
+from proj.wire.codec import Int64, Message, RealOut, Text, real_out
+from proj.wire.entities import FileInfoOut, KeyValue
+from proj.wire.errors import invalid
 
 if TYPE_CHECKING:
     from proj.tracking.logged_models import LoggedModel, ModelMetric

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from proj.server.wire.codec import Int64, Message, Text
-from proj.server.wire.entities import MetricOut, OfRun
+from proj.wire.codec import Int64, Message, Text
+from proj.wire.entities import MetricOut, OfRun
 
 
 class GetHistory(OfRun, frozen=True, kw_only=True):

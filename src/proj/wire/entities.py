@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from proj.model import Metric
-from proj.server.errors import missing
-from proj.server.wire.codec import Int64, Message, Real, RealOut, Text, real_out
 from proj.tracking.inputs import Dataset, DatasetInput, ModelOutput
+from proj.wire.codec import Int64, Message, Real, RealOut, Text, real_out
+from proj.wire.errors import missing
 
 if TYPE_CHECKING:
     from proj.model import ArtifactInfo, Experiment, RunRecord

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from proj.server.errors import invalid
-from proj.server.wire.codec import Int64, Message, Text
-from proj.server.wire.entities import KeyValue
+from proj.wire.codec import Int64, Message, Text
+from proj.wire.entities import KeyValue
+from proj.wire.errors import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable

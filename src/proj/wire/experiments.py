@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from proj.server.wire.codec import Int64, Message, Text
-from proj.server.wire.entities import ExperimentOut, KeyValue
+from proj.wire.codec import Int64, Message, Text
+from proj.wire.entities import ExperimentOut, KeyValue
 
 
 class CreateExperiment(Message, frozen=True):

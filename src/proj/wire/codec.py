@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from proj.server.errors import ApiError, ErrorCode, invalid, missing
+from proj.wire.errors import ApiError, ErrorCode, invalid, missing
 
 T = TypeVar("T", bound=msgspec.Struct)
 

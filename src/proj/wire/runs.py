@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from proj.server.wire.codec import Int64, Message, Real, Text
-from proj.server.wire.entities import (
+from proj.wire.codec import Int64, Message, Real, Text
+from proj.wire.entities import (
     DatasetInputIo,
     KeyValue,
     MetricIn,
