@@ -1,8 +1,10 @@
-"""What this machine is: written into every record."""
+"""What this machine is, and what decides there how numbers come out: written into every record."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,38 @@ import msgspec
 from proj import paths, process
 from proj.errors import ProjError
 
-_NVIDIA_TIMEOUT_S = 10.0
+_NVIDIA_TIMEOUT_S = 5.0
+_ZONES = "zoneinfo/"
+
+NUMERIC_FLAGS = re.compile(
+    # x86: vector units and fused multiply-add, which decide how sums are grouped and rounded
+    r"avx\w*|fma4?|f16c|sse[234]\w*|ssse3|amx_\w+|"
+    # ARM
+    r"asimd\w*|sve\w*|sme(2|_\w+)?|neon|bf16|i8mm|fphp"
+)
+"""Flags of a processor that libraries choose their numeric kernels by."""
+
+VARIABLES = re.compile(
+    # how many threads, and thereby in which order sums are made
+    r"(OMP|MKL|OPENBLAS|GOTO|BLIS|VECLIB|NUMEXPR|NUMBA|TBB|RAYON|POLARS|ARROW|TF)"
+    r"_(NUM_THREADS|MAX_THREADS|MAXIMUM_THREADS|DYNAMIC|NUM_(INTRAOP|INTEROP)_THREADS)|"
+    r"OMP_(SCHEDULE|PROC_BIND|PLACES|THREAD_LIMIT|WAIT_POLICY)|"
+    # which kernels
+    r"MKL_(CBWR|THREADING_LAYER|INTERFACE_LAYER|ENABLE_INSTRUCTIONS|DEBUG_CPU_TYPE)|"
+    r"OPENBLAS_(CORETYPE|VERBOSE)|NPY_(DISABLE|ENABLE)_CPU_FEATURES|ATEN_CPU_CAPABILITY|"
+    r"BLIS_ARCH_TYPE|ONEDNN_\w+|DNNL_MAX_CPU_ISA|"
+    # randomness and determinism
+    r"PYTHONHASHSEED|PL_GLOBAL_SEED|CUBLAS_WORKSPACE_CONFIG|NVIDIA_TF32_OVERRIDE|"
+    r"CUDA_(VISIBLE_DEVICES|DEVICE_ORDER|LAUNCH_BLOCKING)|NCCL_(ALGO|PROTO)|"
+    r"TF_(DETERMINISTIC_OPS|CUDNN_\w+|ENABLE_ONEDNN_OPTS|FORCE_GPU_ALLOW_GROWTH)|"
+    r"TORCH_(DETERMINISTIC|CUDNN_V8_API_\w+|ALLOW_TF32_CUBLAS_OVERRIDE)|"
+    r"PYTORCH_(CUDA_ALLOC_CONF|ENABLE_MPS_FALLBACK|JIT|NVML_BASED_CUDA_CHECK)|"
+    r"XLA_(FLAGS|PYTHON_CLIENT_\w+)|JAX_(ENABLE_X64|DEFAULT_MATMUL_PRECISION|PLATFORMS|\w*DETERMINIS\w*)|"
+    r"HIP_VISIBLE_DEVICES|"
+    # how numbers, names and times are read and written
+    r"LANG|LANGUAGE|LC_[A-Z]+|TZ|PYTHONUTF8|PYTHONIOENCODING|SOURCE_DATE_EPOCH"
+)
+"""Names of variables whose values are recorded: all that may change a result and hold no secret."""
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +55,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """Operating system and hardware."""
+    """Operating system, hardware, and the settings that numbers depend on."""
 
     hostname: str
     system: str
@@ -34,22 +67,51 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """Processors that this process may use."""
     memory_bytes: int | None
     gpus: tuple[Gpu, ...] = ()
+    libc: str | None = None
+    """Such as `glibc 2.36`."""
+    cpu_flags: tuple[str, ...] = ()
+    """What the processor can do, as far as it matters for numbers (`NUMERIC_FLAGS`)."""
+    cuda: str | None = None
+    """The newest CUDA that the driver can serve."""
+    timezone: str | None = None
+    """The machine's time zone, such as `Europe/Berlin`; the variable `TZ` goes before it."""
+    variables: Mapping[str, str] = {}
+    """Values of the variables in `VARIABLES`, as the command finds them."""
 
 
-def inspect() -> Host:
-    """Find out what this machine is. Takes milliseconds, seconds with a GPU; never raises."""
+def inspect(variables: Mapping[str, str | None] | None = None) -> Host:
+    """Find out what this machine is. Takes milliseconds, seconds with a GPU; never raises.
+
+    Args:
+        variables: Variable -> value that the command gets beside those of this process; None removes it.
+    """
     names = os.uname()
+    processor = _processor()
+    gpus = _gpus()
     return Host(
         hostname=names.nodename,
         system=names.sysname,
         kernel=names.release,
         distribution=_distribution(),
         machine=names.machine,
-        cpu_model=_field("/proc/cpuinfo", "model name"),
+        cpu_model=processor.get("model name"),
         cpu_count=_usable_cpus(),
         memory_bytes=_memory_bytes(),
-        gpus=_gpus(),
+        gpus=gpus,
+        libc=_libc(),
+        cpu_flags=_flags(processor.get("flags") or processor.get("Features") or ""),
+        cuda=_cuda() if gpus else None,
+        timezone=_timezone(),
+        variables=_known({**os.environ, **(variables or {})}),
     )
+
+
+def _known(variables: Mapping[str, str | None]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in sorted(variables.items())
+        if value is not None and VARIABLES.fullmatch(name)
+    }
 
 
 def _usable_cpus() -> int:
@@ -58,21 +120,48 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _flags(text: str) -> tuple[str, ...]:
+    return tuple(sorted(flag for flag in set(text.split()) if NUMERIC_FLAGS.fullmatch(flag)))
+
+
+def _libc() -> str | None:
+    if "CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", ()):
+        return None
+    return os.confstr("CS_GNU_LIBC_VERSION")
+
+
+def _timezone() -> str | None:
+    try:
+        target = os.path.realpath("/etc/localtime")
+    except OSError:
+        return None
+    _, found, zone = target.partition(_ZONES)
+    return zone if found else None
+
+
 def _distribution() -> str | None:
-    name = _field("/etc/os-release", "PRETTY_NAME", separator="=")
+    name = _fields("/etc/os-release", "=").get("PRETTY_NAME")
     return name.strip('"') if name else None
 
 
-def _field(path: str, name: str, separator: str = ":") -> str | None:
+def _processor() -> dict[str, str]:
+    """What the system says of the first processor; the others are the same."""
+    return _fields("/proc/cpuinfo", ":")
+
+
+def _fields(path: str, separator: str) -> dict[str, str]:
+    """The `key: value` lines of a file up to the first empty one."""
+    found: dict[str, str] = {}
     try:
         with Path(path).open(encoding="utf-8", errors="replace") as file:
             for line in file:
-                key, found, value = line.partition(separator)
-                if found and key.strip() == name:
-                    return value.strip()
+                if not line.strip() and found:
+                    break
+                key, _, value = line.partition(separator)
+                found[key.strip()] = value.strip()
     except OSError:
         pass
-    return None
+    return found
 
 
 def _memory_bytes() -> int | None:
@@ -83,16 +172,25 @@ def _memory_bytes() -> int | None:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    if paths.find_program("nvidia-smi") is None:
-        return ()
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        lines = process.run(query, timeout_s=_NVIDIA_TIMEOUT_S).stdout.splitlines()
-    except ProjError:
-        return ()
-    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    query = _nvidia("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+    rows = [[cell.strip() for cell in line.split(",")] for line in query.splitlines()]
     return tuple(
         Gpu(name=row[0], driver=row[1], memory=row[2])
         for row in rows
         if len(row) == len(Gpu.__struct_fields__)
     )
+
+
+def _cuda() -> str | None:
+    """The version stands in the table's head, and no query asks for it."""
+    found = re.search(r"CUDA Version: *([\d.]+)", _nvidia())
+    return found[1] if found else None
+
+
+def _nvidia(*arguments: str) -> str:
+    if paths.find_program("nvidia-smi") is None:
+        return ""
+    try:
+        return process.run(["nvidia-smi", *arguments], timeout_s=_NVIDIA_TIMEOUT_S).stdout
+    except ProjError:
+        return ""

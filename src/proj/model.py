@@ -111,6 +111,27 @@ class EnvironmentDeclaration(_Value, frozen=True):
     position: Position | None = None
 
 
+class Tolerance(_Value, frozen=True):
+    """How far a metric may be from what it was, and still be the same."""
+
+    rtol: float | None = None
+    """Relative to the greater of the two; None: as for all metrics."""
+    atol: float | None = None
+    ignore: bool = False
+    """Whether it may be anything, as what is measured in seconds may."""
+
+
+class Verification(_Value, frozen=True):
+    """What two runs are compared by."""
+
+    ignore: tuple[str, ...] = ()
+    """Globs of artifacts that need not be the same."""
+    rtol: float | None = None
+    atol: float | None = None
+    metrics: Mapping[str, Tolerance] = {}
+    """Name of a metric, or a glob of names -> its own tolerance."""
+
+
 class Extensions(_Value, frozen=True):
     """What stands under the file's `proj:` key."""
 
@@ -118,6 +139,7 @@ class Extensions(_Value, frozen=True):
     outputs: tuple[str, ...] = ()
     """Globs, relative to the project's folder, of files to keep as artifacts."""
     metrics: Literal["stdout"] | None = None
+    verify: Verification = Verification()
 
 
 class Project(_Value, frozen=True):
@@ -161,6 +183,79 @@ class GitState(_Value, frozen=True):
     def dirty(self) -> bool:
         """Whether the tree differs from the commit."""
         return bool(self.changed_files)
+
+
+class SourceChange(_Value, frozen=True):
+    """A file that differs from the commit."""
+
+    path: str
+    """Relative to the tree's top, `/` between folders; bytes that are no UTF-8 as `\\xe9`."""
+    kind: Literal["added", "modified", "deleted", "untracked", "conflicted", "converted", "submodule"]
+    """`converted`: git holds it for unchanged, but its bytes are others than those committed (line ends,
+    filters). `submodule`: its own changes are listed too, below its path."""
+
+
+class LeftOut(_Value, frozen=True):
+    """A file that ran, or may have, and whose bytes the snapshot does not hold."""
+
+    path: str
+    reason: Literal["secret", "ignored", "unreadable", "special", "repository"]
+    """`secret`: it looks like one; `ignored`: by `.projignore`; `special`: no regular file."""
+    detail: str
+    """The reason in words."""
+    committed: bool = False
+    """Whether the snapshot holds its committed content instead."""
+
+
+class SourcePart(_Value, frozen=True, kw_only=True):
+    """One repository of a snapshot: the tree itself, a submodule, or a repository in it that is none."""
+
+    path: str = ""
+    """Of its folder, relative to the tree's top; empty for the tree itself."""
+    tree: str
+    """Git's hash of the tree as it is on disk, its submodules' hashes in it."""
+    commit: str | None = None
+    """What its HEAD is; None in a repository without commits, and for a folder that is in none."""
+    link: str
+    """The commit that stands for it in the tree around it: `commit`, or `snapshot` if its tree is another."""
+    snapshot: str | None = None
+    """A commit without parents that holds `tree`; None where `commit` can be had from the remote."""
+    branch: str | None = None
+    repository_url: str | None = None
+    """The remote's URL without credentials."""
+    base_commits: tuple[str, ...] = ()
+    """Commits to get from the remote; empty where the bundle holds all that is needed."""
+    present: bool = True
+    """False for a submodule whose folder is empty here."""
+
+
+class SourceBundle(_Value, frozen=True):
+    """The git bundle of a snapshot, `proj/source.bundle`."""
+
+    digest: str
+    """`sha256:<hex>`"""
+    size_bytes: int
+    prerequisites: tuple[str, ...] = ()
+    """Commits that have to be there before it can be unpacked."""
+
+
+class Snapshot(_Value, frozen=True, kw_only=True):
+    """The tree as it ran: enough to get it back, and to prove that it is the same."""
+
+    root: SourcePart
+    submodules: tuple[SourcePart, ...] = ()
+    """All repositories below, those in submodules too; each after the one that it is in."""
+    changes: tuple[SourceChange, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    large_files: tuple[str, ...] = ()
+    """Files of Git LFS that the tree holds as pointers; their content names itself by its digest."""
+    bundle: SourceBundle | None = None
+    """None where the remotes have it all."""
+
+    @property
+    def parts(self) -> tuple[SourcePart, ...]:
+        """All repositories, the tree itself first."""
+        return (self.root, *self.submodules)
 
 
 class Checkout(_Value, frozen=True):
@@ -301,6 +396,16 @@ class Package(_Value, frozen=True):
     version: str
 
 
+class NumericLibrary(_Value, frozen=True):
+    """A library that numbers are computed with, such as a BLAS."""
+
+    name: str
+    version: str | None = None
+    """What the package that uses it says of it, such as `openblas 0.3.27`."""
+    file: str | None = None
+    """Its shared object, relative to the environment's folder."""
+
+
 class EnvironmentFacts(_Value, frozen=True):
     """What is in an environment; slow to find out, so it is asked while the command runs."""
 
@@ -309,6 +414,7 @@ class EnvironmentFacts(_Value, frozen=True):
     python_version: str | None = None
     platform: str | None = None
     packages: tuple[Package, ...] = ()
+    libraries: tuple[NumericLibrary, ...] = ()
 
 
 # --- execution ----------------------------------------------------------------------------------------

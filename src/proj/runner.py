@@ -21,6 +21,7 @@ from proj.model import (
     NewRun,
     Origin,
     Outcome,
+    ParameterKind,
     PreparedEnvironment,
     RunRecord,
 )
@@ -270,6 +271,7 @@ def _assignment(
         keep=request.keep,
         downloads=plan.downloads,
         endpoint=_endpoint(request, plan, created),
+        has_inputs=any(each.kind is ParameterKind.PATH and each.value for each in plan.parameters),
     )
 
 
@@ -291,6 +293,10 @@ def _write_beginning(assignment: Assignment, plan: Plan, tracking: Tracking) -> 
     served = ENDPOINT_VARIABLES if assignment.endpoint is not None else ()
     what = record.command(plan.command, (*execution.variables, *served), plan.parameters)
     record.write(artifacts, uri, record.COMMAND, what)
+    if assignment.has_inputs:
+        from proj import inputs
+
+        record.write(artifacts, uri, record.INPUTS, inputs.measure(plan.parameters))
     prepared = assignment.prepared
     if prepared.lock is not None and prepared.lock_name is not None:
         artifacts.write(uri, f"proj/environment/{prepared.lock_name}", prepared.lock)

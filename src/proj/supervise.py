@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proj.backends.base import Handle, MetricSink
+    from proj.inputs import InputsRecord, Reading
     from proj.model import RunRecord
     from proj.tracking import Tracking
 
@@ -69,6 +70,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of downloaded parameters, removed afterwards."""
     endpoint: EndpointSettings | None = None
     """For the program's MLflow client; None where the user named a tracking server."""
+    has_inputs: bool = False
+    """Whether files or folders are among the parameters."""
 
 
 def encode(assignment: Assignment) -> bytes:
@@ -180,6 +183,7 @@ class _Aside:
         self._assignment = assignment
         self._tracking = tracking
         self._thread: threading.Thread | None = None
+        self._inputs: Reading | None = None
 
     def gather_facts(self) -> None:
         """Begin to find out what is slow to find out."""
@@ -188,6 +192,8 @@ class _Aside:
         arguments = (_write_facts, self._assignment, self._tracking)
         self._thread = threading.Thread(target=target, args=arguments, name="proj-facts", daemon=True)
         self._thread.start()
+        if self._assignment.has_inputs:
+            self._inputs = _read_inputs(self._assignment, self._tracking)
 
     def __enter__(self) -> _Aside:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
@@ -198,7 +204,32 @@ class _Aside:
                 self._thread.join(_FACTS_WAIT_S)
                 if self._thread.is_alive():
                     events.warning("The record is incomplete: this machine does not say what it is in time.")
+            if self._inputs is not None:
+                self._inputs.finish()
             self.metrics.flush()
+
+
+def _read_inputs(assignment: Assignment, tracking: Tracking) -> Reading | None:
+    """Begin to read the inputs that are too large to be read before the command starts, if there are any."""
+    from proj import inputs
+
+    uri, artifacts = assignment.artifact_uri, tracking.artifacts
+    try:
+        with artifacts.open(uri, record.INPUTS) as file:
+            measured = inputs.read(file.read())
+    except ProjError as error:
+        events.warning(f"The record is incomplete: {error.message}")
+        return None
+    if not measured.pending:
+        return None
+
+    def write(completed: InputsRecord) -> None:
+        try:
+            record.write(artifacts, uri, record.INPUTS, completed)
+        except ProjError as error:
+            events.warning(f"The record is incomplete: {error.message}")
+
+    return inputs.Reading(measured, write)
 
 
 def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
@@ -208,7 +239,12 @@ def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
     try:
         facts = ENVIRONMENTS.load(assignment.environment).facts(assignment.prepared)
         write_environment(assignment, tracking, facts)
-        record.write(tracking.artifacts, assignment.artifact_uri, record.HOST, host.inspect())
+        record.write(
+            tracking.artifacts,
+            assignment.artifact_uri,
+            record.HOST,
+            host.inspect(assignment.execution.variables),
+        )
     except ProjError as error:
         events.warning(f"The record is incomplete: {error.message}")
 

@@ -20,6 +20,7 @@ from proj.environments.facts import (
     platform_name,
     virtual_environment_facts,
 )
+from proj.environments.numerics import numeric_libraries
 from proj.errors import ProjError
 from proj.model import EnvironmentFacts
 
@@ -70,6 +71,7 @@ def current_facts() -> EnvironmentFacts:
         python_version=answer.version,
         platform=platform_name(),
         packages=packages_in(Path(site) for site in answer.sites),
+        libraries=numeric_libraries(Path(site) for site in answer.sites),
     )
 
 

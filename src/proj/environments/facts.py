@@ -7,6 +7,7 @@ import platform
 import re
 from typing import TYPE_CHECKING
 
+from proj.environments.numerics import numeric_libraries
 from proj.model import EnvironmentFacts, Package
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def virtual_environment_facts(folder: Path) -> EnvironmentFacts:
         python_version=".".join(version.split(".")[:3]) if version else None,
         platform=platform_name(),
         packages=packages_in(sites),
+        libraries=numeric_libraries(sites),
     )
 
 

@@ -34,7 +34,8 @@ _GRACE_S = 3.0
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """A tool's run that has ended.
 
-    `stdout` and `stderr` are decoded as UTF-8; bytes that are not are kept as surrogates.
+    `stdout` and `stderr` are decoded as UTF-8; bytes that are not are kept as surrogates. Line ends are those
+    of Unix, unless the output was asked for as it is.
     """
 
     argv: tuple[str, ...]
@@ -48,11 +49,12 @@ def run(
     *,
     cwd: Path | str | None = None,
     env: Mapping[str, str | None] | None = None,
-    stdin: str | None = None,
+    stdin: str | bytes | None = None,
     timeout_s: float | None = None,
     on_stderr: Callable[[str], None] | None = None,
     check: bool = True,
     secrets: Sequence[str] = (),
+    exact: bool = False,
 ) -> Completed:
     """Run a program, wait for it, and return what it wrote.
 
@@ -64,12 +66,13 @@ def run(
         argv: Program and arguments; the program is looked up on PATH.
         cwd: Working directory.
         env: Variable -> value on top of this process's own; None removes it.
-        stdin: Text for its standard input; None: empty.
+        stdin: Text or bytes for its standard input; None: empty.
         timeout_s: Stop it after this many seconds.
         on_stderr: Called with each line of standard error as it comes (also those ended by a carriage
             return, as progress displays do), in this thread.
         check: Raise when the exit code is not 0.
         secrets: Values to keep out of the error; see `redact`.
+        exact: Whether carriage returns stay in standard output: names of files may hold them.
 
     Raises:
         ToolMissingError: There is no such program.
@@ -88,7 +91,10 @@ def run(
             with deferred():
                 returncode = tool.reap() if finished else tool.end()
     completed = Completed(
-        argv=tuple(argv), returncode=returncode, stdout=_decode(tool.stdout), stderr=_decode(tool.stderr)
+        argv=tuple(argv),
+        returncode=returncode,
+        stdout=_decode(tool.stdout, exact=exact),
+        stderr=_decode(tool.stderr),
     )
     if not finished:
         raise _failure(completed, f"{argv[0]} took longer than {timeout_s:g} s and was stopped.", secrets)
@@ -136,8 +142,10 @@ def _shown(argv: Sequence[str]) -> str:
     return " ".join([argv[0], *(word for word in argv[1:2] if word.isidentifier())])
 
 
-def _decode(chunks: list[bytes]) -> str:
+def _decode(chunks: list[bytes], *, exact: bool = False) -> str:
     text = b"".join(chunks).decode("utf-8", "surrogateescape")
+    if exact:
+        return text
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -145,12 +153,16 @@ class _Tool:
     """A tool that runs: feeds it, reads it, ends it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], stdin: str | None, on_stderr: Callable[[str], None] | None
+        self,
+        process: subprocess.Popen[bytes],
+        stdin: str | bytes | None,
+        on_stderr: Callable[[str], None] | None,
     ) -> None:
         self._process = process
         self._watch = ExitWatch(process.pid)
         self._selector = selectors.DefaultSelector()
-        self._input = memoryview((stdin or "").encode("utf-8", "surrogateescape"))
+        given = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
+        self._input = memoryview(given or b"")
         self._on_stderr = on_stderr
         self._line = b""
         self._reading = 0

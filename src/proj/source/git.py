@@ -15,7 +15,7 @@ from proj.source.uri import redact_text
 
 if TYPE_CHECKING:
     import subprocess  # noqa: TID251  only a type's name
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from proj.source.uri import Credentials
@@ -47,7 +47,7 @@ _PLUMBING: dict[str, str | None] = {
     "LC_ALL": "C",
     "LANGUAGE": "C",
 }
-_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+_NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 _HELPER = (
     '!f() { test "$1" = get && '
     'printf "username=%s\\npassword=%s\\n" "$PROJ_GIT_USERNAME" "$PROJ_GIT_PASSWORD"; }; f'
@@ -61,10 +61,22 @@ def run(
     cwd: Path | None = None,
     git_dir: Path | None = None,
     env: dict[str, str | None] | None = None,
-    stdin: str | None = None,
+    stdin: str | bytes | None = None,
     check: bool = True,
+    settings: Sequence[tuple[str, str]] = (),
+    exact: bool = False,
 ) -> process.Completed:
     """Run a git command that needs no network, without hooks and without writing a user's index.
+
+    Args:
+        args: The command.
+        cwd: Where it runs.
+        git_dir: The repository; None: the one that `cwd` is in.
+        env: Variable -> value; None removes it.
+        stdin: See `process.run`.
+        check: See `process.run`.
+        settings: Names and values that go before those of the repository.
+        exact: See `process.run`.
 
     Raises:
         ToolMissingError: There is no git.
@@ -74,9 +86,10 @@ def run(
     return process.run(
         ("git", *location, *_NO_HOOKS, *args),
         cwd=cwd,
-        env={**_PLUMBING, **(env or {})},
+        env={**_PLUMBING, **_setting_variables(settings), **(env or {})},
         stdin=stdin,
         check=check,
+        exact=exact,
     )
 
 
@@ -199,11 +212,18 @@ def _network_variables(
         settings += _credential_settings(credentials)
         variables["PROJ_GIT_USERNAME"] = credentials.username
         variables["PROJ_GIT_PASSWORD"] = credentials.password or ""
+    return {**variables, **_setting_variables(settings)}
+
+
+def _setting_variables(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Settings as variables, behind those that the caller gives git; unlike `-c`, for names with `=`, too."""
     first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    variables: dict[str, str] = {}
     for index, (key, value) in enumerate(settings, start=first):
         variables[f"GIT_CONFIG_KEY_{index}"] = key
         variables[f"GIT_CONFIG_VALUE_{index}"] = value
-    variables["GIT_CONFIG_COUNT"] = str(first + len(settings))
+    if settings:
+        variables["GIT_CONFIG_COUNT"] = str(first + len(settings))
     return variables
 
 

@@ -68,7 +68,7 @@ def materialise(tree: Path, origin: Origin) -> None:
     try:
         write_skeleton(git_dir, _config(origin), long_hashes=len(origin.commit) > 40)  # noqa: PLR2004  digits of SHA-1
         (git_dir / "objects/info/alternates").write_text(
-            _quoted_path(origin.objects) + "\n", "utf-8", "surrogateescape"
+            quoted_path(origin.objects) + "\n", "utf-8", "surrogateescape"
         )
         (git_dir / "packed-refs").write_text(origin.packed_refs, "utf-8", "surrogateescape")
         if origin.shallow:
@@ -123,7 +123,8 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _quoted_path(path: Path) -> str:
+def quoted_path(path: Path) -> str:
+    """A path as a line of `objects/info/alternates`."""
     # git unquotes a line that begins with a quote, as it must where the path holds a newline
     text = str(path)
     return _quoted(text) if "\n" in text else text

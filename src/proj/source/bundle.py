@@ -1,0 +1,209 @@
+"""A repository of our own beside the user's: commits are written there, and packed as a git bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from proj.errors import SourceError
+from proj.model import SourceBundle
+from proj.source import git
+from proj.source.contents import check_size, mebibytes
+from proj.source.files import make_folder, os_failure, remove_tree
+from proj.source.tree import quoted_path, write_skeleton
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_CONFIG = (
+    "[core]\n\tbare = true\n\tfsync = none\n\tcompression = 6\n[fastimport]\n\tunpackLimit = 0\n"
+    "[pack]\n\tthreads = 1\n\twindow = 10\n\tdepth = 50\n\tcompression = 6\n\tuseBitmaps = false\n"
+    "[gc]\n\tauto = 0\n"
+)
+_CHUNK_BYTES = 1024**2
+_SHA1_DIGITS = 40
+_MOST_LINES = 100_000
+
+
+class Workshop:
+    """A temporary bare repository that sees the objects of others, and their settings not.
+
+    Args:
+        folder: Its folder, which does not exist yet.
+        objects: Object folders to borrow from.
+        shallow: Commits to be taken for such as have no parents.
+        digits: Hex digits of a hash: 40 or 64.
+    """
+
+    def __init__(
+        self, folder: Path, *, objects: Sequence[Path] = (), shallow: Sequence[str] = (), digits: int = 40
+    ) -> None:
+        self.path = folder
+        self.digits = digits
+        try:
+            write_skeleton(folder, _CONFIG, long_hashes=digits != _SHA1_DIGITS)
+            if objects:
+                lines = "".join(f"{quoted_path(path)}\n" for path in objects)
+                (folder / "objects/info/alternates").write_text(lines, "utf-8", "surrogateescape")
+            if shallow:
+                lines = "".join(f"{commit}\n" for commit in sorted(set(shallow)))
+                (folder / "shallow").write_text(lines, "utf-8")
+        except OSError as error:
+            raise os_failure(error, f"Cannot write {folder}") from error
+
+    def import_commits(self, stream: bytes) -> list[str]:
+        """Write commits that are given in the format of `git fast-import`, and return its answers."""
+        answer = git.run("fast-import", "--quiet", "--done", "--force", git_dir=self.path, stdin=stream)
+        return answer.stdout.splitlines()
+
+    def pack(self, tips: Sequence[str], bases: Sequence[str]) -> Path:
+        """Pack what `tips` need beyond `bases`, in the same bytes however objects were kept."""
+        revisions = "".join(f"{tip}\n" for tip in tips) + "".join(f"^{base}\n" for base in bases)
+        base = self.path / "snapshot"
+        name = git.run(
+            *("pack-objects", "--revs", "--quiet", "--no-reuse-delta", "--no-reuse-object"),
+            *("--delta-base-offset", str(base)),
+            git_dir=self.path,
+            stdin=revisions,
+        ).stdout.strip()
+        return base.with_name(f"snapshot-{name}.pack")
+
+    def check_size(
+        self, pack: Path, limit_bytes: int, tips: Sequence[str], bases: Sequence[str], top: Path
+    ) -> None:
+        """Refuse a pack of more than the limit, and name the largest files in it.
+
+        Raises:
+            SourceError: It is larger.
+        """
+        if pack.stat().st_size <= limit_bytes:
+            return
+        words = (*tips, *(f"^{base}" for base in bases))
+        listing = git.run("rev-list", "--objects", *words, git_dir=self.path, exact=True).stdout
+        paths = dict(line.partition(" ")[::2] for line in listing.splitlines())
+        asked = "".join(f"{name}\n" for name in paths)
+        check = "--batch-check=%(objecttype) %(objectsize) %(objectname)"
+        answer = git.run("cat-file", check, git_dir=self.path, stdin=asked).stdout.split()
+        sizes = {
+            paths[name]: int(size)
+            for kind, size, name in zip(answer[::3], answer[1::3], answer[2::3], strict=True)
+            if kind == "blob"
+        }
+        check_size(sizes, limit_bytes, top)
+        raise SourceError(
+            f"What is not pushed in {top} comes to {mebibytes(pack.stat().st_size)}; "
+            f"at most {mebibytes(limit_bytes)} are kept with a run.",
+            hint="Push your commits, or raise the limit: --snapshot-limit.",
+        )
+
+
+@contextlib.contextmanager
+def workplace(store: Path) -> Iterator[Path]:
+    """A path in `store` for a folder that does not exist yet, and is removed afterwards.
+
+    Raises:
+        SourceError: The store cannot be written.
+    """
+    make_folder(store)
+    folder = store / f".{os.getpid()}-{os.urandom(4).hex()}"
+    try:
+        yield folder
+    finally:
+        if folder.exists():
+            remove_tree(folder)
+
+
+def write_bundle(target: Path, pack: Path, refs: Mapping[str, str], prerequisites: Sequence[str]) -> None:
+    """Write a bundle to a path where there is none; one that is there already stays (gitformat-bundle(5)).
+
+    Args:
+        target: The bundle.
+        pack: A pack file with all that `refs` need beyond `prerequisites`.
+        refs: Name -> hash.
+        prerequisites: Hashes of commits.
+
+    Raises:
+        SourceError: It cannot be written.
+    """
+    long_hashes = any(len(digest) > _SHA1_DIGITS for digest in refs.values())
+    head = "# v3 git bundle\n@object-format=sha256\n" if long_hashes else "# v2 git bundle\n"
+    head += "".join(f"-{commit} \n" for commit in prerequisites)
+    head += "".join(f"{digest} {name}\n" for name, digest in refs.items()) + "\n"
+    building = pack.with_suffix(".bundle")
+    try:
+        with building.open("wb") as out, pack.open("rb") as content:
+            out.write(head.encode())
+            while chunk := content.read(_CHUNK_BYTES):
+                out.write(chunk)
+        building.chmod(0o600)
+        if not target.exists():  # if another run is first, its bundle is as good
+            building.replace(target)
+    except OSError as error:
+        raise os_failure(error, f"Cannot write {target}") from error
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What a bundle says of itself."""
+
+    refs: Mapping[str, str]
+    prerequisites: tuple[str, ...]
+    digits: int
+    offset: int
+    """Where its pack begins."""
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Read a bundle's first lines.
+
+    Raises:
+        SourceError: It is no bundle that we write.
+    """
+    refs: dict[str, str] = {}
+    prerequisites: list[str] = []
+    version = file.readline(_CHUNK_BYTES)
+    digits = {b"# v2 git bundle\n": _SHA1_DIGITS, b"# v3 git bundle\n": 64}.get(version)
+    if digits is None:
+        raise SourceError("The source bundle is no git bundle, or of a kind that proj does not write.")
+    for _ in range(_MOST_LINES):
+        line = file.readline(_CHUNK_BYTES)
+        if line == b"\n":
+            return Header(refs, tuple(prerequisites), digits, file.tell())
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        if text == "@object-format=sha256" and digits != _SHA1_DIGITS:
+            continue
+        digest, _, name = text.removeprefix("-").partition(" ")
+        if len(digest) != digits or digest.strip("0123456789abcdef"):
+            break
+        if text.startswith("-"):
+            prerequisites.append(digest)
+        else:
+            refs[name] = digest
+    raise SourceError("The source bundle is damaged: its header cannot be read.")
+
+
+def describe(path: Path) -> SourceBundle:
+    """Digest, size and prerequisites of a bundle file.
+
+    Raises:
+        SourceError: It cannot be read, or is none.
+    """
+    import hashlib
+
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            header = read_header(file)
+            file.seek(0)
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+            size = file.tell()
+    except OSError as error:
+        raise os_failure(error, f"Cannot read {path}") from error
+    return SourceBundle(
+        digest=f"sha256:{digest.hexdigest()}", size_bytes=size, prerequisites=header.prerequisites
+    )

@@ -1,0 +1,132 @@
+"""Files as they are on disk, read once: what is looked at is what is stored."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from proj.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TRIES = 3
+_LISTED = 5
+_EXECUTABLE = 0o100
+LITTLE_BYTES = 1024
+"""Git LFS's pointers are smaller, by their specification."""
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A file's bytes, or a link's target, with git's mode."""
+
+    mode: str
+    data: bytes
+
+
+class UnfitError(Exception):
+    """A path holds nothing that git could store.
+
+    Args:
+        reason: As in `LeftOut`.
+        detail: As in `LeftOut`.
+    """
+
+    def __init__(
+        self, reason: Literal["secret", "ignored", "unreadable", "special", "repository"], detail: str
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read_file(path: Path) -> Content | None:
+    """Read what is at `path`, without following a link; None if it is gone.
+
+    A file that changes meanwhile is read again, a few times.
+
+    Raises:
+        UnfitError: It is neither a file nor a link, or may not be read.
+    """
+    try:
+        for _ in range(_TRIES):
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                return Content("120000", os.fsencode(path.readlink()))
+            if not stat.S_ISREG(status.st_mode):
+                break
+            mode = "100755" if status.st_mode & _EXECUTABLE else "100644"
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor is no path
+                before = os.fstat(descriptor)
+                data = file.read()
+                after = os.fstat(descriptor)
+            if (before.st_mtime_ns, len(data)) == (after.st_mtime_ns, after.st_size):
+                return Content(mode, data)
+        else:
+            return Content(mode, data)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnfitError("unreadable", f"it cannot be read: {error.strerror}") from error
+    raise UnfitError("special", "it is neither a file nor a link")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the file at `path`; 0 for anything else."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def blob_hash(data: bytes, digits: int) -> str:
+    """The name that git gives to bytes.
+
+    Args:
+        data: A file's content.
+        digits: 40 in a repository of SHA-1, 64 in one of SHA-256.
+    """
+    return object_hash(b"blob", data, digits)
+
+
+def object_hash(kind: bytes, data: bytes, digits: int) -> str:
+    """The name that git gives to an object; see `blob_hash`."""
+    import hashlib
+
+    head = b"%s %d\0" % (kind, len(data))
+    if digits == 40:  # noqa: PLR2004  hex digits of SHA-1
+        return hashlib.sha1(head + data, usedforsecurity=False).hexdigest()
+    return hashlib.sha256(head + data).hexdigest()
+
+
+def check_size(sizes: dict[str, int], limit_bytes: int, top: Path) -> None:
+    """Refuse to store more than the limit.
+
+    Args:
+        sizes: Path -> bytes.
+        limit_bytes: How much they may be together.
+        top: The tree, for the message.
+
+    Raises:
+        SourceError: They are more; the largest are named.
+    """
+    total = sum(sizes.values())
+    if total <= limit_bytes:
+        return
+    largest = sorted(sizes, key=lambda path: (-sizes[path], path))[:_LISTED]
+    raise SourceError(
+        f"What is not committed and pushed in {top} comes to {mebibytes(total)}; "
+        f"at most {mebibytes(limit_bytes)} are kept with a run.",
+        hint="Name data and outputs in .gitignore or .projignore, or raise the limit: --snapshot-limit.",
+        details=tuple(f"{mebibytes(sizes[path]):>10}  {path}" for path in largest),
+    )
+
+
+def mebibytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1024**2:,.1f} MiB"

@@ -1,0 +1,209 @@
+"""Tracked files whose bytes are others than those committed, though git holds them for unchanged.
+
+Line ends, `$Id$`, encodings and filters are undone when a file is added, so that equal blobs may stand for
+unequal files. Git LFS is the one filter whose result is as good as the file: a pointer names its content.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.source import git
+from proj.source.contents import LITTLE_BYTES, UnfitError, blob_hash, read_file, size_of
+from proj.source.repositories import places_of
+from proj.source.worktree import NO_LAZY_FETCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from proj.source.worktree import TrackedFile, Worktree
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
+_ATTRIBUTES = ".gitattributes"
+_REPLACING = ("filter", "working-tree-encoding")
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """What a pointer of Git LFS says of a file."""
+
+    sha256: str
+    size_bytes: int
+
+    def fits(self, path: Path) -> bool:
+        """Whether it is the pointer of what is at `path`."""
+        if size_of(path) != self.size_bytes or path.is_symlink():
+            return False
+        import hashlib
+
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(1024**2):
+                digest.update(chunk)
+        return digest.hexdigest() == self.sha256
+
+
+class Converted(msgspec.Struct, frozen=True):
+    """What was found."""
+
+    paths: tuple[str, ...] = ()
+    """Files to be stored as they are on disk."""
+    large_files: tuple[str, ...] = ()
+    """Files that Git LFS keeps: what is committed is their pointer."""
+
+
+def converts(tree: Worktree) -> bool:
+    """Whether settings or attributes may make git change bytes: only then a dear look is worth while."""
+    if tree.setting("core.autocrlf").lower() in ("input", "true", "yes", "on", "1"):
+        return True
+    return bool(
+        tree.files_named(_ATTRIBUTES)
+        or tree.setting("core.attributesfile")
+        or _user_attributes()
+        or _local_attributes(tree)
+    )
+
+
+def find_converted(tree: Worktree, *, pointers_will_do: bool) -> Converted:
+    """Look for unchanged files whose bytes are not those of their blobs.
+
+    Git has compared them with its index by size and time; so their size tells whether line ends or `$Id$`
+    were converted. Files with a filter or an encoding of their own are read.
+
+    Args:
+        tree: The working tree.
+        pointers_will_do: Whether the content of large files can be had by the pointers committed.
+    """
+    changed = {change.path for change in tree.changes}
+    files = [
+        file
+        for file in tree.tracked()
+        if file.tag == "H" and file.mode.startswith("100") and file.path not in changed
+    ]
+    blob_sizes = sizes_of_blobs(tree.root, (file.hash for file in files))
+    suspects: list[TrackedFile] = []
+    for file, blob_size in zip(files, blob_sizes, strict=True):
+        try:
+            size = (tree.root / file.path).lstat().st_size
+        except OSError:  # gone meanwhile
+            continue
+        if size != blob_size:
+            suspects.append(file)
+    if _replaces(tree):
+        known = {file.path for file in suspects}
+        suspects += _replaced(tree, [file for file in files if file.path not in known])
+    return _sort(tree, suspects, pointers_will_do=pointers_will_do)
+
+
+def pointers(root: Path, hashes: Iterable[str]) -> dict[str, Pointer]:
+    """Those of some blobs that are pointers of Git LFS."""
+    wanted = sorted({digest for digest in hashes if digest.strip("0")})
+    small = [
+        digest
+        for digest, size in zip(wanted, sizes_of_blobs(root, wanted), strict=True)
+        if 0 < size < LITTLE_BYTES
+    ]
+    found = {}
+    for digest in small:
+        match = _POINTER.fullmatch(read_blob(root, digest))
+        if match:
+            found[digest] = Pointer(match.group(1).decode(), int(match.group(2)))
+    return found
+
+
+def sizes_of_blobs(root: Path, hashes: Iterable[str]) -> list[int]:
+    """Sizes in bytes, in the order of the hashes; -1 for an object that is not there."""
+    names = "\n".join(hashes)
+    if not names:
+        return []
+    answer = git.run(
+        "cat-file", "--batch-check=%(objectsize)", cwd=root, stdin=names + "\n", env=NO_LAZY_FETCH
+    )
+    return [int(line) if line.isdecimal() else -1 for line in answer.stdout.splitlines()]
+
+
+def read_blob(root: Path, digest: str) -> bytes:
+    """The content of a blob; empty if it is not there."""
+    answer = git.run("cat-file", "blob", digest, cwd=root, check=False, exact=True, env=NO_LAZY_FETCH)
+    return answer.stdout.encode("utf-8", "surrogateescape")
+
+
+def _sort(tree: Worktree, suspects: list[TrackedFile], *, pointers_will_do: bool) -> Converted:
+    known = pointers(tree.root, (file.hash for file in suspects))
+    large = [file.path for file in suspects if pointers_will_do and file.hash in known]
+    differing = [
+        file.path
+        for file in suspects
+        if not (pointers_will_do and file.hash in known) and _differs(tree.root / file.path, file)
+    ]
+    return Converted(tuple(differing), tuple(large))
+
+
+def _differs(path: Path, file: TrackedFile) -> bool:
+    try:
+        content = read_file(path)
+    except UnfitError:
+        return True  # whoever stores it says why it cannot be
+    return content is not None and blob_hash(content.data, len(file.hash)) != file.hash
+
+
+def hidden_changes(tree: Worktree) -> list[TrackedFile]:
+    """Files that differ, and that git was told not to look at (`git update-index --skip-worktree` …)."""
+    sparse = tree.is_set("core.sparsecheckout")
+    found = []
+    for file in tree.special:
+        asleep = file.tag in ("S", "s")
+        if file.is_submodule or not (asleep or file.tag == "h") or (sparse and asleep):
+            continue
+        path = tree.root / file.path
+        if (not asleep and not os.path.lexists(path)) or _differs(path, file):
+            found.append(file)
+    return found
+
+
+def _replaces(tree: Worktree) -> bool:
+    """Whether any attributes name a filter or an encoding."""
+    texts = [_local_attributes(tree), _user_attributes(), _read(tree.setting("core.attributesfile"))]
+    texts += [_read(str(tree.root / name)) for name in tree.files_named(_ATTRIBUTES)]
+    return any(word in text for text in texts for word in _REPLACING)
+
+
+def _replaced(tree: Worktree, files: list[TrackedFile]) -> list[TrackedFile]:
+    answer = git.run(
+        *("check-attr", "-z", "--stdin", *_REPLACING),
+        cwd=tree.root,
+        stdin="".join(f"{file.path}\0" for file in files),
+        exact=True,
+    ).stdout.split("\0")
+    marked = {
+        path
+        for path, value in zip(answer[::3], answer[2::3], strict=False)
+        if value not in ("unspecified", "unset")
+    }
+    return [file for file in files if file.path in marked]
+
+
+def _local_attributes(tree: Worktree) -> str:
+    return places_of(tree.root).attributes()
+
+
+def _user_attributes() -> str:
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111  no home: unchanged
+    return _read(f"{base}/git/attributes")
+
+
+def _read(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH111, PTH123  as in `_user_attributes`
+            return file.read()
+    except OSError:
+        return ""

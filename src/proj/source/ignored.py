@@ -1,0 +1,62 @@
+"""Files that are no part of what ran: what Python makes of others, and what `.projignore` names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj.source import git
+from proj.source.tree import write_skeleton
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+PROJIGNORE = ".projignore"
+_CACHES = ("__pycache__/", ".ipynb_checkpoints/", ".DS_Store")
+_IN_FOLDERS = (*_CACHES, "mlruns/", "node_modules/")
+"""What nobody wants from a folder that, being no repository, seldom has a `.gitignore`."""
+
+
+def list_folder(folder: Path, scratch: Path) -> tuple[str, ...]:
+    """Files of a folder that is in no repository, but those ignored; a repository in it ends with a slash."""
+    patterns = (f"--exclude={pattern}" for pattern in _IN_FOLDERS)
+    listing = _list(folder, scratch, "--others", "--exclude-standard", *patterns)
+    return tuple(listing)
+
+
+def derived(paths: Sequence[str]) -> set[str]:
+    """Those of some untracked files that were made by Python: compiled modules, virtual environments."""
+    environments = tuple(path[: -len("pyvenv.cfg")] for path in paths if path.endswith("/pyvenv.cfg"))
+    return {
+        path
+        for path in paths
+        if "__pycache__" in path.split("/")[:-1] or (environments and path.startswith(environments))
+    }
+
+
+def projignored(folder: Path, scratch: Path | None) -> set[str]:
+    """Files that a `.projignore` names, which has the syntax of `.gitignore`; tracked ones, too.
+
+    Args:
+        folder: The top of a tree that has such a file.
+        scratch: A folder for a repository, where `folder` is none.
+    """
+    kinds = ("--others",) if scratch is not None else ("--others", "--cached")
+    return set(_list(folder, scratch, "--ignored", *kinds, f"--exclude-per-directory={PROJIGNORE}"))
+
+
+def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
+    if scratch is None:
+        listing = git.run("ls-files", "-z", *options, cwd=folder, exact=True)
+    else:
+        git_dir = scratch / "listing"
+        if not git_dir.exists():
+            write_skeleton(git_dir, "[core]\n\tbare = false\n")
+        listing = git.run(
+            *("ls-files", "-z", *options),
+            cwd=folder,
+            git_dir=git_dir,
+            env={"GIT_WORK_TREE": str(folder)},
+            exact=True,
+        )
+    return listing.stdout.split("\0")[:-1]

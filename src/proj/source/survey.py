@@ -1,0 +1,367 @@
+"""What of a tree is not in its commits: file by file, repository by repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from proj import events
+from proj.errors import SourceError, ToolFailedError
+from proj.model import LeftOut, SourceChange
+from proj.source import git, worktree
+from proj.source.contents import Content, UnfitError, read_file, size_of
+from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
+from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
+from proj.source.secretfiles import secret_by_name, secrets_in
+from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree, shown
+
+_DEPTH_MAX = 10
+_SUBMODULE = "160000"
+_ChangeKind = Literal[
+    "added", "modified", "deleted", "untracked", "conflicted", "converted", "submodule"
+]  # fmt: skip
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A file to be stored as it is on disk."""
+
+    path: str
+    head_hash: str = ""
+    """The blob that is committed, if known; zeros for none."""
+    mode: str = ""
+    """Empty: as on disk."""
+    tracked: bool = False
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A submodule's entry: the commit of a part, or one that is only named."""
+
+    part: Part | None = None
+    commit: str = ""
+
+
+class Part(msgspec.Struct):
+    """A repository, or a folder that is in none, while it is looked at."""
+
+    folder: Path
+    path: str
+    """Relative to the top of all; empty for that."""
+    tree: Worktree | None = None
+    commit: str | None = None
+    commit_tree: str | None = None
+    committed_at_s: int = 0
+    bases: tuple[str, ...] = ()
+    """Commits that the remote has; empty where all has to be in the bundle."""
+    pushed: bool = False
+    present: bool = True
+    wanted: dict[str, Wanted] = {}
+    deleted: set[str] = set()
+    links: dict[str, Link] = {}
+    children: list[Part] = []
+    contents: dict[str, Content] = {}
+    changes: list[SourceChange] = []
+    left_out: list[LeftOut] = []
+    large_files: list[str] = []
+
+    @property
+    def whole(self) -> bool:
+        """Whether the bundle has to hold all of it."""
+        return not self.bases
+
+    @property
+    def edited(self) -> bool:
+        """Whether the tree that ran is another than the commit's; known when contents have been read."""
+        return bool(
+            self.commit is None
+            or self.contents
+            or self.deleted
+            or any(link.part is None or self._moved(path, link.part) for path, link in self.links.items())
+        )
+
+    def _moved(self, path: str, child: Part) -> bool:
+        return child.edited or child.commit != self.head_link(path)
+
+    def head_link(self, path: str) -> str | None:
+        """The submodule's commit as HEAD has it."""
+        for change in self.tree.changes if self.tree is not None else ():
+            if change.path == path:
+                return change.head_hash if change.head_hash.strip("0") else None
+        for file in self.tree.special if self.tree is not None else ():
+            if file.path == path and file.is_submodule:
+                return file.hash
+        return None
+
+    def below(self, path: str) -> str:
+        """A path of this part as text, relative to the top of all."""
+        return shown(f"{self.path}/{path}" if self.path else path)
+
+    def note(self, path: str, kind: _ChangeKind) -> None:
+        """Remember a change for the record."""
+        self.changes.append(SourceChange(path=self.below(path), kind=kind))
+
+    def leave_out(self, wanted: Wanted, reason: UnfitError) -> None:
+        """Remember that a file is not stored."""
+        committed = wanted.tracked and wanted.head_hash.strip("0") != ""
+        left = LeftOut(
+            path=self.below(wanted.path),
+            reason=reason.reason,
+            detail=reason.detail,
+            committed=committed,
+        )
+        self.left_out.append(left)
+
+    def everything(self) -> list[Part]:
+        """This part and all below, each after the one that it is in."""
+        return [self, *(part for child in self.children for part in child.everything())]
+
+
+class Surveyor:
+    """Looks at trees.
+
+    Args:
+        scratch: A folder for its own use, which need not exist.
+        archive: Whether all has to be in the bundle, even what is pushed.
+    """
+
+    def __init__(self, scratch: Path, *, archive: bool) -> None:
+        self._scratch = scratch
+        self._archive = archive
+
+    def survey(self, folder: Path, path: str = "", *, tree: Worktree | None = None, depth: int = 0) -> Part:
+        """Find out what is not committed in `folder`, and in the repositories below.
+
+        Raises:
+            SourceError: Repositories are nested too deep.
+            ToolFailedError: Git cannot read something.
+        """
+        if depth > _DEPTH_MAX:
+            raise SourceError(f"Repositories are nested deeper than {_DEPTH_MAX} levels in {folder}.")
+        tree = tree or _read(folder)
+        part = Part(folder=folder, path=path, tree=tree)
+        if tree is None:
+            self._folder(part, depth)
+            return part
+        part.commit = tree.commit
+        if tree.commit is not None:
+            part.commit_tree, part.committed_at_s = _commit_facts(tree, tree.commit)
+            part.bases = () if self._archive else _bases(tree, tree.commit)
+            part.pushed = part.bases == (tree.commit,)
+        self._submodules(part, tree, depth)
+        self._changes(part, tree, depth)
+        self._concealed(part, tree)
+        return part
+
+    def _folder(self, part: Part, depth: int) -> None:
+        listed = list_folder(part.folder, self._scratch)
+        unwanted = derived(listed)
+        if any(path.rpartition("/")[2] == PROJIGNORE for path in listed):
+            unwanted |= projignored(part.folder, self._scratch)
+        for path in listed:
+            if path in unwanted:
+                continue
+            if path.endswith("/"):
+                self._nested(part, path.rstrip("/"), depth)
+            else:
+                part.wanted[path] = Wanted(path)
+
+    def _submodules(self, part: Part, tree: Worktree, depth: int) -> None:
+        gone = {change.path for change in tree.changes if "D" in change.state and change.state != "UU"}
+        for entry in tree.special:
+            if not entry.is_submodule or entry.path in gone or entry.path in part.links:
+                continue
+            folder = tree.root / entry.path
+            if worktree.is_repository(folder):
+                child = self.survey(folder, _join(part.path, entry.path), depth=depth + 1)
+            else:
+                child = Part(
+                    folder=folder, path=_join(part.path, entry.path), commit=entry.hash, present=False
+                )
+            part.children.append(child)
+            part.links[entry.path] = Link(child)
+
+    def _nested(self, part: Part, path: str, depth: int) -> None:
+        """A repository in the tree that is no submodule of it."""
+        child = self.survey(part.folder / path, _join(part.path, path), depth=depth + 1)
+        part.children.append(child)
+        part.links[path] = Link(child)
+
+    def _changes(self, part: Part, tree: Worktree, depth: int) -> None:
+        ignored = derived([change.path for change in tree.changes if change.state == "??"])
+        has_rules = bool(tree.changes) and bool(tree.files_named(PROJIGNORE))
+        unwanted = projignored(part.folder, None) if has_rules else set()
+        for change in tree.changes:
+            path, new = change.path, change.state == "??"
+            if new and (path in ignored or path in unwanted):
+                continue
+            if path in part.links:
+                continue
+            if new and path.endswith("/"):
+                self._nested(part, path.rstrip("/"), depth)
+                part.note(path.rstrip("/"), "untracked")
+                continue
+            part.note(path, _kind(change))
+            wanted = Wanted(path, change.head_hash, _forced_mode(tree, change), not new)
+            if path in unwanted:
+                part.leave_out(
+                    wanted, UnfitError("ignored", "named in .projignore, so changes to it are not kept")
+                )
+            elif _is_gone(tree, change):
+                part.deleted.add(path)
+            else:
+                part.wanted[path] = wanted
+
+    def _concealed(self, part: Part, tree: Worktree) -> None:
+        """What git does not call a change, and is one."""
+        for file in hidden_changes(tree):
+            part.note(file.path, "modified")
+            if os.path.lexists(tree.root / file.path):
+                part.wanted[file.path] = Wanted(file.path, file.hash, tracked=True)
+            else:
+                part.deleted.add(file.path)
+        if not converts(tree):
+            return
+        found = find_converted(tree, pointers_will_do=part.pushed)
+        part.large_files += [part.below(path) for path in found.large_files]
+        hashes = {file.path: file.hash for file in tree.tracked()} if found.paths else {}
+        for path in found.paths:
+            part.note(path, "converted")
+            part.wanted[path] = Wanted(path, hashes[path], tracked=True)
+        if part.pushed:
+            self._unchanged_large_files(part, tree)
+
+    def _unchanged_large_files(self, part: Part, tree: Worktree) -> None:
+        """Files of Git LFS that seem changed, since git's own comparison would need the filter."""
+        modified = {path: wanted for path, wanted in part.wanted.items() if wanted.head_hash.strip("0")}
+        known = pointers(tree.root, (wanted.head_hash for wanted in modified.values()))
+        for path, wanted in modified.items():
+            pointer = known.get(wanted.head_hash)
+            if pointer is not None and pointer.fits(tree.root / path):
+                del part.wanted[path]
+                part.changes = [change for change in part.changes if change.path != part.below(path)]
+                part.large_files.append(part.below(path))
+
+
+def read_contents(part: Part) -> None:
+    """Read the files to be stored, and leave out what must not be."""
+    for wanted in sorted(part.wanted.values(), key=lambda each: each.path):
+        try:
+            content = _fit_content(part, wanted)
+        except UnfitError as reason:
+            part.leave_out(wanted, reason)
+            continue
+        if content is not None:
+            part.contents[wanted.path] = content
+        elif wanted.tracked:
+            part.deleted.add(wanted.path)
+
+
+def sizes(part: Part) -> dict[str, int]:
+    """Path -> bytes of the files to be stored."""
+    return {part.below(path): size_of(part.folder / path) for path in part.wanted}
+
+
+def _fit_content(part: Part, wanted: Wanted) -> Content | None:
+    named = secret_by_name(wanted.path)
+    if named is not None:
+        raise UnfitError("secret", f"it looks like a secret: {named}")
+    content = read_file(part.folder / wanted.path)
+    if content is None:
+        return _from_index(part, wanted)
+    found = secrets_in(content.data)
+    if found and part.tree is not None and wanted.head_hash.strip("0"):
+        committed = read_blob(part.tree.root, wanted.head_hash)
+        found = {secret: what for secret, what in found.items() if secret not in committed}
+    if found:
+        raise UnfitError("secret", f"it looks like a secret: it holds {next(iter(found.values()))}")
+    if wanted.mode:
+        content = Content(wanted.mode, content.data)
+    return content
+
+
+def _from_index(part: Part, wanted: Wanted) -> Content | None:
+    """What is staged, for a file that a sparse checkout keeps off the disk."""
+    if part.tree is None or not wanted.tracked:
+        return None
+    for file in part.tree.special:
+        if file.path == wanted.path and file.tag in ("S", "s"):
+            return Content(file.mode, read_blob(part.tree.root, file.hash))
+    return None
+
+
+def _read(folder: Path) -> Worktree | None:
+    if not worktree.is_repository(folder):
+        return None
+    try:
+        tree = worktree.read(folder)
+    except ToolFailedError as error:
+        events.warning(
+            f"Git cannot read the repository {folder}, so it is kept as a folder without history: "
+            f"{error.details[0] if error.details else error.message}"
+        )
+        return None
+    elsewhere = tree.setting("core.worktree")
+    if elsewhere and not _is_worktree(folder, elsewhere):
+        return None
+    return tree
+
+
+def _is_worktree(folder: Path, setting: str) -> bool:
+    from proj.source.repositories import places_of
+
+    return (places_of(folder).git_dir / setting).resolve() == folder.resolve()
+
+
+def _commit_facts(tree: Worktree, commit: str) -> tuple[str, int]:
+    answer = git.run(
+        "rev-list", "--max-count=1", "--format=%T %ct", commit, cwd=tree.root, env=NO_LAZY_FETCH
+    ).stdout
+    digest, _, time = answer.splitlines()[1].partition(" ")
+    return digest, int(time)
+
+
+def _bases(tree: Worktree, commit: str) -> tuple[str, ...]:
+    """The commits from which a remote's copy has to be continued; none if the remote has nothing of it."""
+    remote = tree.remote()
+    if remote is None:
+        return ()
+    answer = git.run(
+        "rev-list", "--boundary", commit, "--not", f"--remotes={remote[0]}", cwd=tree.root, env=NO_LAZY_FETCH
+    ).stdout.split()
+    if not answer:
+        return (commit,)
+    return tuple(sorted(line[1:] for line in answer if line.startswith("-")))
+
+
+def _kind(change: Change) -> _ChangeKind:
+    if change.state == "??":
+        return "untracked"
+    if change.state == "UU":
+        return "conflicted"
+    if change.index_mode == _SUBMODULE:
+        return "submodule"
+    if "D" in change.state:
+        return "deleted"
+    return "added" if "A" in change.state else "modified"
+
+
+def _is_gone(tree: Worktree, change: Change) -> bool:
+    if change.state == "UU":
+        return not os.path.lexists(tree.root / change.path)
+    return "D" in change.state
+
+
+def _forced_mode(tree: Worktree, change: Change) -> str:
+    """Where the file system keeps no modes, or no links, git's index does."""
+    mode = change.index_mode
+    if mode == "120000" and not tree.is_set("core.symlinks") and "core.symlinks" in tree.settings:
+        return mode
+    if mode.startswith("100") and not tree.is_set("core.filemode") and "core.filemode" in tree.settings:
+        return mode
+    return ""
+
+
+def _join(parent: str, path: str) -> str:
+    return f"{parent}/{path}" if parent else path
