@@ -73,7 +73,7 @@ class Kit:
 
 def pushed(repo: Repo, remote: Path) -> Repo:
     """Push a repository's branch to a new bare one, its `origin`."""
-    repo.git("init", "--quiet", "--bare", "--template=", str(remote))
+    repo.git("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(remote))
     repo.git("remote", "add", "origin", str(remote))
     repo.git("push", "--quiet", "--set-upstream", "origin", "HEAD")
     return repo

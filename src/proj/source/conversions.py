@@ -137,13 +137,22 @@ def read_blob(root: Path, digest: str) -> bytes:
 
 def _sort(tree: Worktree, suspects: list[TrackedFile], *, pointers_will_do: bool) -> Converted:
     known = pointers(tree.root, (file.hash for file in suspects))
-    large = [file.path for file in suspects if pointers_will_do and file.hash in known]
+    large = [
+        file.path
+        for file in suspects
+        if pointers_will_do and file.hash in known and _is_content(tree.root / file.path, file)
+    ]
     differing = [
         file.path
         for file in suspects
         if not (pointers_will_do and file.hash in known) and _differs(tree.root / file.path, file)
     ]
     return Converted(tuple(differing), tuple(large))
+
+
+def _is_content(path: Path, file: TrackedFile) -> bool:
+    """Whether a large file is there, not its pointer; without reading it if it is large indeed."""
+    return size_of(path) >= LITTLE_BYTES or _differs(path, file)
 
 
 def _differs(path: Path, file: TrackedFile) -> bool:

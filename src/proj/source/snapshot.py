@@ -15,7 +15,7 @@ from proj.errors import SourceError
 from proj.model import Snapshot, SourceBundle, SourcePart
 from proj.source import bundle
 from proj.source.bundle import Workshop, workplace
-from proj.source.contents import Content, check_size
+from proj.source.contents import Content, check_size, object_hash
 from proj.source.repositories import places_of
 from proj.source.survey import Link, Part, Surveyor, read_contents, sizes
 from proj.source.uri import host_of, redact_url
@@ -119,14 +119,16 @@ class _Kept:
         ]
         for part in self.written:
             number = numbers[id(part)]
-            chunks.append(b'ls :%d ""\nget-mark :%d\n' % (number, number))
+            chunks.append(b'get-mark :%d\nls :%d ""\n' % (number, number))
         return b"".join((*chunks, b"done\n"))
 
     def take_answers(self, lines: Sequence[str]) -> None:
         """Read what `git fast-import` says of the stream."""
-        for part, tree, commit in zip(self.written, lines[::2], lines[1::2], strict=True):
+        for part, commit, tree in zip(self.written, lines[::2], lines[1::2], strict=True):
             index = next(index for index, each in enumerate(self.parts) if each is part)
-            self.finished[index] = (tree.split("\t")[0].rpartition(" ")[2], commit)
+            empty = tree.startswith("missing ")
+            digest = object_hash(b"tree", b"", self.digits) if empty else tree[len("040000 tree ") :].rstrip()
+            self.finished[index] = (digest, commit)
 
 
 def _commit(part: Part, numbers: dict[int, int], written: list[int]) -> list[bytes]:

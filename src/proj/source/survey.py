@@ -197,6 +197,7 @@ class Surveyor:
             if new and (path in ignored or path in unwanted):
                 continue
             if path in part.links:
+                part.note(path, "submodule")
                 continue
             if new and path.endswith("/"):
                 self._nested(part, path.rstrip("/"), depth)
