@@ -10,7 +10,7 @@ import msgspec
 
 from proj.model import Snapshot
 from proj.source.restore import restore
-from proj.source.snapshot import bundle_file, take
+from proj.source.snapshot import LIMIT_BYTES, bundle_file, take
 from source_repositories import Repo, fingerprint
 
 if TYPE_CHECKING:
@@ -47,25 +47,24 @@ class Kit:
         self.store = folder / "store"
         self._count = 0
 
-    def take(self, root: Path, **options: object) -> Snapshot:
+    def take(self, root: Path, *, archive: bool = False, limit_bytes: int = LIMIT_BYTES) -> Snapshot:
         """Take a snapshot; assert that nothing below `root` is another afterwards."""
         before = fingerprint(root)
-        taken = take(root, store=self.store, **options)  # type: ignore[arg-type]  passed on as they are
+        taken = take(root, store=self.store, archive=archive, limit_bytes=limit_bytes)
         assert fingerprint(root) == before
         return msgspec.json.decode(msgspec.json.encode(taken), type=Snapshot)
 
-    def restore(self, snapshot: Snapshot, **options: object) -> Path:
+    def restore(self, snapshot: Snapshot, bundle_path: Path | None = None) -> Path:
         """Restore a snapshot into a new folder."""
         self._count += 1
         target = self.folder / f"restored-{self._count}"
-        path = bundle_file(self.store, snapshot)
-        restore(snapshot, target, bundle_path=path, **options)  # type: ignore[arg-type]  passed on as they are
+        restore(snapshot, target, bundle_path=bundle_path or bundle_file(self.store, snapshot))
         assert [each.name for each in self.folder.glob(".restored*")] == []
         return target
 
-    def round_trip(self, root: Path, *, without: Collection[str] = (), **options: object) -> Snapshot:
+    def round_trip(self, root: Path, *, without: Collection[str] = (), archive: bool = False) -> Snapshot:
         """Take, restore, and compare what is on disk."""
-        taken = self.take(root, **options)
+        taken = self.take(root, archive=archive)
         target = self.restore(taken)
         assert on_disk(target) == on_disk(root, without=without)
         return taken

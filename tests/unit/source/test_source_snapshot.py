@@ -69,7 +69,7 @@ def test_every_kind_of_change_comes_back(kit: Kit, shared: Repo) -> None:
     (shared.path / "to link").symlink_to("nowhere/at all")
     (shared.path / "to folder").unlink()
     shared.write("to folder/inner", "x")
-    shared.write("new é/a\nb \"q\" \\ 't", "untracked\n")
+    shared.write('new é/a\nb "q" \\ \'t', "untracked\n")
     (shared.path / os.fsdecode(b"caf\xe9\r")).write_bytes(b"\0\r\n\xff")
     shared.write(".gitignore", "*.log\n")
     shared.write("deep/.gitignore", "!keep.log\n")
@@ -80,10 +80,20 @@ def test_every_kind_of_change_comes_back(kit: Kit, shared: Repo) -> None:
     assert taken.bundle.prerequisites == (taken.root.commit,)
     assert taken.bundle.size_bytes < 4000
     assert kinds(taken) == {
-        **{"moved": "deleted", "there": "added", "gone": "deleted", "mode": "modified"},
-        **{"staged": "modified", "both": "modified", "to link": "modified", "to folder": "deleted"},
-        **{"to folder/inner": "untracked", "new é/a\nb \"q\" \\ 't": "untracked", "caf\\xe9\r": "untracked"},
-        **{".gitignore": "untracked", "deep/.gitignore": "untracked", "deep/keep.log": "untracked"},
+        "moved": "deleted",
+        "there": "added",
+        "gone": "deleted",
+        "mode": "modified",
+        "staged": "modified",
+        "both": "modified",
+        "to link": "modified",
+        "to folder": "deleted",
+        "to folder/inner": "untracked",
+        'new é/a\nb "q" \\ \'t': "untracked",
+        "caf\\xe9\r": "untracked",
+        ".gitignore": "untracked",
+        "deep/.gitignore": "untracked",
+        "deep/keep.log": "untracked",
     }
 
 
@@ -457,7 +467,14 @@ def test_secrets_are_left_out_and_named(kit: Kit, shared: Repo) -> None:
     shared.commit("sample.py", f"token = '{TOKEN}'\n")
     shared.commit(".env", "X=1\n")
     shared.git("push", "--quiet")
-    for name in (".env.local", "conf/.netrc", "id_rsa", ".pypirc", ".aws/credentials", "client_secret_1.json"):
+    for name in (
+        ".env.local",
+        "conf/.netrc",
+        "id_rsa",
+        ".pypirc",
+        ".aws/credentials",
+        "client_secret_1.json",
+    ):
         shared.write(name, "x\n")
     shared.write("server.pem", KEY)
     shared.write("notes.txt", f"my token is {TOKEN}\n")
