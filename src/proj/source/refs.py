@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 
@@ -67,6 +66,8 @@ class RemoteRefs(msgspec.Struct, frozen=True, kw_only=True):
 
 def close_names(name: str, branches: Mapping[str, str], tags: Mapping[str, str]) -> str:
     """A sentence with the branches and tags whose names are close to `name`, or with some of them all."""
+    import difflib
+
     names = [*branches, *tags]
     by_folded = {each.lower(): each for each in names}
     close = [by_folded[each] for each in difflib.get_close_matches(name.lower(), list(by_folded), n=3)]
