@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj.source.state import git_state
+from proj.source.state import git_state, recent_worktree
 from proj.source.uri import parse, redact_url
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "keep",
     "lock_descriptor",
     "prune_checkouts",
+    "recent_worktree",
     "redact_url",
     "release",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,6 +14,7 @@ from proj.errors import SourceError
 from proj.model import SourceBundle
 from proj.source import git
 from proj.source.contents import check_size, mebibytes
+from proj.source.digests import sha256
 from proj.source.files import make_folder, os_failure, remove_tree
 from proj.source.tree import quoted_path, write_skeleton
 
@@ -28,6 +30,8 @@ _CONFIG = (
 _CHUNK_BYTES = 1024**2
 _SHA1_DIGITS = 40
 _MOST_LINES = 100_000
+_LEFTOVER_AGE_S = 24 * 3600.0
+_UNUSED_AGE_S = 30 * 24 * 3600.0
 
 
 class Workshop:
@@ -44,7 +48,7 @@ class Workshop:
         self, folder: Path, *, objects: Sequence[Path] = (), shallow: Sequence[str] = (), digits: int = 40
     ) -> None:
         self.path = folder
-        self.digits = digits
+        self._borrows = bool(objects)
         try:
             write_skeleton(folder, _CONFIG, long_hashes=digits != _SHA1_DIGITS)
             if objects:
@@ -63,6 +67,8 @@ class Workshop:
 
     def pack(self, tips: Sequence[str], bases: Sequence[str]) -> Path:
         """Pack what `tips` need beyond `bases`, in the same bytes however objects were kept."""
+        if not self._borrows:  # all that is here was written by one import, as one pack
+            return next((self.path / "objects/pack").glob("*.pack"))
         revisions = "".join(f"{tip}\n" for tip in tips) + "".join(f"^{base}\n" for base in bases)
         base = self.path / "snapshot"
         name = git.run(
@@ -140,11 +146,25 @@ def write_bundle(target: Path, pack: Path, refs: Mapping[str, str], prerequisite
             out.write(head.encode())
             while chunk := content.read(_CHUNK_BYTES):
                 out.write(chunk)
-        building.chmod(0o600)
+        building.chmod(0o400)
         if not target.exists():  # if another run is first, its bundle is as good
             building.replace(target)
+        _prune(target.parent)
     except OSError as error:
         raise os_failure(error, f"Cannot write {target}") from error
+
+
+def _prune(store: Path) -> None:
+    """Remove bundles that no run has had for long, and what killed processes left."""
+    now = time.time()
+    for path in store.iterdir():
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            age_s = now - status.st_mtime
+            if path.name.startswith(".") and age_s > _LEFTOVER_AGE_S:
+                remove_tree(path)
+            elif path.suffix == ".bundle" and status.st_nlink == 1 and age_s > _UNUSED_AGE_S:
+                path.unlink()
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -192,9 +212,7 @@ def describe(path: Path) -> SourceBundle:
     Raises:
         SourceError: It cannot be read, or is none.
     """
-    import hashlib
-
-    digest = hashlib.sha256()
+    digest = sha256()
     try:
         with path.open("rb") as file:
             header = read_header(file)

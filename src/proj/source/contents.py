@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from proj.errors import SourceError
+from proj.source.digests import sha1, sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,12 +97,10 @@ def blob_hash(data: bytes, digits: int) -> str:
 
 def object_hash(kind: bytes, data: bytes, digits: int) -> str:
     """The name that git gives to an object; see `blob_hash`."""
-    import hashlib
-
-    head = b"%s %d\0" % (kind, len(data))
-    if digits == 40:  # noqa: PLR2004  hex digits of SHA-1
-        return hashlib.sha1(head + data, usedforsecurity=False).hexdigest()
-    return hashlib.sha256(head + data).hexdigest()
+    digest = sha1() if digits == 40 else sha256()  # noqa: PLR2004  hex digits of SHA-1
+    digest.update(b"%s %d\0" % (kind, len(data)))
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def check_size(sizes: dict[str, int], limit_bytes: int, top: Path) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from proj.source import git
 from proj.source.contents import LITTLE_BYTES, UnfitError, blob_hash, read_file, size_of
+from proj.source.digests import sha256
 from proj.source.repositories import places_of
 from proj.source.worktree import NO_LAZY_FETCH
 
@@ -41,9 +42,7 @@ class Pointer(msgspec.Struct, frozen=True):
         """Whether it is the pointer of what is at `path`."""
         if size_of(path) != self.size_bytes or path.is_symlink():
             return False
-        import hashlib
-
-        digest = hashlib.sha256()
+        digest = sha256()
         with path.open("rb") as file:
             while chunk := file.read(1024**2):
                 digest.update(chunk)

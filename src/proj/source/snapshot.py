@@ -16,6 +16,7 @@ from proj.model import Snapshot, SourceBundle, SourcePart
 from proj.source import bundle
 from proj.source.bundle import Workshop, workplace
 from proj.source.contents import Content, check_size, object_hash
+from proj.source.digests import sha256
 from proj.source.repositories import places_of
 from proj.source.survey import Link, Part, Surveyor, read_contents, sizes
 from proj.source.uri import host_of, redact_url
@@ -212,14 +213,14 @@ def _refs(parts: Sequence[SourcePart]) -> dict[str, str]:
 
 def _bundle_name(parts: Sequence[SourcePart]) -> str:
     """The name of a content: of all trees and commits in it, and of what they build on."""
-    import hashlib
-
     words = [
         word
         for part in parts
         for word in (part.path, part.link, part.snapshot or "", part.commit or "", *part.base_commits)
     ]
-    return f"{hashlib.sha256(chr(0).join(words).encode()).hexdigest()}.bundle"
+    digest = sha256()
+    digest.update("\0".join(words).encode())
+    return f"{digest.hexdigest()}.bundle"
 
 
 def _source_parts(parts: Sequence[Part], finished: dict[int, tuple[str, str]]) -> tuple[SourcePart, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from proj import events
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
     from proj.source.worktree import Worktree
 
-__all__ = ["git_state", "read_worktree", "repository_root"]
+__all__ = ["git_state", "read_worktree", "recent_worktree", "repository_root"]
+
+_RECENT_S = 1.0
+_latest: list[tuple[float, Worktree]] = []
+"""What git said last, and when: a run asks for the state and then for the snapshot."""
 
 
 def git_state(directory: Path) -> GitState | None:
@@ -29,8 +34,20 @@ def git_state(directory: Path) -> GitState | None:
         None where there is no repository, no git, or one that git refuses to read (a warning says so).
     """
     root = repository_root(directory)
+    asked = time.monotonic()
     tree = None if root is None else read_worktree(root)
-    return None if tree is None else state_of(tree)
+    if tree is None:
+        return None
+    _latest[:] = [(asked, tree)]
+    return state_of(tree)
+
+
+def recent_worktree(root: Path) -> Worktree | None:
+    """What git said of the tree at `root` a moment ago; None if it has to be asked."""
+    for asked, tree in _latest:
+        if tree.root == root and time.monotonic() - asked < _RECENT_S:
+            return tree
+    return None
 
 
 def state_of(tree: Worktree) -> GitState:

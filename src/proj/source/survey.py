@@ -15,6 +15,7 @@ from proj.source import git, worktree
 from proj.source.contents import Content, UnfitError, read_file, size_of
 from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
+from proj.source.repositories import places_of
 from proj.source.secretfiles import secret_by_name, secrets_in
 from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree, shown
 
@@ -139,7 +140,7 @@ class Surveyor:
         """
         if depth > _DEPTH_MAX:
             raise SourceError(f"Repositories are nested deeper than {_DEPTH_MAX} levels in {folder}.")
-        tree = tree or _read(folder)
+        tree = _usable(folder, tree or _read(folder))
         part = Part(folder=folder, path=path, tree=tree)
         if tree is None:
             self._folder(part, depth)
@@ -296,23 +297,21 @@ def _read(folder: Path) -> Worktree | None:
     if not worktree.is_repository(folder):
         return None
     try:
-        tree = worktree.read(folder)
+        return worktree.read(folder)
     except ToolFailedError as error:
         events.warning(
             f"Git cannot read the repository {folder}, so it is kept as a folder without history: "
             f"{error.details[0] if error.details else error.message}"
         )
         return None
-    elsewhere = tree.setting("core.worktree")
-    if elsewhere and not _is_worktree(folder, elsewhere):
+
+
+def _usable(folder: Path, tree: Worktree | None) -> Worktree | None:
+    """The same, but for a repository whose working tree is another folder."""
+    elsewhere = tree.setting("core.worktree") if tree is not None else ""
+    if elsewhere and (places_of(folder).git_dir / elsewhere).resolve() != folder.resolve():
         return None
     return tree
-
-
-def _is_worktree(folder: Path, setting: str) -> bool:
-    from proj.source.repositories import places_of
-
-    return (places_of(folder).git_dir / setting).resolve() == folder.resolve()
 
 
 def _commit_facts(tree: Worktree, commit: str) -> tuple[str, int]:
