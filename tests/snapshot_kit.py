@@ -47,10 +47,12 @@ class Kit:
         self.store = folder / "store"
         self._count = 0
 
-    def take(self, root: Path, *, archive: bool = False, limit_bytes: int = LIMIT_BYTES) -> Snapshot:
+    def take(
+        self, root: Path, *, archive: bool = False, limit_bytes: int = LIMIT_BYTES, project: str = ""
+    ) -> Snapshot:
         """Take a snapshot; assert that nothing below `root` is another afterwards."""
         before = fingerprint(root)
-        taken = take(root, store=self.store, archive=archive, limit_bytes=limit_bytes)
+        taken = take(root, store=self.store, archive=archive, limit_bytes=limit_bytes, project=project)
         assert fingerprint(root) == before
         return msgspec.json.decode(msgspec.json.encode(taken), type=Snapshot)
 

@@ -41,6 +41,7 @@ def take(
     archive: bool = False,
     limit_bytes: int = LIMIT_BYTES,
     tree: Worktree | None = None,
+    project: str = "",
 ) -> Snapshot:
     """Keep the tree at `root` as it is now.
 
@@ -50,6 +51,7 @@ def take(
         archive: Whether the bundle has to be enough by itself, even for what is pushed.
         limit_bytes: The most that is stored.
         tree: What git has just said of the tree, if it was asked.
+        project: The folder that runs, relative to `root`; it is kept even if the repository ignores it.
 
     Raises:
         SourceError: There is more to store than the limit, or no room for it.
@@ -57,7 +59,9 @@ def take(
         ToolFailedError: Git cannot read the repository.
     """
     with workplace(store) as scratch:
-        top = Surveyor(scratch, archive=archive).survey(root.absolute(), tree=tree)
+        surveyor = Surveyor(scratch, archive=archive)
+        top = surveyor.survey(root.absolute(), tree=tree)
+        surveyor.add_ignored(top, project)
         parts = top.everything()
         check_size({path: size for part in parts for path, size in sizes(part).items()}, limit_bytes, root)
         for part in parts:

@@ -155,18 +155,34 @@ class Surveyor:
         self._concealed(part, tree)
         return part
 
-    def _folder(self, part: Part, depth: int) -> None:
-        listed = list_folder(part.folder, self._scratch)
+    def add_ignored(self, part: Part, project: str) -> None:
+        """See to it that the project's folder is kept, even if its repository ignores it.
+
+        Args:
+            part: The tree.
+            project: The folder, relative to the tree.
+        """
+        prefix = f"{project}/"
+        if part.tree is None or not project or prefix in part.tree.index:
+            return
+        if not any(path.startswith(prefix) for path in (*part.wanted, *part.links)):
+            self._folder(part, 0, prefix)
+
+    def _folder(self, part: Part, depth: int, below: str = "") -> None:
+        folder = part.folder / below
+        listed = list_folder(folder, self._scratch)
         unwanted = derived(listed)
         if any(path.rpartition("/")[2] == PROJIGNORE for path in listed):
-            unwanted |= projignored(part.folder, self._scratch)
+            unwanted |= projignored(folder, self._scratch)
         for path in listed:
             if path in unwanted:
                 continue
             if path.endswith("/"):
-                self._nested(part, path.rstrip("/"), depth)
+                self._nested(part, f"{below}{path}".rstrip("/"), depth)
             else:
-                part.wanted[path] = Wanted(path)
+                part.wanted[f"{below}{path}"] = Wanted(f"{below}{path}")
+                if part.tree is not None:
+                    part.note(f"{below}{path}", "untracked")
 
     def _submodules(self, part: Part, tree: Worktree, depth: int) -> None:
         gone = {change.path for change in tree.changes if "D" in change.state and change.state != "UU"}

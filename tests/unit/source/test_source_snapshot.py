@@ -219,6 +219,18 @@ def test_projignore_in_a_repository(kit: Kit, shared: Repo) -> None:
     assert not (target / "sub/local").exists()
 
 
+def test_a_project_in_an_ignored_folder(kit: Kit, shared: Repo) -> None:
+    shared.commit(".gitignore", "/build\n")
+    shared.git("push", "--quiet")
+    shared.write("build/MLproject", "name: built\n")
+    shared.write("build/sub/__pycache__/a.pyc", "")
+    shared.write("build/other", "1\n")
+    assert kit.take(shared.path, project="sub").bundle is None
+    taken = kit.take(shared.path, project="build")
+    assert kinds(taken) == {"build/MLproject": "untracked", "build/other": "untracked"}
+    assert (kit.restore(taken) / "build/MLproject").read_text() == "name: built\n"
+
+
 # --- states of repositories ---------------------------------------------------------------------------
 
 
