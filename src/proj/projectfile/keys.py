@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from proj.model import ParameterKind
 
-Shape = Literal["text", "number", "texts", "mapping", "list", "any"]
+Shape = Literal["text", "number", "boolean", "texts", "mapping", "list", "any"]
 
 FILE_NAMES: Final = ("mlproject", "mlproject.yaml", "mlproject.yml")
 """Lower-case names of a project file; the first is MLflow's own."""
@@ -124,4 +124,28 @@ EXTENSIONS: Final[dict[str, Key]] = {
         "`stdout`: record lines like `loss: 0.31` or `loss: 0.31 (step 40)` as metrics.",
         choices=("stdout",),
     ),
+    "verify": Key(
+        "mapping",
+        "What may differ between two runs that count as the same: `proj diff`, `proj reproduce --verify`.",
+    ),
+}
+
+TOLERANCE: Final[dict[str, Key]] = {
+    "rtol": Key("number", "Relative tolerance; with none, 1e-9, and whole numbers have to be equal."),
+    "atol": Key("number", "Absolute tolerance."),
+}
+
+VERIFY: Final[dict[str, Key]] = {
+    "ignore": Key(
+        "texts",
+        "Globs of artifacts that need not be the same.",
+        examples=(["plots/*", "*.log"],),
+    ),
+    **TOLERANCE,
+    "metrics": Key("mapping", "Metrics with tolerances of their own: name or glob -> tolerance."),
+}
+
+METRIC: Final[dict[str, Key]] = {
+    **TOLERANCE,
+    "ignore": Key("boolean", "`true`: the metric may be anything, as a duration may."),
 }

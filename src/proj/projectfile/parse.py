@@ -15,6 +15,7 @@ from proj.model import (
     Position,
     Project,
     Severity,
+    Verification,
 )
 from proj.projectfile import keys
 from proj.projectfile.environment import read_environment
@@ -297,7 +298,15 @@ class _Parser:
             quoting=quoting,
             metrics=metrics,
             outputs=self._outputs(outputs) if outputs else (),
+            verify=self._verification(fields.get("verify")),
         )
+
+    def _verification(self, entry: Entry | None) -> Verification:
+        if entry is None:
+            return Verification()
+        from proj.projectfile.verification import read_verification  # few files have it
+
+        return read_verification(self._reader, entry)
 
     def _outputs(self, entry: Entry) -> tuple[str, ...]:
         patterns = self._reader.texts(entry.value, "`outputs` of `proj`")

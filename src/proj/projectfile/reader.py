@@ -133,6 +133,16 @@ class Reader:
         self.findings.error("wrong-type", f"{what} must be a number, not {describe(node)}", node)
         return None
 
+    def boolean(self, node: Node, what: str) -> bool | None:
+        """A boolean; None for null, and for anything else after an error."""
+        if is_null(node):
+            return None
+        value = construct(node) if tag_of(node).endswith(":bool") else None
+        if isinstance(value, bool):
+            return value
+        self.findings.error("wrong-type", f"{what} must be true or false, not {describe(node)}", node)
+        return None
+
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
         """A list of texts as they are written; empty for null, and for anything else after an error."""
         if is_null(node):

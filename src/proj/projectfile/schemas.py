@@ -19,6 +19,7 @@ _TEXT: Final = {"type": ["string", "number", "boolean"]}
 _SHAPES: Final[dict[Shape, dict[str, object]]] = {
     "text": {"type": ["string", "number", "boolean", "null"]},
     "number": {"type": ["number", "null"]},
+    "boolean": {"type": ["boolean", "null"]},
     "texts": {"type": ["array", "null"], "items": _TEXT},
     "list": {"type": ["array", "null"]},
     "mapping": {"type": ["object", "null"]},
@@ -47,6 +48,9 @@ def build() -> dict[str, object]:
         properties[name]["type"] = ["string", "null"]
     properties["docker_env"] = {"$ref": "#/$defs/docker_env"}
     properties["proj"] = {"$ref": "#/$defs/proj"}
+    extensions, verify = _mapping(keys.EXTENSIONS), _mapping(keys.VERIFY)
+    _properties(extensions)["verify"] = {"$ref": "#/$defs/verify"}
+    _properties(verify)["metrics"] = _named(keys.VERIFY["metrics"], "#/$defs/metric")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "MLproject",
@@ -57,7 +61,9 @@ def build() -> dict[str, object]:
             "entry_point": point,
             "parameter": parameter,
             "docker_env": {**docker, "description": keys.PROJECT["docker_env"].doc},
-            "proj": {**_mapping(keys.EXTENSIONS), "description": keys.PROJECT["proj"].doc},
+            "proj": {**extensions, "description": keys.PROJECT["proj"].doc},
+            "verify": {**verify, "description": keys.EXTENSIONS["verify"].doc},
+            "metric": _mapping(keys.METRIC),
         },
     }
 

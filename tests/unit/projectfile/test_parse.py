@@ -9,7 +9,16 @@ import pytest
 
 from proj import projectfile
 from proj.errors import SourceError
-from proj.model import Extensions, Parameter, ParameterKind, Position, Project, Severity
+from proj.model import (
+    Extensions,
+    Parameter,
+    ParameterKind,
+    Position,
+    Project,
+    Severity,
+    Tolerance,
+    Verification,
+)
 from proj.projectfile import ProjectInvalidError
 
 if TYPE_CHECKING:
@@ -123,7 +132,14 @@ def test_the_classic_project() -> None:
 def test_the_extension_keys() -> None:
     project = projectfile.load(PROJECTS / "extensions")
     assert project.extensions == Extensions(
-        quoting="mlflow", outputs=("plots/*.png", "report.html"), metrics="stdout"
+        quoting="mlflow",
+        outputs=("plots/*.png", "report.html"),
+        metrics="stdout",
+        verify=Verification(
+            ignore=("*.log", "plots"),
+            rtol=1e-6,
+            metrics={"loss": Tolerance(rtol=0.001, atol=0.0), "*_seconds": Tolerance(ignore=True)},
+        ),
     )
     rate, optimizer, verbose, layers, settings = project.entry_points[0].parameters
     assert (rate.minimum, rate.maximum, rate.description, rate.default) == (0.0, 1.0, "Step size.", "1e-3")
@@ -295,3 +311,28 @@ def test_hostile_input_is_refused_with_its_place(data: bytes) -> None:
 def test_thousands_of_warnings_are_cut() -> None:
     project = parse("".join(f"key{number}: 1\n" for number in range(3_000)))
     assert len(project.diagnostics) == 500
+
+
+@pytest.mark.parametrize(
+    ("verify", "says"),
+    [
+        ("{rtol: -1}", "must be at least 0"),
+        ("{atol: .nan}", "must be at least 0"),
+        ("{rtol: low}", "must be a number"),
+        ("{ignore: plots}", "must be a list"),
+        ("{metrics: [loss]}", "must be a mapping"),
+        ("{metrics: {loss: 0.1}}", "must be a mapping"),
+        ("{metrics: {loss: {ignore: maybe}}}", "must be true or false"),
+        ("[a]", "must be a mapping"),
+    ],
+)
+def test_what_is_wrong_with_verify_is_told(verify: str, says: str) -> None:
+    with pytest.raises(ProjectInvalidError, match=says):
+        parse(f"proj:\n  verify: {verify}\n")
+
+
+def test_an_empty_verify_says_nothing() -> None:
+    assert parse("proj:\n  verify:\n").extensions.verify == Verification()
+    assert parse("proj:\n  verify: {metrics: }\n").extensions.verify == Verification()
+    unknown = parse("proj:\n  verify: {ignor: [a]}\n").diagnostics
+    assert [each.code for each in unknown] == ["unknown-key"]
