@@ -120,8 +120,20 @@ def workplace(store: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        if folder.exists():
-            remove_tree(folder)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove what this process made: `shutil`, which can do more, is slow to import."""
+    with contextlib.suppress(OSError):
+        for top, folders, names in os.walk(folder, topdown=False):
+            for name in names:
+                os.unlink(os.path.join(top, name))  # noqa: PTH108, PTH118  str from os.walk
+            for name in folders:
+                os.rmdir(os.path.join(top, name))  # noqa: PTH106, PTH118  same
+        folder.rmdir()
+    if folder.exists():
+        remove_tree(folder)
 
 
 def write_bundle(target: Path, pack: Path, refs: Mapping[str, str], prerequisites: Sequence[str]) -> None:
