@@ -64,6 +64,12 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     keep: bool = False
     tags: Mapping[str, str] = {}
+    require_clean: bool = False
+    """Refuse a tree that differs from its commit."""
+    archive_source: bool = False
+    """Keep all of the tree with the run, even what can be had from the remote."""
+    snapshot_limit_bytes: int | None = None
+    """How much of what is not pushed may be kept with the run; None: 100 MiB."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +104,10 @@ def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
     checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
     downloads = None if request.storage_dir else recovery.downloads(token or uuid.uuid4().hex)
     try:
+        if request.require_clean:
+            from proj.source.snapshot import require_clean
+
+            require_clean(checkout)
         yield _plan(request, checkout, downloads)
     except BaseException:
         discard_files(checkout, downloads)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import StoreError, UsageError
-from proj.model import BoundParameter, Checkout, Command, EnvironmentFacts, Outcome, PreparedEnvironment
+from proj.model import (
+    BoundParameter,
+    Checkout,
+    Command,
+    EnvironmentFacts,
+    Outcome,
+    PreparedEnvironment,
+    Snapshot,
+)
 from proj.tracking.values import storable_tree
 from proj.version import __version__
 
@@ -23,6 +31,7 @@ FORMAT = 1
 
 COMMAND = "proj/command.json"
 SOURCE = "proj/source.json"
+SOURCE_BUNDLE = "proj/source.bundle"
 ENVIRONMENT = "proj/environment.json"
 HOST = "proj/host.json"
 INPUTS = "proj/inputs.json"
@@ -30,6 +39,7 @@ OUTCOME = "proj/outcome.json"
 STDOUT = "proj/stdout.log"
 STDERR = "proj/stderr.log"
 
+TAG_TREE = "proj.source.tree"
 TAG_CLAIM = "proj.claim"
 TAG_FAILURE = "proj.failure"
 TAG_MESSAGE = "proj.failure.message"
@@ -65,6 +75,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     dirty: bool | None
     """None where there is no git."""
     changed_files: tuple[str, ...]
+    snapshot: Snapshot | None = None
+    """The tree that ran, and how to get it back; None where git is missing, and in older records."""
 
 
 class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,8 +169,8 @@ def _source_name(checkout: Checkout) -> str:
     return f"{checkout.uri.partition('#')[0]}#{checkout.subdir}" if checkout.subdir else checkout.uri
 
 
-def source(checkout: Checkout) -> SourceRecord:
-    """What ran, for `proj/source.json`. The bytes of changed files are not part of it."""
+def source(checkout: Checkout, snapshot: Snapshot | None) -> SourceRecord:
+    """What ran, for `proj/source.json`. The bytes of changed files are in the snapshot's bundle."""
     git = checkout.git
     return SourceRecord(
         uri=_source_name(checkout),
@@ -171,7 +183,13 @@ def source(checkout: Checkout) -> SourceRecord:
         repository_url=git.repository_url if git else None,
         dirty=git.dirty if git else None,
         changed_files=git.changed_files if git else (),
+        snapshot=snapshot,
     )
+
+
+def source_tags(snapshot: Snapshot | None) -> dict[str, str]:
+    """What is known of the tree that runs, once it is kept."""
+    return {} if snapshot is None else {TAG_TREE: snapshot.root.tree}
 
 
 def command(what: Command, variables: Iterable[str], parameters: tuple[BoundParameter, ...]) -> CommandRecord:

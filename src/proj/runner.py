@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import active, events, paths, process, record, recovery, source
+from proj import active, events, paths, process, record, recovery, snapshots, source
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
@@ -24,6 +25,7 @@ from proj.model import (
     ParameterKind,
     PreparedEnvironment,
     RunRecord,
+    Snapshot,
 )
 from proj.planning import Plan, RunRequest, discard_files, planned
 from proj.process.detached import spawn_detached
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from proj.tracking import Tracking
+
+
+_STALE_S = 1.0
+"""Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,9 +130,14 @@ def _assign(
         _refuse_mismatch(request.backend, plan.environment)
         record_ = _create_run(request, plan, tracking, claim)
         try:
+            # first, so that a tree that is too large is refused before anything is built
+            snapshot = _keep_source(request, plan, tracking, record_)
+            kept_s = time.monotonic()
             prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
+            if time.monotonic() - kept_s > _STALE_S:
+                snapshot = _keep_source(request, plan, tracking, record_)
             assignment = _assignment(request, plan, record_, prepared, claim, detached=detached)
-            _write_beginning(assignment, plan, tracking)
+            _write_beginning(assignment, plan, tracking, snapshot)
         except BaseException as error:
             with process.deferred():
                 close(tracking, record_.run_id, record_.artifact_uri, outcome_of(error), claim)
@@ -286,10 +297,22 @@ def _endpoint(request: RunRequest, plan: Plan, created: RunRecord) -> EndpointSe
     )
 
 
-def _write_beginning(assignment: Assignment, plan: Plan, tracking: Tracking) -> None:
+def _keep_source(request: RunRequest, plan: Plan, tracking: Tracking, created: RunRecord) -> Snapshot | None:
+    return snapshots.keep(
+        plan.checkout,
+        tracking.artifacts,
+        created.artifact_uri,
+        archive=request.archive_source,
+        limit_bytes=request.snapshot_limit_bytes,
+    )
+
+
+def _write_beginning(
+    assignment: Assignment, plan: Plan, tracking: Tracking, snapshot: Snapshot | None
+) -> None:
     """Record all that is known before the command starts."""
     uri, artifacts, execution = assignment.artifact_uri, tracking.artifacts, assignment.execution
-    record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout))
+    record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout, snapshot))
     served = ENDPOINT_VARIABLES if assignment.endpoint is not None else ()
     what = record.command(plan.command, (*execution.variables, *served), plan.parameters)
     record.write(artifacts, uri, record.COMMAND, what)
@@ -300,4 +323,6 @@ def _write_beginning(assignment: Assignment, plan: Plan, tracking: Tracking) -> 
     prepared = assignment.prepared
     if prepared.lock is not None and prepared.lock_name is not None:
         artifacts.write(uri, f"proj/environment/{prepared.lock_name}", prepared.lock)
-    tracking.runs.log(execution.run_id, tags=record.environment_tags(prepared))
+    tracking.runs.log(
+        execution.run_id, tags={**record.environment_tags(prepared), **record.source_tags(snapshot)}
+    )

@@ -1,0 +1,88 @@
+"""The tree of a run, kept with its record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from proj import events, paths, record, source
+from proj.errors import StoreError, ToolFailedError, ToolMissingError
+from proj.tracking.artifacts import local_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proj.model import Checkout, Snapshot
+    from proj.tracking.store import ArtifactStore
+
+
+def keep(
+    checkout: Checkout,
+    artifacts: ArtifactStore,
+    artifact_uri: str,
+    *,
+    archive: bool = False,
+    limit_bytes: int | None = None,
+) -> Snapshot | None:
+    """Keep the tree that is about to run: its bundle becomes an artifact, one file for all runs of it.
+
+    Args:
+        checkout: The code.
+        artifacts: Where the run's files go.
+        artifact_uri: The run's place there.
+        archive: See `proj.source.snapshot.take`.
+        limit_bytes: See there; None: its default.
+
+    Returns:
+        None where git is missing or cannot read the tree, and something was said about it.
+
+    Raises:
+        SourceError: There is more to keep than the limit.
+        StoreError: The artifact cannot be written.
+    """
+    from proj.source import snapshot
+
+    store = paths.cache() / "snapshots"
+    try:
+        taken = snapshot.take(
+            checkout.root,
+            store=store,
+            archive=archive,
+            limit_bytes=snapshot.LIMIT_BYTES if limit_bytes is None else limit_bytes,
+            tree=source.recent_worktree(checkout.root),
+            project=checkout.subdir,
+        )
+    except ToolMissingError:
+        events.note("git is not installed: the code that runs is not kept with the run.")
+        return None
+    except ToolFailedError as error:
+        said = error.details[-1] if error.details else error.message
+        events.warning(f"The code that runs is not kept with the run, since git cannot read it: {said}")
+        return None
+    bundle = snapshot.bundle_file(store, taken)
+    if bundle is not None:
+        _put(artifacts, artifact_uri, bundle)
+    _tell(taken)
+    return taken
+
+
+def _put(artifacts: ArtifactStore, artifact_uri: str, bundle: Path) -> None:
+    """Store the bundle; in a folder on the same disk as another name of the same file."""
+    with contextlib.suppress(OSError, StoreError):
+        target = local_path(artifact_uri) / record.SOURCE_BUNDLE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.link(bundle, target)
+        return
+    artifacts.put(artifact_uri, record.SOURCE_BUNDLE, bundle)
+
+
+def _tell(taken: Snapshot) -> None:
+    secret = [left.path for left in taken.left_out if left.reason == "secret"]
+    if secret:
+        more = f" and {len(secret) - 1} more" if len(secret) > 1 else ""
+        events.note(f"{secret[0]}{more} looks like a secret, so it is not kept with the run.")
+    for left in taken.left_out:
+        if left.reason in ("unreadable", "special"):
+            events.warning(f"{left.path} is not kept with the run: {left.detail}.")
