@@ -29,6 +29,7 @@ COMMANDS = {
     "show": ("proj.cli.show", "Show all that is recorded of a run."),
     "logs": ("proj.cli.logs", "Print what a run wrote; -f follows it."),
     "artifacts": ("proj.cli.artifacts", "List and get a run's files."),
+    "checkout": ("proj.cli.checkout", "Get the code of a run back, as it ran."),
     "wait": ("proj.cli.wait", "Wait for runs to end."),
     "cancel": ("proj.cli.cancel", "Stop runs."),
     "rm": ("proj.cli.rm", "Mark runs as deleted."),

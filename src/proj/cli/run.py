@@ -192,6 +192,17 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     "--quoting", type=click.Choice(["safe", "mlflow"]), help="How values stand inside double quotes."
 )
 @click.option("--strict", is_flag=True, help="Unknown keys in the project file are errors.")
+@click.option(
+    "--require-clean", is_flag=True, help="Fail if the code differs from its commit; the files are named."
+)
+@click.option(
+    "--archive-source", is_flag=True, help="Keep all of the code with the run, even what is pushed."
+)
+@click.option(
+    "--snapshot-limit",
+    metavar="SIZE",
+    help="How much of the code that is not pushed is kept with the run.  [default: 100MiB]",
+)
 @click.option("--keep", is_flag=True, help="Keep the private checkout of a repository or archive.")
 @click.option(
     "-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines; both are kept."
@@ -292,7 +303,18 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         quiet=options["quiet"] or output.as_json(),
         keep=options["keep"],
         tags=dict(pairs(options["tags"], "--tag")),
+        require_clean=options["require_clean"],
+        archive_source=options["archive_source"],
+        snapshot_limit_bytes=_size(options["snapshot_limit"]),
     )
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    from proj.cli.env import parse_size
+
+    return parse_size(text)
 
 
 def _tell_without_effect(options: dict[str, Any]) -> None:

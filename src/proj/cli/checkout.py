@@ -1,0 +1,107 @@
+"""`proj checkout`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from proj import events, paths, record
+from proj.cli import complete, output
+from proj.errors import NotFoundError, StoreError
+from proj.model import LeftOut
+from proj.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.model import RunRecord
+    from proj.tracking import Tracking
+
+
+class CheckoutResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's code that is there again."""
+
+    run_id: str
+    directory: str
+    tree: str
+    """Git's hash of the tree: that of the files as written, and that of the record."""
+    commit: str | None
+    changed_files: int
+    left_out: tuple[LeftOut, ...]
+    """Files that are not as they ran."""
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield what was written, and where."""
+        commit = f"commit {self.commit[:12]}" if self.commit else "no commit"
+        changed = f" with {self.changed_files} changed files" if self.changed_files else ""
+        yield f"{self.directory}: {commit}{changed}, tree {self.tree[:12]}, checked"
+
+
+@click.command()
+@click.argument("run", shell_complete=complete.run_ids)
+@click.argument("directory", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option(
+    "--remote", metavar="URL", help="Repository to get the commit from, if the recorded one has moved."
+)
+@output.json_option
+def command(run: str, directory: Path | None, remote: str | None) -> CheckoutResult:
+    """Write the code of RUN into DIR as it ran, uncommitted changes too, and check its hash.
+
+    DIR must be empty or not exist; by default it is the run's name, here. Where the run's code was in a
+    repository, DIR is one too, on the same commit.
+    """
+    watcher = output.Watcher(quiet=output.as_json())
+    with watcher, events.listening(watcher), open_tracking(paths.home()) as tracking:
+        found = tracking.runs.find_run(run, "all")
+        return _check_out(tracking, found, directory or Path(found.run_name), remote)
+
+
+def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str | None) -> CheckoutResult:
+    from proj.source.restore import restore, say_left_out
+
+    snapshot = _source(tracking, run).snapshot
+    if snapshot is None:
+        raise StoreError(
+            f"The code of run {run.run_id} was not kept.",
+            hint="git was missing where it ran, or the proj there was too old.",
+        )
+    target = directory.absolute()
+    with contextlib.ExitStack() as cleanup:
+        bundle: Path | None = None
+        if snapshot.bundle is not None:
+            bundle = paths.cache() / f"checkout-{os.urandom(4).hex()}.bundle"
+            cleanup.callback(bundle.unlink, missing_ok=True)
+            _get(tracking, run, bundle)
+        restore(snapshot, target, bundle_path=bundle, remotes={} if remote is None else {"": remote})
+    say_left_out(snapshot)
+    return CheckoutResult(
+        run_id=run.run_id,
+        directory=str(directory),
+        tree=snapshot.root.tree,
+        commit=snapshot.root.commit,
+        changed_files=len(snapshot.changes),
+        left_out=snapshot.left_out,
+    )
+
+
+def _source(tracking: Tracking, run: RunRecord) -> record.SourceRecord:
+    try:
+        with tracking.artifacts.open(run.artifact_uri, record.SOURCE) as file:
+            return msgspec.json.decode(file.read(), type=record.SourceRecord)
+    except NotFoundError as error:
+        raise StoreError(f"What ran in run {run.run_id} is not recorded.") from error
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"{record.SOURCE} of run {run.run_id} is damaged: {error}") from error
+
+
+def _get(tracking: Tracking, run: RunRecord, target: Path) -> None:
+    import shutil
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tracking.artifacts.open(run.artifact_uri, record.SOURCE_BUNDLE) as file, target.open("wb") as out:
+        shutil.copyfileobj(file, out)

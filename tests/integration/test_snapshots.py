@@ -1,0 +1,132 @@
+"""The code of a run is kept with its record, and can be had back."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from proj import record
+from projkit import bare_repository, echo_project, git
+from snapshot_kit import on_disk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from projkit import ProjFolder
+
+
+@pytest.fixture
+def cloned(folder: ProjFolder) -> Path:
+    """A clone of a repository on this machine."""
+    bare_repository(folder, {"MLproject": echo_project("cat data.txt"), "data.txt": "committed\n"})
+    git(folder.base, "clone", "-q", "bare.git", "cloned")
+    return folder.base / "cloned"
+
+
+def source(folder: ProjFolder) -> record.SourceRecord:
+    return msgspec.json.decode(folder.artifact(folder.runs()[0], record.SOURCE), type=record.SourceRecord)
+
+
+def test_a_changed_tree_comes_back_by_its_run(folder: ProjFolder, cloned: Path) -> None:
+    (cloned / "data.txt").write_text("changed\n")
+    (cloned / "new").write_text("new\n")
+    expected = on_disk(cloned)
+    assert folder.run("run", str(cloned)).stdout == "changed\n"
+    kept = source(folder).snapshot
+    assert kept is not None
+    assert {change.path: change.kind for change in kept.changes} == {
+        "data.txt": "modified",
+        "new": "untracked",
+    }
+    assert folder.the_run().tags[record.TAG_TREE] == kept.root.tree
+    (cloned / "data.txt").write_text("changed again\n")
+    shutil.rmtree(folder.cache)
+    result = folder.run("checkout", "latest", str(folder.base / "again"), "--json")
+    assert result.code == 0
+    assert result.json["data"]["tree"] == kept.root.tree
+    assert on_disk(folder.base / "again") == expected
+    assert folder.run("run", str(folder.base / "again")).stdout == "changed\n"
+    again = source(folder).snapshot
+    assert again is not None
+    assert again.root.tree == kept.root.tree
+
+
+def test_a_folder_comes_back_by_its_run(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true"), "a": "1\n"})
+    for _ in range(2):
+        assert folder.run("run", ".").code == 0
+    assert len(list((folder.cache / "snapshots").iterdir())) == 1
+    expected = on_disk(folder.path)
+    shutil.rmtree(folder.cache)
+    assert folder.run("checkout", "latest", "../again").code == 0
+    assert on_disk(folder.base / "again") == expected
+    result = folder.run("checkout", "latest", "../again")
+    assert result.code == 125
+    assert "not an empty folder" in result.stderr
+    folder.clean()
+
+
+def test_a_clean_commit_is_kept_by_its_name(folder: ProjFolder, cloned: Path) -> None:
+    assert folder.run("run", str(cloned), "--require-clean").code == 0
+    kept = source(folder).snapshot
+    assert kept is not None
+    assert kept.bundle is None
+    assert folder.run("run", str(cloned), "--archive-source").code == 0
+    archived = source(folder).snapshot
+    assert archived is not None
+    assert archived.root.tree == kept.root.tree
+    shutil.rmtree(folder.base / "bare.git")
+    shutil.rmtree(folder.cache)
+    assert folder.run("checkout", "latest", "../again").code == 0
+    assert on_disk(folder.base / "again") == on_disk(cloned)
+
+
+def test_a_remote_that_has_moved(folder: ProjFolder, cloned: Path) -> None:
+    assert folder.run("run", str(cloned)).code == 0
+    (folder.base / "bare.git").rename(folder.base / "moved.git")
+    result = folder.run("checkout", "latest", "../again")
+    assert result.code == 125
+    assert "No repository" in result.stderr
+    remote = str(folder.base / "moved.git")
+    assert folder.run("checkout", "latest", "../again", "--remote", remote).code == 0
+    assert on_disk(folder.base / "again") == on_disk(cloned)
+
+
+def test_what_is_refused_is_refused_before_anything_runs(folder: ProjFolder, cloned: Path) -> None:
+    (cloned / "data.txt").write_text("x" * 4000)
+    result = folder.run("run", str(cloned), "--require-clean")
+    assert result.code == 125
+    assert "data.txt" in result.stderr
+    assert folder.runs() == ()
+    result = folder.run("run", str(cloned), "--snapshot-limit", "2kB")
+    assert result.code == 125
+    assert result.stdout == ""
+    assert "data.txt" in result.stderr
+    assert folder.the_run().tags[record.TAG_FAILURE] == "source_failed"
+    assert folder.run("run", str(cloned), "--snapshot-limit", "5kB").code == 0
+    folder.clean()
+
+
+def test_a_secret_is_not_kept_and_that_is_said(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("cat .env"), ".env": "PASSWORD=hunter2\n"})
+    result = folder.run("run", ".")
+    assert result.stdout == "PASSWORD=hunter2\n"
+    assert ".env looks like a secret" in result.stderr
+    result = folder.run("checkout", "latest", "../again")
+    assert ".env is not as it ran" in result.stderr
+    assert not (folder.base / "again/.env").exists()
+
+
+def test_a_run_of_an_older_proj_has_no_code(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true")})
+    assert folder.run("run", ".").code == 0
+    run = folder.the_run()
+    older = msgspec.structs.replace(source(folder), snapshot=None)
+    with folder.tracking() as tracking:
+        record.write(tracking.artifacts, run.artifact_uri, record.SOURCE, older)
+    result = folder.run("checkout", "latest", "../again")
+    assert result.code == 125
+    assert "was not kept" in result.stderr
