@@ -4,14 +4,15 @@ import hashlib
 import os
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from proj import events, process
 from proj.errors import SourceError
-from proj.source import fetch
-from proj.source.snapshot import bundle_file, require_clean
+from proj.source import fetch, worktree
+from proj.source.snapshot import bundle_file, require_clean, take
 from snapshot_kit import Kit, on_disk, pushed
 from source_repositories import Repo
 
@@ -570,3 +571,63 @@ def test_require_clean(shared: Repo, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(SourceError, match="no commit"):
         require_clean(fetch(str(tmp_path / "folder"), cwd=tmp_path))
+
+
+# --- what may get in the way --------------------------------------------------------------------------
+
+
+def test_files_that_vanish_or_change_meanwhile(kit: Kit, shared: Repo) -> None:
+    shared.commit("tracked", "1\n")
+    shared.git("push", "--quiet")
+    for name in ("tracked", "stays", "vanishes"):
+        shared.write(name, "changed\n")
+    tree = worktree.read(shared.path)
+    (shared.path / "vanishes").unlink()
+    (shared.path / "tracked").unlink()
+    shared.write("stays", "changed again\n")
+    taken = take(shared.path, store=kit.store, tree=tree)
+    assert on_disk(kit.restore(taken)) == on_disk(shared.path)
+
+
+def test_a_working_tree_elsewhere(kit: Kit, shared: Repo, tmp_path: Path) -> None:
+    shared.git("config", "core.worktree", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    shared.write("new", "new\n")
+    taken = kit.take(shared.path)
+    assert taken.root.commit is None
+    assert on_disk(kit.restore(taken)) == on_disk(shared.path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a repository away")
+def test_a_repository_of_another_user(kit: Kit, shared: Repo, said: list[events.Event]) -> None:
+    for path in (shared.path, shared.path / ".git"):
+        os.chown(path, 12345, 12345)
+    taken = kit.take(shared.path)
+    assert taken.root.commit is None
+    assert "dubious ownership" in said[0].message
+    assert on_disk(kit.restore(taken)) == on_disk(shared.path)
+
+
+def test_many_at_once(kit: Kit, shared: Repo) -> None:
+    shared.write("new", "new\n")
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(take, shared.path, store=kit.store) for _ in range(8)]
+        taken = {future.result() for future in futures}
+    assert len(taken) == 1
+    assert len(list(kit.store.iterdir())) == 1
+
+
+def test_variables_of_a_hook_are_not_followed(
+    kit: Kit, shared: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.write("new", "new\n")
+    expected = kit.take(shared.path)
+    other = Repo(tmp_path / "other")
+    for name, path in (("GIT_DIR", ""), ("GIT_INDEX_FILE", "index"), ("GIT_OBJECT_DIRECTORY", "objects")):
+        monkeypatch.setenv(name, str(other.path / ".git" / path))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other.path))
+    taken = kit.take(shared.path)
+    target = kit.restore(taken)
+    monkeypatch.undo()
+    assert taken == expected
+    assert on_disk(target) == on_disk(shared.path)
