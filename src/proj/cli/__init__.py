@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": ("proj.cli.runs", "List and search runs."),
     "show": ("proj.cli.show", "Show all that is recorded of a run."),
     "logs": ("proj.cli.logs", "Print what a run wrote; -f follows it."),
+    "diff": ("proj.cli.diff", "Show what differs between two runs."),
     "artifacts": ("proj.cli.artifacts", "List and get a run's files."),
     "checkout": ("proj.cli.checkout", "Get the code of a run back, as it ran."),
     "wait": ("proj.cli.wait", "Wait for runs to end."),

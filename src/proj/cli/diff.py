@@ -1,0 +1,147 @@
+"""`proj diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import click
+import msgspec
+
+from proj import paths, projectfile, recovery
+from proj.cli import complete, output
+from proj.cli.difftext import diff_blocks, markdown_lines, stat_blocks
+from proj.compare import Row, RunName, compare, read_facts
+from proj.compare.code import FileChange, code_changes, code_of
+from proj.compare.rows import settings
+from proj.errors import ProjError
+from proj.model import Verification
+from proj.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.compare import RunFacts
+
+
+class DiffResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Two runs, item by item."""
+
+    left: RunName
+    right: RunName
+    different: bool
+    rows: tuple[Row, ...]
+    code: tuple[FileChange, ...] | None
+    """None where the code of one of the runs is not at hand."""
+    notes: tuple[str, ...]
+    ignored: tuple[str, ...]
+    exit_code: int = 0
+
+
+class DiffText(DiffResult, frozen=True, kw_only=True):
+    """For people."""
+
+    show_all: bool = False
+    stat: bool = False
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield what could explain a difference, then what came out."""
+        return stat_blocks(self) if self.stat else diff_blocks(self, show_all=self.show_all)
+
+
+class MarkdownResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for a merge request or a notebook."""
+
+    for_programs: ClassVar[bool] = True
+    markdown: str
+    exit_code: int = 0
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield the page."""
+        yield self.markdown
+
+
+@click.command()
+@click.argument("left", metavar="A", shell_complete=complete.run_ids)
+@click.argument("right", metavar="B", shell_complete=complete.run_ids)
+@click.option("--stat", is_flag=True, help="Count what differs instead of listing it.")
+@click.option("--all", "show_all", is_flag=True, help="List what is the same, too.")
+@click.option("--stdout", is_flag=True, help="Compare what the programs printed, too.")
+@click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance for metrics.")
+@click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance for metrics.")
+@click.option("--ignore", multiple=True, metavar="GLOB", help="Artifacts to leave out.")
+@click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
+@click.option("--exit-code", is_flag=True, help="End with 1 if anything differs.")
+@output.json_option
+def command(
+    left: str,
+    right: str,
+    stat: bool,
+    show_all: bool,
+    stdout: bool,
+    rtol: float | None,
+    atol: float | None,
+    ignore: tuple[str, ...],
+    as_markdown: bool,
+    exit_code: bool,
+) -> DiffResult | MarkdownResult:
+    """Show what differs between the runs A and B.
+
+    What could explain a difference comes first: code, packages, parameters, inputs, variables, interpreter,
+    host, image. Then what came out: metrics and artifacts. `proj: {verify: …}` of B's project file, where
+    that is still there, says what may differ.
+    """
+    home = paths.home()
+    with open_tracking(home) as tracking:
+        recovery.recover(tracking, home)
+        one, other = (read_facts(tracking, tracking.runs.find_run(run, "all")) for run in (left, right))
+        chosen = settings(_verification(other), ignore=ignore, rtol=rtol, atol=atol, stdout=stdout)
+        found = compare(one, other, chosen)
+        code, notes = _code(one, other)
+    different = found.differs or bool(code)
+    result = DiffText(
+        left=found.left,
+        right=found.right,
+        different=different,
+        rows=found.rows,
+        code=code,
+        notes=notes,
+        ignored=found.ignored,
+        exit_code=int(exit_code and different),
+        show_all=show_all,
+        stat=stat,
+    )
+    if as_markdown and not output.as_json():
+        return MarkdownResult(markdown="\n".join(markdown_lines(result)), exit_code=result.exit_code)
+    return result if not output.as_json() else _plain(result)
+
+
+def _plain(result: DiffText) -> DiffResult:
+    """The result without what says how to show it."""
+    names = DiffResult.__struct_fields__
+    return DiffResult(**{name: getattr(result, name) for name in names})
+
+
+def _verification(run: RunFacts) -> Verification:
+    """What the project file says, if the project is a folder that is still there."""
+    folder = Path(run.source.uri) if run.source is not None else Path()
+    if not folder.is_absolute() or not folder.is_dir():
+        return Verification()
+    try:
+        return projectfile.load(folder).extensions.verify
+    except ProjError:  # it was in order when it ran
+        return Verification()
+
+
+def _code(left: RunFacts, right: RunFacts) -> tuple[tuple[FileChange, ...] | None, tuple[str, ...]]:
+    trees = [run.source.tree if run.source else None for run in (left, right)]
+    if trees[0] is not None and trees[0] == trees[1]:
+        return (), ()
+    with code_of(left) as (one, first), code_of(right) as (other, second):
+        notes = tuple(dict.fromkeys(filter(None, (first, second))))
+        if one is None or other is None:
+            return None, notes
+        try:
+            return code_changes(one, other), notes
+        except ProjError as error:
+            return None, (*notes, f"the code cannot be compared: {error.message}")

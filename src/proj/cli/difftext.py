@@ -1,0 +1,194 @@
+"""A comparison of two runs as text and as Markdown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from proj.cli import wording
+from proj.cli.output import Line, Table
+from proj.compare import GROUPS, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from proj.cli.diff import DiffResult
+    from proj.cli.output import Block
+    from proj.compare import Row
+    from proj.compare.code import FileChange
+
+_SHORT_ID = 8
+_MAX_VALUE = 46
+_MAX_REASON = 120
+_MARKS = {"added": "A", "removed": "D", "changed": "M", "mode": "T"}
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def diff_blocks(result: DiffResult, *, show_all: bool) -> Iterator[Block]:
+    """Yield a section for each group in which something differs or cannot be compared; the code in full.
+
+    Args:
+        result: The comparison.
+        show_all: Whether rows that are the same are shown, too.
+    """
+    yield _heading(result)
+    for group in GROUPS:
+        rows = [row for row in result.rows if row.group == group]
+        shown = rows if show_all else [row for row in rows if row.status is not Status.SAME]
+        if shown or (group == "code" and (result.code or result.notes)):
+            yield ""
+            yield from _section(result, group, shown)
+    alike = sum(row.status is Status.SAME for row in result.rows)
+    yield ""
+    if not result.different and alike == len(result.rows):
+        yield f"No difference in {wording.counted(alike, 'item')}."
+    elif not show_all:
+        yield f"The same: {wording.counted(alike, 'item')}."
+    if result.ignored:
+        yield f"Ignored: {', '.join(map(wording.one_line, result.ignored))}."
+
+
+def stat_blocks(result: DiffResult) -> Iterator[Block]:
+    """Yield a line for each group: how many items differ, and which files of the code by how many lines."""
+    yield _heading(result)
+    rows = []
+    for group in GROUPS:
+        statuses = [row.status for row in result.rows if row.group == group]
+        if statuses:
+            counts = [str(statuses.count(status)) for status in Status]
+            rows.append((group, *counts))
+    yield ""
+    numbers = ("SAME", "DIFFERENT", "NOT COMPARABLE")
+    yield Table(columns=("GROUP", *numbers), rows=tuple(rows), right_aligned=frozenset(numbers))
+    if result.code:
+        yield ""
+        yield _files(result.code)
+
+
+def _heading(result: DiffResult) -> str:
+    left, right = result.left, result.right
+    return (
+        f"A  {left.run_id[:_SHORT_ID]}  {wording.one_line(left.name)}\n"
+        f"B  {right.run_id[:_SHORT_ID]}  {wording.one_line(right.name)}"
+    )
+
+
+def _section(result: DiffResult, group: str, rows: Sequence[Row]) -> Iterator[Block]:
+    if rows:
+        yield Table(
+            columns=(group.upper(), "A", "B", ""),
+            rows=tuple(
+                (
+                    wording.shortened(row.item, _MAX_VALUE),
+                    *_values(row),
+                    wording.shortened(_remark(row), _MAX_REASON),
+                )
+                for row in rows
+            ),
+        )
+    if group == "code":
+        for note in result.notes:
+            yield f"note: {wording.one_line(note)}"
+        if result.code:
+            yield ""
+            yield _files(result.code)
+            yield from _lines(result.code)
+
+
+def _remark(row: Row) -> str:
+    """What is to be said beside the values."""
+    delta = _delta(row)
+    parts = [row.status.value] if row.status is not Status.DIFFERENT else []
+    return "; ".join(filter(None, (*parts, delta, row.reason)))
+
+
+def _delta(row: Row) -> str | None:
+    """By how much a metric has changed."""
+    if row.group != "metrics" or row.left is None or row.right is None or row.left == row.right:
+        return None
+    left, right = float(row.left), float(row.right)
+    delta = right - left
+    if delta != delta or not left or abs(left) == float("inf"):  # noqa: PLR0124  NaN
+        return None
+    return f"{delta:+.6g} ({delta / abs(left):+.2%})"
+
+
+def _values(row: Row) -> tuple[str, str]:
+    """Both values, cut to what fits; where they begin alike, from where they differ."""
+    left, right = (None if value is None else wording.one_line(value) for value in (row.left, row.right))
+    if left is None or right is None or left == right or max(len(left), len(right)) <= _MAX_VALUE:
+        return _shown(left), _shown(right)
+    alike = next((i for i, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), 0)
+    start = max(0, alike - _MAX_VALUE // 4)
+    begun = "…" if start else ""
+    return _shown(f"{begun}{left[start:]}"), _shown(f"{begun}{right[start:]}")
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "-"
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        return value[:19]
+    if re.fullmatch(r"(commit )?([0-9a-f]{40}|[0-9a-f]{64})", value):
+        return value[:-28] if len(value) < 64 else value[:19]  # noqa: PLR2004  hex digits of SHA-256
+    return wording.shortened(value, _MAX_VALUE) if value else '""'
+
+
+def _files(changes: Iterable[FileChange]) -> Table:
+    return Table(
+        columns=("", "FILE", "LINES"),
+        rows=tuple(
+            (
+                _MARKS[change.kind],
+                wording.one_line(change.path),
+                change.note or f"+{change.added} -{change.removed}",
+            )
+            for change in changes
+        ),
+    )
+
+
+def _lines(changes: Iterable[FileChange]) -> Iterator[Block]:
+    for change in changes:
+        if change.diff:
+            yield ""
+        for line in change.diff:
+            text = wording.harmless(line.expandtabs(4))
+            colour = None if line.startswith(("+++", "---")) else _COLOURS.get(line[:1])
+            yield Line("", text, "", colour) if colour else text
+
+
+def markdown_lines(result: DiffResult) -> Iterator[str]:
+    """Yield the lines of a Markdown page: a table of what is not the same, then the code."""
+    left, right = result.left, result.right
+    yield f"# `{left.run_id[:_SHORT_ID]}` and `{right.run_id[:_SHORT_ID]}`"
+    yield ""
+    yield f"A: {_cell(left.name)} (`{left.run_id}`)  "
+    yield f"B: {_cell(right.name)} (`{right.run_id}`)"
+    yield ""
+    rows = [row for row in result.rows if row.status is not Status.SAME]
+    if rows:
+        yield "| group | item | A | B | |"
+        yield "|---|---|---|---|---|"
+        for row in rows:
+            values = " | ".join(_cell(value) for value in _values(row))
+            yield f"| {row.group} | {_cell(row.item)} | {values} | {_cell(_remark(row))} |"
+        yield ""
+    yield f"The same: {wording.counted(len(result.rows) - len(rows), 'item')}."
+    for note in result.notes:
+        yield ""
+        yield _cell(note)
+    for change in result.code or ():
+        if change.diff:
+            body = [wording.harmless(line.expandtabs(4)) for line in change.diff]
+            longest = max((len(run) for run in re.findall("`+", "\n".join(body))), default=0)
+            fence = "`" * max(3, longest + 1)
+            yield ""
+            yield f"{fence}diff"
+            yield from body
+            yield fence
+
+
+def _cell(text: str) -> str:
+    """A text that is no markup, in one line."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", wording.one_line(text))
