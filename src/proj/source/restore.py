@@ -187,7 +187,10 @@ class _Restoration:
         return links
 
     def _verify(self, part: SourcePart, folder: Path, links: Mapping[str, str]) -> None:
-        written = hash_tree(folder, links, digits=self._digits)
+        try:
+            written = hash_tree(folder, links, digits=self._digits)
+        except RecursionError as error:
+            raise SourceError("The snapshot's folders are nested too deep to be checked.") from error
         if written != part.tree:
             raise SourceError(
                 f"What was written has another hash than the snapshot: {written}, not {part.tree}.",

@@ -18,7 +18,7 @@ from proj.source.bundle import Workshop, workplace
 from proj.source.contents import Content, check_size, object_hash
 from proj.source.digests import sha256
 from proj.source.repositories import places_of
-from proj.source.survey import Link, Part, Surveyor, read_contents, sizes
+from proj.source.survey import Part, Surveyor, read_contents, sizes
 from proj.source.uri import host_of, redact_url
 from proj.source.worktree import shown
 
@@ -148,9 +148,9 @@ def _commit(part: Part, numbers: dict[int, int], written: list[int]) -> list[byt
         chunks.append(f'M 040000 {part.commit_tree} ""\n'.encode())
     chunks += [b"D %s\n" % _quoted(path) for path in sorted(part.deleted)]
     for path in sorted({*part.contents, *part.links}):
-        link = part.links.get(path)
-        if link is not None:
-            chunks.append(b"M 160000 %s %s\n" % (_link(link, numbers, written), _quoted(path)))
+        child = part.links.get(path)
+        if child is not None:
+            chunks.append(b"M 160000 %s %s\n" % (_link(child, numbers, written), _quoted(path)))
         else:
             chunks += _inline(path, part.contents[path])
     return [*chunks, b"\n"]
@@ -161,10 +161,7 @@ def _inline(path: str, content: Content) -> tuple[bytes, ...]:
     return head, content.data, b"\n"
 
 
-def _link(link: Link, numbers: dict[int, int], written: list[int]) -> bytes:
-    part = link.part
-    if part is None:
-        return link.commit.encode()
+def _link(part: Part, numbers: dict[int, int], written: list[int]) -> bytes:
     if part.edited and id(part) in written:
         return b":%d" % numbers[id(part)]
     return (part.commit or "").encode()
@@ -190,7 +187,7 @@ def _store(kept: _Kept, folder: Path, store: Path, limit_bytes: int) -> SourceBu
         kept.take_answers(workshop.import_commits(kept.stream()))
     parts = _source_parts(kept.parts, kept.finished)
     target = store / _bundle_name(parts)
-    if not target.exists():
+    if not _is_bundle(target):
         refs = _refs(parts)
         # a whole part's commit comes along without its parents, and without a ref, so that git can clone it
         extra = [part.commit for part in parts if part.commit and part.snapshot and not part.base_commits]
@@ -200,6 +197,18 @@ def _store(kept: _Kept, folder: Path, store: Path, limit_bytes: int) -> SourceBu
         workshop.check_size(pack, limit_bytes, tips, bases, kept.parts[0].folder)
         bundle.write_bundle(target, pack, refs, bases)
     return bundle.describe(target)
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether a bundle is there; one that is damaged is removed."""
+    if not path.exists():
+        return False
+    try:
+        bundle.describe(path)
+    except SourceError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _refs(parts: Sequence[SourcePart]) -> dict[str, str]:

@@ -37,13 +37,6 @@ class Wanted(msgspec.Struct, frozen=True):
     tracked: bool = False
 
 
-class Link(msgspec.Struct, frozen=True):
-    """A submodule's entry: the commit of a part, or one that is only named."""
-
-    part: Part | None = None
-    commit: str = ""
-
-
 class Part(msgspec.Struct):
     """A repository, or a folder that is in none, while it is looked at."""
 
@@ -60,7 +53,8 @@ class Part(msgspec.Struct):
     present: bool = True
     wanted: dict[str, Wanted] = {}
     deleted: set[str] = set()
-    links: dict[str, Link] = {}
+    links: dict[str, Part] = {}
+    """Path of a repository in this one -> what is known of it."""
     children: list[Part] = []
     contents: dict[str, Content] = {}
     changes: list[SourceChange] = []
@@ -79,7 +73,7 @@ class Part(msgspec.Struct):
             self.commit is None
             or self.contents
             or self.deleted
-            or any(link.part is None or self._moved(path, link.part) for path, link in self.links.items())
+            or any(self._moved(path, child) for path, child in self.links.items())
         )
 
     def _moved(self, path: str, child: Part) -> bool:
@@ -197,13 +191,13 @@ class Surveyor:
                     folder=folder, path=_join(part.path, entry.path), commit=entry.hash, present=False
                 )
             part.children.append(child)
-            part.links[entry.path] = Link(child)
+            part.links[entry.path] = child
 
     def _nested(self, part: Part, path: str, depth: int) -> None:
         """A repository in the tree that is no submodule of it."""
         child = self.survey(part.folder / path, _join(part.path, path), depth=depth + 1)
         part.children.append(child)
-        part.links[path] = Link(child)
+        part.links[path] = child
 
     def _changes(self, part: Part, tree: Worktree, depth: int) -> None:
         ignored = derived([change.path for change in tree.changes if change.state == "??"])

@@ -15,8 +15,9 @@ import msgspec
 from proj.source import git
 
 _PLAIN = ("H 100644 ", "H 100755 ", "H 120000 ")
-NO_LAZY_FETCH: dict[str, str | None] = {"GIT_NO_LAZY_FETCH": "1"}
-"""Git of version 2.44 on then asks no remote for what a partial clone lacks."""
+NO_LAZY_FETCH: dict[str, str | None] = {"GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1"}
+"""Git of version 2.44 on then asks no remote for what a partial clone lacks. And objects are what they are,
+not what `git replace` shows here in their place."""
 
 _FILTER_OFF = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
 

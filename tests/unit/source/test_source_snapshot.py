@@ -573,6 +573,24 @@ def test_require_clean(shared: Repo, tmp_path: Path) -> None:
         require_clean(fetch(str(tmp_path / "folder"), cwd=tmp_path))
 
 
+def test_objects_that_are_replaced(kit: Kit, shared: Repo) -> None:
+    head = shared.git("rev-parse", "HEAD")
+    shared.git("replace", head, "v1^{commit}")
+    taken = kit.round_trip(shared.path)
+    assert taken.root.commit == head
+    shared.git("replace", "--delete", head)
+    assert taken.root.tree == shared.git("rev-parse", "HEAD^{tree}")
+
+
+def test_a_damaged_bundle_in_the_store_is_made_anew(kit: Kit, repo: Repo) -> None:
+    first = kit.take(repo.path)
+    path = bundle_file(kit.store, first)
+    assert path is not None
+    path.unlink()
+    path.write_bytes(b"")
+    assert kit.round_trip(repo.path) == first
+
+
 # --- what may get in the way --------------------------------------------------------------------------
 
 
