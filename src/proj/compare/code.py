@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from proj import record
 from proj.errors import NotFoundError, ProjError
 from proj.source import git
 from proj.source.mirror import Mirror
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from proj.compare.facts import RunFacts, SourceFacts
+    from proj.model import Snapshot
 
 _MOST_LINES = 20_000
 """Files with more lines are told apart, not line by line."""
 _SNIFF_BYTES = 8000
-_BUNDLE = "proj/source.bundle"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -202,18 +203,17 @@ def code_of(run: RunFacts) -> Iterator[tuple[Tree | None, str | None]]:
     if source is None or (source.commit is None and source.snapshot is None):
         yield None, f"the code of {run.run_name} is not recorded"
         return
-    if source.snapshot is not None and source.snapshot.bundle is not None:
-        with _restored(run, source) as restored:
-            yield restored
-        return
     tree = _committed(source)
-    note = None
-    if tree is None:
-        note = f"the commit {source.commit} of {run.run_name} is neither in its folder nor in the cache"
-    elif source.dirty and source.snapshot is None:
+    if tree is not None and not source.dirty:
+        yield tree, None
+    elif source.snapshot is not None and source.snapshot.bundle is not None:
+        with _restored(run, source.snapshot) as restored:
+            yield restored
+    elif tree is None:
+        yield None, f"the commit {source.commit} of {run.run_name} is neither in its folder nor in the cache"
+    else:
         files = ", ".join(source.changed_files)
-        note = f"{run.run_name} ran with uncommitted changes, which are not recorded: {files}"
-    yield tree, note
+        yield tree, f"{run.run_name} ran with uncommitted changes, which are not recorded: {files}"
 
 
 def _committed(source: SourceFacts) -> Tree | None:
@@ -233,28 +233,27 @@ def _committed(source: SourceFacts) -> Tree | None:
 
 
 @contextlib.contextmanager
-def _restored(run: RunFacts, source: SourceFacts) -> Iterator[tuple[Tree | None, str | None]]:
+def _restored(run: RunFacts, snapshot: Snapshot) -> Iterator[tuple[Tree | None, str | None]]:
     """The tree of a snapshot, written to a temporary folder."""
     from proj.source.restore import restore
 
-    assert source.snapshot is not None  # noqa: S101  as the caller saw
     with tempfile.TemporaryDirectory(prefix="proj-diff-") as place:
         bundle, folder = Path(place) / "source.bundle", Path(place) / "tree"
         try:
             _fetch(run, bundle)
-            restore(source.snapshot, folder, bundle_path=bundle)
+            restore(snapshot, folder, bundle_path=bundle)
         except (ProjError, OSError) as error:
             told = error.message if isinstance(error, ProjError) else str(error)
             yield None, f"the code of {run.run_name} cannot be restored: {told}"
             return
-        yield FolderTree(folder, digits=len(source.snapshot.root.tree)), None
+        yield FolderTree(folder, digits=len(snapshot.root.tree)), None
 
 
 def _fetch(run: RunFacts, target: Path) -> None:
     import shutil
 
     try:
-        with run.evidence.open(_BUNDLE) as file, target.open("wb") as out:
+        with run.evidence.open(record.SOURCE_BUNDLE) as file, target.open("wb") as out:
             shutil.copyfileobj(file, out)
     except NotFoundError as error:
         raise NotFoundError("the record has no source bundle") from error

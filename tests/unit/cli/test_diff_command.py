@@ -92,6 +92,32 @@ def test_code_is_shown_line_by_line(project: ProjFolder) -> None:
     assert "+print()" not in stat
 
 
+def test_uncommitted_code_is_shown_from_the_snapshot(project: ProjFolder) -> None:
+    left = ran(project)
+    project.write({"new.py": "print(1)\n"})
+    middle = ran(project)
+    project.write({"new.py": "print(2)\n"})
+    right = ran(project)
+    project.write({"new.py": "print(3)\n"})
+    assert set(differing(project, left, middle)) == {"code/tree", "code/uncommitted"}
+    assert set(differing(project, middle, right)) == {"code/tree"}
+    done = project.run("diff", middle, right)
+    assert "\n-print(1)\n+print(2)\n" in done.stdout
+    assert "note:" not in done.stdout
+    assert "A  new.py  +1 -0" in project.run("diff", left, right, "--stat").stdout
+
+
+def test_a_bundle_that_is_gone_is_said(project: ProjFolder) -> None:
+    left = ran(project)
+    project.write({"new.py": "print(1)\n"})
+    right = ran(project)
+    with project.tracking() as tracking:
+        tracking.artifacts.delete(tracking.runs.run(right).artifact_uri, "proj/source.bundle")
+    done = project.run("diff", left, right)
+    assert done.code == 0
+    assert "cannot be restored: the record has no source bundle" in done.stdout
+
+
 def test_a_variable_that_numbers_depend_on(project: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     left = ran(project)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from comparekit import not_same
+from proj import paths
+from proj.compare import RunFacts, compare, read_facts
+from proj.model import Metric
+from proj.tracking import open_tracking
+from proj.tracking.inputs import ModelOutput
+from proj.tracking.logged_models import NewLoggedModel
+from projkit import ProjFolder, local_environment
+from records import record_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.model import RunRecord
+    from proj.tracking import Tracking
+
+PROJECT = """name: demo
+entry_points:
+  main:
+    parameters: {data: path, n: {type: int, default: 2}}
+    command: "cat {data}; echo {n}; echo x > $PROJ_ARTIFACTS/x"
+"""
+
+
+@pytest.fixture
+def tracking() -> Iterator[Tracking]:
+    with open_tracking(paths.home()) as opened:
+        yield opened
+
+
+def test_all_that_a_run_recorded(folder: ProjFolder) -> None:
+    folder.write({"MLproject": PROJECT, "data.txt": "1\n"})
+    assert folder.run("run", ".", "-P", "data=data.txt", "--env-manager", "local").code == 0
+    with folder.tracking() as tracking:
+        found = read_facts(tracking, folder.the_run())
+    assert (found.status, found.exit_code, found.failure) == ("FINISHED", 0, None)
+    assert found.command == "cat {data}; echo 2; echo x > $PROJ_ARTIFACTS/x"
+    assert found.params == {"data": "data.txt", "n": "2"}
+    assert found.given == {"data", "n"}
+    assert found.inputs is not None
+    assert found.inputs["data"].digest is not None
+    assert found.host is not None
+    assert found.python is not None
+    assert found.python.startswith(("CPython", "PyPy"))
+    assert found.packages
+    assert found.source is not None
+    assert found.source.tree is not None
+    assert set(found.artifacts) == {"x"}
+    assert found.variables_set is not None
+    assert "PROJ_RUN_ID" in found.variables_set
+
+
+def test_packages_are_those_of_the_lock(folder: ProjFolder) -> None:
+    folder.write(
+        {"MLproject": "name: demo\npython_env: python_env.yaml\nentry_points: {main: {command: 'true'}}\n"}
+    )
+    folder.write(local_environment())
+    assert folder.run("run", ".").code == 0
+    with folder.tracking() as tracking:
+        found = read_facts(tracking, folder.the_run())
+    assert found.packages is not None
+    assert found.packages["tiny"].version == "1.0"
+    assert found.packages["tiny"].files is not None
+    assert found.lock_digest is not None
+
+
+def test_a_run_without_path_parameters_has_no_inputs(folder: ProjFolder) -> None:
+    folder.write({"MLproject": "name: demo\nentry_points: {main: {command: 'true'}}\n"})
+    assert folder.run("run", ".").code == 0
+    with folder.tracking() as tracking:
+        assert read_facts(tracking, folder.the_run()).inputs == {}
+
+
+def test_a_record_by_another_client_lacks_things(tracking: Tracking) -> None:
+    tags = {
+        "mlflow.source.git.commit": "1" * 40,
+        "mlflow.source.git.repoURL": "https://host/repo",
+        "mlflow.docker.image.id": "sha256:1",
+    }
+    found = read_facts(tracking, record_run("other", tags=tags, params={"a": "1"}))
+    assert found.source is not None
+    assert (found.source.commit, found.source.dirty, found.source.tree) == ("1" * 40, None, None)
+    assert (found.host, found.packages, found.inputs, found.command, found.python) == (None,) * 5
+    assert found.image == "sha256:1"
+    assert found.given == frozenset()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": "new"}', b"\xff"])
+def test_damaged_files_are_as_if_they_were_not_there(tracking: Tracking, content: bytes) -> None:
+    names = ("source", "command", "environment", "host", "inputs")
+    run = record_run("odd", files={f"proj/{name}.json": content for name in names})
+    found = read_facts(tracking, run)
+    assert (found.host, found.command, found.packages, found.inputs) == (None,) * 4
+
+
+def with_model(tracking: Tracking, run: RunRecord, weights: bytes) -> RunFacts:
+    made = tracking.logged_models.create_logged_model(
+        NewLoggedModel(experiment_id=run.experiment_id, name="net", source_run_id=run.run_id)
+    )
+    tracking.inputs.log_outputs(run.run_id, (ModelOutput(model_id=made.model_id),))
+    tracking.artifacts.write(made.artifact_location, "weights", weights)
+    return read_facts(tracking, run)
+
+
+def test_files_of_logged_models_are_artifacts_below_the_models_name(tracking: Tracking) -> None:
+    one = with_model(tracking, record_run("one"), b"1")
+    same = with_model(tracking, record_run("same"), b"1")
+    other = with_model(tracking, record_run("other"), b"2")
+    assert one.artifacts == {"net/weights": 1}
+    assert set(not_same(compare(one, same))) == {"code/tree"}
+    assert set(not_same(compare(one, other))) == {"code/tree", "artifacts/net/weights"}
+
+
+def test_series_come_from_the_store(tracking: Tracking) -> None:
+    runs = [record_run(name) for name in ("one", "other")]
+    for run, first in zip(runs, (0.5, 0.75), strict=True):
+        points = [
+            Metric(key="loss", value=value, timestamp_ms=step, step=step)
+            for step, value in enumerate((first, 0.25))
+        ]
+        tracking.runs.log(run.run_id, metrics=points)
+    one, other = (read_facts(tracking, tracking.runs.run(run.run_id)) for run in runs)
+    row = not_same(compare(one, other))["metrics/loss"]
+    assert row.reason == "the last value is the same; the values differ from step 0 on"
