@@ -30,14 +30,16 @@ _TAR_MARK = slice(257, 262)
 _MLMODEL_OWN = frozenset(
     {"run_id", "model_id", "model_uuid", "utc_time_created", "artifact_path", "model_size_bytes"}
 )
+_ADDRESS = re.compile(rb'"__id__": *(\d+)')
+_NUMBER = re.compile(rb"\d+")
 _TIME = re.compile(
     rb"\d{4}-\d\d-\d\d([T ]\d\d[:.]?\d\d([:.]?\d\d([.,]\d+)?)?)?(Z|[+-]\d\d:?\d\d)?|"
     rb"\b\d\d:\d\d:\d\d([.,]\d+)?\b|"
     rb"\b1[5-9]\d{8}(\d{3}|\.\d+)?\b"
 )
 _KINDS = (
-    ("a pickle: equal objects may differ in their bytes", ".pkl .pickle .joblib .skops .cloudpickle"),
-    ("a model's file: it holds pickles or times", ".pt .pth .ckpt .keras"),
+    ("a pickle: equal objects may differ in their bytes", ".pkl .pickle .joblib .cloudpickle"),
+    ("a model's file: it holds pickles, times or addresses in memory", ".pt .pth .ckpt .keras .skops"),
     ("an image", ".png .jpg .jpeg .gif .webp .tif .tiff .bmp"),
     ("a drawing: most programs write the time and random names into it", ".svg .pdf .ps .eps"),
     ("a page: most plotting libraries write random names into it", ".html .htm"),
@@ -148,6 +150,29 @@ def _picture(_path: str, content: bytes) -> object | None:
 
 def _members(_path: str, content: bytes) -> object | None:
     """Names and contents of a zip's members, in any order."""
+    found = _zip(content)
+    return None if found is None else sorted((name, digest_of(data)) for name, data in found.items())
+
+
+def _skops(path: str, content: bytes) -> object | None:
+    """A model that skops wrote, its objects numbered as they come: it names them by addresses in memory."""
+    found = _zip(content) if path.endswith(".skops") else None
+    schema = (found or {}).get("schema.json")
+    if found is None or schema is None:
+        return None
+    numbers: dict[bytes, bytes] = {}
+    for address in _ADDRESS.findall(schema):
+        numbers.setdefault(address, b"#%d" % len(numbers))
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return numbers.get(match[0], match[0])
+
+    renamed = {_NUMBER.sub(number, name.encode()): data for name, data in found.items()}
+    return {**renamed, b"schema.json": _NUMBER.sub(number, schema)}
+
+
+def _zip(content: bytes) -> dict[str, bytes] | None:
+    """Name -> content of a zip's members; None if it is none, is damaged, or holds too much."""
     if not content.startswith(_ZIP):
         return None
     import io
@@ -157,7 +182,7 @@ def _members(_path: str, content: bytes) -> object | None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(info.file_size for info in archive.infolist()) > READ_BYTES:
                 return None
-            return sorted((info.filename, digest_of(archive.read(info))) for info in archive.infolist())
+            return {info.filename: archive.read(info) for info in archive.infolist()}
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, ValueError):
         return None
 
@@ -215,6 +240,7 @@ def _model(path: str, content: bytes) -> object | None:
 
 _ESSENCES: tuple[tuple[Callable[[str, bytes], object | None], str], ...] = (
     (_picture, "the same picture, written at another time or by another program"),
+    (_skops, "the same model: only addresses in memory differ"),
     (_members, "the same members, packed at another time or in another order"),
     (_unpacked, "the same content, packed at another time or in another order"),
     (_model, "the same model: only its ids and times differ"),

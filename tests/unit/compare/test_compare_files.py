@@ -132,6 +132,21 @@ def test_a_models_description_is_compared_without_its_ids() -> None:
     assert not compared("model/MLmodel", one, text.format("2", "2024-01-02", "b").encode())[0]
 
 
+def test_a_model_of_skops_is_compared_without_addresses() -> None:
+    def model(first: int, second: int, value: bytes = b"1") -> bytes:
+        schema = (
+            f'{{"a": {{"file": "{first}.npy", "__id__": {first}}}, "b": {{"n": 12, "__id__": {second}}}}}'
+        )
+        return packed({f"{first}.npy": value, "schema.json": schema.encode()})
+
+    told = "the same model: only addresses in memory differ"
+    assert compared("m.skops", model(1001, 1002), model(2001, 2002)) == (True, told)
+    assert not compared("m.skops", model(1001, 1002), model(2001, 2002, b"2"))[0]
+    # one object in two places is something else than two equal ones
+    assert not compared("m.skops", model(1001, 1002), model(2001, 2001))[0]
+    assert not compared("m.skops", model(1001, 1002), packed({"a": b"1"}))[0]
+
+
 def test_the_runs_own_ids_do_not_count() -> None:
     one, other = (f"run {name} ok".encode() for name in NAMES)
     assert compared("x.txt", one, other) == (True, "only the run's own id differs")
