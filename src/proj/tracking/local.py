@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj import paths
-from proj.tracking.artifacts import FolderArtifactStore
+from proj.tracking.artifact_stores import ArtifactStores
 from proj.tracking.database import Database
 from proj.tracking.sqlite import SqliteRunStore
 
@@ -85,6 +85,6 @@ def open_tracking(home: Path | None = None) -> Tracking:
 
     return Tracking(
         runs=SqliteRunStore(database, (folder / "artifacts").as_uri()),
-        artifacts=FolderArtifactStore(),
+        artifacts=ArtifactStores(),
         models=models,
     )

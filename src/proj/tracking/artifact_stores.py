@@ -1,0 +1,108 @@
+"""Artifacts wherever their URI says: this machine's folders, object stores, and what others register."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj.errors import StoreError, UsageError
+from proj.registry import Registry
+from proj.tracking.artifacts import FolderArtifactStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from proj.model import ArtifactInfo
+    from proj.tracking.store import ArtifactStore
+
+_OBJECT_STORE = "proj.tracking.object_store:FsspecArtifactStore"
+
+registry: Registry[ArtifactStore] = Registry(
+    noun="artifact store",
+    builtin=dict.fromkeys(
+        ("abfs", "abfss", "az", "gcs", "gs", "memory", "s3", "wasb", "wasbs"),
+        _OBJECT_STORE,
+    ),
+    group="proj.artifact_stores",
+)
+"""URI scheme -> the store of such URIs."""
+
+
+class ArtifactStores:
+    """An `ArtifactStore` that leaves each call to the store of the URI's scheme.
+
+    A store is imported when the first URI of its scheme comes. Any number of threads may call at once.
+
+    Args:
+        extra: Scheme -> what makes its store, beside those that are known anyway.
+    """
+
+    def __init__(self, extra: Mapping[str, Callable[[], ArtifactStore]] | None = None) -> None:
+        self._extra = dict(extra or {})
+        self._folder = FolderArtifactStore()
+        self._stores: dict[str, ArtifactStore] = {}
+
+    def put(self, artifact_uri: str, path: str, source: Path) -> None:
+        """See `ArtifactStore.put`."""
+        self._of(artifact_uri).put(artifact_uri, path, source)
+
+    def write(self, artifact_uri: str, path: str, content: bytes) -> None:
+        """See `ArtifactStore.write`."""
+        self._of(artifact_uri).write(artifact_uri, path, content)
+
+    def create(self, artifact_uri: str, path: str) -> AbstractContextManager[BinaryIO]:
+        """See `ArtifactStore.create`."""
+        return self._of(artifact_uri).create(artifact_uri, path)
+
+    def list(self, artifact_uri: str, path: str = "") -> tuple[ArtifactInfo, ...]:
+        """See `ArtifactStore.list`."""
+        return self._of(artifact_uri).list(artifact_uri, path)
+
+    def open(self, artifact_uri: str, path: str) -> BinaryIO:
+        """See `ArtifactStore.open`."""
+        return self._of(artifact_uri).open(artifact_uri, path)
+
+    def delete(self, artifact_uri: str, path: str = "") -> None:
+        """See `ArtifactStore.delete`."""
+        self._of(artifact_uri).delete(artifact_uri, path)
+
+    def walk(self, artifact_uri: str, path: str = "") -> Iterator[ArtifactInfo]:
+        """See `ArtifactStore.walk`."""
+        return self._of(artifact_uri).walk(artifact_uri, path)
+
+    def _of(self, artifact_uri: str) -> ArtifactStore:
+        scheme = uri_scheme(artifact_uri)
+        if scheme in ("", "file"):
+            return self._folder
+        found = self._stores.get(scheme)
+        if found is None:
+            found = self._stores[scheme] = self._load(scheme, artifact_uri)
+        return found
+
+    def _load(self, scheme: str, artifact_uri: str) -> ArtifactStore:
+        make = self._extra.get(scheme)
+        if make is not None:
+            return make()
+        try:
+            return registry.load(scheme)
+        except UsageError as error:
+            if scheme in registry.names():
+                raise StoreError(error.message, hint=error.hint) from error
+            known = ", ".join(f"{name}:" for name in sorted({"file", *self._extra, *registry.names()}))
+            raise StoreError(
+                f"There is no artifact store for {scheme}: URIs ({artifact_uri}).", hint=f"Known: {known}."
+            ) from error
+
+
+def uri_scheme(uri: str) -> str:
+    """Return the scheme of a URI in lower case; of a plain path the empty string."""
+    scheme, colon, _ = uri.partition(":")
+    return scheme.lower() if colon and "/" not in scheme else ""
+
+
+if TYPE_CHECKING:
+
+    def _conforms(store: ArtifactStores) -> ArtifactStore:
+        return store
