@@ -12,8 +12,8 @@ from proj import control, events, paths, runner
 from proj.errors import ProjError, UsageError
 from proj.exitcodes import exit_code
 from proj.model import RunStatus
+from proj.place import open_tracking
 from proj.planning import RunRequest
-from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class Run:
         Raises:
             NotFoundError: There is no such run.
         """
-        with contextlib.closing(open_tracking(paths.home())) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             return tracking.runs.run(self.run_id)
 
     @property
@@ -93,7 +93,7 @@ class Run:
             TimeoutError: It has not ended after `timeout_s` seconds.
         """
         home = paths.home()
-        with contextlib.closing(open_tracking(home)) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             ended = control.wait(tracking.runs.run(self.run_id), tracking, home, timeout_s)
         if ended is None:
             raise TimeoutError(f"The run {self.run_id} has not ended after {timeout_s} s.")
@@ -109,13 +109,13 @@ class Run:
         Raises:
             UsageError: It has not ended yet.
         """
-        with contextlib.closing(open_tracking(paths.home())) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             return control.outcome(tracking.runs.run(self.run_id), tracking)
 
     def cancel(self) -> None:
         """Ask for the run to be stopped; `wait` tells when it has."""
         home = paths.home()
-        with contextlib.closing(open_tracking(home)) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             control.cancel(tracking.runs.run(self.run_id), tracking, home)
 
 
@@ -241,7 +241,7 @@ def search_runs(
     """
     from proj.tracking.store import RunQuery
 
-    with contextlib.closing(open_tracking(paths.home())) as tracking:
+    with contextlib.closing(open_tracking()) as tracking:
         ids = None
         if experiment_names is not None:
             known = tracking.runs.experiments()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import active, events, paths, process, record, recovery, source
+from proj import active, events, paths, place, process, record, recovery, source
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
@@ -27,10 +27,9 @@ from proj.model import (
 from proj.planning import Plan, RunRequest, discard_files, planned
 from proj.process.detached import spawn_detached
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
-from proj.server.endpoint import EndpointSettings, configured_elsewhere
+from proj.server.endpoint import EndpointSettings
 from proj.supervise import Assignment, close, encode, outcome_of, settling, supervise
 from proj.times import now_ms
-from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
 from proj.tracking.naming import new_run_name
 
@@ -111,7 +110,7 @@ def _detach(assignment: Assignment, claim: active.Claim) -> None:
 @contextlib.contextmanager
 def _opened() -> Iterator[Tracking]:
     home = paths.home()
-    with contextlib.closing(open_tracking(home)) as tracking:
+    with contextlib.closing(place.open_tracking()) as tracking:
         recovery.recover(tracking, home)
         yield tracking
 
@@ -216,7 +215,7 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
 
 def variable_names(request: RunRequest) -> tuple[str, ...]:
     """Names of the variables that a run of `request` sets for its entry point."""
-    served = () if configured_elsewhere() else ENDPOINT_VARIABLES
+    served = () if place.foreign() else ENDPOINT_VARIABLES
     return tuple(sorted({*_variables(request, "", Path()), *served}))
 
 
@@ -274,7 +273,7 @@ def _assignment(
 
 
 def _endpoint(request: RunRequest, plan: Plan, created: RunRecord) -> EndpointSettings | None:
-    if configured_elsewhere():
+    if place.foreign():
         return None
     return EndpointSettings(
         run_id=created.run_id,

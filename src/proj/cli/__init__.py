@@ -89,9 +89,10 @@ class _LazyGroup(click.Group):
     type=click.Path(exists=True, dir_okay=False),
     help="Load variables from a dotenv file; those that are set already stay.",
 )
+@click.option("--tracking-uri", metavar="URI", help="Where the records are: a server's URL, or a folder.")
 @click.version_option(__version__, prog_name="proj", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, env_file: str | None) -> None:
+def cli(ctx: click.Context, env_file: str | None, tracking_uri: str | None) -> None:
     """Run a project, keep a record, make the same run again.
 
     \b
@@ -103,6 +104,10 @@ def cli(ctx: click.Context, env_file: str | None) -> None:
         from proj.cli.dotenv import load
 
         load(env_file)
+    if tracking_uri is not None:
+        from proj import place
+
+        ctx.call_on_close(place.choose(tracking_uri))
     if ctx.invoked_subcommand is None:
         output.write(ctx.get_help())
 

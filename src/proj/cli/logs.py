@@ -11,8 +11,9 @@ import click
 
 from proj import active, paths, record, recovery
 from proj.cli import complete
+from proj.cli.options import tracking_option
 from proj.errors import NotFoundError
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +30,11 @@ _FOLLOW_S = 0.1
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--stdout", "only", flag_value="stdout", help="Only what it wrote to standard output.")
 @click.option("--stderr", "only", flag_value="stderr", help="Only what it wrote to standard error.")
+@tracking_option
 def command(run: str, follow: bool, only: str | None) -> None:
     """Print what RUN wrote, byte for byte: its stdout to stdout, its stderr to stderr."""
     home = paths.home()
-    with contextlib.closing(open_tracking(home)) as tracking:
+    with contextlib.closing(open_tracking()) as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.find_run(run)
         streams = {"stdout": (record.STDOUT, sys.stdout.buffer), "stderr": (record.STDERR, sys.stderr.buffer)}

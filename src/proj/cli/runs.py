@@ -11,11 +11,11 @@ import msgspec
 
 from proj import paths, record, recovery
 from proj.cli import output, wording
-from proj.cli.options import pairs
+from proj.cli.options import pairs, tracking_option
 from proj.cli.runtable import runs_table
 from proj.errors import NotFoundError, UsageError
 from proj.model import RunStatus
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 from proj.tracking.filters import quoted_key, quoted_text
 from proj.tracking.store import RunQuery
 
@@ -121,6 +121,7 @@ class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
 )
 @click.option("--deleted", is_flag=True, help="The deleted ones.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@tracking_option
 @output.json_option
 def command(
     experiments: tuple[str, ...],
@@ -149,7 +150,7 @@ def command(
     if statuses:
         conditions.append(f"status IN ({', '.join(quoted_text(status) for status in statuses)})")
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking() as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.search_runs(
             RunQuery(

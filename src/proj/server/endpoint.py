@@ -51,12 +51,6 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Parameter -> the value that the command got, where that is not what is recorded."""
 
 
-def configured_elsewhere() -> bool:
-    """Whether the user named a tracking server; the endpoint of a run around this one is none."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return bool(uri) and uri != os.environ.get("PROJ_ENDPOINT")
-
-
 def _has_credentials() -> bool:
     """Whether the client would find a user's password for a server, in variables or in its file."""
     named = "MLFLOW_TRACKING_USERNAME" in os.environ or "MLFLOW_TRACKING_PASSWORD" in os.environ

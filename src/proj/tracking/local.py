@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from proj import paths
 from proj.tracking.artifact_stores import ArtifactStores
+from proj.tracking.artifacts import local_path
 from proj.tracking.database import Database
 from proj.tracking.sqlite import SqliteRunStore
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from proj.model import RunRecord
     from proj.tracking.inputs import InputStore
     from proj.tracking.logged_models import LoggedModelStore
     from proj.tracking.model_stores import ModelStores
@@ -25,14 +27,16 @@ class Tracking:
     """Where runs, models and their files are kept. A context manager that closes itself.
 
     Args:
+        uri: The place: `file:///…`, or a server's URL without credentials.
         runs: Runs and experiments.
         artifacts: Files.
         models: Called when models or datasets are asked for: most runs have no use for them.
     """
 
     def __init__(
-        self, *, runs: RunStore, artifacts: ArtifactStore, models: Callable[[], ModelStores]
+        self, *, uri: str, runs: RunStore, artifacts: ArtifactStore, models: Callable[[], ModelStores]
     ) -> None:
+        self.uri = uri
         self.runs = runs
         self.artifacts = artifacts
         self._models = models
@@ -51,6 +55,15 @@ class Tracking:
     def inputs(self) -> InputStore:
         """What went into runs, and came out of them."""
         return self._models().inputs
+
+    def workspace(self, run: RunRecord) -> Path:
+        """The folder of this machine in which a run's files are made.
+
+        It is the folder of its artifacts where that is on this machine. Else it lies below `PROJ_HOME`, and
+        its files are copied to where they belong.
+        """
+        here = self.uri.startswith("file:") and run.artifact_uri.startswith(("file:", "/"))
+        return local_path(run.artifact_uri) if here else paths.home() / "workspaces" / run.run_id
 
     def close(self) -> None:
         """Release what is open; closing twice is no error."""
@@ -84,6 +97,7 @@ def open_tracking(home: Path | None = None) -> Tracking:
         return sqlite_model_stores(database, folder.as_uri())
 
     return Tracking(
+        uri=folder.as_uri(),
         runs=SqliteRunStore(database, (folder / "artifacts").as_uri()),
         artifacts=ArtifactStores(),
         models=models,
