@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from proj.errors import ConflictError, NotFoundError
 from proj.model import RunStatus
-from proj.tracking.histories import history, history_page
+from proj.tracking.histories import history, history_page, history_sample
 from proj.tracking.naming import new_run_id
 from proj.tracking.records import ALIVE, active_run, load_runs, no_run, run_row
 from proj.tracking.sqlite_experiments import SqliteExperiments, active_experiment, now_ms
@@ -243,6 +243,14 @@ class SqliteRunStore(SqliteExperiments):
                     points = history(connection, row[0], storable(key), limit - len(found))
                     found += [(run_id, each) for each in points]
         return tuple(found)
+
+    def metric_sample(
+        self, run_id: str, key: str, *, limit: int = 2500, steps: tuple[int, int] | None = None
+    ) -> tuple[Metric, ...]:
+        """See `RunStore.metric_sample`."""
+        with self._database.read() as connection:
+            row, _ = run_row(connection, run_id)
+            return history_sample(connection, row, storable(key), limit, steps)
 
     # --- removal --------------------------------------------------------------------------------------
 
