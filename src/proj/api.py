@@ -1,4 +1,4 @@
-"""The Python API: `proj.run`, `proj.submit`, `proj.search_runs`, `proj.Run`."""
+"""The Python API: `proj.run`, `proj.submit`, `proj.Run`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from proj.place import open_tracking
 from proj.planning import RunRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from proj.history import MetricHistory
     from proj.model import Metric, Outcome, RunRecord
 
 
@@ -78,6 +79,18 @@ class Run:
     def metrics(self) -> Mapping[str, Metric]:
         """Metric name -> its latest point."""
         return self.record().metrics
+
+    def metric_history(self, key: str) -> MetricHistory:
+        """Return all points of a metric, in the order of step; none where the run has no such metric.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        from proj import table
+        from proj.history import MetricHistory
+
+        with contextlib.closing(open_tracking()) as tracking:
+            return MetricHistory(self.run_id, key, table.points(tracking.runs, self.run_id, key))
 
     @property
     def artifacts(self) -> Path:
@@ -218,36 +231,6 @@ def submit(uri: str, entry_point: str | None = None, **arguments: Any) -> Run:
         ProjError: As for `run`.
     """
     return run(uri, entry_point, **(arguments | {"synchronous": False}))
-
-
-def search_runs(
-    filter: str = "",  # noqa: A002  MLflow's name for it
-    *,
-    experiment_names: Sequence[str] | None = None,
-    order_by: Sequence[str] = (),
-    limit: int = 1000,
-) -> tuple[Run, ...]:
-    """Return the runs that match, newest first unless `order_by` says otherwise.
-
-    Args:
-        filter: Conditions in MLflow's grammar, such as `metrics.rmse < 60 and params.alpha = '0.5' and
-            attributes.status = 'FINISHED'`; empty: all runs.
-        experiment_names: Only runs of these experiments; None: of all. A name that does not exist has none.
-        order_by: Keys such as `metrics.rmse ASC`.
-        limit: Return at most this many.
-
-    Raises:
-        UsageError: The filter or an order cannot be understood; names the position.
-    """
-    from proj.tracking.store import RunQuery
-
-    with contextlib.closing(open_tracking()) as tracking:
-        ids = None
-        if experiment_names is not None:
-            known = tracking.runs.experiments()
-            ids = tuple(found.experiment_id for found in known if found.name in experiment_names)
-        query = RunQuery(experiment_ids=ids, filter=filter, order_by=tuple(order_by), limit=limit)
-        return tuple(Run(record.run_id) for record in tracking.runs.search_runs(query).runs)
 
 
 def config_json(config: Mapping[str, Any] | str | None) -> str:
