@@ -1,0 +1,72 @@
+"""A real S3 server on loopback: moto's."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = "s3cr3t-k3y-canary"
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[str]:
+    """Run the server in a thread; yields its URL."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def variables(url: str) -> dict[str, str]:
+    """What a process finds in its environment to use the server, and nothing of this machine's user."""
+    return {
+        "AWS_ACCESS_KEY_ID": "access-key-id",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MLFLOW_S3_ENDPOINT_URL": url,
+    }
+
+
+def client(url: str) -> Any:
+    """Boto's own client of the server."""
+    import boto3  # type: ignore[import-untyped]  # it comes without types
+
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="access-key-id",
+        aws_secret_access_key=SECRET,
+    )
+
+
+def new_bucket(url: str) -> str:
+    """Make an empty bucket."""
+    name = f"bucket-{os.getpid()}-{next(_numbers)}"
+    with contextlib.closing(client(url)) as s3:
+        s3.create_bucket(Bucket=name)
+    return name
+
+
+@contextlib.contextmanager
+def environment(url: str) -> Iterator[None]:
+    """Let this process be a client of the server."""
+    with mock.patch.dict(os.environ, variables(url)):
+        for name in [name for name in os.environ if name.startswith("AWS_") and name not in variables(url)]:
+            del os.environ[name]
+        yield
