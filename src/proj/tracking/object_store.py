@@ -25,7 +25,7 @@ _AT_ONCE = 4
 """Files of a folder that are sent, and removed, at the same time."""
 _MAX_PARTS = 9000
 """Of one file; S3 allows 10,000."""
-_TRIES = 5
+_TRIES = 20
 """To read a file that others replace."""
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,7 +37,7 @@ class TestMemory(ArtifactStoreContract):
         return FsspecArtifactStore()
 
     @pytest.fixture
-    def uri(self, request: pytest.FixtureRequest) -> Iterator[str]:
+    def uri(self) -> Iterator[str]:
         uri = "memory://bucket/ro ot %é/run"
         yield uri
         FsspecArtifactStore().delete(uri)
@@ -46,7 +45,7 @@ class TestMemory(ArtifactStoreContract):
 
 class TestS3(ArtifactStoreContract):
     @pytest.fixture
-    def store(self, s3: str) -> ArtifactStore:
+    def store(self) -> ArtifactStore:
         return FsspecArtifactStore()
 
     @pytest.fixture
