@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from proj.errors import UsageError
@@ -65,14 +66,12 @@ def history_frame(
 
 
 def _times(pandas: Any, milliseconds: Sequence[int | None]) -> Any:
-    """Return points in time in UTC, to the nanosecond as pandas has them, where they can be so told."""
+    """Return points in time in UTC, as fine as this pandas has them by itself if they can be told so."""
     plain = [_NOT_A_TIME if each is None else each for each in milliseconds]
     times = pandas.Series(plain, dtype="int64").to_numpy().view("datetime64[ms]")
     found = pandas.DatetimeIndex(times)
-    try:
-        found = found.as_unit("ns")
-    except ValueError:  # the year is not one of 1678 to 2261
-        return pandas.Series(found.tz_localize("UTC"))
+    with contextlib.suppress(ValueError):  # nanoseconds hold no year before 1678 or after 2261
+        found = found.as_unit(pandas.to_datetime(0, unit="ms", utc=True).unit)
     return pandas.Series(found.tz_localize("UTC"))
 
 

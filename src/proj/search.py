@@ -18,20 +18,19 @@ if TYPE_CHECKING:
     from proj.table import Cell
 
 
-class RunRow(Mapping[str, "Cell"]):
+class RunRow(Run, Mapping[str, "Cell"]):
     """A run as it was when it was found: a mapping of columns to values, which are attributes as well.
 
     `row["metrics.rmse"]` is a number, `row.metrics["rmse"]` the point with its step. A column that the run
-    has no value for is not there: `row.get("metrics.rmse")` is None.
+    has no value for is not there: `row.get("metrics.rmse")` is None. What else a `Run` can do asks anew.
 
     Args:
         record: What the store knew of the run.
         experiment: The name of its experiment.
     """
 
-    __slots__ = ("_record", "experiment")
-
     def __init__(self, record: RunRecord, experiment: str) -> None:
+        super().__init__(record.run_id)
         self._record = record
         self.experiment = experiment
 
@@ -63,11 +62,6 @@ class RunRow(Mapping[str, "Cell"]):
         return hash(self.run_id)
 
     @property
-    def run_id(self) -> str:
-        """32 hexadecimal digits."""
-        return self._record.run_id
-
-    @property
     def run_name(self) -> str:
         """The run's name."""
         return self._record.run_name
@@ -93,12 +87,8 @@ class RunRow(Mapping[str, "Cell"]):
         return self._record.tags
 
     @property
-    def run(self) -> Run:
-        """The run itself, to wait for, to stop, or to look at as it is now."""
-        return Run(self.run_id)
-
-    def record(self) -> RunRecord:
-        """Return all that the store knew of the run."""
+    def found(self) -> RunRecord:
+        """All that the store knew of the run."""
         return self._record
 
 
@@ -115,7 +105,7 @@ class Runs(tuple[RunRow, ...]):
         """
         from proj.frames import runs_frame
 
-        return runs_frame([(row.record(), row.experiment) for row in self])
+        return runs_frame([(row.found, row.experiment) for row in self])
 
 
 def search_runs(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -150,7 +150,7 @@ class _Values(msgspec.Struct, frozen=True, array_like=True):
     tags: dict[str, str]
 
 
-def runs_csv(found: Iterable[RunRecord], names: Mapping[str, str], spool: BinaryIO) -> Iterator[str]:
+def runs_csv(found: Iterable[RunRecord], names: Mapping[str, str], spool: IO[bytes]) -> Iterator[str]:
     """Yield the lines of runs as comma-separated values, the columns first.
 
     Which columns there are is known after the last run, and the runs are asked for once, since there may be
@@ -197,7 +197,7 @@ def _values(run: RunRecord, experiment: str) -> _Values:
     )
 
 
-def _read(spool: BinaryIO) -> Iterator[_Values]:
+def _read(spool: IO[bytes]) -> Iterator[_Values]:
     decoder = msgspec.msgpack.Decoder(_Values)
     spool.seek(0)
     while size := spool.read(4):

@@ -68,12 +68,18 @@ def test_a_row_is_a_mapping_of_columns() -> None:
     assert {row} == {row}
 
 
-def test_a_row_leads_to_its_run() -> None:
-    recorded = record_run("one")
+def test_a_row_is_a_run_as_well() -> None:
+    recorded = record_run("one", files={"a.txt": b"a"}, metrics={"m": 1})
     (row,) = proj.search_runs()
-    assert row.run.get_status() == row.status == "FINISHED"
-    assert row.record() == recorded
+    assert isinstance(row, proj.Run)
+    assert row.get_status() == row.status == "FINISHED"
+    assert row.record() == row.found == recorded
+    assert (row.artifacts / "a.txt").read_bytes() == b"a"
+    assert row.wait()
     assert row.run_id in repr(row)
+    with open_tracking() as tracking:
+        tracking.runs.log(row.run_id, metrics=[Metric(key="m", value=2, timestamp_ms=0, step=8)])
+    assert (row.metrics["m"].value, row.record().metrics["m"].value) == (1, 2)
 
 
 def test_a_run_that_goes_on_has_no_end() -> None:
@@ -91,7 +97,7 @@ def test_runs_as_a_data_frame() -> None:
     assert frame["start_time"][0] == pandas.Timestamp(first.started_ms, unit="ms", tz="UTC")
     assert frame["end_time"].isna().tolist() == [False, True]
     assert frame["duration_s"][0] == 12.0
-    assert str(frame["end_time"].dtype) == "datetime64[ns, UTC]"
+    assert str(frame["end_time"].dtype).endswith("s, UTC]")
     assert frame["params.alpha"][0] == "007"
     assert {str(frame[name].dtype) for name in ("metrics.rmse", "metrics.loss")} == {"float64"}
     assert frame["metrics.loss"][1] == math.inf
@@ -103,16 +109,17 @@ def test_no_runs_are_a_data_frame_with_the_columns() -> None:
     frame = proj.search_runs().to_pandas()
     assert len(frame) == 0
     assert "run_id" in frame.columns
-    assert str(frame["start_time"].dtype) == "datetime64[ns, UTC]"
+    assert str(frame["start_time"].dtype).endswith("s, UTC]")
 
 
-def test_times_beyond_nanoseconds_stay_times() -> None:
+def test_times_far_away_stay_times() -> None:
     pytest.importorskip("pandas")
     run = record_run("one")
-    far_ms = 20_000_000_000_000
+    far_ms = 10**16  # the year 318857: microseconds hold it, datetime does not
     with open_tracking() as tracking:
         tracking.runs.log(run.run_id, metrics=[Metric(key="m", value=1, timestamp_ms=far_ms)])
-    assert proj.metric_history(run.run_id, "m").to_pandas()["timestamp"][0].year == 2603
+    (moment,) = proj.metric_history(run.run_id, "m").to_pandas()["timestamp"].to_numpy(dtype="datetime64[ms]")
+    assert int(moment.astype("int64")) == far_ms
 
 
 def test_without_pandas_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

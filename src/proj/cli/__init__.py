@@ -27,6 +27,7 @@ COMMANDS = {
     "run": ("proj.cli.run", "Run an entry point of a project and record it."),
     "runs": ("proj.cli.runs", "List and search runs."),
     "show": ("proj.cli.show", "Show all that is recorded of a run."),
+    "metrics": ("proj.cli.metrics", "Print metrics of runs, and their histories."),
     "logs": ("proj.cli.logs", "Print what a run wrote; -f follows it."),
     "artifacts": ("proj.cli.artifacts", "List and get a run's files."),
     "wait": ("proj.cli.wait", "Wait for runs to end."),
