@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj.errors import StoreError, UsageError
@@ -11,7 +12,6 @@ from proj.tracking.artifacts import FolderArtifactStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
     from typing import BinaryIO
 
     from proj.model import ArtifactInfo
@@ -28,6 +28,10 @@ registry: Registry[ArtifactStore] = Registry(
     group="proj.artifact_stores",
 )
 """URI scheme -> the store of such URIs."""
+
+
+ROOT_VARIABLE = "PROJ_ARTIFACT_ROOT"
+"""Names where the files of new runs go, if not to the home."""
 
 
 class ArtifactStores:
@@ -72,6 +76,17 @@ class ArtifactStores:
         """See `ArtifactStore.walk`."""
         return self._of(artifact_uri).walk(artifact_uri, path)
 
+    def check(self, artifact_uri: str) -> None:
+        """Check that there is a store for a URI; nothing is asked of the store itself.
+
+        Raises:
+            StoreError: There is none, or the URI has not the form that its store takes.
+        """
+        store = self._of(artifact_uri)
+        check = getattr(store, "check", None)
+        if check is not None:
+            check(artifact_uri)
+
     def _of(self, artifact_uri: str) -> ArtifactStore:
         scheme = uri_scheme(artifact_uri)
         if scheme in ("", "file"):
@@ -94,6 +109,24 @@ class ArtifactStores:
             raise StoreError(
                 f"There is no artifact store for {scheme}: URIs ({artifact_uri}).", hint=f"Known: {known}."
             ) from error
+
+
+def root_uri(root: str) -> str:
+    """Return the URI of a folder of artifacts that a user named, by URI or path.
+
+    Raises:
+        UsageError: There is no store for it.
+    """
+    scheme = uri_scheme(root)
+    if scheme == "":
+        return Path(root).expanduser().absolute().as_uri()
+    if scheme != "file":
+        try:
+            ArtifactStores().check(root)
+        except StoreError as error:
+            message = f"No artifacts can be kept in {root}: {error.message}"
+            raise UsageError(message, hint=error.hint) from error
+    return root.rstrip("/")
 
 
 def uri_scheme(uri: str) -> str:

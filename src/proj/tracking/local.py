@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from proj import paths
-from proj.tracking.artifact_stores import ArtifactStores
+from proj.tracking.artifact_stores import ROOT_VARIABLE, ArtifactStores, root_uri
 from proj.tracking.artifacts import local_path
 from proj.tracking.database import Database
 from proj.tracking.sqlite import SqliteRunStore
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from proj.tracking.inputs import InputStore
     from proj.tracking.logged_models import LoggedModelStore
     from proj.tracking.model_stores import ModelStores
+    from proj.tracking.past import PastStore
     from proj.tracking.registry import ModelRegistry
     from proj.tracking.store import ArtifactStore, RunStore
 
@@ -31,15 +33,23 @@ class Tracking:
         runs: Runs and experiments.
         artifacts: Files.
         models: Called when models or datasets are asked for: most runs have no use for them.
+        past: Called when what was recorded elsewhere is to be added; None: that is not possible here.
     """
 
     def __init__(
-        self, *, uri: str, runs: RunStore, artifacts: ArtifactStore, models: Callable[[], ModelStores]
+        self,
+        *,
+        uri: str,
+        runs: RunStore,
+        artifacts: ArtifactStore,
+        models: Callable[[], ModelStores],
+        past: Callable[[], PastStore] | None = None,
     ) -> None:
         self.uri = uri
         self.runs = runs
         self.artifacts = artifacts
         self._models = models
+        self._past = past
 
     @property
     def registry(self) -> ModelRegistry:
@@ -55,6 +65,11 @@ class Tracking:
     def inputs(self) -> InputStore:
         """What went into runs, and came out of them."""
         return self._models().inputs
+
+    @property
+    def past(self) -> PastStore | None:
+        """Takes in what was recorded elsewhere, as it was; None where the records are on a server."""
+        return None if self._past is None else self._past()
 
     def workspace(self, run: RunRecord) -> Path:
         """The folder of this machine in which a run's files are made.
@@ -78,27 +93,38 @@ class Tracking:
         self.close()
 
 
-def open_tracking(home: Path | None = None) -> Tracking:
+def open_tracking(home: Path | None = None, artifact_root: str | None = None) -> Tracking:
     """Open the records of this machine, made on first use.
 
     Args:
         home: The folder; None: `PROJ_HOME`, else the platform's user data folder.
+        artifact_root: URI or path of where the files of new runs and models go; None: `PROJ_ARTIFACT_ROOT`,
+            else `artifacts` in the folder.
 
     Raises:
+        UsageError: There is no store for the artifact root.
         StoreError: It cannot be used: no permission, a full disk, a damaged database, or one of a newer
             version of proj.
     """
     folder = (home or paths.home()).absolute()
     database = Database(folder / "proj.db")
+    artifact_base = (folder / "artifacts").as_uri()
+    root = root_uri(artifact_root or os.environ.get(ROOT_VARIABLE) or artifact_base)
 
     def models() -> ModelStores:
         from proj.tracking.model_stores import sqlite_model_stores
 
-        return sqlite_model_stores(database, folder.as_uri())
+        return sqlite_model_stores(database, folder.as_uri(), root)
+
+    def past() -> PastStore:
+        from proj.tracking.sqlite_past import SqlitePast
+
+        return SqlitePast(database, folder.as_uri(), artifact_base)
 
     return Tracking(
         uri=folder.as_uri(),
-        runs=SqliteRunStore(database, (folder / "artifacts").as_uri()),
+        runs=SqliteRunStore(database, artifact_base, root),
         artifacts=ArtifactStores(),
         models=models,
+        past=past,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import threading
@@ -31,7 +32,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """For messages."""
     extra: str | None = None
-    """The extra of our package that brings what it needs."""
+    """The extra of our package that brings its driver."""
+    driver: str | None = None
+    """The module that fsspec needs for it."""
     variables: str = ""
     """Which credentials it takes, for hints."""
     refused: str = ""
@@ -183,6 +186,7 @@ _S3 = Kind(
     protocol="s3",
     name="S3",
     extra="s3",
+    driver="s3fs",
     variables="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a server other than Amazon's "
     "also MLFLOW_S3_ENDPOINT_URL",
     refused="?versionId=",
@@ -191,12 +195,14 @@ _GCS = Kind(
     protocol="gs",
     name="Google Cloud Storage",
     extra="gcs",
+    driver="gcsfs",
     variables="GOOGLE_APPLICATION_CREDENTIALS, or sign in by `gcloud auth application-default login`",
 )
 _AZURE = Kind(
     protocol="abfs",
     name="Azure",
     extra="azure",
+    driver="adlfs",
     variables="AZURE_STORAGE_CONNECTION_STRING; or AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCESS_KEY "
     "or AZURE_STORAGE_SAS_TOKEN; or sign in by `az login`",
     refused="?",
@@ -235,23 +241,31 @@ class FileSystems:
             return self._made[key]
 
 
+def check_installed(kind: Kind) -> None:
+    """Check that a kind of store can be used, without the time that importing its driver takes.
+
+    Raises:
+        StoreError: Its driver is not installed.
+    """
+    for module in ("fsspec", kind.driver or "fsspec"):
+        if importlib.util.find_spec(module) is None:
+            raise StoreError(
+                f"Artifacts in {kind.name} need the package {module}, which is not installed.",
+                hint=f"pip install 'proj[{kind.extra or 's3'}]'",
+            )
+
+
 def _make(place: Place) -> Any:
+    check_installed(place.kind)
     options = _OPTIONS.get(place.kind.protocol, dict[str, Any])()
     if place.account:
         name, _, host = place.account.partition(" ")
         options["account_name"] = name
         if host:
             options["account_host"] = host
-    try:
-        import fsspec  # type: ignore[import-untyped]  # it comes without types
+    import fsspec  # type: ignore[import-untyped]  # it comes without types
 
-        # Other processes write, too: what was listed a moment ago is no answer.
-        return fsspec.filesystem(
-            place.kind.protocol, skip_instance_cache=True, use_listings_cache=False, **options
-        )
-    except ImportError as error:
-        extra = place.kind.extra or "s3"
-        raise StoreError(
-            f"Artifacts in {place.kind.name} need packages that are not installed ({error.name or error}).",
-            hint=f"pip install 'proj[{extra}]'",
-        ) from error
+    # Other processes write, too: what was listed a moment ago is no answer.
+    return fsspec.filesystem(
+        place.kind.protocol, skip_instance_cache=True, use_listings_cache=False, **options
+    )

@@ -11,7 +11,14 @@ from proj.model import ArtifactInfo
 from proj.tracking.artifacts import files_below
 from proj.tracking.object_errors import is_absent, is_replaced, no_artifact, store_error
 from proj.tracking.object_listing import Entry, list_all, list_folder
-from proj.tracking.object_places import PART_BYTES, FileSystems, Place, check_path, find_place
+from proj.tracking.object_places import (
+    PART_BYTES,
+    FileSystems,
+    Place,
+    check_installed,
+    check_path,
+    find_place,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +53,14 @@ class FsspecArtifactStore:
 
     def __init__(self) -> None:
         self._systems = FileSystems()
+
+    def check(self, artifact_uri: str) -> None:
+        """Check a URI, without asking the store.
+
+        Raises:
+            StoreError: It names no place in a store, or what is needed to reach it is not installed.
+        """
+        check_installed(find_place(artifact_uri).kind)
 
     def put(self, artifact_uri: str, path: str, source: Path) -> None:
         """See `ArtifactStore.put`. Links in a folder are followed; what is no file or folder is left out."""
