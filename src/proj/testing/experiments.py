@@ -9,6 +9,7 @@ import pytest
 
 from proj.errors import AlreadyExistsError, ConflictError, NotFoundError, UsageError
 from proj.model import NewRun
+from proj.testing.differences import Contract
 from proj.tracking.experiments import ExperimentQuery
 from proj.tracking.store import RunQuery
 
@@ -45,7 +46,7 @@ def run_in(store: RunStore, experiment: Experiment, name: str = "a-run") -> RunR
     return store.create_run(NewRun(experiment_id=experiment.experiment_id, run_name=name, started_ms=1))
 
 
-class ExperimentContract:
+class ExperimentContract(Contract):
     """What every store of experiments guarantees. Subclasses give the fixture `store`, an empty store."""
 
     @pytest.fixture

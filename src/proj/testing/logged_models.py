@@ -11,6 +11,7 @@ import pytest
 
 from proj.errors import ConflictError, NotFoundError, ParameterConflictError, UsageError
 from proj.model import Metric, NewRun
+from proj.testing.differences import Contract
 from proj.tracking.logged_models import (
     DatasetChoice,
     LoggedModelOrder,
@@ -82,7 +83,7 @@ def found_by(models: LoggedModelStore, query: LoggedModelQuery) -> str:
         assert len(page.models) == query.limit
 
 
-class LoggedModelContract:
+class LoggedModelContract(Contract):
     """What every `LoggedModelStore` guarantees. Subclasses give the fixture `tracking`, with empty stores."""
 
     @pytest.fixture
@@ -134,11 +135,16 @@ class LoggedModelContract:
                 tracking.logged_models.create_logged_model(NewLoggedModel(experiment_id=experiment_id))
 
     def test_a_status_is_set(self, models: LoggedModelStore, model: LoggedModel) -> None:
+        for status in (LoggedModelStatus.FAILED, LoggedModelStatus.READY):
+            changed = models.finalize_logged_model(model.model_id, status)
+            assert changed.status is status
+            assert models.logged_model(model.model_id) == changed
+
+    def test_the_message_of_a_status_is_kept(self, models: LoggedModelStore, model: LoggedModel) -> None:
         failed = models.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED, "no disk")
-        assert (failed.status, failed.status_message) == (LoggedModelStatus.FAILED, "no disk")
-        ready = models.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        assert (ready.status, ready.status_message) == (LoggedModelStatus.READY, None)
-        assert models.logged_model(model.model_id) == ready
+        assert failed.status_message == "no disk"
+        assert models.logged_model(model.model_id) == failed
+        assert models.finalize_logged_model(model.model_id, LoggedModelStatus.READY).status_message is None
 
     def test_tags_and_parameters(self, models: LoggedModelStore, model: LoggedModel) -> None:
         models.set_logged_model_tags(model.model_id, {"a": "1", "b": "1"})
