@@ -50,31 +50,31 @@ class ArtifactStores:
 
     def put(self, artifact_uri: str, path: str, source: Path) -> None:
         """See `ArtifactStore.put`."""
-        self._of(artifact_uri).put(artifact_uri, path, source)
+        self.store_of(artifact_uri).put(artifact_uri, path, source)
 
     def write(self, artifact_uri: str, path: str, content: bytes) -> None:
         """See `ArtifactStore.write`."""
-        self._of(artifact_uri).write(artifact_uri, path, content)
+        self.store_of(artifact_uri).write(artifact_uri, path, content)
 
     def create(self, artifact_uri: str, path: str) -> AbstractContextManager[BinaryIO]:
         """See `ArtifactStore.create`."""
-        return self._of(artifact_uri).create(artifact_uri, path)
+        return self.store_of(artifact_uri).create(artifact_uri, path)
 
     def list(self, artifact_uri: str, path: str = "") -> tuple[ArtifactInfo, ...]:
         """See `ArtifactStore.list`."""
-        return self._of(artifact_uri).list(artifact_uri, path)
+        return self.store_of(artifact_uri).list(artifact_uri, path)
 
     def open(self, artifact_uri: str, path: str) -> BinaryIO:
         """See `ArtifactStore.open`."""
-        return self._of(artifact_uri).open(artifact_uri, path)
+        return self.store_of(artifact_uri).open(artifact_uri, path)
 
     def delete(self, artifact_uri: str, path: str = "") -> None:
         """See `ArtifactStore.delete`."""
-        self._of(artifact_uri).delete(artifact_uri, path)
+        self.store_of(artifact_uri).delete(artifact_uri, path)
 
     def walk(self, artifact_uri: str, path: str = "") -> Iterator[ArtifactInfo]:
         """See `ArtifactStore.walk`."""
-        return self._of(artifact_uri).walk(artifact_uri, path)
+        return self.store_of(artifact_uri).walk(artifact_uri, path)
 
     def check(self, artifact_uri: str) -> None:
         """Check that there is a store for a URI; nothing is asked of the store itself.
@@ -82,12 +82,17 @@ class ArtifactStores:
         Raises:
             StoreError: There is none, or the URI has not the form that its store takes.
         """
-        store = self._of(artifact_uri)
+        store = self.store_of(artifact_uri)
         check = getattr(store, "check", None)
         if check is not None:
             check(artifact_uri)
 
-    def _of(self, artifact_uri: str) -> ArtifactStore:
+    def store_of(self, artifact_uri: str) -> ArtifactStore:
+        """Return the store of a URI's scheme.
+
+        Raises:
+            StoreError: There is none, or what it needs is not installed.
+        """
         scheme = uri_scheme(artifact_uri)
         if scheme in ("", "file"):
             return self._folder

@@ -77,14 +77,14 @@ def history_sample(
     skips = f"SELECT {_COLUMNS} FROM points WHERE metric = ? AND step <= ? AND ({_COLUMNS}) > (?, ?, ?, ?) "  # noqa: S608  our own words
     skips += f"ORDER BY {_COLUMNS} LIMIT 1 OFFSET ?"
     before, rows = -1, [(first, -(2**63), -math.inf, -1)]
-    for number in _spread(count, limit):
+    for number in spread(count, limit):
         skipped = number - before - 1
         rows.append(connection.execute(skips, (metric, last, *rows[-1], skipped)).fetchone())
         before = number
     return _points(key, rows[1:])
 
 
-def _spread(count: int, limit: int) -> Sequence[int]:
+def spread(count: int, limit: int) -> Sequence[int]:
     """Return which of `count` points to take."""
     if count <= limit:
         return range(count)
