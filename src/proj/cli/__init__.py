@@ -37,6 +37,7 @@ COMMANDS = {
     "gc": ("proj.cli.gc", "Remove deleted runs and their files for good."),
     "check": ("proj.cli.check", "Check a project file without running anything."),
     "env": ("proj.cli.env", "List, verify, lock and prune environments."),
+    "import": ("proj.cli.import_", "Copy the records of MLflow."),
     "server": ("proj.cli.server", "Serve the records to MLflow clients."),
     "init": ("proj.cli.init", "Write a project file from what is in a folder."),
     "completion": ("proj.cli.completion", "Print the completion script of a shell."),

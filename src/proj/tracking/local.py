@@ -77,8 +77,16 @@ class Tracking:
         It is the folder of its artifacts where that is on this machine. Else it lies below `PROJ_HOME`, and
         its files are copied to where they belong.
         """
-        here = self.uri.startswith("file:") and run.artifact_uri.startswith(("file:", "/"))
-        return local_path(run.artifact_uri) if here else paths.home() / "workspaces" / run.run_id
+        return (
+            local_path(run.artifact_uri) if self._is_here(run) else paths.home() / "workspaces" / run.run_id
+        )
+
+    def record_uri(self, run: RunRecord) -> str:
+        """The artifact URI under which a run's files are made: that of its workspace."""
+        return run.artifact_uri if self._is_here(run) else self.workspace(run).as_uri()
+
+    def _is_here(self, run: RunRecord) -> bool:
+        return self.uri.startswith("file:") and run.artifact_uri.startswith(("file:", "/"))
 
     def close(self) -> None:
         """Release what is open; closing twice is no error."""
@@ -107,7 +115,20 @@ def open_tracking(home: Path | None = None, artifact_root: str | None = None) ->
             version of proj.
     """
     folder = (home or paths.home()).absolute()
-    database = Database(folder / "proj.db")
+    return over(Database(folder / "proj.db"), folder, artifact_root)
+
+
+def over(database: Database, folder: Path, artifact_root: str | None = None) -> Tracking:
+    """Return the records in a database; closing them closes it.
+
+    Args:
+        database: The database.
+        folder: The absolute path of the folder that its files belong to.
+        artifact_root: See `open_tracking`.
+
+    Raises:
+        UsageError: There is no store for the artifact root.
+    """
     artifact_base = (folder / "artifacts").as_uri()
     root = root_uri(artifact_root or os.environ.get(ROOT_VARIABLE) or artifact_base)
 
@@ -119,7 +140,7 @@ def open_tracking(home: Path | None = None, artifact_root: str | None = None) ->
     def past() -> PastStore:
         from proj.tracking.sqlite_past import SqlitePast
 
-        return SqlitePast(database, folder.as_uri(), artifact_base)
+        return SqlitePast(database, folder.as_uri(), artifact_base, root)
 
     return Tracking(
         uri=folder.as_uri(),
