@@ -75,8 +75,7 @@ class RemoteExperiments:
 
     def experiment(self, experiment_id: str) -> Experiment:
         """See `ExperimentStore.experiment`."""
-        if not _ID.fullmatch(experiment_id):
-            raise _no_experiment(experiment_id)
+        check_id(experiment_id)
         message = ExperimentId(experiment_id=experiment_id)
         try:
             return self._client.get("experiments/get", message, ExperimentAnswer).experiment.to_model()
@@ -122,8 +121,8 @@ class RemoteExperiments:
         message = SearchExperiments(
             max_results=query.limit,
             page_token=query.page_token or "",
-            filter=storable(query.filter),
-            order_by=tuple(storable(each) for each in query.order_by),
+            filter=expression(query.filter),
+            order_by=tuple(expression(each) for each in query.order_by),
             view_type=view_type(query.lifecycle),
         )
         found = self._client.post("experiments/search", message, ExperimentsAnswer)
@@ -187,6 +186,27 @@ class RemoteExperiments:
 
 
 _LIST = "`proj runs` shows the names that are there."
+
+
+def check_id(experiment_id: str) -> None:
+    """See that a text can be the id of an experiment.
+
+    Raises:
+        NotFoundError: It can be none.
+    """
+    if not _ID.fullmatch(experiment_id):
+        raise _no_experiment(experiment_id)
+
+
+def expression(text: str) -> str:
+    """Return a filter or an order as it is sent.
+
+    Raises:
+        UsageError: It holds what cannot be sent.
+    """
+    if storable(text) != text:
+        raise UsageError(f"{text!r} holds half a character, which is nowhere in a record.")
+    return text
 
 
 def _no_experiment(experiment_id: str) -> NotFoundError:

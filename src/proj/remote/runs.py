@@ -10,7 +10,7 @@ from proj.errors import ConflictError, NotFoundError, ProjError, UnreachableErro
 from proj.model import RunStatus
 from proj.record import TAG_CLAIM
 from proj.remote.batches import MAX_PARAMS, batches, check_lengths, key_values
-from proj.remote.experiments import RemoteExperiments
+from proj.remote.experiments import RemoteExperiments, check_id, expression
 from proj.remote.reading import RunReader
 from proj.remote.transport import UncertainError
 from proj.times import now_ms
@@ -66,9 +66,10 @@ class RemoteRunStore(RunReader, RemoteExperiments):
         `proj.claim`.
         """
         tags = {RUN_NAME_TAG: new.run_name, **new.tags}
+        check_id(new.experiment_id)
         check_lengths(new.params, tags)
         message = CreateRun(
-            experiment_id=storable(new.experiment_id),
+            experiment_id=new.experiment_id,
             user_id=storable(new.user),
             run_name=storable(tags[RUN_NAME_TAG]),
             start_time=new.started_ms,
@@ -305,10 +306,10 @@ class RemoteRunStore(RunReader, RemoteExperiments):
             return RunPage(runs=())
         message = SearchRuns(
             experiment_ids=experiments,
-            filter=storable(query.filter),
+            filter=expression(query.filter),
             run_view_type=view_type(query.lifecycle),
             max_results=query.limit,
-            order_by=tuple(storable(each) for each in query.order_by),
+            order_by=tuple(expression(each) for each in query.order_by),
             page_token=token,
         )
         found = self._client.post("runs/search", message, RunsAnswer)

@@ -11,6 +11,7 @@ import pytest
 from proj.errors import NotFoundError, StoreError
 from proj.model import ArtifactInfo
 from proj.testing.differences import Contract
+from proj.testing.differences import Contract
 from proj.testing.threads import in_threads
 
 if TYPE_CHECKING:
