@@ -36,6 +36,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     userinfo: str | None = None
     """What stood before the host in the URL: `user:password`, quoted. Never shown, never recorded."""
 
+    @property
+    def url(self) -> str:
+        """The server's URL with its credentials, for those who send them."""
+        return self.uri if self.userinfo is None else self.uri.replace("://", f"://{self.userinfo}@", 1)
+
     def __repr__(self) -> str:
         return f"Place({self.uri})"
 
@@ -68,6 +73,12 @@ def foreign() -> str | None:
     """
     uri = _of_client()
     return uri if uri and _is_foreign(uri) else None
+
+
+def shown(uri: str) -> str:
+    """A URI as it may be shown: without what could be a password."""
+    scheme, found, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if found else uri
 
 
 def of_folder(folder: Path) -> Place:
@@ -104,8 +115,22 @@ def parse(uri: str, named_by: str = OPTION) -> Place:
     return of_folder(folder)
 
 
-def open_tracking(place: Place | None = None) -> Tracking:
-    """Open the records of a place; None: the current one.
+def named(uri: str) -> Place:
+    """The place whose URI was recorded; with its credentials, if it is the current one.
+
+    Raises:
+        UsageError: It is none that records can be kept in.
+    """
+    here = current()
+    return here if here.uri == uri else parse(uri, "The place of a run")
+
+
+def open_tracking(place: Place | None = None, *, patient: bool = True) -> Tracking:
+    """Open the records of a place.
+
+    Args:
+        place: Where they are; None: the current place.
+        patient: Whether a server that is away is waited for, and asked again.
 
     Raises:
         UsageError: The current place is none that records can be kept in.
@@ -114,13 +139,59 @@ def open_tracking(place: Place | None = None) -> Tracking:
     place = place or current()
     if place.folder is not None:
         return open_folder(place.folder)
-    raise StoreError(f"Records cannot be kept on {place.uri} yet.")
+    from proj.remote.store import open_remote
+
+    if patient:
+        return open_remote(place.url)
+    from proj.remote.http import HttpTransport, Patience
+
+    hasty = Patience(connect_s=1.0, read_s=30.0, retries=0)
+    return open_remote(place.uri, transport=HttpTransport(place.url, patience=hasty))
 
 
-def _of_client() -> str | None:
-    """Where the user sends MLflow's clients; the endpoint of a run around this one does not count."""
+def check(place: Place) -> None:
+    """Return if records can be written there now; a server is asked, a folder is not.
+
+    Raises:
+        StoreError: The server cannot be reached, or does not let us in.
+    """
+    if place.folder is None:
+        from proj.remote.store import check as check_server
+
+        check_server(place.url)
+
+
+def inherited(place: Place) -> dict[str, str]:
+    """Variables by which a run within a run finds the place again.
+
+    The credentials are those that the user's variables hold anyway: under their own names they would be sent
+    to the endpoint of the run around.
+    """
+    variables = {VARIABLE: place.uri}
+    if place.folder is not None:
+        return variables
+    if place.userinfo is not None and any(
+        f"{place.userinfo}@" in os.environ.get(name, "") for name in (VARIABLE, _THEIRS)
+    ):
+        from urllib.parse import unquote
+
+        user, _, password = place.userinfo.partition(":")
+        return {
+            **variables,
+            "PROJ_TRACKING_USERNAME": unquote(user),
+            "PROJ_TRACKING_PASSWORD": unquote(password),
+        }
+    for word in ("TOKEN", "USERNAME", "PASSWORD"):
+        value = os.environ.get(f"PROJ_TRACKING_{word}") or _of_client(f"MLFLOW_TRACKING_{word}")
+        if value:
+            variables[f"PROJ_TRACKING_{word}"] = value
+    return variables
+
+
+def _of_client(name: str = _THEIRS) -> str | None:
+    """A variable of MLflow's client; those of the endpoint of a run around this one do not count."""
     uri = os.environ.get(_THEIRS)
-    return None if uri == os.environ.get("PROJ_ENDPOINT") else uri
+    return None if uri and uri == os.environ.get("PROJ_ENDPOINT") else os.environ.get(name)
 
 
 def _scheme(uri: str) -> str:

@@ -66,6 +66,8 @@ def deliver(
             delivered += taken is True
             refused += taken is False
     waiting = journal.waits(place, run_id)
+    if not waiting:
+        journal.settle()
     return Delivery(
         delivered=delivered, refused=refused, waiting=waiting, problem=problem if waiting else None
     )

@@ -13,10 +13,11 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from proj import paths
 from proj.errors import StoreError
 from proj.remote.transport import Request
 from proj.times import now_ms
@@ -86,16 +87,6 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     made_ms: int
 
 
-def folder_of(home: Path) -> Path:
-    """Where the journal below a home is."""
-    return home / "journal"
-
-
-def exists(home: Path) -> bool:
-    """Whether there is a journal, which is made with its first request; nearly free."""
-    return os.path.exists(folder_of(home) / "journal.db")  # noqa: PTH110  on the path of every command
-
-
 class Journal:
     """The journal below a home. Any number of threads and processes may use it at once.
 
@@ -107,11 +98,15 @@ class Journal:
     """
 
     def __init__(self, home: Path) -> None:
-        self._folder = folder_of(home)
+        self._folder = paths.journal(home)
+        self._mark = self._folder / "waiting"
+        """There while something waits, so that nobody has to open the database to know."""
         self._bodies = self._folder / "bodies"
+        self._spool = self._folder / "spool"
         self._lock = threading.Lock()
         with self._translated():
-            self._bodies.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._bodies, self._spool):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 self._folder / "journal.db", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -133,14 +128,16 @@ class Journal:
     # --- writing --------------------------------------------------------------------------------------
 
     def spool(self) -> Path:
-        """A new path for a body that may become part of the journal: `add` then takes the file itself."""
-        return self._bodies / f"{now_ms():x}-{os.urandom(8).hex()}"
+        """A new path for a body that may have to wait: `add` takes such a file as it is, uncopied.
+
+        Else the caller removes it.
+        """
+        return self._spool / _new_name()
 
     def add(self, place: str, run_id: str, request: Request) -> None:
         """Keep a request behind all others of its run.
 
-        A body that is a file is copied, unless its path is from `spool`: such a file belongs to the journal
-        from then on.
+        A body that is a file is copied; one at a path from `spool` is moved.
 
         Raises:
             StoreError: It cannot be written.
@@ -159,6 +156,7 @@ class Journal:
                 now_ms(),
             )
             with self._writing() as connection:
+                self._mark.touch()
                 connection.execute(
                     "INSERT INTO requests (place, run_id, method, path, query, headers, body, file, made_ms) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -172,15 +170,16 @@ class Journal:
         if isinstance(content, bytes):
             if len(content) <= _INLINE_BYTES:
                 return content, None
-            path = self.spool()
+            path = self._bodies / _new_name()
             path.write_bytes(content)
             return None, path.name
-        if content.parent == self._bodies:
-            return None, content.name
-        import shutil
+        path = self._bodies / _new_name()
+        if content.parent == self._spool:
+            content.replace(path)
+        else:
+            import shutil
 
-        path = self.spool()
-        shutil.copyfile(content, path)
+            shutil.copyfile(content, path)
         return None, path.name
 
     def delivered(self, item: Item) -> None:
@@ -206,6 +205,7 @@ class Journal:
     def retry(self) -> int:
         """Let what was set aside wait again, in its old place; returns how many requests."""
         with self._translated(), self._writing() as connection:
+            self._mark.touch()
             return connection.execute(
                 "UPDATE requests SET status = NULL, message = NULL, attempts = 0 WHERE status IS NOT NULL"
             ).rowcount
@@ -220,6 +220,12 @@ class Journal:
                 if name is not None:
                     (self._bodies / name).unlink(missing_ok=True)
         return len(files)
+
+    def settle(self) -> None:
+        """Take the mark away, if nothing waits."""
+        with self._translated(), self._writing() as connection:
+            if connection.execute("SELECT 1 FROM requests WHERE status IS NULL LIMIT 1").fetchone() is None:
+                self._mark.unlink(missing_ok=True)
 
     def failed(self, place: str) -> None:
         """Remember that a server was away just now."""
@@ -302,7 +308,7 @@ class Journal:
         """Remove files of bodies that no request names any more."""
         with contextlib.suppress(OSError):  # it only takes space
             named = {row[0] for row in self._all("SELECT file FROM requests WHERE file IS NOT NULL")}
-            for path in self._bodies.iterdir():
+            for path in (*self._bodies.iterdir(), *self._spool.iterdir()):
                 old = now_ms() - int(path.stat().st_mtime * 1000) > _ORPHAN_MS
                 if old and path.name not in named:
                     path.unlink(missing_ok=True)
@@ -326,11 +332,11 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _one(self, statement: str, values: tuple[object, ...]) -> tuple[object, ...] | None:
+    def _one(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
         rows = self._all(statement, values)
         return rows[0] if rows else None
 
-    def _all(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def _all(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._translated(), self._lock:
             return self._connection.execute(statement, values).fetchall()
 
@@ -343,6 +349,10 @@ class Journal:
                 f"What waits for the server cannot be kept in {self._folder}: {error}.",
                 hint="Check the disk's space and permissions.",
             ) from error
+
+
+def _new_name() -> str:
+    return f"{now_ms():x}-{os.urandom(8).hex()}"
 
 
 def _kept(request: Request) -> dict[str, str]:

@@ -203,6 +203,11 @@ def _create(path: Path) -> int:
         return os.open(path, flags, 0o666)
 
 
+def is_partial(name: str) -> bool:
+    """Whether a file of that name is being written, and is no artifact yet."""
+    return name.startswith(_PARTIAL)
+
+
 def remove_partial(root: Path) -> None:
     """Remove files that a killed process had begun to write below a run's folder."""
     for folder, _folders, names in os.walk(root):

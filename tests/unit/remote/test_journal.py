@@ -86,7 +86,7 @@ def error(status: int, message: str) -> Answer:
 
 
 def files(journal: Journal) -> list[str]:
-    return sorted(path.name for path in journal._bodies.iterdir())
+    return sorted(path.name for path in journal._folder.glob("*/*"))
 
 
 # --- what waits -------------------------------------------------------------------------------------
@@ -210,8 +210,8 @@ def test_a_body_that_is_gone_holds_nothing_up(
     transport.send(post("log-batch", b"x" * 100_000))
     transport.send(post("set-tag", b"2"))
     server.away = False
-    for name in files(journal):
-        (journal._bodies / name).unlink()
+    for path in journal._bodies.iterdir():
+        path.unlink()
     done = deliver(journal, server, place=PLACE, run_id=RUN)
     assert (done.delivered, done.refused, done.waiting) == (1, 1, 0)
     assert "gone" in journal.refused()[0].message
@@ -456,10 +456,15 @@ def test_a_journal_of_a_newer_proj_is_refused(journal: Journal) -> None:
         Journal(paths.home())
 
 
-def test_a_journal_is_made_with_its_first_use(tmp_path: Path) -> None:
-    assert not journals.exists(tmp_path)
-    Journal(tmp_path).close()
-    assert journals.exists(tmp_path)
+def test_a_mark_says_that_something_waits(tmp_path: Path) -> None:
+    opened = Journal(tmp_path)
+    mark = paths.journal(tmp_path) / "waiting"
+    assert not mark.exists()
+    opened.add(PLACE, RUN, post("set-tag"))
+    assert mark.exists()
+    deliver(opened, Server(), place=PLACE, run_id=RUN)
+    assert not mark.exists()
+    opened.close()
 
 
 # --- the run as it was last seen ----------------------------------------------------------------------
