@@ -34,6 +34,7 @@ COMMANDS = {
     "cancel": ("proj.cli.cancel", "Stop runs."),
     "rm": ("proj.cli.rm", "Mark runs as deleted."),
     "restore": ("proj.cli.restore", "Bring deleted runs back."),
+    "sync": ("proj.cli.sync", "Deliver what waits for a tracking server."),
     "gc": ("proj.cli.gc", "Remove deleted runs and their files for good."),
     "check": ("proj.cli.check", "Check a project file without running anything."),
     "env": ("proj.cli.env", "List, verify, lock and prune environments."),
