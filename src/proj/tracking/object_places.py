@@ -19,6 +19,10 @@ PART_BYTES = 16 << 20
 """How much of a file is in memory: it is sent and fetched in parts of this size."""
 _MAX_KEY_BYTES = 1024
 """Of S3 and GCS; Azure counts characters."""
+_READ_S = 120
+"""How long S3 may take for an answer: it puts large files together while we wait."""
+_RETRIES = 2
+"""Of s3fs, around those of the AWS library."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _AZURE_HOST = re.compile(r"([a-z0-9]+)\.(?:dfs|blob)\.([a-z0-9.-]+)")
 _AZURE_PUBLIC = "core.windows.net"
@@ -151,9 +155,10 @@ def _s3_options() -> dict[str, Any]:
         options["endpoint_url"] = endpoint
     if _is_set("MLFLOW_S3_IGNORE_TLS"):
         options["client_kwargs"] = {"verify": False}
+    config: dict[str, Any] = {"read_timeout": _READ_S}
     if style := os.environ.get("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"):
-        options["config_kwargs"] = {"s3": {"addressing_style": style}}
-    return options
+        config["s3"] = {"addressing_style": style}
+    return {**options, "config_kwargs": config}
 
 
 def _gcs_options() -> dict[str, Any]:
@@ -266,6 +271,9 @@ def _make(place: Place) -> Any:
     import fsspec  # type: ignore[import-untyped]  # it comes without types
 
     # Other processes write, too: what was listed a moment ago is no answer.
-    return fsspec.filesystem(
+    system = fsspec.filesystem(
         place.kind.protocol, skip_instance_cache=True, use_listings_cache=False, **options
     )
+    if place.kind is _S3:
+        system.retries = _RETRIES
+    return system
