@@ -26,7 +26,7 @@ from proj.wire.experiments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from proj.model import Experiment
     from proj.remote.client import Client
@@ -196,6 +196,12 @@ def check_id(experiment_id: str) -> None:
     """
     if not _ID.fullmatch(experiment_id):
         raise _no_experiment(experiment_id)
+
+
+def possible_ids(experiment_ids: Sequence[str]) -> tuple[str, ...]:
+    """Return those texts that can be ids of experiments: all are of one kind, nearly always numbers."""
+    possible = tuple(each for each in experiment_ids if _ID.fullmatch(each))
+    return tuple(each for each in possible if each.isdecimal()) or possible
 
 
 def expression(text: str) -> str:

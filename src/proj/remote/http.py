@@ -36,7 +36,6 @@ _NOT_NOW = frozenset((429, 502, 503, 504))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _KEEP_METHOD = frozenset((307, 308))
 _MAX_REDIRECTS = 5
-_FIRST_PAUSE_S = 0.5
 _MAX_ERROR_BYTES = 10_000
 _REPEATABLE = (
     "experiments/search",
@@ -71,7 +70,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     read_s: float = 120.0
     """Between two pieces of an answer."""
     retries: int = 4
-    """Pauses double from half a second on, and are what the server asks for where it does."""
+    """Each after a pause twice as long as the one before, or as long as the server asks for."""
+    first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
 
 
@@ -171,7 +171,7 @@ class HttpTransport:
         longest = self._patience.longest_pause_s
         if asked_s is not None:
             return min(asked_s, longest)
-        pause_s: float = min(_FIRST_PAUSE_S * 2.0**tries, longest)
+        pause_s: float = min(self._patience.first_pause_s * 2.0**tries, longest)
         return pause_s * random.uniform(0.5, 1.0)  # noqa: S311  so that clients do not come back all at once
 
     def _try(self, request: Request, *, whole: bool) -> tuple[Answer, Download]:

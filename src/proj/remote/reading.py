@@ -25,6 +25,7 @@ _BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 """MLflow's server has it for its pages alone."""
 _BULK_RUNS = 100
 _BULK_POINTS = 25_000
+_PAGE_POINTS = 25_000
 _OFFSET, _TOKEN = "offset:", "token:"
 
 
@@ -54,10 +55,10 @@ class RunReader:
         points: list[Metric] = []
         token = ""
         while True:
-            page = self._history(run_id, key, page_token=token)
+            page = self._history(run_id, key, limit=_PAGE_POINTS, page_token=token)
             points += [point.to_model() for point in page.metrics]
             token = page.next_page_token or ""
-            if not token:
+            if not token or not page.metrics:
                 break
         if not points:  # some servers say the same of a run that is not there
             self.run(run_id)
@@ -88,9 +89,8 @@ class RunReader:
             self.run(run_id)
         return MetricPage(points=points if page_token else _in_order(points))
 
-    def _history(
-        self, run_id: str, key: str, *, limit: int | None = None, page_token: str = ""
-    ) -> MetricsAnswer:
+    def _history(self, run_id: str, key: str, *, limit: int, page_token: str) -> MetricsAnswer:
+        # The limit is always named: some versions of MLflow read none as 0, and send empty pages for ever.
         message = GetHistory(
             run_id=storable(run_id), metric_key=storable(key), max_results=limit, page_token=page_token
         )

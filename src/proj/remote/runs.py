@@ -10,7 +10,7 @@ from proj.errors import ConflictError, NotFoundError, ProjError, UnreachableErro
 from proj.model import RunStatus
 from proj.record import TAG_CLAIM
 from proj.remote.batches import MAX_PARAMS, batches, check_lengths, key_values
-from proj.remote.experiments import RemoteExperiments, check_id, expression
+from proj.remote.experiments import RemoteExperiments, check_id, expression, possible_ids
 from proj.remote.reading import RunReader
 from proj.remote.transport import UncertainError
 from proj.times import now_ms
@@ -326,7 +326,7 @@ class RemoteRunStore(RunReader, RemoteExperiments):
         """
         token = query.page_token or ""
         if query.experiment_ids is not None:
-            return query.experiment_ids, token
+            return possible_ids(query.experiment_ids), token
         if token:
             try:
                 token, *experiments = json.loads(token)
