@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from proj.errors import ConflictError, NotFoundError, UsageError
+from proj.remote.logged_models import experiment_numbers
 from proj.tracking.inputs import RunInputs
 from proj.tracking.values import storable
 from proj.wire.codec import Empty
@@ -12,7 +15,7 @@ from proj.wire.entities import ModelInputIo, ModelOutputIo, OfRun, dataset_input
 from proj.wire.runs import DatasetsAnswer, LogInputs, LogOutputs, RunAnswer, SearchDatasets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from proj.remote.client import Client
     from proj.tracking.inputs import DatasetInput, DatasetSummary, InputStore, ModelOutput
@@ -39,23 +42,52 @@ class RemoteInputStore:
         self, run_id: str, *, datasets: Sequence[DatasetInput] = (), models: Sequence[str] = ()
     ) -> None:
         """See `InputStore.log_inputs`."""
-        given = tuple(dataset_input_out(dataset) for dataset in datasets)
-        used = tuple(ModelInputIo(model_id=model_id) for model_id in models)
-        message = LogInputs(run_id=run_id, datasets=given, models=used)
-        self._log(run_id, "runs/log-inputs", message)
+        given = RunInputs(datasets=tuple(datasets), models=tuple(dict.fromkeys(models)))
+
+        def send(inputs: RunInputs) -> None:
+            message = LogInputs(
+                run_id=storable(run_id),
+                datasets=tuple(dataset_input_out(dataset) for dataset in inputs.datasets),
+                models=tuple(ModelInputIo(model_id=storable(model_id)) for model_id in inputs.models),
+            )
+            self._client.post("runs/log-inputs", message, Empty)
+
+        self._log(run_id, given, send)
 
     def log_outputs(self, run_id: str, models: Sequence[ModelOutput]) -> None:
         """See `InputStore.log_outputs`."""
-        made = tuple(ModelOutputIo(model_id=model.model_id, step=model.step) for model in models)
-        self._log(run_id, "runs/outputs", LogOutputs(run_id=run_id, models=made))
 
-    def _log(self, run_id: str, path: str, message: LogInputs | LogOutputs) -> None:
+        def send(outputs: RunInputs) -> None:
+            made = tuple(
+                ModelOutputIo(model_id=storable(output.model_id), step=output.step)
+                for output in outputs.outputs
+            )
+            self._client.post("runs/outputs", LogOutputs(run_id=storable(run_id), models=made), Empty)
+
+        self._log(run_id, RunInputs(outputs=tuple(dict.fromkeys(models))), send)
+
+    def _log(self, run_id: str, given: RunInputs, send: Callable[[RunInputs], None]) -> None:
+        """Log what goes in or out; where that is refused, without the models that the run has already.
+
+        MLflow's server refuses a model that it was told of, and has no word of its own for a deleted run.
+        """
         try:
-            self._client.post(path, message, Empty)
-        except UsageError as error:  # MLflow's word for a deleted run, and for much else
-            if self._run(run_id).info.lifecycle_stage == "deleted":
+            send(given)
+        except UsageError as error:
+            run = self._run(run_id)
+            if run.info.lifecycle_stage == "deleted":
                 raise ConflictError(error.message) from error
-            raise
+            known = run.to_inputs()
+            new = msgspec.structs.replace(
+                given,
+                models=tuple(model_id for model_id in given.models if model_id not in known.models),
+                outputs=tuple(output for output in given.outputs if output not in known.outputs),
+            )
+            if new == _NOTHING:
+                return
+            if new == given:
+                raise
+            send(new)
 
     def of_runs(self, run_ids: Sequence[str]) -> dict[str, RunInputs]:
         """See `InputStore.of_runs`."""
@@ -74,8 +106,9 @@ class RemoteInputStore:
     def search_datasets(self, experiment_ids: Sequence[str]) -> tuple[DatasetSummary, ...]:
         """See `InputStore.search_datasets`."""
         found: list[DatasetSummary] = []
-        for start in range(0, len(experiment_ids), _MAX_EXPERIMENTS):
-            some = SearchDatasets(experiment_ids=tuple(experiment_ids[start : start + _MAX_EXPERIMENTS]))
+        numbers = experiment_numbers(experiment_ids)
+        for start in range(0, len(numbers), _MAX_EXPERIMENTS):
+            some = SearchDatasets(experiment_ids=numbers[start : start + _MAX_EXPERIMENTS])
             answer = self._client.post(_SEARCH_DATASETS, some, DatasetsAnswer)
             found += [summary.to_model() for summary in answer.dataset_summaries]
         found.sort(key=lambda each: (each.experiment_id, each.name, each.digest, each.context or ""))

@@ -31,7 +31,7 @@ from proj.wire.logged_models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from proj.remote.client import Client
     from proj.tracking.logged_models import (
@@ -157,7 +157,8 @@ class RemoteLoggedModelStore:
             raise UsageError(f"The limit {query.limit} is not a positive number.")
         if query.lifecycle != "active" or query.deleted_before_ms is not None:
             raise UsageError("A tracking server finds no deleted models.", hint=_GC)
-        experiments = self._experiments() if query.experiment_ids is None else query.experiment_ids
+        given = query.experiment_ids
+        experiments = self._experiments() if given is None else experiment_numbers(given)
         if not experiments:
             return LoggedModelPage(models=())
         message = SearchLoggedModels(
@@ -204,6 +205,11 @@ class RemoteLoggedModelStore:
                 f"The tracking server {self._client.url} keeps no logged models.",
                 hint="MLflow's servers do from version 3 on.",
             ) from error
+
+
+def experiment_numbers(ids: Iterable[str]) -> tuple[str, ...]:
+    """Return those ids that can be an experiment's: MLflow's server refuses a search for any other."""
+    return tuple(each for each in ids if each.isascii() and each.isdecimal())
 
 
 def _path(model_id: str) -> str:

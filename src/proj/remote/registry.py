@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from proj.errors import NotFoundError, UsageError
+from proj.errors import NotFoundError, StoreError, UsageError
 from proj.remote.batches import key_values
+from proj.remote.logged_models import RemoteLoggedModelStore
 from proj.tracking.registry import (
     ModelVersion,
     ModelVersionPage,
     RegisteredModel,
     RegisteredModelPage,
+    Stage,
 )
 from proj.tracking.values import optional, storable
 from proj.wire.codec import Empty
@@ -45,13 +47,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from proj.remote.client import Client
-    from proj.tracking.registry import ModelRegistry, NewModelVersion, RegistryQuery, Stage
+    from proj.tracking.registry import ModelRegistry, NewModelVersion, RegistryQuery
 
 _MAX_MODELS = 1000
 _MAX_VERSIONS = 10_000
 """In one answer; MLflow allows more, which would be long to make and to send."""
 _MAX_VERSION = 2**31 - 1
 """MLflow's databases have no larger number."""
+_NEWEST_FIRST = ("name ASC", "version_number DESC")
+"""What is meant without an order; older servers have another one in mind."""
 _LATEST = "latest"
 
 _Answer = TypeVar("_Answer", ModelsAnswer, VersionsAnswer)
@@ -153,7 +157,12 @@ class RemoteModelRegistry:
             description=optional(new.description) or "",
             model_id=optional(new.model_id) or _logged_model(new.source),
         )
-        return self._version("POST", "create", message)
+        try:
+            return self._version("POST", "create", message)
+        except StoreError:
+            if message.model_id is not None:  # MLflow's server fails where there is no such model
+                RemoteLoggedModelStore(self._client).logged_model(message.model_id)
+            raise
 
     def version(self, name: str, version: int) -> ModelVersion:
         """See `ModelRegistry.version`."""
@@ -177,7 +186,7 @@ class RemoteModelRegistry:
         def ask(limit: int, token: str) -> VersionsAnswer:
             message = SearchVersions(
                 filter=storable(query.filter),
-                order_by=tuple(map(storable, query.order_by)),
+                order_by=tuple(map(storable, query.order_by)) or _NEWEST_FIRST,
                 max_results=limit,
                 page_token=token,
             )
@@ -193,6 +202,8 @@ class RemoteModelRegistry:
         self, name: str, version: int, stage: Stage, *, archive_existing: bool = False
     ) -> ModelVersion:
         """See `ModelRegistry.transition_stage`."""
+        if archive_existing and stage not in (Stage.STAGING, Stage.PRODUCTION):
+            raise UsageError(f"No versions are archived for the stage {stage.value}.")
         message = TransitionStage(
             name=storable(name),
             version=_number(name, version),

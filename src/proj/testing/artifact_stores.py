@@ -11,7 +11,6 @@ import pytest
 from proj.errors import NotFoundError, StoreError
 from proj.model import ArtifactInfo
 from proj.testing.differences import Contract
-from proj.testing.differences import Contract
 from proj.testing.threads import in_threads
 
 if TYPE_CHECKING:

@@ -83,6 +83,15 @@ def found_by(models: LoggedModelStore, query: LoggedModelQuery) -> str:
         assert len(page.models) == query.limit
 
 
+def writing(models: LoggedModelStore) -> list[Callable[[str], object]]:
+    """Return calls that change a model."""
+    return [
+        lambda each: models.finalize_logged_model(each, LoggedModelStatus.READY),
+        lambda each: models.set_logged_model_tags(each, {"a": "1"}),
+        lambda each: models.log_logged_model_params(each, {"a": "1"}),
+    ]
+
+
 class LoggedModelContract(Contract):
     """What every `LoggedModelStore` guarantees. Subclasses give the fixture `tracking`, with empty stores."""
 
@@ -176,20 +185,29 @@ class LoggedModelContract(Contract):
         models.delete_logged_model(model.model_id)
         assert models.logged_model(model.model_id, allow_deleted=True).lifecycle_stage == "deleted"
         assert found_by(models, LoggedModelQuery()) == ""
-        for model_id in (model.model_id, _UNKNOWN):
-            calls: list[Callable[[str], object]] = [
-                models.logged_model,
-                models.delete_logged_model,
-                models.remove_logged_model_tags,
-                lambda each: models.finalize_logged_model(each, LoggedModelStatus.READY),
-                lambda each: models.set_logged_model_tags(each, {"a": "1"}),
-                lambda each: models.log_logged_model_params(each, {"a": "1"}),
-            ]
-            for call in calls:
-                with pytest.raises(NotFoundError):
-                    call(model_id)
-        with pytest.raises(NotFoundError):
-            models.logged_model(_UNKNOWN, allow_deleted=True)
+        for call in (models.logged_model, models.delete_logged_model, models.remove_logged_model_tags):
+            with pytest.raises(NotFoundError):
+                call(model.model_id)
+
+    def test_nothing_is_written_to_a_deleted_model(
+        self, models: LoggedModelStore, model: LoggedModel
+    ) -> None:
+        models.delete_logged_model(model.model_id)
+        for call in writing(models):
+            with pytest.raises(NotFoundError):
+                call(model.model_id)
+
+    def test_a_model_that_there_never_was_is_not_found(self, models: LoggedModelStore) -> None:
+        calls: list[Callable[[str], object]] = [
+            models.logged_model,
+            lambda each: models.logged_model(each, allow_deleted=True),
+            models.delete_logged_model,
+            models.remove_logged_model_tags,
+            *writing(models),
+        ]
+        for call in calls:
+            with pytest.raises(NotFoundError):
+                call(_UNKNOWN)
 
     def test_deleted_models_are_found_and_purged(self, tracking: Tracking, model: LoggedModel) -> None:
         models = tracking.logged_models

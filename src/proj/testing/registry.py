@@ -227,10 +227,15 @@ class ModelRegistryContract(Contract):
         add(registry, "wine", source=f"models:/{logged.model_id}")
         found = registry.version("wine", 1)
         assert (found.storage_location, found.run_id) == (logged.artifact_location, "b" * 32)
-        add(registry, "wine", source="s3://elsewhere", model_id=logged.model_id)
+        add(registry, "wine", source="s3://elsewhere/x", model_id=logged.model_id)
         found = registry.version("wine", 2)
-        assert (found.storage_location, found.run_id) == ("s3://elsewhere", "b" * 32)
-        assert found.model_id == logged.model_id
+        assert (found.storage_location, found.run_id) == ("s3://elsewhere/x", "b" * 32)
+
+    def test_a_version_knows_its_logged_model(self, tracking: Tracking, registry: ModelRegistry) -> None:
+        logged = tracking.logged_models.create_logged_model(NewLoggedModel(experiment_id="0"))
+        registry.create_model("wine")
+        add(registry, "wine", source="s3://elsewhere/x", model_id=logged.model_id)
+        assert registry.version("wine", 1).model_id == logged.model_id
 
     def test_stages(self, registry: ModelRegistry) -> None:
         registry.create_model("wine")
