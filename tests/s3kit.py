@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import os
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 SECRET = "s3cr3t-k3y-canary"
 _numbers = itertools.count()
@@ -63,10 +64,9 @@ def new_bucket(url: str) -> str:
     return name
 
 
-@contextlib.contextmanager
-def environment(url: str) -> Iterator[None]:
-    """Let this process be a client of the server."""
-    with mock.patch.dict(os.environ, variables(url)):
-        for name in [name for name in os.environ if name.startswith("AWS_") and name not in variables(url)]:
-            del os.environ[name]
-        yield
+def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Let this process be a client of the server, for one test."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_S3_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables(url).items():
+        monkeypatch.setenv(name, value)

@@ -39,6 +39,8 @@ def store_error(error: BaseException, what: str, place: Place) -> ProjError:
     """
     if isinstance(error, ProjError):
         return error
+    if is_replaced(error):
+        return ConflictError(f"{what}: it was replaced while it was being read.", hint="Read it again.")
     chain = tuple(_causes(error))
     return _of_the_store(chain, what, place) or _of_the_file(error, what, place, _reason(chain))
 
@@ -61,8 +63,6 @@ def _of_the_store(chain: tuple[BaseException, ...], what: str, place: Place) -> 
 
 
 def _of_the_file(error: BaseException, what: str, place: Place, why: str) -> StoreError:
-    if is_replaced(error):
-        return ConflictError(f"{what}: it was replaced while it was being read.", hint="Read it again.")
     if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
         return ConflictError(f"{what}: {why}", hint="Choose another path.")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
