@@ -32,6 +32,7 @@ _FORBIDDEN = 403
 _NO_SUCH_CALL = (404, 405, 501)
 _TOO_LARGE = 413
 _CONFLICT = 409
+_FAILED = 500
 _KINDS: dict[str, type[ProjError]] = {
     "RESOURCE_DOES_NOT_EXIST": NotFoundError,
     "RESOURCE_ALREADY_EXISTS": AlreadyExistsError,
@@ -165,14 +166,24 @@ def _without_words(answer: Answer, url: str) -> ProjError:
         )
     if answer.status == _CONFLICT:
         return ConflictError(f"The tracking server {url} says that this contradicts what is there.")
+    if answer.status >= _FAILED:
+        return StoreError(
+            f"The tracking server {url} failed (status {answer.status}) and does not say why.",
+            hint="Its log may tell.",
+        )
     return _no_tracking_server(answer, url)
 
 
 def _no_tracking_server(answer: Answer, url: str) -> StoreError:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip()
     what = "a web page" if kind == "text/html" else f"{kind or 'something'} that is not understood"
+    if answer.status != _OK:
+        return StoreError(
+            f"{url} answers with status {answer.status} and {what}.",
+            hint="Check the address; a proxy before the server may have its own limits and errors.",
+        )
     return StoreError(
-        f"{url} answers with {what} (status {answer.status}): it is no tracking server.",
+        f"{url} answers with {what}: it is no tracking server.",
         hint="Check the address; if one has to log in there, the server needs credentials that a program "
         "can send.",
     )
