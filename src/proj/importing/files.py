@@ -145,7 +145,9 @@ class ArtifactPlaces:
             raise StoreError(f"Its artifacts are said to be in {uri}: MLflow makes no such folder.")
         root = self._find(path, own, served=scheme == _SERVED)
         if root is None:
-            self._miss(uri, path)
+            usual = own is not None and own.parts[-_LEAST_PARTS:] == path.parts[-_LEAST_PARTS:]
+            if not usual:  # else the folder is there, and no files in it
+                self._miss(uri, path)
             return None
         return FolderFiles(root, self._problems)
 

@@ -179,9 +179,9 @@ def _load(file: Path, content: bytes) -> dict[Any, Any]:
         loaded = yaml.load(content, Loader=loader)  # noqa: S506  one of the safe ones
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{file}:{mark.line + 1}" if mark is not None else str(file)
+        line = mark.line if mark is not None else content[: getattr(error, "position", 0)].count(b"\n")
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise BadMetaError(place, f"It is left out: it is no YAML, {reason}.") from error
+        raise BadMetaError(f"{file}:{line + 1}", f"It is left out: it is no YAML, {reason}.") from error
     if not isinstance(loaded, dict):
         what = "empty" if loaded is None else "no mapping"
         raise BadMetaError(f"{file}:1", f"It is left out: it is {what}.")

@@ -23,6 +23,8 @@ ORIGIN = "proj.import."
 _NOWHERE = "not-imported:"
 """No store has URIs of this scheme."""
 _FILES = re.compile(r"/(?P<owner>[0-9a-f]{32}|m-[0-9a-f]{32})/artifacts(?:/(?P<path>.*))?$")
+_OURS = re.compile(r"(?:/artifacts|^mlflow-artifacts:)/(?P<owner>[0-9a-f]{32})(?:/(?P<path>.*))?$")
+"""As a server of ours says where a run's files are."""
 _OF_RUN = re.compile(r"runs:/+(?P<owner>[0-9a-f]{32})(?:/(?P<path>.*))?$")
 _OF_MODEL = re.compile(r"models:/+(?P<owner>m-[0-9a-f]{32})/?(?P<path>)$")
 _PROMPTS = ("dummy-source", "prompt-template")
@@ -87,7 +89,7 @@ class Relocation:
 
     def _place(self, uri: str) -> str | None:
         """Return where the files of a URI are here; None if they are not."""
-        match = _FILES.search(uri) or _OF_RUN.match(uri) or _OF_MODEL.match(uri)
+        match = _match(uri)
         if match is None:
             return None
         root = self._root(match["owner"])
@@ -116,5 +118,9 @@ class Relocation:
 
 
 def _owner(uri: str) -> str | None:
-    match = _FILES.search(uri) or _OF_RUN.match(uri) or _OF_MODEL.match(uri)
+    match = _match(uri)
     return None if match is None else match["owner"]
+
+
+def _match(uri: str) -> re.Match[str] | None:
+    return _FILES.search(uri) or _OURS.search(uri) or _OF_RUN.match(uri) or _OF_MODEL.match(uri)

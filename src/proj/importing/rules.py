@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from proj.model import RunStatus
@@ -28,6 +29,7 @@ _MODEL_STATUS = {
     2: LoggedModelStatus.READY,
     3: LoggedModelStatus.FAILED,
 }
+_LARGEST = sys.float_info.max
 DELETED_STAGE = "Deleted_Internal"
 """Of a version that is gone: its number is not given again."""
 
@@ -37,6 +39,11 @@ class Bad(Protocol):
 
     def bad(self, message: str) -> BadMetaError:
         """Return the error to raise."""
+
+
+def number(value: float) -> float:
+    """Return a metric's value: MLflow keeps infinity in SQL as the largest number there is."""
+    return value * 2 if abs(value) == _LARGEST else value
 
 
 def run_status(value: object, place: Bad) -> RunStatus:

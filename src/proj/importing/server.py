@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj.errors import ProjError
+import msgspec
+
+from proj.errors import ProjError, StoreError
 from proj.importing.files import StoreFiles
 from proj.importing.model import ForeignExperiment, ForeignLoggedModel, ForeignModel, ForeignRun
+from proj.importing.rules import number
+from proj.remote.client import UnknownCallError
 from proj.tracking.inputs import RunInputs
 from proj.tracking.logged_models import LoggedModelQuery
 from proj.tracking.registry import RegistryQuery
@@ -102,7 +106,8 @@ class TrackingSource:
             try:
                 while True:
                     page = self._tracking.runs.metric_page(run.run_id, key, limit=_POINTS, page_token=token)
-                    yield from page.points
+                    for point in page.points:
+                        yield point if point.value == number(point.value) else _infinite(point)
                     token = page.next_page_token
                     if token is None:
                         break
@@ -114,15 +119,17 @@ class TrackingSource:
     # --- models ---------------------------------------------------------------------------------------
 
     def logged_models(self, experiments: Collection[ForeignExperiment]) -> Iterator[ForeignLoggedModel]:
-        """See `Source.logged_models`."""
+        """See `Source.logged_models`. No server tells of deleted ones."""
         for experiment in experiments:
             token = None
             while True:
-                page = self._tracking.logged_models.search_logged_models(
-                    LoggedModelQuery(
-                        experiment_ids=(experiment.experiment_id,), lifecycle="all", page_token=token
-                    )
-                )
+                query = LoggedModelQuery(experiment_ids=(experiment.experiment_id,), page_token=token)
+                try:
+                    page = self._tracking.logged_models.search_logged_models(query)
+                except StoreError as error:
+                    if isinstance(error.__cause__, UnknownCallError):  # a server before 3.0 has none
+                        return
+                    raise
                 yield from map(_logged_model, page.models)
                 token = page.next_page_token
                 if token is None:
@@ -193,6 +200,10 @@ def _run(run: RunRecord, inputs: RunInputs | None) -> ForeignRun:
         tags=run.tags,
         inputs=inputs or RunInputs(),
     )
+
+
+def _infinite(point: Metric) -> Metric:
+    return msgspec.structs.replace(point, value=number(point.value))
 
 
 def _logged_model(model: LoggedModel) -> ForeignLoggedModel:

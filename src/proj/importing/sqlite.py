@@ -13,7 +13,7 @@ from proj.errors import StoreError
 from proj.importing.files import ArtifactPlaces
 from proj.importing.folders import BadMetaError
 from proj.importing.model import ForeignExperiment, ForeignRun
-from proj.importing.rules import RUN_ID, run_status
+from proj.importing.rules import RUN_ID, number, run_status
 from proj.importing.snapshot import snapshot
 from proj.importing.sqlite_models import read_logged_models, read_models
 from proj.importing.tables import Row, Stream, Tables, integer, qualified, text
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.importing.model import Files, ForeignLoggedModel, ForeignModel, Problems, Source
-
-_LARGEST = 1.7976931348623157e308
-"""MLflow keeps infinity in SQL as the largest number there is."""
 
 
 class SqliteSource:
@@ -241,8 +238,7 @@ def _run(row: tuple[Any, ...], streams: _Streams, place: Row, deleted: Collectio
 def _value(value: Any, is_nan: Any) -> float:
     if is_nan or value is None:
         return float("nan")
-    number = float(value)
-    return number * 2 if abs(number) == _LARGEST else number  # twice that is infinity
+    return number(float(value))
 
 
 def _check(tables: Tables, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from proj.importing.folders import BadMetaError
 from proj.importing.model import ForeignLoggedModel, ForeignModel
-from proj.importing.rules import DELETED_STAGE, MODEL_ID, model_status, stage
+from proj.importing.rules import DELETED_STAGE, MODEL_ID, model_status, number, stage
 from proj.importing.tables import Row, Stream, integer, qualified, text
 from proj.model import Metric
 from proj.tracking.logged_models import ModelMetric
@@ -105,7 +105,7 @@ def _measured(row: tuple[Any, ...]) -> ModelMetric:
     model_id, key, value, timestamp_ms, step, run_id, dataset, digest = row
     metric = Metric(
         key=text(key),
-        value=float("nan") if value is None else float(value),
+        value=float("nan") if value is None else number(float(value)),
         timestamp_ms=integer(timestamp_ms) or 0,
         step=integer(step) or 0,
         model_id=model_id,
@@ -169,27 +169,28 @@ def _versions(one: _One, name: str, problems: Problems) -> tuple[tuple[ModelVers
     found = []
     last = 0
     for row in one.select("model_versions", *_VERSION):
-        number = int(row[0])
-        last = max(last, number)
+        last = max(last, int(row[0]))
         if row[5] == DELETED_STAGE:
             continue
         try:
-            found.append(_version(row, name, tags.get(number, {})))
+            found.append(_version(row, name, tags.get(row[0], {})))
         except BadMetaError as error:
             problems.add(error.place, error.message)
     return tuple(found), last
 
 
 def _version(row: tuple[Any, ...], name: str, tags: dict[str, str]) -> ModelVersion:
-    number, created, updated, description, user, current, source, storage, run_id, link, status, message = row
+    version, created, updated, description, user, current, source, storage, run_id, link, status, message = (
+        row
+    )
     return ModelVersion(
         name=name,
-        version=int(number),
+        version=int(version),
         created_ms=integer(created) or 0,
         updated_ms=integer(updated) or integer(created) or 0,
         description=description,
         user=user,
-        stage=stage(current, Row(f"version {number} of {name}")),
+        stage=stage(current, Row(f"version {version} of {name}")),
         source=source,
         storage_location=storage or source,
         run_id=run_id,
