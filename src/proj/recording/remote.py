@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from proj import events
-from proj.errors import ProjError
+from proj.errors import ProjError, UnreachableError
 from proj.record import TAG_CANCEL
 from proj.recording import Recording, tell_of
 from proj.recording.uploads import Uploads
@@ -71,6 +71,8 @@ class RemoteRecording(Recording):
         self._watcher = threading.Thread(target=target, args=(self._watch,), name="proj-watch", daemon=True)
 
     def __enter__(self) -> RemoteRecording:  # noqa: PYI034  typing.Self is new in Python 3.11
+        with contextlib.suppress(UnreachableError):
+            self.tracking.runs.run(self._run_id)  # so that it can be shown while the server is away
         self._courier.__enter__()
         self._watcher.start()
         return self
