@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from proj.errors import UsageError
 from proj.tracking.values import storable
 from proj.wire.codec import encode_request
-from proj.wire.entities import KeyValue, MetricIn, metric_in
+from proj.wire.entities import KeyValue, MetricIn
 from proj.wire.runs import LogBatch
 
 if TYPE_CHECKING:
@@ -55,11 +55,30 @@ def batches(
     batch = _Batch(run_id)
     for param in key_values(params):
         yield from batch.add(batch.params, param, MAX_PARAMS)
-    for metric in metrics:
-        yield from batch.add(batch.metrics, metric_in(metric), MAX_METRICS)
+    # Some versions of MLflow refuse a request that holds the same point twice.
+    for metric in {_identity(metric): metric for metric in metrics}.values():
+        yield from batch.add(batch.metrics, _point(metric), MAX_METRICS)
     for tag in key_values(tags):
         yield from batch.add(batch.tags, tag, MAX_TAGS)
     yield from batch.flush()
+
+
+def _point(metric: Metric) -> MetricIn:
+    return MetricIn(
+        key=storable(metric.key),
+        value=metric.value,
+        timestamp=metric.timestamp_ms,
+        step=metric.step,
+        model_id=storable(metric.model_id or ""),
+        dataset_name=storable(metric.dataset_name or ""),
+        dataset_digest=storable(metric.dataset_digest or ""),
+    )
+
+
+def _identity(metric: Metric) -> tuple[object, ...]:
+    """What makes a point the same as another; NaN is the same as NaN."""
+    of_model = (metric.model_id, metric.dataset_name, metric.dataset_digest)
+    return metric.key, metric.step, metric.timestamp_ms, repr(metric.value), of_model
 
 
 class _Batch:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"(?!\d{19})[\w-]{1,64}", re.ASCII)
 """What an id can be: servers fail in their own ways at longer numbers and other characters."""
+_MAX_NAME = 500
 _PAGE = 1000
 
 
@@ -92,7 +93,7 @@ class RemoteExperiments:
         return found
 
     def _named(self, name: str) -> Experiment | None:
-        if not name:
+        if not 0 < len(name) <= _MAX_NAME:  # it would not fit into a request's first line
             return None
         message = ExperimentName(experiment_name=storable(name))
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,8 @@ def _cause(error: BaseException) -> str:
     for cause in reversed(_causes(error)):
         if isinstance(cause, socket.gaierror):
             return "its name is not known"
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "it was closed without an answer"
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
             return cause.strerror[:1].lower() + cause.strerror[1:]
     return type(_causes(error)[-1]).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from proj.errors import NotFoundError, UsageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from proj.model import Metric, RunRecord
     from proj.remote.client import Client
 
+_RUN_ID = re.compile(r"[\w-]{1,256}", re.ASCII)
 _BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 """MLflow's server has it for its pages alone."""
 _BULK_RUNS = 100
@@ -41,10 +43,10 @@ class RunReader:
 
     def run(self, run_id: str) -> RunRecord:
         """See `RunStore.run`."""
-        if not run_id:
+        if not _RUN_ID.fullmatch(run_id):
             raise no_run(run_id)
         try:
-            return self._client.get("runs/get", OfRun(run_id=storable(run_id)), RunAnswer).run.to_model()
+            return self._client.get("runs/get", OfRun(run_id=run_id), RunAnswer).run.to_model()
         except UnknownCallError:
             raise
         except (NotFoundError, UsageError) as error:

@@ -13,8 +13,6 @@ from proj.wire.codec import Int64, Message, Real, RealOut, Text, real_out
 from proj.wire.errors import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from proj.model import ArtifactInfo
 
 
@@ -71,7 +69,7 @@ class RunInfoOut(Message, frozen=True, kw_only=True):
     run_name: str = ""
     experiment_id: str
     user_id: str = ""
-    status: str
+    status: RunStatus
     start_time: Int64 = 0
     artifact_uri: str = ""
     lifecycle_stage: Literal["active", "deleted"] = "active"
@@ -158,15 +156,14 @@ class RunOut(Message, frozen=True):
     def to_model(self) -> RunRecord:
         """Return it as a value of ours; a run that goes on has no end, whatever a server remembers of it."""
         info = self.info
-        status = RunStatus(info.status)
-        ended = status.finished and info.end_time is not UNSET and info.end_time
+        ended = info.status.finished and info.end_time is not UNSET and info.end_time
         tags = {tag.key: tag.value for tag in self.data.tags}
         return RunRecord(
             run_id=info.run_id or info.run_uuid,
             experiment_id=info.experiment_id,
             run_name=info.run_name or tags.get(RUN_NAME_TAG, ""),
             user=info.user_id,
-            status=status,
+            status=info.status,
             started_ms=info.start_time,
             ended_ms=ended or None,
             artifact_uri=info.artifact_uri,
@@ -236,24 +233,6 @@ class OfRun(Message, frozen=True):
         return found
 
 
-def metric_in(point: Metric) -> MetricIn:
-    """Write a metric point to be logged."""
-    return MetricIn(
-        key=point.key,
-        value=point.value,
-        timestamp=point.timestamp_ms,
-        step=point.step,
-        model_id=point.model_id or "",
-        dataset_name=point.dataset_name or "",
-        dataset_digest=point.dataset_digest or "",
-    )
-
-
-def key_values(given: Mapping[str, str]) -> tuple[KeyValue, ...]:
-    """Write parameters or tags."""
-    return tuple(KeyValue(key=key, value=value) for key, value in given.items())
-
-
 def metric_out(point: Metric, run_id: str | UnsetType = UNSET) -> MetricOut:
     """Write a metric point."""
     return MetricOut(
@@ -273,7 +252,7 @@ def run_info_out(run: RunRecord, artifact_uri: str) -> RunInfoOut:
         run_name=run.run_name,
         experiment_id=run.experiment_id,
         user_id=run.user,
-        status=run.status.value,
+        status=run.status,
         start_time=run.started_ms,
         end_time=UNSET if run.ended_ms is None else run.ended_ms,
         artifact_uri=artifact_uri,
