@@ -113,7 +113,7 @@ class RemoteArtifactStore:
         entries = []
         for each in found:
             name = each.path.rpartition("/")[2]
-            if name in ("", ".", "..", path.rpartition("/")[2]) and each.path.strip("/") in ("", path):
+            if name in ("", ".", ".."):  # whoever fetches it would write elsewhere
                 continue
             size = each.file_size if isinstance(each.file_size, int) and not each.is_dir else None
             entries.append(
