@@ -1,8 +1,8 @@
 """Stores as MLflow of four ages wrote them, from the texts in `tests/mlflow_stores`.
 
-Each holds the same: the experiments Default, wine and (deleted) gone; seven runs, one of them below another, one
-failed, one deleted; a registered model with a gap in its versions, but for the oldest folder; logged models of
-MLflow 3.
+Each holds the same: the experiments Default, wine and (deleted) gone; seven runs, one of them below another,
+one failed, one deleted; a registered model with a gap in its versions, but for the oldest folder; and of
+MLflow 3 logged models.
 """
 
 from __future__ import annotations
