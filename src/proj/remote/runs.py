@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from proj.errors import ConflictError, NotFoundError, ProjError, UnreachableError, UsageError
 from proj.model import RunStatus
 from proj.record import TAG_CLAIM
-from proj.remote.batches import MAX_PARAMS, batches, check_lengths, key_values
+from proj.remote.batches import MAX_PARAMS, MAX_TAG_VALUE, batches, check_lengths, key_values
 from proj.remote.experiments import RemoteExperiments, check_id, expression, possible_ids
 from proj.remote.reading import RunReader
 from proj.remote.transport import UncertainError
@@ -90,6 +90,8 @@ class RemoteRunStore(RunReader, RemoteExperiments):
             if new.status is not RunStatus.RUNNING:
                 ended_ms = new.started_ms if new.status.finished else None
                 self.update_run(run_id, status=new.status, ended_ms=ended_ms)
+        except UnreachableError:  # its claim tells of it when the server is back
+            raise
         except ProjError:
             with contextlib.suppress(ProjError):
                 self.delete_runs([run_id])
@@ -231,12 +233,13 @@ class RemoteRunStore(RunReader, RemoteExperiments):
     ) -> bool:
         """See `RunStore.update_run`.
 
-        With `if_open` the run is looked at first; tags are written next, and the state last.
+        With `if_open` the run is looked at first; tags are written next, and the state last. Tags that are
+        too long lose their end: a run must not stay open for the sake of a text.
         """
         if if_open and self.run(run_id).status.finished:
             return False
         if tags:
-            self.log(run_id, tags=tags)
+            self.log(run_id, tags={key: value[:MAX_TAG_VALUE] for key, value in tags.items()})
         if status is not None and status.finished and ended_ms is None:
             ended_ms = now_ms()
         if status is None and ended_ms is None and run_name is None:

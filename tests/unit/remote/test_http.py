@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess  # noqa: TID251  openssl makes a certificate
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from proj.remote.transport import Request, UncertainError
 from proj.testing.threads import in_threads
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from faultykit import Step
@@ -124,6 +126,22 @@ def test_only_what_makes_nothing_new_is_sent_again(lost: Step, pauses: list[floa
         with pytest.raises(UncertainError):
             over(server.url).send(CREATE)
         assert len(server.heard) == 1
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_no_failure() -> None:
+    closed = threading.Event()
+
+    def answer_and_close(connection: socket.socket) -> None:
+        reply()(connection)
+        drop(connection)
+        closed.set()
+
+    with faulty(answer_and_close, reply(body=b"made")) as server:
+        transport = over(server.url)
+        transport.send(GET)
+        assert closed.wait(20)
+        assert transport.send(CREATE).body == b"made"
+        transport.close()
 
 
 def test_errors_of_the_server_are_answers() -> None:

@@ -203,6 +203,14 @@ def test_a_value_that_a_server_would_cut_is_refused(url: str, kind: str, limit: 
             tracking.runs.create_run(new)
 
 
+def test_a_run_is_closed_though_what_is_told_of_its_end_is_long(url: str) -> None:
+    with open_remote(url) as tracking:
+        run = new_run(tracking.runs)
+        tracking.runs.update_run(run.run_id, status=RunStatus.FAILED, tags={"why": "x" * 9000})
+        closed = tracking.runs.run(run.run_id)
+    assert (closed.status, closed.tags["why"]) == (RunStatus.FAILED, "x" * 8000)
+
+
 def test_texts_that_are_no_utf8_are_kept_as_the_local_store_does(url: str) -> None:
     with open_remote(url) as tracking:
         run = new_run(tracking.runs, "odd \udcff name")
