@@ -89,7 +89,9 @@ def _isolated(
         monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
     for name in list(os.environ):
-        if name.startswith(("MLFLOW_", "PROJ_RUN", "PROJ_EN", "PROJ_GUARD", "PROJ_TRACKING")):
+        if name.startswith(
+            ("MLFLOW_", "PROJ_RUN", "PROJ_EN", "PROJ_GUARD", "PROJ_TRACKING", "PROJ_ARTIFACT")
+        ):
             monkeypatch.delenv(name)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SECRET = "s3cr3t-k3y-canary"
 _numbers = itertools.count()
+_clients: dict[str, Any] = {}
 
 
 @contextlib.contextmanager
@@ -23,10 +24,13 @@ def s3_server() -> Iterator[str]:
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
     try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        yield url
     finally:
+        if url in _clients:
+            _clients.pop(url).close()
         server.stop()
 
 
@@ -44,23 +48,24 @@ def variables(url: str) -> dict[str, str]:
 
 
 def client(url: str) -> Any:
-    """Boto's own client of the server."""
+    """Boto's own client of the server, closed with it."""
     import boto3  # type: ignore[import-untyped]  # it comes without types
 
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="access-key-id",
-        aws_secret_access_key=SECRET,
-    )
+    if url not in _clients:
+        _clients[url] = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="access-key-id",
+            aws_secret_access_key=SECRET,
+        )
+    return _clients[url]
 
 
 def new_bucket(url: str) -> str:
     """Make an empty bucket."""
     name = f"bucket-{os.getpid()}-{next(_numbers)}"
-    with contextlib.closing(client(url)) as s3:
-        s3.create_bucket(Bucket=name)
+    client(url).create_bucket(Bucket=name)
     return name
 
 
