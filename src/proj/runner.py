@@ -79,12 +79,13 @@ def submit(request: RunRequest) -> RunRecord:
         with settling(claim, tracking):
             assignment = _assign(request, where, tracking, claim, detached=True)
             try:
+                started = tracking.runs.run(assignment.execution.run_id)
                 _detach(assignment, claim)
             except BaseException:
                 if claim.held:
                     discard_files(assignment.checkout, assignment.downloads)
                 raise
-        return tracking.runs.run(assignment.execution.run_id)
+        return started
 
 
 def _detach(assignment: Assignment, claim: active.Claim) -> None:
@@ -320,4 +321,3 @@ def _write_beginning(assignment: Assignment, plan: Plan, tracking: Tracking) -> 
     prepared = assignment.prepared
     if prepared.lock is not None and prepared.lock_name is not None:
         artifacts.write(uri, f"proj/environment/{prepared.lock_name}", prepared.lock)
-    tracking.runs.log(execution.run_id, tags=record.environment_tags(prepared))

@@ -81,7 +81,8 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
 
 def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: _Aside) -> Outcome:
     execution, tracking = assignment.execution, recording.tracking
-    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING)
+    tags = record.environment_tags(assignment.prepared)
+    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording)
     if endpoint is None:

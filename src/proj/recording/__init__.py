@@ -73,15 +73,16 @@ def open_recording(assignment: Assignment, tracking: Tracking) -> Recording:
     """Open what a run is to be recorded by, from its beginning to its end; a context manager."""
     if assignment.record_uri == assignment.artifact_uri:
         return Recording(tracking)
-    run_id, artifact_uri = assignment.execution.run_id, assignment.artifact_uri
-    workspace = Path(assignment.execution.record_dir).parent
     if assignment.place.folder is not None:
-        return UploadingRecording(tracking, run_id=run_id, artifact_uri=artifact_uri, workspace=workspace)
+        return UploadingRecording(
+            tracking,
+            run_id=assignment.execution.run_id,
+            artifact_uri=assignment.artifact_uri,
+            workspace=Path(assignment.execution.record_dir).parent,
+        )
     from proj.recording.remote import RemoteRecording
 
-    return RemoteRecording(
-        assignment.place, assignment.home, run_id=run_id, artifact_uri=artifact_uri, workspace=workspace
-    )
+    return RemoteRecording(assignment)
 
 
 def rest_of(tracking: Tracking, run: RunRecord) -> Recording:

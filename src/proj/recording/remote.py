@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from proj import events
 from proj.errors import ProjError, UnreachableError
@@ -23,9 +24,7 @@ from proj.remote.store import open_remote
 from proj.remote.transport import Request
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from proj.place import Place
+    from proj.assignment import Assignment
 
 _WRITING = Patience(connect_s=3.0, read_s=60.0, retries=2)
 """With what may wait in the journal: the program waits for the answer."""
@@ -46,24 +45,26 @@ class RemoteRecording(Recording):
     the server could not take is delivered as soon as it can.
 
     Args:
-        place: The server.
-        home: Where the journal is.
-        run_id: The run.
-        artifact_uri: Where its files belong.
-        workspace: The folder that they are in meanwhile.
+        assignment: The run.
     """
 
-    def __init__(self, place: Place, home: Path, *, run_id: str, artifact_uri: str, workspace: Path) -> None:
-        self._place = place
-        self._run_id = run_id
-        self._http = HttpTransport(place.url)
-        self._journal = Journal(home)
-        writing = self._http.with_patience(_WRITING)
-        self._upstream = JournalTransport(writing, self._journal, place=place.uri, run_id=run_id)
+    def __init__(self, assignment: Assignment) -> None:
+        self._place = assignment.place
+        self._run_id = assignment.execution.run_id
+        self._http = HttpTransport(self._place.url)
+        self._journal = Journal(assignment.home)
+        self._upstream = JournalTransport(
+            self._http.with_patience(_WRITING),
+            self._journal,
+            place=self._place.uri,
+            run_id=self._run_id,
+            seen=_first_sight(assignment),
+        )
         self.upstream = self._upstream
-        super().__init__(open_remote(place.uri, transport=self._upstream))
-        self._beside = open_remote(place.uri, transport=self._http.with_patience(_BESIDE))
-        self._uploads = Uploads(run_id, artifact_uri, workspace)
+        super().__init__(open_remote(self._place.uri, transport=self._upstream))
+        self._beside = open_remote(self._place.uri, transport=self._http.with_patience(_BESIDE))
+        workspace = Path(assignment.execution.record_dir).parent
+        self._uploads = Uploads(self._run_id, assignment.artifact_uri, workspace)
         self._courier = Courier(self._upstream)
         self._ending = threading.Event()
         # A thread begins without the listener of events.
@@ -154,3 +155,20 @@ class RemoteRecording(Recording):
             experiment_id = self._beside.runs.run(self._run_id).experiment_id
             page = f"{self._place.uri}/#/experiments/{experiment_id}/runs/{self._run_id}"
             events.status(f"View run at {page}")
+
+
+def _first_sight(assignment: Assignment) -> dict[str, Any]:
+    """The run as it was created."""
+    execution, settings = assignment.execution, assignment.endpoint
+    info = {
+        "run_id": execution.run_id,
+        "run_uuid": execution.run_id,
+        "run_name": execution.run_name,
+        "experiment_id": execution.origin.experiment_id if execution.origin else "0",
+        "status": "RUNNING",
+        "artifact_uri": assignment.artifact_uri,
+        "lifecycle_stage": "active",
+    }
+    recorded = settings.recorded if settings is not None else {}
+    params = [{"key": key, "value": value} for key, value in recorded.items()]
+    return {"info": info, "data": {"params": params}}

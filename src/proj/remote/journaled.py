@@ -60,9 +60,18 @@ class JournalTransport:
         journal: Where requests wait.
         place: The server's URL, without credentials.
         run_id: The run.
+        seen: What is known of the run until the server has shown it, in MLflow's words.
     """
 
-    def __init__(self, transport: Transport, journal: Journal, *, place: str, run_id: str) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        journal: Journal,
+        *,
+        place: str,
+        run_id: str,
+        seen: dict[str, Any] | None = None,
+    ) -> None:
         self.transport = transport
         self.journal = journal
         self.place = place
@@ -70,7 +79,7 @@ class JournalTransport:
         self.behind = threading.Event()
         """Set while something waits."""
         self._lock = threading.Lock()
-        self._seen: dict[str, Any] | None = None
+        self._seen = seen
         """The run as the server showed it last."""
         if journal.waits(place, run_id):
             self.behind.set()

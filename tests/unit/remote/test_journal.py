@@ -502,3 +502,11 @@ def test_another_run_that_is_updated_is_told_back(server: Server, transport: Jou
     update = {"run_id": "b" * 32, "status": "FINISHED"}
     answer = transport.send(post("update", msgspec.json.encode(update)))
     assert msgspec.json.decode(answer.body)["run_info"]["status"] == "FINISHED"
+
+
+def test_a_run_that_was_never_shown_is_shown_as_it_was_made(server: Server, journal: Journal) -> None:
+    seen = {"info": {"run_id": RUN, "status": "RUNNING"}, "data": {}}
+    made = JournalTransport(server, journal, place=PLACE, run_id=RUN, seen=seen)
+    server.away = True
+    get = Request(method="GET", path=f"{API}runs/get", query=(("run_id", RUN),))
+    assert msgspec.json.decode(made.send(get).body) == {"run": seen}
