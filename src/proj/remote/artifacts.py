@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import re
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -266,7 +267,8 @@ class ServerArtifactStores(ArtifactStores):
         Raises:
             StoreError: Also for a folder that is not on this machine.
         """
-        if uri_scheme(artifact_uri) in ("", "file") and urlsplit(self._url).hostname not in _LOOPBACK:
+        is_here = urlsplit(self._url).hostname in (*_LOOPBACK, socket.gethostname().lower())
+        if uri_scheme(artifact_uri) in ("", "file") and not is_here:
             folder = local_path(artifact_uri)
             base = folder.parents[_LEVELS] if len(folder.parents) > _LEVELS else folder
             if not base.is_dir() or not base.is_absolute():

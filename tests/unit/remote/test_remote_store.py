@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -336,7 +337,9 @@ def test_the_name_of_the_server_may_stand_in_the_uri() -> None:
     assert server.heard[0].target.endswith("/artifacts/1/a/f")
 
 
-def test_folders_of_the_servers_machine_are_used_where_they_are_here(tmp_path: Path) -> None:
+def test_folders_of_the_servers_machine_are_used_where_they_are_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = (tmp_path / "mlruns" / "1" / "run" / "artifacts").as_uri()
     with open_remote("http://127.0.0.1:1") as tracking:
         tracking.artifacts.write(uri, "a.txt", b"here")
@@ -346,6 +349,10 @@ def test_folders_of_the_servers_machine_are_used_where_they_are_here(tmp_path: P
             with pytest.raises(StoreError, match="folder that is not here") as caught:
                 tracking.artifacts.write(gone, "a.txt", b"lost")
             assert "--serve-artifacts" in (caught.value.hint or "")
+    monkeypatch.setattr(socket, "gethostname", lambda: "Tracking.example")
+    with open_remote("http://tracking.example") as tracking:
+        new = (tmp_path / "new" / "1" / "run" / "artifacts").as_uri()
+        tracking.artifacts.write(new, "a.txt", b"here")
 
 
 def test_what_a_server_refuses_of_artifacts_it_says() -> None:
