@@ -142,8 +142,8 @@ def logged(found, experiments):
     return {
         "name": found.name,
         "experiment": experiments[found.experiment_id].name,
-        "type": found.model_type,
-        "run": found.source_run_id,
+        "type": found.model_type or "",
+        "run": found.source_run_id or "",
         "status": str(found.status),
         "created": found.creation_timestamp,
         "updated": found.last_updated_timestamp,

@@ -31,8 +31,9 @@ def fill(python: Path, uri: str, folder: Path) -> None:
     process.run(argv, cwd=folder, env=VARIABLES, timeout_s=600)
 
 
-def report(python: Path, uri: str) -> dict[str, Any]:
-    done = process.run([str(python), str(FOLDER / "store_report.py"), uri], env=VARIABLES, timeout_s=600)
+def report(python: Path, uri: str, folder: Path) -> dict[str, Any]:
+    argv = [str(python), str(FOLDER / "store_report.py"), uri]
+    done = process.run(argv, cwd=folder, env=VARIABLES, timeout_s=600)
     loaded: dict[str, Any] = json.loads(done.stdout)
     return loaded
 
@@ -78,7 +79,7 @@ def test_a_store_of_a_client(client: Callable[[str], Path], tmp_path: Path, name
     place = tmp_path / "mlruns" if kind == "mlruns" else tmp_path / "mlflow.db"
     uri = place.as_uri() if kind == "mlruns" else f"sqlite:///{place}"
     fill(python, uri, tmp_path)
-    theirs = report(python, uri)
+    theirs = report(python, uri, tmp_path)
     before = sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
     served = tmp_path / "served"
     home = served / "home"
@@ -95,7 +96,7 @@ def test_a_store_of_a_client(client: Callable[[str], Path], tmp_path: Path, name
     assert [(each["new"], each["changed"]) for each in counts] == [(0, 0)] * 5
     assert (again["points"], again["versions"]) == (0, 0)
     with proj_server(served) as url:
-        compare(theirs, report(python, url))
+        compare(theirs, report(python, url, tmp_path))
 
 
 @pytest.mark.parametrize("name", CLIENTS[1:])  # the oldest one's server has another protocol for experiments
@@ -104,12 +105,12 @@ def test_a_server_of_mlflow(client: Callable[[str], Path], tmp_path: Path, name:
     served = tmp_path / "served"
     with mlflow_server(python, tmp_path / "theirs") as url:
         fill(python, url, tmp_path)
-        theirs = report(python, url)
+        theirs = report(python, url, tmp_path)
         assert import_(url, served / "home")["runs"]["new"] == 7
         again = import_(url, served / "home")
         assert again["runs"] == {"new": 0, "changed": 0, "there": 7}
     with proj_server(served) as url:
-        compare(theirs, report(python, url))
+        compare(theirs, report(python, url, tmp_path))
 
 
 def test_a_database_while_its_server_goes_on(client: Callable[[str], Path], tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_database_while_its_server_goes_on(client: Callable[[str], Path], tmp_
         done = import_(str(tmp_path / "theirs" / "mlflow.db"), tmp_path / "home")
         assert done["runs"]["new"] == 7
         assert done["files"]["new"] == 3, "its artifacts are beside the database"
-        report(python, url)
+        report(python, url, tmp_path)
 
 
 def test_a_folder_that_was_moved(client: Callable[[str], Path], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from proj.importing.folders import BadMetaError, Folder, Meta
 from proj.importing.mlruns_models import read_logged_model, read_registered_model
 from proj.importing.model import ForeignExperiment, ForeignRun
 from proj.importing.points import read_points
-from proj.importing.rules import MODEL_ID, RUN_ID, run_status
+from proj.importing.rules import MODEL_ID, RUN_ID, note_traces, run_status
 from proj.tracking.inputs import Dataset, DatasetInput, ModelOutput, RunInputs
 from proj.tracking.values import RUN_NAME_TAG
 
@@ -92,6 +92,7 @@ class MlrunsSource:
         self, experiments: Collection[ForeignExperiment]
     ) -> Iterator[tuple[ForeignRun, Iterator[Metric]]]:
         """See `Source.runs`."""
+        note_traces(sum(len(self._folder.folders(f"{each.folder}/traces")) for each in experiments))
         for experiment in experiments:
             datasets = _Datasets(self._folder, f"{experiment.folder}/datasets")
             for name in self._folder.folders(experiment.folder):

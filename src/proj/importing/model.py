@@ -11,6 +11,7 @@ from proj.model import RunStatus
 from proj.tracking.inputs import RunInputs
 from proj.tracking.logged_models import LoggedModelStatus, ModelMetric
 from proj.tracking.registry import ModelVersion
+from proj.tracking.values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -214,7 +215,8 @@ class Problems:
         from proj import events
 
         self.count += 1
+        place, message = storable(str(place)), storable(message)
         if self.count <= self.MAX_KEPT:
-            self.kept.append(Problem(place=str(place), message=message))
+            self.kept.append(Problem(place=place, message=message))
         if self.count <= self._MAX_TOLD:
             events.warning(f"{place}: {message}")

@@ -6,6 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from proj import events
 from proj.model import RunStatus
 from proj.tracking.logged_models import LoggedModelStatus
 from proj.tracking.registry import Stage
@@ -39,6 +40,12 @@ class Bad(Protocol):
 
     def bad(self, message: str) -> BadMetaError:
         """Return the error to raise."""
+
+
+def note_traces(count: int) -> None:
+    """Say that traces are left out, if there are some."""
+    if count:
+        events.note(f"The store has traces, which proj does not keep: {count} are left out.")
 
 
 def number(value: float) -> float:

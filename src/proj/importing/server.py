@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import ProjError, StoreError
-from proj.importing.files import StoreFiles
+from proj.importing.files import ArtifactPlaces, StoreFiles
 from proj.importing.model import ForeignExperiment, ForeignLoggedModel, ForeignModel, ForeignRun
 from proj.importing.rules import number
 from proj.remote.client import UnknownCallError
+from proj.tracking.artifact_stores import uri_scheme
 from proj.tracking.inputs import RunInputs
 from proj.tracking.logged_models import LoggedModelQuery
 from proj.tracking.registry import RegistryQuery
@@ -18,6 +19,7 @@ from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path
 
     from proj.importing.model import Files, Problems, Source
     from proj.model import Metric, RunRecord
@@ -31,12 +33,13 @@ _PROMPTS = "tags.`mlflow.prompt.is_prompt` = 'true'"
 """Registered models that are prompts are found only by those who ask for them."""
 
 
-def server_source(url: str, problems: Problems) -> TrackingSource:
+def server_source(url: str, problems: Problems, beside: tuple[Path, ...] = ()) -> TrackingSource:
     """Open the records of a tracking server.
 
     Args:
         url: The server's; what stands before its host are credentials.
         problems: Takes what cannot be read.
+        beside: Folders in which artifacts are looked for that the server has in folders of its own.
 
     Raises:
         UsageError: It is no URL.
@@ -46,7 +49,7 @@ def server_source(url: str, problems: Problems) -> TrackingSource:
     from proj.remote.store import check, open_remote
 
     check(url)
-    return TrackingSource(open_remote(url), problems)
+    return TrackingSource(open_remote(url), problems, beside)
 
 
 class TrackingSource:
@@ -55,12 +58,14 @@ class TrackingSource:
     Args:
         tracking: What to read; closed with the source.
         problems: Takes what cannot be read.
+        beside: Folders in which artifacts are looked for that are not where they are said to be.
     """
 
-    def __init__(self, tracking: Tracking, problems: Problems) -> None:
+    def __init__(self, tracking: Tracking, problems: Problems, beside: tuple[Path, ...] = ()) -> None:
         self._tracking = tracking
         self._problems = problems
-        self.missing_roots: list[str] = []
+        self._places = ArtifactPlaces(beside, problems)
+        self.missing_roots = self._places.missing
         self.uri = tracking.uri
 
     def experiments(self) -> Iterator[ForeignExperiment]:
@@ -177,6 +182,11 @@ class TrackingSource:
         """See `Source.files`."""
         if owner.artifact_uri is None:
             return None
+        if uri_scheme(owner.artifact_uri) in (
+            "",
+            "file",
+        ):  # a folder of the server's, which may be this machine
+            return self._places.files(owner)
         return StoreFiles(self._tracking.artifacts, owner.artifact_uri)
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def open_source(uri: str, problems: Problems, beside: tuple[Path, ...] = ()) -> 
     if scheme in ("http", "https"):
         from proj.importing.server import server_source
 
-        return server_source(place, problems)
+        return server_source(place, problems, beside)
     if scheme == "sqlite":
         rest = place[len("sqlite:") :]
         # As SQLAlchemy reads it: three slashes before a relative path, four before an absolute one.

@@ -13,7 +13,7 @@ from proj.errors import StoreError
 from proj.importing.files import ArtifactPlaces
 from proj.importing.folders import BadMetaError
 from proj.importing.model import ForeignExperiment, ForeignRun
-from proj.importing.rules import RUN_ID, number, run_status
+from proj.importing.rules import RUN_ID, note_traces, number, run_status
 from proj.importing.snapshot import snapshot
 from proj.importing.sqlite_models import read_logged_models, read_models
 from proj.importing.tables import Row, Stream, Tables, integer, qualified, text
@@ -51,6 +51,7 @@ class SqliteSource:
         try:
             self._tables = Tables(self._connection, path)
             _check(self._tables, path)
+            note_traces(sum(count for (count,) in self._tables.select("trace_info", ("count(*)",))))
         except BaseException:
             self._connection.close()
             raise

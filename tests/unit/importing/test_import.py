@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from importkit import AGES, NEWEST, all_runs, bring, content, database, mlruns, named, run_folder
+from proj import events
 from proj.errors import NotFoundError, StoreError, UsageError
 from proj.importing import import_from
 from proj.importing.mlruns import MlrunsSource
-from proj.importing.model import ImportReport, Problems
+from proj.importing.model import ForeignRun, ImportReport, Problems
 from proj.importing.server import TrackingSource
 from proj.importing.writer import Writer
 from proj.model import RunStatus
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from proj.importing.model import ForeignExperiment, ForeignRun
+    from proj.importing.model import ForeignExperiment
     from proj.model import Metric
     from proj.tracking import Tracking
 
@@ -181,6 +184,24 @@ def test_records_of_a_tracking_are_copied(tmp_path: Path, home: Path) -> None:
         check_runs(tracking, NEWEST)
         check_experiments(tracking)
         check_models(tracking, NEWEST)
+
+
+@pytest.mark.parametrize("uri", ["file:///etc", "file:///etc/{id}", "/etc"])
+def test_a_server_cannot_have_any_folder_copied(tmp_path: Path, home: Path, uri: str) -> None:
+    with open_tracking(tmp_path / "theirs") as theirs:
+        source = TrackingSource(theirs, Problems())
+        run_id = "0" * 32
+        run = ForeignRun(
+            run_id=run_id,
+            experiment_id="0",
+            name="",
+            user="",
+            status=RunStatus.FINISHED,
+            started_ms=1,
+            artifact_uri=uri.format(id=run_id),
+        )
+        with pytest.raises(StoreError, match="MLflow makes no such folder"):
+            source.files(run)
 
 
 # --- again --------------------------------------------------------------------------------------------
@@ -505,6 +526,33 @@ def test_lines_that_are_no_points_are_named(tmp_path: Path, home: Path) -> None:
         (3, 0.25, 0),
         (4, 1, 1),
     ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_traces_are_left_out_and_it_is_said(tmp_path: Path, home: Path, kind: str) -> None:
+    source = KINDS[kind](tmp_path)
+    if kind == "mlruns":
+        (run_folder(source, "parent").parent / "traces" / "tr-1").mkdir(parents=True)
+    else:
+        with contextlib.closing(sqlite3.connect(source)) as connection:
+            connection.execute("CREATE TABLE trace_info AS SELECT 'tr-1' AS request_id")
+            connection.commit()
+    said: list[str] = []
+    with events.listening(lambda event: said.append(event.message)):
+        assert bring(source, home).problem_count == 0
+    assert "The store has traces, which proj does not keep: 1 are left out." in said
+
+
+def test_names_of_files_that_are_no_utf8(tmp_path: Path, home: Path) -> None:
+    root = mlruns(tmp_path)
+    folder = run_folder(root, "parent")
+    odd = os.fsdecode(b"odd\xff")
+    (folder / "artifacts" / odd).write_text("kept")
+    (folder / "metrics" / odd).write_text("rubbish\n")
+    (problem,) = bring(root, home).problems
+    assert problem.place.endswith("odd\\udcff:1")
+    with open_tracking(home) as tracking:
+        assert content(tracking, named(tracking, "parent").artifact_uri, odd) == b"kept"
 
 
 def test_text_that_is_no_utf8_is_kept(tmp_path: Path, home: Path) -> None:
