@@ -10,11 +10,13 @@ import msgspec
 
 from proj import paths
 from proj.cli import output, wording
+from proj.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proj.server.tokens import TokenFile
+    from proj.tracking.store import ArtifactStore
 
 
 class AddedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,9 +141,25 @@ def command(
     )
     home = paths.home()
     with open_tracking(home, root) as tracking:
+        if root is not None:
+            _check_destination(tracking.artifacts, root)
         recovery.recover(tracking, home)
         serve(tracking, home, settings, lambda url: output.say(f"Serving {home} on {url}; Ctrl-C stops it."))
     output.say("Stopped.")
+
+
+def _check_destination(artifacts: ArtifactStore, root: str) -> None:
+    """See that artifacts can be kept there, before clients find out that they cannot.
+
+    Raises:
+        StoreError: The bucket is not there, or not for us.
+    """
+    try:
+        artifacts.open(root, "no-such-artifact").close()
+    except NotFoundError:
+        return
+    except UnreachableError as error:
+        output.say(f"{error.message} What needs no artifacts is served all the same.")
 
 
 @command.group()

@@ -89,9 +89,20 @@ def test_clients_are_sent_to_s3(tmp_path: Path, bucket: str) -> None:
         client.close()
 
 
+def refused(destination: str) -> subprocess.CompletedProcess[str]:
+    argv = [PROJ, "server", "--port", "0", "--artifacts-destination", destination]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_bucket_that_is_not_there_is_told_at_the_start() -> None:
+    done = refused("s3://no-such-bucket/runs")
+    assert done.returncode == 125
+    assert "there is no bucket 'no-such-bucket'" in done.stderr
+
+
 @pytest.mark.parametrize("destination", ["ftp://host/a", "s3:bucket"])
 def test_a_destination_without_a_store_is_refused(destination: str) -> None:
-    argv = [PROJ, "server", "--port", "0", "--artifacts-destination", destination]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    done = refused(destination)
     assert done.returncode == 2
     assert f"No artifacts can be kept in {destination}" in done.stderr
