@@ -77,6 +77,11 @@ def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
     """Remove deleted runs and their files for good, and kept checkouts that are older than a week."""
     before_ms = None if older_than is None else now_ms() - int(parse_duration(older_than) * 1000)
     with open_tracking() as tracking:
+        if not tracking.uri.startswith("file:"):
+            raise UsageError(
+                f"The records are on {tracking.uri}, where nothing can be removed for good from afar.",
+                hint="Call `proj gc` (or `mlflow gc`, if the server is MLflow's) on the server's machine.",
+            )
         runs = tuple(_deleted(tracking, before_ms))
         garbage = tuple(
             Garbage(run_id=run.run_id, run_name=run.run_name, size_bytes=_size(tracking, run)) for run in runs
