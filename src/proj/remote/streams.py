@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer  # for the type checker alone
 
 _CHUNK_BYTES = 1 << 18
+_BODILESS = (204, 304)
+"""Answers that have no body, whatever length they tell (RFC 9110, 6.4.1)."""
 
 
 class Upload:
@@ -86,7 +88,8 @@ class Download(io.RawIOBase):
         self._response = response
         self._place = place
         length = response.headers.get("Content-Length", "")
-        self._expected = int(length) if length.isdigit() else None
+        bodiless = response.request.method == "HEAD" or response.status_code in _BODILESS
+        self._expected = int(length) if length.isdigit() and not bodiless else None
 
     def readable(self) -> bool:
         """It can be read."""

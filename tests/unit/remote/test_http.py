@@ -150,6 +150,12 @@ def test_errors_of_the_server_are_answers() -> None:
     assert (answer.status, answer.body, answer.headers["x-odd"]) == (500, b"oops", "1")
 
 
+def test_an_answer_to_head_tells_a_length_and_has_no_body() -> None:
+    with faulty(reply(body=b"", content_length="1000")) as server:
+        answer = over(server.url).send(Request(method="HEAD", path="/f"))
+    assert (answer.body, answer.headers["content-length"]) == (b"", "1000")
+
+
 def test_threads_ask_at_once() -> None:
     with faulty(reply(body=b"x" * 100_000)) as server:
         transport = over(server.url)
