@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SERVED = "mlflow-artifacts"
 _USUAL = ("", "mlartifacts", "mlruns", "artifacts")
 """Where artifacts lie beside a store, by MLflow's defaults."""
+_SERVED_TO = ("mlartifacts", "artifacts")
+"""Where a server puts them by default."""
 _LEAST_PARTS = 3
 """Of a folder of artifacts: the experiment's, the run's, and `artifacts`."""
 
@@ -143,25 +145,26 @@ class ArtifactPlaces:
         path = Path(uri.partition(":")[2]) if scheme == _SERVED else local_path(uri)
         if path.parts[-2:] != (name, "artifacts") or ".." in path.parts:
             raise StoreError(f"Its artifacts are said to be in {uri}: MLflow makes no such folder.")
-        root = self._find(path, own, served=scheme == _SERVED)
+        # A folder store makes it for every run, also where files go through a server, to another place.
+        usual = own is not None and scheme != _SERVED and _tail(own) == _tail(path)
+        root = self._find(path, own, usual=usual, served=scheme == _SERVED)
         if root is None:
-            usual = own is not None and own.parts[-_LEAST_PARTS:] == path.parts[-_LEAST_PARTS:]
-            if not usual:  # else the folder is there, and no files in it
+            if not usual:
                 self._miss(uri, path)
             return None
         return FolderFiles(root, self._problems)
 
-    def _find(self, path: Path, own: Path | None, *, served: bool) -> Path | None:
+    def _find(self, path: Path, own: Path | None, *, usual: bool, served: bool) -> Path | None:
         if not served and path.is_absolute() and path.is_dir():
             return path
-        if own is not None and own.is_dir():
+        if own is not None and own.is_dir() and (usual or any(own.iterdir())):
             return own
         parts = path.parts[1:] if path.is_absolute() else path.parts
         for length in range(len(parts), _LEAST_PARTS - 1, -1):
             for folder in self._beside:
-                for usual in _USUAL:
-                    found = folder.joinpath(usual, *parts[-length:])
-                    if found.is_dir():
+                for name in _USUAL:
+                    found = folder.joinpath(name, *parts[-length:])
+                    if found.is_dir() and not (own is not None and own.exists() and found.samefile(own)):
                         return found
         return None
 
@@ -169,7 +172,8 @@ class ArtifactPlaces:
         """Say once of each root that it is not there; a run without artifacts has often no folder."""
         base = path.parents[2 if path.parent.parent.name != "models" else 3]
         served = uri_scheme(uri) == _SERVED
-        roots = [folder.joinpath(usual) for folder in self._beside for usual in _USUAL[1:]]
+        usual = _SERVED_TO if served else _USUAL[1:]
+        roots = [folder.joinpath(name) for folder in self._beside for name in usual]
         there = any(root.is_dir() for root in roots) if served or not path.is_absolute() else base.is_dir()
         place = f"{_SERVED}:{base}" if served else str(base)
         if there or place in self.missing:
@@ -180,6 +184,10 @@ class ArtifactPlaces:
             f"The artifacts in {place} are not there and left out; if there are some, "
             f"{hint} the folder that holds them by --artifacts."
         )
+
+
+def _tail(path: Path) -> tuple[str, ...]:
+    return path.parts[-_LEAST_PARTS:]
 
 
 if TYPE_CHECKING:

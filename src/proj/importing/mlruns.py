@@ -55,7 +55,7 @@ class MlrunsSource:
     def __init__(self, root: Path, problems: Problems, beside: tuple[Path, ...] = ()) -> None:
         self._folder = Folder(Path(os.path.realpath(root)), problems)
         self._problems = problems
-        self._places = ArtifactPlaces((self._folder.root, *beside), problems)
+        self._places = ArtifactPlaces((self._folder.root, root.absolute().parent, *beside), problems)
         self.missing_roots = self._places.missing
         self.uri = root.absolute().as_uri()
         _check(root)

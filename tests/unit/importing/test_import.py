@@ -413,6 +413,24 @@ def test_files_of_a_folder_that_was_moved(tmp_path: Path, home: Path) -> None:
         assert (local_path(place) / "deep").is_dir()
 
 
+def test_files_that_went_through_a_server_are_beside_the_folder(tmp_path: Path, home: Path) -> None:
+    root = mlruns(tmp_path)
+    run = run_folder(root, "parent")
+    meta = run / "meta.yaml"
+    served = f"mlflow-artifacts:/{run.parent.name}"
+    meta.write_text(meta.read_text().replace(f"file://{root}/{run.parent.name}", served))
+    target = tmp_path / "mlartifacts" / run.parent.name / run.name / "artifacts"
+    target.parent.mkdir(parents=True)
+    (run / "artifacts").rename(target)
+    (run / "artifacts").mkdir()
+    report = bring(root, home)
+    assert (report.files.new, report.missing_roots, report.problem_count) == (3, [], 0)
+    target.parent.parent.rename(tmp_path / "elsewhere")
+    (tmp_path / "mlartifacts").rmdir()
+    report = bring(root, home.with_name("second"))
+    assert (report.files.new, report.missing_roots) == (1, ["mlflow-artifacts:/"])
+
+
 def test_files_that_are_nowhere_are_said_once(tmp_path: Path, home: Path) -> None:
     path = database(tmp_path / "one")
     (tmp_path / "two").mkdir()
