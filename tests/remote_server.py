@@ -59,7 +59,8 @@ class RestartableServer:
         argv += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
         argv += ["--artifacts-destination", str(self.folder / "artifacts")]
         path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
-        return argv, {**QUIET, "PATH": path, "MLFLOW_TRACKING_URI": None}
+        variables = {"PATH": path, "MLFLOW_TRACKING_URI": None, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        return argv, {**QUIET, **variables}
 
     def start(self) -> RestartableServer:
         """Start it, and wait until it answers."""
@@ -74,14 +75,22 @@ class RestartableServer:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 2 * LIMIT_S
+        try:
+            self._await(self._process)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _await(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 3 * LIMIT_S
         while True:
             said = (self.folder / "server.log").read_text(errors="replace")
-            assert self._process.poll() is None, said
+            assert process.poll() is None, said
             assert time.monotonic() < deadline, said
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{self.url}/health", timeout=5).close()  # noqa: S310  our own server
-                return self
+                return
             time.sleep(0.05)
 
     def kill(self) -> None:
