@@ -1,6 +1,6 @@
 """What the tracking benchmarks time: a stock mlflow client; they start it in mlflow's environment.
 
-It says `ready` once all is imported and warm, waits for a line, works, prints its seconds as JSON.
+For each line `MODE COUNT` it says `ready` once warm, waits for a line, works, and prints its seconds as JSON.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
+from tracking_queries import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mlflow.entities import Run
+    from mlflow.store.entities import PagedList
 
 BATCH = 1000
 
@@ -84,50 +88,54 @@ def plain(count: int) -> None:
         expect(answer.status == 200)
 
 
-FILTER = "metrics.metric3 > 0.9 and params.param2 = '7'"
+TOKENS: dict[str, str | None] = {}
+"""Query -> where its page begins."""
 
 
-def search(count: int) -> None:
-    client = MlflowClient()
-    for _ in range(count):
-        expect(
-            len(client.search_runs(["0"], FILTER, order_by=["metrics.metric5 DESC"], max_results=100)) > 10
+def search(name: str, count: int) -> None:
+    client, query = MlflowClient(), QUERIES[name]
+
+    def page(token: str | None) -> PagedList[Run]:
+        return client.search_runs(
+            ["0"], query.filter, order_by=list(query.order_by), max_results=100, page_token=token
         )
 
-
-def newest(count: int) -> None:
-    client = MlflowClient()
+    if name not in TOKENS:
+        TOKENS[name] = None
+        for _ in range(query.page - 1):
+            TOKENS[name] = page(TOKENS[name]).token
     for _ in range(count):
-        expect(len(client.search_runs(["0"], max_results=100)) == 100)
+        expect(len(page(TOKENS[name])) > 0)
 
 
-def pages(count: int) -> None:
-    client = MlflowClient()
-    token = None
-    for _ in range(count):
-        found = client.search_runs(["0"], "params.param2 = '7'", max_results=100, page_token=token)
-        token = found.token  # None after the last page: it begins again
-        expect(len(found) > 0)
-
-
-MODES: dict[str, Callable[[int], None]] = {
-    function.__name__: function for function in (single, batch, plain, filled, created, search, newest, pages)
+LOGGING: dict[str, Callable[[int], None]] = {
+    function.__name__: function for function in (single, batch, plain, filled, created)
 }
 
 
+def work(mode: str, count: int) -> None:
+    if mode in LOGGING:
+        LOGGING[mode](count)
+    else:
+        search(mode, count)
+
+
 def main() -> None:
-    uri, mode, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     logging.disable(logging.CRITICAL)
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "1"
-    mlflow.set_tracking_uri(uri)
-    if mode in ("single", "batch", "plain"):
-        mlflow.start_run()
-    MODES[mode](1)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    begin = time.perf_counter()
-    MODES[mode](count)
-    print(json.dumps({"seconds": time.perf_counter() - begin}), flush=True)
+    mlflow.set_tracking_uri(sys.argv[1])
+    print("imported", flush=True)
+    for line in sys.stdin:
+        mode, count = line.split()
+        mlflow.end_run()
+        if mode in ("single", "batch", "plain"):
+            mlflow.start_run()
+        work(mode, 1)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        begin = time.perf_counter()
+        work(mode, int(count))
+        print(json.dumps({"seconds": time.perf_counter() - begin}), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import bench
@@ -27,17 +28,17 @@ with bench.workplace() as folder:
         time.sleep(5)  # mlflow's workers are still importing when the first of them answers
         idle = [server.memory_mib() for server in servers]
         rows = []
-        for what, mode, count, size in WORK:
-            for processes in PROCESSES:
-                ours, theirs = (
-                    rate * size
-                    for rate in tracking_servers.rates(
-                        servers, python, mode, count, processes, options.rounds
-                    )
-                )
-                rows.append(
-                    [what, str(processes), f"{ours:,.0f} /s", f"{theirs:,.1f} /s", f"{ours / theirs:.1f}"]
-                )
+        with (
+            tracking_servers.Clients(servers[0], python, max(PROCESSES)) as one,
+            tracking_servers.Clients(servers[1], python, max(PROCESSES)) as two,
+        ):
+            for what, mode, count, size in WORK:
+                for processes in PROCESSES:
+                    found = tracking_servers.rates((one, two), mode, count, processes, options.rounds)
+                    ours, theirs = (rate * size for rate in found)
+                    row = [f"{ours:,.0f} /s", f"{theirs:,.1f} /s", f"{ours / theirs:.1f}"]
+                    rows.append([what, str(processes), *row])
+                    print(*rows[-1], sep="\t", file=sys.stderr)
         busy = [server.memory_mib() for server in servers]
 rows += [
     [f"memory, {when}", "", f"{ours:.0f} MiB", f"{theirs:.0f} MiB", f"{theirs / ours:.1f}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import statistics
@@ -38,13 +37,21 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def both(folder: Path, mlflow: Path) -> Iterator[tuple[Server, Server]]:
-    """Run both servers over SQLite files and artifacts in `folder`."""
+def both(folder: Path, mlflow: Path, data: Path | None = None) -> Iterator[tuple[Server, Server]]:
+    """Run both servers over SQLite, with what they write beside it in `folder`.
+
+    Args:
+        folder: An empty folder.
+        mlflow: A stock mlflow program.
+        data: Where `home` and `mlflow.db` are; None: new ones.
+    """
+    if data is not None:
+        os.environ["PROJ_HOME"] = str(data / "home")
     ours, theirs = free_port(), free_port()
     proj = [bench.PROJ, "server", "--port", str(ours), "--no-access-log"]
     stock = [
         *(mlflow, "server", "--port", str(theirs), "--workers", str(WORKERS)),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+        *("--backend-store-uri", f"sqlite:///{data or folder}/mlflow.db"),
         *("--artifacts-destination", f"{folder}/mlflow-artifacts"),
     ]
     with (
@@ -70,47 +77,71 @@ def running(name: str, argv: list[str | Path], port: int, folder: Path) -> Itera
             process.wait(60)
 
 
-def timed(server: Server, python: Path, mode: str, count: int, processes: int = 1) -> float:
-    """Return the seconds that `processes` clients need for `count` operations each, all at the same time."""
-    argv = [str(python), str(CLIENT), server.uri, mode, str(count)]
-    settings = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    clients = [
-        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings)
-        for _ in range(processes)
-    ]
-    with contextlib.ExitStack() as stack:
-        for client in clients:
-            stack.enter_context(client)
-            if _said(client) != "ready\n":
-                sys.exit(f"the client failed: {' '.join(argv)}")
+class Clients:
+    """Processes with a stock client of a server, which import it once. A context manager that ends them.
+
+    Args:
+        server: Whom they talk to.
+        python: Of mlflow's environment.
+        number: How many.
+    """
+
+    def __init__(self, server: Server, python: Path, number: int) -> None:
+        self.server = server
+        argv = [str(python), str(CLIENT), server.uri]
+        settings = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        self._processes = [
+            subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings)
+            for _ in range(number)
+        ]
+        for process in self._processes:
+            _hear(process, "imported\n")
+
+    def __enter__(self) -> Clients:  # noqa: PYI034  typing.Self is new in Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.communicate()
+
+    def timed(self, mode: str, count: int, number: int) -> float:
+        """Return the seconds that `number` clients need for `count` operations each, all at the same time."""
+        working = self._processes[:number]
+        for process in working:
+            _tell(process, f"{mode} {count}")
+        for process in working:
+            _hear(process, "ready\n")
         begin = time.perf_counter()
-        for client in clients:
-            if client.stdin is not None:
-                client.stdin.write("go\n")
-                client.stdin.flush()
-        for client in clients:
-            json.loads(_said(client))
+        for process in working:
+            _tell(process, "go")
+        for process in working:
+            _hear(process)
         return time.perf_counter() - begin
 
 
-def _said(client: subprocess.Popen[str]) -> str:
-    return client.stdout.readline() if client.stdout is not None else ""
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    if process.stdin is not None:
+        print(line, file=process.stdin, flush=True)
+
+
+def _hear(process: subprocess.Popen[str], expected: str = "") -> None:
+    line = process.stdout.readline() if process.stdout is not None else ""
+    if not line or (expected and line != expected):
+        sys.exit(f"a client failed; it said {line!r}")
 
 
 def rates(
-    servers: tuple[Server, Server], python: Path, mode: str, count: int, processes: int, rounds: int
+    clients: tuple[Clients, Clients], mode: str, count: int, processes: int, rounds: int
 ) -> tuple[float, float]:
     """Return how many operations per second each server did, the median of turns that alternate.
 
     The first server gets `MORE` times as many, so that its turns take about as long as the other's.
     """
-    taken: dict[str, list[float]] = {server.name: [] for server in servers}
+    taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for server, operations in zip(servers, (count * MORE, count), strict=True):
-            seconds = timed(server, python, mode, operations, processes)
-            taken[server.name].append(operations * processes / seconds)
-    ours, theirs = (statistics.median(taken[server.name]) for server in servers)
-    return ours, theirs
+        for some, operations, found in zip(clients, (count * MORE, count), taken, strict=True):
+            found.append(operations * processes / some.timed(mode, operations, processes))
+    return statistics.median(taken[0]), statistics.median(taken[1])
 
 
 def free_port() -> int:

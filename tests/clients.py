@@ -104,8 +104,8 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def proj_server(folder: Path) -> Iterator[str]:
-    """Run `proj server` over new records; yields its URL."""
-    folder.mkdir()
+    """Run `proj server` over the records in the folder's `home`, new ones if need be; yields its URL."""
+    folder.mkdir(exist_ok=True)
     port = _free_port()
     argv = [PROJ, "server", "--port", str(port)]
     with _served(argv, port, folder, {"PROJ_HOME": str(folder / "home")}) as url:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,17 @@ MARKERS = {
 
 _WITH = frozenset(filter(None, os.environ.get("PROJ_TEST_WITH", "").replace(",", " ").split()))
 """`PROJ_TEST_WITH="network slow"`, or `all`, switches markers on; what is on and absent is a failure."""
+
+
+for _signum, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    # Shells start what they put into the background with INT ignored, `nohup` with HUP, and whatever we start
+    # would inherit that: the tests that interrupt it would wait for ever.
+    if signal.getsignal(_signum) is signal.SIG_IGN:
+        signal.signal(_signum, _handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -77,7 +89,9 @@ def _isolated(
         monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
     for name in list(os.environ):
-        if name.startswith(("MLFLOW_", "PROJ_RUN", "PROJ_ENV", "PROJ_GUARD")):
+        if name.startswith(
+            ("MLFLOW_", "PROJ_RUN", "PROJ_EN", "PROJ_GUARD", "PROJ_TRACKING", "PROJ_ARTIFACT")
+        ):
             monkeypatch.delenv(name)
 
 

@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING
 from proj.version import __version__
 
 if TYPE_CHECKING:
-    from proj.api import Run, RunFailedError, run, search_runs, submit
+    from proj.api import Run, RunFailedError, run, submit
     from proj.errors import ProjError
+    from proj.search import metric_history, search_runs
 
-__all__ = ["ProjError", "Run", "RunFailedError", "__version__", "run", "search_runs", "submit"]
+__all__ = [
+    "ProjError",
+    "Run",
+    "RunFailedError",
+    "__version__",
+    "metric_history",
+    "run",
+    "search_runs",
+    "submit",
+]
 
 _HOMES = {
     "ProjError": "proj.errors",
     "Run": "proj.api",
     "RunFailedError": "proj.api",
+    "metric_history": "proj.search",
     "run": "proj.api",
-    "search_runs": "proj.api",
+    "search_runs": "proj.search",
     "submit": "proj.api",
 }
 

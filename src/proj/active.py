@@ -35,6 +35,8 @@ class ClaimInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Also the run's tag `proj.claim`, so that a run whose id never reached the claim is found."""
     pid: int
     version: int = VERSION
+    place: str | None = None
+    """Where the run is recorded: URI of a folder, or a server's URL; None: below the same home."""
     run_id: str | None = None
     backend: str | None = None
     reference: str | None = None
@@ -58,13 +60,17 @@ class Claim:
         self.info = info
 
     @classmethod
-    def create(cls, home: Path) -> Claim:
+    def create(cls, home: Path, place: str | None = None) -> Claim:
         """Lock a new claim.
+
+        Args:
+            home: Folder of the claims.
+            place: Where the run is recorded.
 
         Raises:
             StoreError: The folder cannot be written.
         """
-        info = ClaimInfo(token=uuid.uuid4().hex, pid=os.getpid())
+        info = ClaimInfo(token=uuid.uuid4().hex, pid=os.getpid(), place=place)
         path = _folder(home) / info.token
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +109,7 @@ class Claim:
         self.info = ClaimInfo(
             token=self.info.token,
             pid=pid or self.info.pid,
+            place=self.info.place,
             run_id=run_id or self.info.run_id,
             backend=backend or self.info.backend,
             reference=reference or self.info.reference,

@@ -1,4 +1,4 @@
-"""The Python API: `proj.run`, `proj.submit`, `proj.search_runs`, `proj.Run`."""
+"""The Python API: `proj.run`, `proj.submit`, `proj.Run`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from proj import control, events, paths, runner
 from proj.errors import ProjError, UsageError
 from proj.exitcodes import exit_code
 from proj.model import RunStatus
+from proj.place import open_tracking
 from proj.planning import RunRequest
-from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from proj.history import MetricHistory
     from proj.model import Metric, Outcome, RunRecord
 
 
@@ -66,7 +67,7 @@ class Run:
         Raises:
             NotFoundError: There is no such run.
         """
-        with contextlib.closing(open_tracking(paths.home())) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             return tracking.runs.run(self.run_id)
 
     @property
@@ -78,6 +79,18 @@ class Run:
     def metrics(self) -> Mapping[str, Metric]:
         """Metric name -> its latest point."""
         return self.record().metrics
+
+    def metric_history(self, key: str) -> MetricHistory:
+        """Return all points of a metric, in the order of step; none where the run has no such metric.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        from proj import table
+        from proj.history import MetricHistory
+
+        with contextlib.closing(open_tracking()) as tracking:
+            return MetricHistory(self.run_id, key, table.points(tracking.runs, self.run_id, key))
 
     @property
     def artifacts(self) -> Path:
@@ -93,7 +106,7 @@ class Run:
             TimeoutError: It has not ended after `timeout_s` seconds.
         """
         home = paths.home()
-        with contextlib.closing(open_tracking(home)) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             ended = control.wait(tracking.runs.run(self.run_id), tracking, home, timeout_s)
         if ended is None:
             raise TimeoutError(f"The run {self.run_id} has not ended after {timeout_s} s.")
@@ -109,13 +122,13 @@ class Run:
         Raises:
             UsageError: It has not ended yet.
         """
-        with contextlib.closing(open_tracking(paths.home())) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             return control.outcome(tracking.runs.run(self.run_id), tracking)
 
     def cancel(self) -> None:
         """Ask for the run to be stopped; `wait` tells when it has."""
         home = paths.home()
-        with contextlib.closing(open_tracking(home)) as tracking:
+        with contextlib.closing(open_tracking()) as tracking:
             control.cancel(tracking.runs.run(self.run_id), tracking, home)
 
 
@@ -218,36 +231,6 @@ def submit(uri: str, entry_point: str | None = None, **arguments: Any) -> Run:
         ProjError: As for `run`.
     """
     return run(uri, entry_point, **(arguments | {"synchronous": False}))
-
-
-def search_runs(
-    filter: str = "",  # noqa: A002  MLflow's name for it
-    *,
-    experiment_names: Sequence[str] | None = None,
-    order_by: Sequence[str] = (),
-    limit: int = 1000,
-) -> tuple[Run, ...]:
-    """Return the runs that match, newest first unless `order_by` says otherwise.
-
-    Args:
-        filter: Conditions in MLflow's grammar, such as `metrics.rmse < 60 and params.alpha = '0.5' and
-            attributes.status = 'FINISHED'`; empty: all runs.
-        experiment_names: Only runs of these experiments; None: of all. A name that does not exist has none.
-        order_by: Keys such as `metrics.rmse ASC`.
-        limit: Return at most this many.
-
-    Raises:
-        UsageError: The filter or an order cannot be understood; names the position.
-    """
-    from proj.tracking.store import RunQuery
-
-    with contextlib.closing(open_tracking(paths.home())) as tracking:
-        ids = None
-        if experiment_names is not None:
-            known = tracking.runs.experiments()
-            ids = tuple(found.experiment_id for found in known if found.name in experiment_names)
-        query = RunQuery(experiment_ids=ids, filter=filter, order_by=tuple(order_by), limit=limit)
-        return tuple(Run(record.run_id) for record in tracking.runs.search_runs(query).runs)
 
 
 def config_json(config: Mapping[str, Any] | str | None) -> str:

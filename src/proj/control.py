@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 from proj import active, recovery
 from proj.errors import NotFoundError, UsageError
 from proj.model import Outcome, RunStatus
-from proj.record import OUTCOME, TAG_CLAIM, read_outcome
+from proj.record import OUTCOME, TAG_CANCEL, TAG_CLAIM, read_outcome, user_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.model import RunRecord
     from proj.tracking import Tracking
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 5.0
 
 
 def wait(run: RunRecord, tracking: Tracking, home: Path, timeout_s: float | None = None) -> RunRecord | None:
@@ -24,15 +28,37 @@ def wait(run: RunRecord, tracking: Tracking, home: Path, timeout_s: float | None
     A run whose supervisor dies meanwhile is closed here.
     """
     claim = run.tags.get(TAG_CLAIM)
-    if not run.status.finished and claim is not None:
-        if not active.wait(home, claim, timeout_s):
-            return None
-        recovery.recover(tracking, home)
+    if run.status.finished or claim is None:
+        return tracking.runs.run(run.run_id)
+    if active.find(home, claim) is None and not tracking.uri.startswith("file:"):
+        return _watch(run, tracking, timeout_s)
+    if not active.wait(home, claim, timeout_s):
+        return None
+    recovery.recover(tracking, home)
     return tracking.runs.run(run.run_id)
+
+
+def _watch(run: RunRecord, tracking: Tracking, timeout_s: float | None) -> RunRecord | None:
+    """Ask the server until a run has ended that another machine looks after."""
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        found = tracking.runs.run(run.run_id)
+        if found.status.finished:
+            return found
+        if deadline_s is not None:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return None
+            pause_s = min(pause_s, left_s)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
 
 
 def cancel(run: RunRecord, tracking: Tracking, home: Path) -> bool:
     """Ask the process that looks after a run to stop it; False when the run has ended already.
+
+    A run on a server may be looked after on another machine: a tag asks for it, and is seen within seconds.
 
     Raises:
         UsageError: The run is looked after on another machine, or by another user's process.
@@ -43,6 +69,9 @@ def cancel(run: RunRecord, tracking: Tracking, home: Path) -> bool:
         return False
     token = run.tags.get(TAG_CLAIM, "")
     claim = active.find(home, token)
+    if claim is None and not tracking.uri.startswith("file:"):
+        tracking.runs.log(run.run_id, tags={TAG_CANCEL: user_name()})
+        return True
     if claim is None or active.wait(home, token, timeout_s=0):
         if tracking.runs.run(run.run_id).status.finished:
             return False

@@ -16,6 +16,11 @@ def home() -> Path:
     return _xdg("XDG_DATA_HOME", "~/.local/share") or _platform_folder("user_data_dir")
 
 
+def journal(home: Path) -> Path:
+    """Folder of what waits for tracking servers; the file `waiting` is in it while something does."""
+    return home / "journal"
+
+
 def find_program(name: str) -> str | None:
     """The path of the program that PATH finds first, as `shutil.which` (whose import takes a millisecond)."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):

@@ -41,11 +41,13 @@ STDERR = "proj/stderr.log"
 
 TAG_TREE = "proj.source.tree"
 TAG_CLAIM = "proj.claim"
+TAG_CANCEL = "proj.cancel"
+"""Set on a server by who wants the run to be stopped; its supervisor looks for it."""
 TAG_FAILURE = "proj.failure"
 TAG_MESSAGE = "proj.failure.message"
 TAG_EXIT_CODE = "proj.exit_code"
 TAG_SIGNAL = "proj.signal"
-OUTCOME_TAGS = (TAG_FAILURE, TAG_MESSAGE, TAG_EXIT_CODE, TAG_SIGNAL)
+OUTCOME_TAGS = (TAG_CANCEL, TAG_FAILURE, TAG_MESSAGE, TAG_EXIT_CODE, TAG_SIGNAL)
 
 
 class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from proj import active, events, paths, record, source
 from proj.backends import BACKENDS
-from proj.errors import FailureCode, ProjError, StoreError
+from proj.errors import FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
-from proj.supervise import close, run_of
+from proj.recording import bring_files
+from proj.supervise import close_run, run_of
 from proj.times import now_ms
-from proj.tracking.artifacts import local_path, remove_partial
+from proj.tracking.artifacts import remove_partial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     """Close the runs of this machine that nobody looks after any more; returns their ids.
 
-    Where the record cannot be written, the claim stays for the next command.
+    Where the record cannot be written, the claim stays for the next command. What waits for a server is
+    offered to it.
+
+    Args:
+        tracking: The records that are open anyway; runs that are recorded elsewhere are closed there.
+        home: Folder of the claims.
 
     Raises:
         StoreError: The record cannot be read.
@@ -32,24 +39,62 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     closed: list[str] = []
     for claim in active.abandoned(home):
         _clean_up(claim)
-        run = run_of(claim, tracking)
-        if run is None or run.status.finished:
-            claim.release()
-            continue
-        with contextlib.suppress(OSError):  # it only takes space
-            remove_partial(local_path(run.artifact_uri))
-        try:
-            outcome = _outcome(claim, run, tracking)
-            close(tracking, run.run_id, run.artifact_uri, outcome, claim)
-            _close_owned(tracking, run, outcome)
-        except StoreError as error:
-            # A full disk, say: what is recorded can be looked at nevertheless.
-            events.warning(f"The run {run.run_id} has ended, which cannot be recorded now: {error.message}")
-            claim.hand_over()
-            continue
-        claim.release()
-        closed.append(run.run_id)
+        place = claim.info.place or home.as_uri()
+        if place == tracking.uri and place.startswith("file:"):
+            run_id = _recover(claim, tracking)
+        else:
+            run_id = _recover_elsewhere(claim, place, home)
+        closed += [run_id] if run_id else []
+    if os.path.exists(paths.journal(home) / "waiting"):  # noqa: PTH110  on the path of every command
+        from proj import sync
+
+        sync.deliver_quickly(home)
     return tuple(closed)
+
+
+def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
+    """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to."""
+    run = run_of(claim, tracking)
+    if run is None:
+        claim.release()
+        return None
+    if run.status.finished:
+        bring_files(tracking, run)
+        claim.release()
+        return None
+    with contextlib.suppress(OSError):  # it only takes space
+        remove_partial(tracking.workspace(run))
+    try:
+        outcome = _outcome(claim, run, tracking)
+        close_run(tracking, run, outcome, claim)
+        _close_owned(tracking, run, outcome)
+    except StoreError as error:
+        # A full disk, say: what is recorded can be looked at nevertheless.
+        events.warning(f"The run {run.run_id} has ended, which cannot be recorded now: {error.message}")
+        claim.hand_over()
+        return None
+    claim.release()
+    return run.run_id
+
+
+def _recover_elsewhere(claim: active.Claim, uri: str, home: Path) -> str | None:
+    """Close the run of a claim where it is recorded; one command in half a minute asks a server for it."""
+    from proj import place, sync
+
+    if sync.away_just_now(home, uri):
+        claim.hand_over()
+        return None
+    try:
+        with place.open_tracking(place.named(uri), patient=False) as tracking:
+            return _recover(claim, tracking)
+    except ProjError as error:
+        if isinstance(error, UnreachableError):
+            sync.note_away(home, uri)
+        who = f"The run {claim.info.run_id}" if claim.info.run_id else "A run"
+        events.warning(f"{who} has ended, which cannot be recorded on {uri} now: {error.message}")
+        if claim.held:
+            claim.hand_over()
+        return None
 
 
 def _close_owned(tracking: Tracking, run: RunRecord, outcome: Outcome) -> None:
@@ -77,13 +122,13 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
     if claim.info.outcome is not None:
         return claim.info.outcome
     try:
-        with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
+        with tracking.artifacts.open(tracking.record_uri(run), record.OUTCOME) as file:
             written = record.read_outcome(file.read())
     except ProjError:
         written = None  # it died before it could write one
     if written is not None and written.claim == claim.info.token:
         return written.outcome
-    handle = _attached(claim, run)
+    handle = _attached(claim, run, tracking)
     if handle is not None:
         return handle.wait()
     return Outcome(
@@ -95,17 +140,17 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
     )
 
 
-def _attached(claim: active.Claim, run: RunRecord) -> Handle | None:
+def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle | None:
     if claim.info.backend is None or claim.info.reference is None:
         return None
     try:
-        return BACKENDS.load(claim.info.backend).attach(_execution(run), claim.info.reference)
+        return BACKENDS.load(claim.info.backend).attach(_execution(run, tracking), claim.info.reference)
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")
         return None
 
 
-def _execution(run: RunRecord) -> Execution:
+def _execution(run: RunRecord, tracking: Tracking) -> Execution:
     return Execution(
         run_id=run.run_id,
         run_name=run.run_name,
@@ -113,5 +158,5 @@ def _execution(run: RunRecord) -> Execution:
         command=Command(line="", argv=(), cwd=""),
         runtime=HostRuntime(),
         variables={},
-        record_dir=str(local_path(run.artifact_uri) / "proj"),
+        record_dir=str(tracking.workspace(run) / "proj"),
     )

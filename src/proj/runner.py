@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import active, events, paths, process, record, recovery, snapshots, source
+from proj import active, events, paths, place, process, record, recovery, snapshots, source
+from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
@@ -30,16 +31,15 @@ from proj.model import (
 from proj.planning import Plan, RunRequest, discard_files, planned
 from proj.process.detached import spawn_detached
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
-from proj.server.endpoint import EndpointSettings, configured_elsewhere
-from proj.supervise import Assignment, close, encode, outcome_of, settling, supervise
+from proj.server.endpoint import EndpointSettings
+from proj.supervise import close_run, outcome_of, settling, supervise
 from proj.times import now_ms
-from proj.tracking import open_tracking
-from proj.tracking.artifacts import local_path
 from proj.tracking.naming import new_run_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from proj.place import Place
     from proj.tracking import Tracking
 
 
@@ -61,10 +61,11 @@ def run(request: RunRequest) -> Finished:
     Raises:
         ProjError: It could not be run; a run that was recorded already is closed as failed.
     """
-    with _opened() as tracking:
-        claim = active.Claim.create(paths.home())
+    where = place.current()
+    with _opened(where) as tracking:
+        claim = active.Claim.create(paths.home(), tracking.uri)
         with settling(claim, tracking):
-            assignment = _assign(request, tracking, claim)
+            assignment = _assign(request, where, tracking, claim)
             outcome = supervise(assignment, tracking, claim)
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
@@ -79,17 +80,19 @@ def submit(request: RunRequest) -> RunRecord:
     Raises:
         ProjError: As for `run`.
     """
-    with _opened() as tracking:
-        claim = active.Claim.create(paths.home())
+    where = place.current()
+    with _opened(where) as tracking:
+        claim = active.Claim.create(paths.home(), tracking.uri)
         with settling(claim, tracking):
-            assignment = _assign(request, tracking, claim, detached=True)
+            assignment = _assign(request, where, tracking, claim, detached=True)
             try:
+                started = tracking.runs.run(assignment.execution.run_id)
                 _detach(assignment, claim)
             except BaseException:
                 if claim.held:
                     discard_files(assignment.checkout, assignment.downloads)
                 raise
-        return tracking.runs.run(assignment.execution.run_id)
+        return started
 
 
 def _detach(assignment: Assignment, claim: active.Claim) -> None:
@@ -116,31 +119,40 @@ def _detach(assignment: Assignment, claim: active.Claim) -> None:
 
 
 @contextlib.contextmanager
-def _opened() -> Iterator[Tracking]:
-    home = paths.home()
-    with contextlib.closing(open_tracking(home)) as tracking:
-        recovery.recover(tracking, home)
+def _opened(where: Place) -> Iterator[Tracking]:
+    elsewhere = place.foreign()
+    if elsewhere is not None:
+        events.note(
+            f"MLFLOW_TRACKING_URI is {place.shown(elsewhere)}: what the program logs by MLflow's client goes "
+            f"there, and the record of the run to {where.uri}; `proj import mlflow:…` copies what is there."
+        )
+    with contextlib.closing(place.open_tracking(where)) as tracking:
+        place.check(where)
+        recovery.recover(tracking, paths.home())
         yield tracking
 
 
 def _assign(
-    request: RunRequest, tracking: Tracking, claim: active.Claim, *, detached: bool = False
+    request: RunRequest, where: Place, tracking: Tracking, claim: active.Claim, *, detached: bool = False
 ) -> Assignment:
     with planned(request, claim.info.token) as plan:
         _refuse_mismatch(request.backend, plan.environment)
         record_ = _create_run(request, plan, tracking, claim)
         try:
             # first, so that a tree that is too large is refused before anything is built
+            _make_workspace(tracking, record_)
             snapshot = _keep_source(request, plan, tracking, record_)
             kept_s = time.monotonic()
             prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
             if time.monotonic() - kept_s > _STALE_S:
                 snapshot = _keep_source(request, plan, tracking, record_)
-            assignment = _assignment(request, plan, record_, prepared, claim, detached=detached)
+            assignment = _assignment(
+                request, plan, where, tracking, record_, prepared, snapshot, claim, detached=detached
+            )
             _write_beginning(assignment, plan, tracking, snapshot)
         except BaseException as error:
             with process.deferred():
-                close(tracking, record_.run_id, record_.artifact_uri, outcome_of(error), claim)
+                close_run(tracking, record_, outcome_of(error), claim)
                 events.status(f"=== Run (ID '{record_.run_id}') failed ===")
             raise
     return assignment
@@ -211,9 +223,10 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
     return tracking.runs.run(found.run_id)
 
 
-def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, str]:
+def _variables(request: RunRequest, where: Place, run_id: str, artifacts: Path) -> dict[str, str]:
     """What the entry point finds in its environment."""
     variables = {
+        **place.inherited(where),
         "PROJ_RUN_ID": run_id,
         "PROJ_ARTIFACTS": str(artifacts),
         "PROJ_HOME": str(paths.home()),
@@ -228,25 +241,24 @@ def _variables(request: RunRequest, run_id: str, artifacts: Path) -> dict[str, s
 
 def variable_names(request: RunRequest) -> tuple[str, ...]:
     """Names of the variables that a run of `request` sets for its entry point."""
-    served = () if configured_elsewhere() else ENDPOINT_VARIABLES
-    return tuple(sorted({*_variables(request, "", Path()), *served}))
+    served = () if place.foreign() else ENDPOINT_VARIABLES
+    return tuple(sorted({*_variables(request, place.current(), "", Path()), *served}))
 
 
 def _assignment(
     request: RunRequest,
     plan: Plan,
+    where: Place,
+    tracking: Tracking,
     created: RunRecord,
     prepared: PreparedEnvironment,
+    snapshot: Snapshot | None,
     claim: active.Claim,
     *,
     detached: bool,
 ) -> Assignment:
-    folder = local_path(created.artifact_uri)
-    try:
-        (folder / "proj").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    variables = _variables(request, created.run_id, folder)
+    folder = tracking.workspace(created)
+    variables = _variables(request, where, created.run_id, folder)
     execution = Execution(
         run_id=created.run_id,
         run_name=created.run_name,
@@ -276,24 +288,41 @@ def _assignment(
         environment=plan.environment,
         execution=execution,
         artifact_uri=created.artifact_uri,
+        record_uri=tracking.record_uri(created),
         checkout=plan.checkout,
         prepared=prepared,
         outputs=plan.project.extensions.outputs,
         keep=request.keep,
         downloads=plan.downloads,
-        endpoint=_endpoint(request, plan, created),
+        endpoint=_endpoint(request, plan, where, created),
+        place=where,
         has_inputs=any(each.kind is ParameterKind.PATH and each.value for each in plan.parameters),
+        tags={**record.environment_tags(prepared), **record.source_tags(snapshot)},
     )
 
 
-def _endpoint(request: RunRequest, plan: Plan, created: RunRecord) -> EndpointSettings | None:
-    if configured_elsewhere():
+def _make_workspace(tracking: Tracking, created: RunRecord) -> None:
+    """Make the folder for the run's files."""
+    folder = tracking.workspace(created)
+    try:
+        (folder / "proj").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    if tracking.record_uri(created) != created.artifact_uri:
+        from proj.recording.uploads import Left, mark
+
+        mark(folder, Left(place=tracking.uri, run_id=created.run_id, artifact_uri=created.artifact_uri))
+
+
+def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord) -> EndpointSettings | None:
+    if place.foreign():
         return None
     return EndpointSettings(
         run_id=created.run_id,
         experiment_id=created.experiment_id,
         experiment_chosen=request.experiment_name is not None or request.experiment_id is not None,
         values={bound.name: bound.value for bound in plan.parameters if bound.value != bound.given},
+        recorded={} if where.folder else {bound.name: bound.given for bound in plan.parameters},
     )
 
 
@@ -301,7 +330,7 @@ def _keep_source(request: RunRequest, plan: Plan, tracking: Tracking, created: R
     return snapshots.keep(
         plan.checkout,
         tracking.artifacts,
-        created.artifact_uri,
+        tracking.record_uri(created),
         archive=request.archive_source,
         limit_bytes=request.snapshot_limit_bytes,
     )
@@ -311,7 +340,7 @@ def _write_beginning(
     assignment: Assignment, plan: Plan, tracking: Tracking, snapshot: Snapshot | None
 ) -> None:
     """Record all that is known before the command starts."""
-    uri, artifacts, execution = assignment.artifact_uri, tracking.artifacts, assignment.execution
+    uri, artifacts, execution = assignment.record_uri, tracking.artifacts, assignment.execution
     record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout, snapshot))
     served = ENDPOINT_VARIABLES if assignment.endpoint is not None else ()
     what = record.command(plan.command, (*execution.variables, *served), plan.parameters)
@@ -323,6 +352,3 @@ def _write_beginning(
     prepared = assignment.prepared
     if prepared.lock is not None and prepared.lock_name is not None:
         artifacts.write(uri, f"proj/environment/{prepared.lock_name}", prepared.lock)
-    tracking.runs.log(
-        execution.run_id, tags={**record.environment_tags(prepared), **record.source_tags(snapshot)}
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import json
 import os
 import signal
 import sys
@@ -20,30 +19,31 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import active, events, process, record, source
+from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.environments.cache import in_use
 from proj.errors import FailureCode, NotFoundError, ProjError
 from proj.model import (
-    Checkout,
     EnvironmentFacts,
     Execution,
     Metric,
     Outcome,
-    PreparedEnvironment,
     RunStatus,
 )
-from proj.server.endpoint import Endpoint, EndpointSettings
+from proj.place import open_tracking
+from proj.recording import open_recording, rest_of
+from proj.server.endpoint import Endpoint
 from proj.times import now_ms
-from proj.tracking import open_tracking
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from proj.backends.base import Handle, MetricSink
     from proj.inputs import InputsRecord, Reading
     from proj.model import RunRecord
+    from proj.recording import Recording
     from proj.tracking import Tracking
 
 _METRIC_FLUSH_S = 1.0
@@ -53,66 +53,38 @@ _FACTS_WAIT_S = 3.0
 """How long the end of a run waits for what is said of the machine (`nvidia-smi` may hang)."""
 
 
-class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to run a command and to record how it went."""
-
-    home: Path
-    claim: str
-    backend: str
-    environment: str
-    execution: Execution
-    artifact_uri: str
-    checkout: Checkout
-    prepared: PreparedEnvironment
-    outputs: tuple[str, ...] = ()
-    keep: bool = False
-    downloads: Path | None = None
-    """Folder of downloaded parameters, removed afterwards."""
-    endpoint: EndpointSettings | None = None
-    """For the program's MLflow client; None where the user named a tracking server."""
-    has_inputs: bool = False
-    """Whether files or folders are among the parameters."""
-
-
-def encode(assignment: Assignment) -> bytes:
-    """Write an assignment as JSON; it may hold secrets, and text that is no UTF-8."""
-    return json.dumps(msgspec.to_builtins(assignment, enc_hook=str)).encode("ascii")
-
-
-def decode(content: bytes) -> Assignment:
-    """Read an assignment back."""
-    return msgspec.convert(json.loads(content), Assignment, dec_hook=_path)
-
-
-def _path(kind: type[object], value: object) -> Path:
-    if kind is not Path:  # the only type in an assignment that msgspec does not know
-        raise NotImplementedError(kind)
-    return Path(str(value))
-
-
 def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -> Outcome:
     """Run the command to its end and close the run by its outcome.
+
+    Args:
+        assignment: What to run.
+        tracking: The records.
+        claim: Under which it runs.
 
     Raises:
         ProjError: The command could not be started; the run is closed as failed.
     """
     outcome: Outcome | None = None
-    try:
-        with in_use(assignment.prepared, assignment.execution.run_id), _Aside(assignment, tracking) as aside:
-            outcome = _execute(assignment, tracking, claim, aside)
-    except BaseException as error:
-        # An interrupt that comes after the command has ended does not change how it ended.
-        finish(assignment, tracking, claim, outcome or outcome_of(error))
-        raise
-    finish(assignment, tracking, claim, outcome)
+    with open_recording(assignment, tracking) as recording:
+        try:
+            with (
+                in_use(assignment.prepared, assignment.execution.run_id),
+                _Aside(assignment, recording.tracking) as aside,
+            ):
+                outcome = _execute(assignment, recording, claim, aside)
+        except BaseException as error:
+            # An interrupt that comes after the command has ended does not change how it ended.
+            finish(assignment, recording, claim, outcome or outcome_of(error))
+            raise
+        finish(assignment, recording, claim, outcome)
     return outcome
 
 
-def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, aside: _Aside) -> Outcome:
-    execution = assignment.execution
-    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING)
+def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: _Aside) -> Outcome:
+    execution, tracking = assignment.execution, recording.tracking
+    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=assignment.tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
-    endpoint = _endpoint(assignment, tracking)
+    endpoint = _endpoint(assignment, recording)
     if endpoint is None:
         return _follow(execution, assignment.backend, claim, aside)
     with endpoint:
@@ -126,11 +98,11 @@ def _execute(assignment: Assignment, tracking: Tracking, claim: active.Claim, as
         return outcome
 
 
-def _endpoint(assignment: Assignment, tracking: Tracking) -> Endpoint | None:
+def _endpoint(assignment: Assignment, recording: Recording) -> Endpoint | None:
     if assignment.endpoint is None:
         return None
     try:
-        return Endpoint(tracking, assignment.endpoint)
+        return Endpoint(recording.tracking, assignment.endpoint, recording.upstream)
     except OSError as error:
         events.warning(f"The program cannot record by MLflow's client: no port to be had: {error.strerror}.")
         return None
@@ -213,7 +185,7 @@ def _read_inputs(assignment: Assignment, tracking: Tracking) -> Reading | None:
     """Begin to read the inputs that are too large to be read before the command starts, if there are any."""
     from proj import inputs
 
-    uri, artifacts = assignment.artifact_uri, tracking.artifacts
+    uri, artifacts = assignment.record_uri, tracking.artifacts
     try:
         with artifacts.open(uri, record.INPUTS) as file:
             measured = inputs.read(file.read())
@@ -239,12 +211,8 @@ def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
     try:
         facts = ENVIRONMENTS.load(assignment.environment).facts(assignment.prepared)
         write_environment(assignment, tracking, facts)
-        record.write(
-            tracking.artifacts,
-            assignment.artifact_uri,
-            record.HOST,
-            host.inspect(assignment.execution.variables),
-        )
+        what = host.inspect(assignment.execution.variables)
+        record.write(tracking.artifacts, assignment.record_uri, record.HOST, what)
     except ProjError as error:
         events.warning(f"The record is incomplete: {error.message}")
 
@@ -252,7 +220,7 @@ def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
 def write_environment(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> None:
     """Store `proj/environment.json`."""
     content = record.environment(assignment.prepared, facts)
-    record.write(tracking.artifacts, assignment.artifact_uri, record.ENVIRONMENT, content)
+    record.write(tracking.artifacts, assignment.record_uri, record.ENVIRONMENT, content)
 
 
 class _MetricBuffer:
@@ -300,7 +268,7 @@ def outcome_of(error: BaseException) -> Outcome:
     )
 
 
-def finish(assignment: Assignment, tracking: Tracking, claim: active.Claim, outcome: Outcome) -> None:
+def finish(assignment: Assignment, recording: Recording, claim: active.Claim, outcome: Outcome) -> None:
     """Store outputs, close the run, and clean up after it. Signals wait until it is done.
 
     Raises:
@@ -311,9 +279,11 @@ def finish(assignment: Assignment, tracking: Tracking, claim: active.Claim, outc
         try:
             try:
                 if outcome.started_ms is not None:
-                    _store_outputs(assignment, tracking)
+                    _store_outputs(assignment, recording.tracking)
             finally:
-                close(tracking, run_id, assignment.artifact_uri, outcome, claim)
+                close(
+                    recording.tracking, run_id, assignment.record_uri, outcome, claim, upload=recording.upload
+                )
         except ProjError:
             with contextlib.suppress(ProjError):
                 claim.update(outcome=outcome)
@@ -325,17 +295,34 @@ def finish(assignment: Assignment, tracking: Tracking, claim: active.Claim, outc
     events.status(f"=== Run (ID '{run_id}') {word} ===")
 
 
-def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome, claim: active.Claim) -> None:
+def close(
+    tracking: Tracking,
+    run_id: str,
+    record_uri: str,
+    outcome: Outcome,
+    claim: active.Claim,
+    *,
+    upload: Callable[[], None],
+) -> None:
     """Record how a run ended; the first outcome stays.
 
     The artifact is written first: should the store fail after that, recovery finds the true outcome there.
+
+    Args:
+        tracking: The records.
+        run_id: The run.
+        record_uri: Where its files are made.
+        outcome: How it ended.
+        claim: Under which it ran.
+        upload: Brings its files to where they belong.
 
     Raises:
         StoreError: One of the two cannot be written; the other one is nevertheless.
     """
     try:
         content = record.OutcomeRecord(outcome=outcome, claim=claim.info.token)
-        record.write(tracking.artifacts, artifact_uri, record.OUTCOME, content)
+        record.write(tracking.artifacts, record_uri, record.OUTCOME, content)
+        upload()
     finally:
         tracking.runs.update_run(
             run_id,
@@ -343,6 +330,23 @@ def close(tracking: Tracking, run_id: str, artifact_uri: str, outcome: Outcome, 
             ended_ms=outcome.ended_ms or now_ms(),
             tags=record.outcome_tags(outcome),
             if_open=True,
+        )
+
+
+def close_run(tracking: Tracking, run: RunRecord, outcome: Outcome, claim: active.Claim) -> None:
+    """Record how a run ended that nobody looks after, and bring its files to where they belong.
+
+    Raises:
+        StoreError: As `close`.
+    """
+    with rest_of(tracking, run) as recording:
+        close(
+            recording.tracking,
+            run.run_id,
+            tracking.record_uri(run),
+            outcome,
+            claim,
+            upload=recording.upload,
         )
 
 
@@ -378,7 +382,7 @@ def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> No
     try:
         run = run_of(claim, tracking)
         if run is not None and not run.status.finished:
-            close(tracking, run.run_id, run.artifact_uri, outcome, claim)
+            close_run(tracking, run, outcome, claim)
     except ProjError:  # the record cannot be written now; the next command tries again
         with contextlib.suppress(ProjError):
             claim.update(outcome=outcome)
@@ -444,13 +448,14 @@ def main() -> int:
     assignment = decode(sys.stdin.buffer.read())
     claim = active.Claim.adopt(assignment.home, assignment.claim, descriptor)
     source.hold(assignment.checkout)
-    tracking = open_tracking(assignment.home)
+    tracking = open_tracking(assignment.place)
     try:
         with process.interruptible(), settling(claim, tracking):
             try:
                 take_signals()
             except process.Interrupted as interrupt:
-                finish(assignment, tracking, claim, outcome_of(interrupt))
+                with open_recording(assignment, tracking) as recording:
+                    finish(assignment, recording, claim, outcome_of(interrupt))
                 raise
             supervise(assignment, tracking, claim)
     except (ProjError, process.Interrupted):

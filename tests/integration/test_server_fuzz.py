@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 FUZZ_S = int(os.environ.get("PROJ_FUZZ_S", "40"))
+CHECKS = "not_a_server_error,response_schema_conformance,content_type_conformance,unsupported_method"
 GROWTH_MIB = 60.0
 """What SQLite, threads and the allocator may keep after thousands of requests; a leak takes more."""
 
@@ -95,7 +96,7 @@ def fuzz(uri: str, values: dict[str, list[Any]], folder: Path, seconds: float) -
     return process.run(
         [
             *(sys.executable, "-W", "ignore", "-m", "schemathesis.cli", "run", f"{uri}/openapi.json"),
-            *("--checks", "not_a_server_error,response_schema_conformance,content_type_conformance"),
+            *("--checks", CHECKS),
             *("--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color"),
             *("--request-timeout", "30", "--max-time", str(seconds), "--suppress-health-check", "all"),
         ],

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proj import active, control, events, paths, record, recovery, runner, supervise
+from proj import active, assignment, control, events, paths, place, record, recovery, runner, supervise
 from proj.errors import FailureCode, StoreError
 from proj.model import NewRun, Outcome, RunStatus
 from proj.planning import RunRequest
+from proj.recording import Recording
 from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
 
@@ -153,7 +154,7 @@ def test_a_record_that_cannot_be_written_waits_for_the_next_command(
         raise StoreError(message)
 
     with monkeypatch.context() as patch, events.listening(lambda event: told.append(event.message)):
-        patch.setattr(recovery, "close", full)
+        patch.setattr(recovery, "close_run", full)
         assert recovery.recover(tracking, paths.home()) == ()
     assert state(tracking, run) == ("RUNNING", None)
     assert [message for message in told if "No space left" in message]
@@ -178,8 +179,8 @@ def test_an_assignment_travels_as_json(tmp_path: Path) -> None:
     request = RunRequest(uri=str(project), env_manager="local")
     with open_tracking(paths.home()) as tracking:
         claim = active.Claim.create(paths.home())
-        assignment = runner._assign(request, tracking, claim, detached=True)
-        assert supervise.decode(supervise.encode(assignment)) == assignment
+        assigned = runner._assign(request, place.current(), tracking, claim, detached=True)
+        assert assignment.decode(assignment.encode(assigned)) == assigned
         assert os.fstat(claim.descriptor).st_size > 0
-        supervise.finish(assignment, tracking, claim, ENDED)
+        supervise.finish(assigned, Recording(tracking), claim, ENDED)
         claim.release()

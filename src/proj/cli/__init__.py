@@ -27,6 +27,7 @@ COMMANDS = {
     "run": ("proj.cli.run", "Run an entry point of a project and record it."),
     "runs": ("proj.cli.runs", "List and search runs."),
     "show": ("proj.cli.show", "Show all that is recorded of a run."),
+    "metrics": ("proj.cli.metrics", "Print metrics of runs, and their histories."),
     "logs": ("proj.cli.logs", "Print what a run wrote; -f follows it."),
     "diff": ("proj.cli.diff", "Show what differs between two runs."),
     "artifacts": ("proj.cli.artifacts", "List and get a run's files."),
@@ -35,9 +36,11 @@ COMMANDS = {
     "cancel": ("proj.cli.cancel", "Stop runs."),
     "rm": ("proj.cli.rm", "Mark runs as deleted."),
     "restore": ("proj.cli.restore", "Bring deleted runs back."),
+    "sync": ("proj.cli.sync", "Deliver what waits for a tracking server."),
     "gc": ("proj.cli.gc", "Remove deleted runs and their files for good."),
     "check": ("proj.cli.check", "Check a project file without running anything."),
     "env": ("proj.cli.env", "List, verify, lock and prune environments."),
+    "import": ("proj.cli.import_", "Copy the records of MLflow."),
     "server": ("proj.cli.server", "Serve the records to MLflow clients."),
     "init": ("proj.cli.init", "Write a project file from what is in a folder."),
     "completion": ("proj.cli.completion", "Print the completion script of a shell."),
@@ -91,9 +94,10 @@ class _LazyGroup(click.Group):
     type=click.Path(exists=True, dir_okay=False),
     help="Load variables from a dotenv file; those that are set already stay.",
 )
+@click.option("--tracking-uri", metavar="URI", help="Where the records are: a server's URL, or a folder.")
 @click.version_option(__version__, prog_name="proj", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, env_file: str | None) -> None:
+def cli(ctx: click.Context, env_file: str | None, tracking_uri: str | None) -> None:
     """Run a project, keep a record, make the same run again.
 
     \b
@@ -105,6 +109,10 @@ def cli(ctx: click.Context, env_file: str | None) -> None:
         from proj.cli.dotenv import load
 
         load(env_file)
+    if tracking_uri is not None:
+        from proj import place
+
+        ctx.call_on_close(place.choose(tracking_uri))
     if ctx.invoked_subcommand is None:
         output.write(ctx.get_help())
 

@@ -11,10 +11,11 @@ import msgspec
 
 from proj import paths, recovery
 from proj.cli import complete, output, wording
+from proj.cli.options import tracking_option
 from proj.cli.runfiles import RunFiles
 from proj.errors import NotFoundError, StoreError, UsageError
 from proj.model import ArtifactInfo
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +63,12 @@ def command() -> None:
 @click.argument("run", shell_complete=complete.run_ids)
 @click.argument("path", default="")
 @click.option("-r", "--recursive", is_flag=True, help="All files below, not only what is directly there.")
+@tracking_option
 @output.json_option
 def list_(run: str, path: str, recursive: bool) -> ListResult:
     """List the files of RUN, or those in its folder PATH."""
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking() as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.find_run(run)
         files = RunFiles(tracking, found)
@@ -84,6 +86,7 @@ def list_(run: str, path: str, recursive: bool) -> ListResult:
     "-o", "--output", "folder", metavar="DIR", default=".", help="Where to.  [default: the current folder]"
 )
 @click.option("--force", is_flag=True, help="Replace files that are there.")
+@tracking_option
 @output.json_option
 def get(run: str, wanted: tuple[str, ...], folder: str, force: bool) -> GetResult:
     """Copy files or folders of RUN here; without a PATH all of them.
@@ -91,7 +94,7 @@ def get(run: str, wanted: tuple[str, ...], folder: str, force: bool) -> GetResul
     A folder keeps its name and what is in it, as with cp: `get RUN model/best` makes `best/…`.
     """
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking() as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.find_run(run)
         files = RunFiles(tracking, found)

@@ -10,7 +10,8 @@ import msgspec
 
 from proj import control, paths, recovery
 from proj.cli import complete, output
-from proj.tracking import open_tracking
+from proj.cli.options import tracking_option
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +34,12 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.command()
 @click.argument("runs", nargs=-1, required=True, shell_complete=complete.run_ids)
 @click.option("--no-wait", is_flag=True, help="Return before the runs have ended.")
+@tracking_option
 @output.json_option
 def command(runs: tuple[str, ...], no_wait: bool) -> CancelResult:
     """Stop RUNS: TERM to their processes, KILL after the grace time; they end as KILLED."""
     home = paths.home()
-    with contextlib.closing(open_tracking(home)) as tracking:
+    with contextlib.closing(open_tracking()) as tracking:
         recovery.recover(tracking, home)
         found = [tracking.runs.find_run(name) for name in runs]
         stopped = [run for run in found if control.cancel(run, tracking, home)]

@@ -53,13 +53,14 @@ def parameters(ctx: click.Context, _parameter: click.Parameter, incomplete: str)
 
 def run_ids(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Ids and names of the latest runs."""
-    from proj import paths
-    from proj.tracking import open_tracking
+    from proj import place
     from proj.tracking.store import RunQuery
 
-    if not (paths.home() / "proj.db").exists():
-        return []
-    with contextlib.suppress(ProjError), contextlib.closing(open_tracking(paths.home())) as tracking:
+    with contextlib.suppress(ProjError):
+        folder = place.current().folder
+        if folder is None or not (folder / "proj.db").exists():  # nobody waits for a server at a prompt
+            return []
+    with contextlib.suppress(ProjError), contextlib.closing(place.open_tracking()) as tracking:
         runs = tracking.runs.search_runs(RunQuery(limit=_RUNS)).runs
         names = [run.run_id[:8] for run in runs] + [run.run_name for run in runs]
         return [name for name in names if name.startswith(incomplete)]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths, source
+from proj import source
 from proj.cli import output, wording
+from proj.cli.options import tracking_option
 from proj.errors import UsageError
+from proj.place import open_tracking
 from proj.times import now_ms, parse_duration
-from proj.tracking import open_tracking
 from proj.tracking.logged_models import LoggedModelQuery
 from proj.tracking.store import RunQuery
 
@@ -70,11 +71,17 @@ def garbage_table(runs: tuple[Garbage, ...]) -> output.Table:
 @click.option("--older-than", metavar="TIME", help="Only runs deleted longer ago, such as 12h or 30d.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@tracking_option
 @output.json_option
 def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
     """Remove deleted runs and their files for good, and kept checkouts that are older than a week."""
     before_ms = None if older_than is None else now_ms() - int(parse_duration(older_than) * 1000)
-    with open_tracking(paths.home()) as tracking:
+    with open_tracking() as tracking:
+        if not tracking.uri.startswith("file:"):
+            raise UsageError(
+                f"The records are on {tracking.uri}, where nothing can be removed for good from afar.",
+                hint="Call `proj gc` (or `mlflow gc`, if the server is MLflow's) on the server's machine.",
+            )
         runs = tuple(_deleted(tracking, before_ms))
         garbage = tuple(
             Garbage(run_id=run.run_id, run_name=run.run_name, size_bytes=_size(tracking, run)) for run in runs

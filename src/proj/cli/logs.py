@@ -11,8 +11,9 @@ import click
 
 from proj import active, paths, record, recovery
 from proj.cli import complete
+from proj.cli.options import tracking_option
 from proj.errors import NotFoundError
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 16
 _FOLLOW_S = 0.1
+_FOLLOW_SERVER_S = 2.0
 
 
 @click.command()
@@ -29,10 +31,11 @@ _FOLLOW_S = 0.1
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--stdout", "only", flag_value="stdout", help="Only what it wrote to standard output.")
 @click.option("--stderr", "only", flag_value="stderr", help="Only what it wrote to standard error.")
+@tracking_option
 def command(run: str, follow: bool, only: str | None) -> None:
     """Print what RUN wrote, byte for byte: its stdout to stdout, its stderr to stderr."""
     home = paths.home()
-    with contextlib.closing(open_tracking(home)) as tracking:
+    with contextlib.closing(open_tracking()) as tracking:
         recovery.recover(tracking, home)
         found = tracking.runs.find_run(run)
         streams = {"stdout": (record.STDOUT, sys.stdout.buffer), "stderr": (record.STDERR, sys.stderr.buffer)}
@@ -45,14 +48,22 @@ def command(run: str, follow: bool, only: str | None) -> None:
                 copy()
             if not under_way:
                 return
-            time.sleep(_FOLLOW_S)
+            time.sleep(_FOLLOW_S if _is_made_here(found, tracking) else _FOLLOW_SERVER_S)
 
 
 def _under_way(run: RunRecord, tracking: Tracking) -> bool:
     claim = run.tags.get(record.TAG_CLAIM)
-    if run.status.finished or claim is None or active.wait(paths.home(), claim, timeout_s=0):
+    if run.status.finished or claim is None:
+        return False
+    here = tracking.uri.startswith("file:") or active.find(paths.home(), claim) is not None
+    if here and active.wait(paths.home(), claim, timeout_s=0):
         return False
     return not tracking.runs.run(run.run_id).status.finished
+
+
+def _is_made_here(run: RunRecord, tracking: Tracking) -> bool:
+    """Whether the run's files are made on this machine: what is on a server is behind them."""
+    return tracking.workspace(run).is_dir()
 
 
 def _copier(tracking: Tracking, run: RunRecord, path: str, sink: BinaryIO) -> Callable[[], None]:
@@ -61,15 +72,32 @@ def _copier(tracking: Tracking, run: RunRecord, path: str, sink: BinaryIO) -> Ca
 
     def copy() -> None:
         nonlocal offset
+        made_here = _is_made_here(run, tracking)
+        if not made_here and _size(tracking, run, path) <= offset:
+            return
+        uri = tracking.record_uri(run) if made_here else run.artifact_uri
         try:
-            source = tracking.artifacts.open(run.artifact_uri, path)
+            source = tracking.artifacts.open(uri, path)
         except NotFoundError:
             return  # nothing was written yet
         with source:
-            source.seek(offset)
+            _skip(source, offset)
             while chunk := source.read(_CHUNK_BYTES):
                 sink.write(chunk)
                 offset += len(chunk)
         sink.flush()
 
     return copy
+
+
+def _size(tracking: Tracking, run: RunRecord, path: str) -> int:
+    entries = tracking.artifacts.list(run.artifact_uri, path.rpartition("/")[0])
+    return next((entry.size_bytes or 0 for entry in entries if entry.path == path), 0)
+
+
+def _skip(source: BinaryIO, count: int) -> None:
+    if source.seekable():
+        source.seek(count)
+        return
+    while count and (chunk := source.read(min(count, _CHUNK_BYTES))):
+        count -= len(chunk)

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
 from proj.errors import UsageError
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def _choose(ctx: click.Context, _parameter: click.Parameter, uri: str | None) -> None:
+    if uri is not None:
+        from proj import place
+
+        ctx.call_on_close(place.choose(uri))
+
+
+def tracking_option(function: _F) -> _F:
+    """Add `--tracking-uri` to a command."""
+    option = click.option(
+        "--tracking-uri",
+        metavar="URI",
+        expose_value=False,
+        callback=_choose,
+        help="Where the records are: a server's URL, or a folder.  [default: PROJ_HOME]",
+    )
+    return option(function)
 
 
 def pairs(values: tuple[str, ...], option: str) -> tuple[tuple[str, str], ...]:

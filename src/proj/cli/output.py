@@ -11,7 +11,7 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from typing_extensions import Self
 
@@ -47,6 +47,17 @@ class Line(msgspec.Struct, frozen=True):
 
 
 Block = str | Line | Table
+
+
+class Stream:
+    """A result as it is printed, made while it is printed: memory would not hold all of it.
+
+    Args:
+        chunks: Its text.
+    """
+
+    def __init__(self, chunks: Generator[str, None, None]) -> None:
+        self.chunks = chunks
 
 
 @runtime_checkable
@@ -135,7 +146,9 @@ def emit(result: object) -> int:
     exit_code = int(getattr(result, "exit_code", 0) or 0)
     if result is None or isinstance(result, int):
         return int(result or 0)
-    if _state.as_json:
+    if isinstance(result, Stream):
+        _print_stream(result.chunks)
+    elif _state.as_json:
         envelope = {
             "version": JSON_VERSION,
             "command": _state.command,
@@ -156,6 +169,37 @@ def emit(result: object) -> int:
                 write(block)
     sys.stdout.flush()
     return exit_code
+
+
+def _print_stream(chunks: Generator[str, None, None]) -> None:
+    import contextlib
+
+    raw = _state.as_json or not sys.stdout.isatty()
+    with contextlib.closing(chunks):
+        for chunk in chunks:
+            sys.stdout.write(chunk if raw else visible(chunk))
+
+
+def json_chunks(
+    field: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]] = dict
+) -> Generator[str, None, None]:
+    """Yield the text that a result with one long list is as JSON, without ever having all of it.
+
+    Args:
+        field: The list's name.
+        items: The list.
+        rest: Called after the last item: the other fields.
+    """
+    envelope = {"version": JSON_VERSION, "command": _state.command, "ok": True, "data": {field: []}}
+    before, after = _json(envelope).split("[]")
+    between = f"{before}["
+    for item in items:
+        yield f"{between}\n      {_json(item, 6)}"
+        between = ","
+    yield f"{before}[]" if between != "," else "\n    ]"
+    for name, value in rest().items():
+        yield f',\n    "{name}": {_json(value, 4)}'
+    yield f"{after}\n"
 
 
 def emit_error(error: ProjError) -> int:
@@ -205,8 +249,14 @@ def emit_bug(error: BaseException) -> int:
     return EXIT_BUG
 
 
+def _json(value: object, column: int = 0) -> str:
+    """Return JSON for people and programs, its lines but the first set in by so many blanks."""
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    return text.replace("\n", "\n" + " " * column)
+
+
 def _write_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+    print(_json(value))
 
 
 def write_table(table: Table) -> None:

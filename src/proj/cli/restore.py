@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths
 from proj.cli import output
-from proj.tracking import open_tracking
+from proj.cli.options import tracking_option
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,11 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
+@tracking_option
 @output.json_option
 def command(runs: tuple[str, ...]) -> RestoreResult:
     """Bring deleted RUNS back; `proj runs --deleted` lists them."""
-    with open_tracking(paths.home()) as tracking:
+    with open_tracking() as tracking:
         ids = tuple(dict.fromkeys(tracking.runs.find_run(name, "deleted").run_id for name in runs))
         tracking.runs.restore_runs(ids)
     return RestoreResult(restored=ids)

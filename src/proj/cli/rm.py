@@ -9,8 +9,9 @@ import msgspec
 
 from proj import paths, recovery
 from proj.cli import complete, output
+from proj.cli.options import tracking_option
 from proj.errors import UsageError
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,12 @@ class RemoveResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, shell_complete=complete.run_ids)
+@tracking_option
 @output.json_option
 def command(runs: tuple[str, ...]) -> RemoveResult:
     """Mark RUNS as deleted. `proj restore` brings them back, until `proj gc` removes them for good."""
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking() as tracking:
         recovery.recover(tracking, home)
         found = [tracking.runs.find_run(name) for name in runs]
         for run in found:

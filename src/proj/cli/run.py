@@ -11,7 +11,7 @@ import msgspec
 
 from proj import events
 from proj.cli import complete, output
-from proj.cli.options import pairs
+from proj.cli.options import pairs, tracking_option
 from proj.errors import UsageError
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import EnvironmentPlan, LockMode, Outcome, RunStatus
@@ -220,6 +220,7 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     is_flag=True,
     help="Show this, or with a project its entry points and parameters.",
 )
+@tracking_option
 @output.json_option
 @click.pass_context
 def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:

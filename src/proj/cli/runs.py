@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from proj import paths, record, recovery
-from proj.cli import output, wording
-from proj.cli.options import pairs
+from proj import paths, record, recovery, table
+from proj.cli import exports, output, wording
+from proj.cli.options import pairs, tracking_option
 from proj.cli.runtable import runs_table
 from proj.errors import NotFoundError, UsageError
 from proj.model import RunStatus
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 from proj.tracking.filters import quoted_key, quoted_text
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from proj.model import Experiment, RunRecord
     from proj.tracking import Tracking
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _METRIC = re.compile(r"(?P<key>.+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>[^\s<>=!]+)\s*")
 _FALLBACK_WIDTH = 160
 _MOST = 1_000_000
+_LISTED = 20
+_SPOOL_BYTES = 8 << 20
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,17 +83,6 @@ class RunsResult(msgspec.Struct, frozen=True, kw_only=True):
             output.say(f"There are more than the {told} shown: -n {shown * 5} lists up to {shown * 5}.")
 
 
-class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The same as comma-separated values."""
-
-    for_programs: ClassVar[bool] = True
-    csv: str
-
-    def text(self) -> Iterator[output.Block]:
-        """Yield the lines."""
-        yield self.csv
-
-
 @click.command()
 @click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Only this experiment's.")
 @click.option(
@@ -115,13 +108,11 @@ class CsvResult(msgspec.Struct, frozen=True, kw_only=True):
     "--limit",
     metavar="N",
     type=click.IntRange(1, _MOST),
-    default=20,
-    show_default=True,
-    help="How many at most.",
+    help=f"How many at most.  [default: {_LISTED}; all with --csv and -o]",
 )
 @click.option("--deleted", is_flag=True, help="The deleted ones.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
-@output.json_option
+@tracking_option
+@exports.options
 def command(
     experiments: tuple[str, ...],
     statuses: tuple[str, ...],
@@ -130,46 +121,96 @@ def command(
     metrics: tuple[str, ...],
     filter_text: str | None,
     orders: tuple[str, ...],
-    limit: int,
+    limit: int | None,
     deleted: bool,
     as_csv: bool,
-) -> RunsResult | CsvResult:
+    file: Path | None,
+) -> RunsResult | output.Stream | None:
     """List runs, newest first. What is given must all be true of a run.
 
     \b
     proj runs --experiment wine --sort metrics.rmse -n 5
     proj runs --status FAILED --metric 'loss<0.5'
     """  # noqa: D301  \b is click's mark for text that must not be wrapped
-    by_param, by_tag = pairs(params, "--param"), pairs(tags, "--tag")
-    by_metric = tuple(_metric(text) for text in metrics)
-    conditions = [filter_text] if filter_text else []
-    conditions += [f"params.{quoted_key(key)} = {quoted_text(value)}" for key, value in by_param]
-    conditions += [f"tags.{quoted_key(key)} = {quoted_text(value)}" for key, value in by_tag]
-    conditions += [f"metrics.{quoted_key(key)} {comparison}" for key, comparison in by_metric]
-    if statuses:
-        conditions.append(f"status IN ({', '.join(quoted_text(status) for status in statuses)})")
-    home = paths.home()
-    with open_tracking(home) as tracking:
-        recovery.recover(tracking, home)
-        found = tracking.runs.search_runs(
-            RunQuery(
-                experiment_ids=_experiment_ids(tracking, experiments) if experiments else None,
-                filter=" and ".join(conditions),
-                order_by=tuple(f"{order[1:]} DESC" if order.startswith("-") else order for order in orders),
-                lifecycle="deleted" if deleted else "active",
-                limit=limit,
-            )
-        )
-        names = {each.experiment_id: each for each in tracking.runs.experiments("all")}
-    runs = tuple(summary(run, names) for run in found.runs)
-    if as_csv and not output.as_json():
-        return CsvResult(csv=_csv(runs))
+    form = exports.form(file, as_csv=as_csv)
+    by_param, by_metric = pairs(params, "--param"), tuple(_metric(text) for text in metrics)
+    conditions = _conditions(filter_text, by_param, pairs(tags, "--tag"), by_metric, statuses)
     asked_for = (
         *(order.lstrip("-").partition(" ")[0] for order in orders),
         *(f"metrics.{key}" for key, _ in by_metric),
         *(f"params.{key}" for key, _ in by_param),
     )
-    return RunsResult(runs=runs, more=found.next_page_token is not None, asked_for=asked_for)
+    if limit is None and form != "csv" and file is None:
+        limit = _LISTED
+    with contextlib.ExitStack() as stack:
+        tracking = stack.enter_context(open_tracking())
+        recovery.recover(tracking, paths.home())
+        query = RunQuery(
+            experiment_ids=_experiment_ids(tracking, experiments) if experiments else None,
+            filter=" and ".join(conditions),
+            order_by=tuple(f"{order[1:]} DESC" if order.startswith("-") else order for order in orders),
+            lifecycle="deleted" if deleted else "active",
+        )
+        found = _Found(tracking, query, limit)
+        if form is None:
+            return RunsResult(runs=tuple(found.summaries()), more=found.more, asked_for=asked_for)
+        counter = exports.Counter()
+        if form == "csv":
+            chunks = _csv(counter.each(found.runs()), found.experiments)
+        else:
+            chunks = output.json_chunks(
+                "runs",
+                counter.each(found.summaries()),
+                lambda: {"more": found.more, "asked_for": asked_for},
+            )
+        return exports.deliver(exports.holding(stack.pop_all(), chunks), file, counter, "run")
+
+
+def _conditions(
+    filter_text: str | None,
+    params: Iterable[tuple[str, str]],
+    tags: Iterable[tuple[str, str]],
+    metrics: Iterable[tuple[str, str]],
+    statuses: tuple[str, ...],
+) -> list[str]:
+    conditions = [filter_text] if filter_text else []
+    conditions += [f"params.{quoted_key(key)} = {quoted_text(value)}" for key, value in params]
+    conditions += [f"tags.{quoted_key(key)} = {quoted_text(value)}" for key, value in tags]
+    conditions += [f"metrics.{quoted_key(key)} {comparison}" for key, comparison in metrics]
+    if statuses:
+        conditions.append(f"status IN ({', '.join(quoted_text(status) for status in statuses)})")
+    return conditions
+
+
+class _Found:
+    """The runs of a search, read when they are wanted."""
+
+    def __init__(self, tracking: Tracking, query: RunQuery, limit: int | None) -> None:
+        self._store = tracking.runs
+        self._query = query
+        self._limit = limit
+        self.experiments = {each.experiment_id: each for each in tracking.runs.experiments("all")}
+        self.more = False
+        """Whether there are more than the limit allowed; known after the last run."""
+
+    def runs(self) -> Iterator[RunRecord]:
+        limit = self._limit
+        one_more = None if limit is None else limit + 1
+        for number, run in enumerate(table.runs(self._store, self._query, limit=one_more)):
+            if number == limit:
+                self.more = True
+                return
+            yield run
+
+    def summaries(self) -> Iterator[RunSummary]:
+        return (summary(run, self.experiments) for run in self.runs())
+
+
+def _csv(runs: Iterable[RunRecord], experiments: dict[str, Experiment]) -> Iterator[str]:
+    import tempfile
+
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        yield from table.runs_csv(runs, table.experiment_names(experiments.values()), spool)
 
 
 def summary(run: RunRecord, experiments: dict[str, Experiment]) -> RunSummary:
@@ -229,24 +270,3 @@ def _terminal_width() -> int:
     import shutil
 
     return shutil.get_terminal_size((_FALLBACK_WIDTH, 24)).columns if sys.stdout.isatty() else _FALLBACK_WIDTH
-
-
-def _csv(runs: tuple[RunSummary, ...]) -> str:
-    import csv
-    import io
-
-    plain = tuple(name for name in RunSummary.__struct_fields__ if name not in ("params", "metrics", "tags"))
-    params = sorted({key for run in runs for key in run.params})
-    metrics = sorted({key for run in runs for key in run.metrics})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*plain, *(f"params.{key}" for key in params), *(f"metrics.{key}" for key in metrics)))
-    for run in runs:
-        writer.writerow(
-            (
-                *(getattr(run, name) for name in plain),
-                *(run.params.get(key) for key in params),
-                *(run.metrics.get(key) for key in metrics),
-            )
-        )
-    return text.getvalue().rstrip("\n")

@@ -10,11 +10,13 @@ import msgspec
 
 from proj import paths
 from proj.cli import output, wording
+from proj.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proj.server.tokens import TokenFile
+    from proj.tracking.store import ArtifactStore
 
 
 class AddedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,19 @@ class RevokedToken(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--certfile", type=click.Path(path_type=Path), help="Certificate for TLS, PEM.")
 @click.option("--keyfile", type=click.Path(path_type=Path), help="Its key, if in a file of its own.")
 @click.option(
+    "--artifacts-destination",
+    metavar="URI",
+    envvar="PROJ_ARTIFACT_ROOT",
+    help="Where artifacts of new runs are kept: s3://BUCKET/FOLDER, gs://…, abfss://…, or a folder. "
+    "[default: artifacts in PROJ_HOME]",
+)
+@click.option(
+    "--serve-artifacts/--no-serve-artifacts",
+    default=True,
+    help="Hand artifacts on, so that clients need no rights where they are kept; or send clients there. "
+    "[default: hand on]",
+)
+@click.option(
     "--access-log", type=click.Path(path_type=Path), help="Write a line per request here, not to stderr."
 )
 @click.option("--no-access-log", is_flag=True, help="Write no line per request.")
@@ -91,6 +106,8 @@ def command(
     insecure: bool,
     certfile: Path | None,
     keyfile: Path | None,
+    artifacts_destination: str | None,
+    serve_artifacts: bool,
     access_log: Path | None,
     no_access_log: bool,
 ) -> None:
@@ -100,13 +117,16 @@ def command(
     proj server                                         for this machine
     proj server token add ada                           a token for Ada, then
     proj server --host 0.0.0.0 --auth --certfile c.pem --keyfile k.pem
+    proj server --artifacts-destination s3://bucket/runs
     """  # noqa: D301  \b is click's mark for text that must not be wrapped
     if ctx.invoked_subcommand is not None:
         return
     from proj import recovery
     from proj.server.serve import Settings, serve
     from proj.tracking import open_tracking
+    from proj.tracking.artifact_stores import root_uri
 
+    root = root_uri(artifacts_destination) if artifacts_destination else None
     settings = Settings(
         host=host,
         port=port,
@@ -114,14 +134,32 @@ def command(
         insecure=insecure,
         certfile=certfile,
         keyfile=keyfile,
+        artifact_root=root,
+        serve_artifacts=serve_artifacts,
         access_log=access_log,
         log_requests=not no_access_log,
     )
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking(home, root) as tracking:
+        if root is not None:
+            _check_destination(tracking.artifacts, root)
         recovery.recover(tracking, home)
         serve(tracking, home, settings, lambda url: output.say(f"Serving {home} on {url}; Ctrl-C stops it."))
     output.say("Stopped.")
+
+
+def _check_destination(artifacts: ArtifactStore, root: str) -> None:
+    """See that artifacts can be kept there, before clients find out that they cannot.
+
+    Raises:
+        StoreError: The bucket is not there, or not for us.
+    """
+    try:
+        artifacts.open(root, "no-such-artifact").close()
+    except NotFoundError:
+        return
+    except UnreachableError as error:
+        output.say(f"{error.message} What needs no artifacts is served all the same.")
 
 
 @command.group()

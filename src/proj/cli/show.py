@@ -9,12 +9,13 @@ import msgspec
 
 from proj import host, paths, record, recovery
 from proj.cli import complete, output
+from proj.cli.options import tracking_option
 from proj.cli.runfiles import logged_models
 from proj.cli.runs import RunSummary, summary
 from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
 from proj.model import ArtifactInfo
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("run", shell_complete=complete.run_ids)
+@tracking_option
 @output.json_option
 def command(run: str) -> ShowResult:
     """Show all that is recorded of RUN.
@@ -77,7 +79,7 @@ def command(run: str) -> ShowResult:
     RUN is an id, the beginning of one (four digits or more), a name that only one run has, or `latest`.
     """
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking() as tracking:
         recovery.recover(tracking, home)
         return _collect(tracking, tracking.runs.find_run(run, "all"))
 

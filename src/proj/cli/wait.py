@@ -10,10 +10,11 @@ import msgspec
 
 from proj import control, paths, recovery
 from proj.cli import complete, output
+from proj.cli.options import tracking_option
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import Outcome
+from proj.place import open_tracking
 from proj.times import parse_duration
-from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,7 @@ class WaitResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--timeout", metavar="TIME", help="Give up after this time (exit code 124), such as 90s or 10m."
 )
+@tracking_option
 @output.json_option
 def command(runs: tuple[str, ...], timeout: str | None) -> WaitResult:
     """Wait until RUNS have ended; the exit code is that of the first one that did not succeed."""
@@ -55,7 +57,7 @@ def command(runs: tuple[str, ...], timeout: str | None) -> WaitResult:
     timeout_s = parse_duration(timeout) if timeout else None
     waited = []
     code = 0
-    with contextlib.closing(open_tracking(home)) as tracking:
+    with contextlib.closing(open_tracking()) as tracking:
         recovery.recover(tracking, home)
         for run in [tracking.runs.find_run(name) for name in runs]:
             ended = control.wait(run, tracking, home, timeout_s)

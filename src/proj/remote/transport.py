@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from proj.errors import UnreachableError
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import BinaryIO
@@ -34,6 +36,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class UncertainError(UnreachableError):
+    """No answer came to a request that must not be sent twice: the server may have done what it was asked."""
+
+
 class Transport(Protocol):
     """Carries requests to one server. Any number of threads may call at once."""
 
@@ -44,6 +50,7 @@ class Transport(Protocol):
 
         Raises:
             UnreachableError: No answer came, or the last one was that it is not available now.
+            UncertainError: No answer came, and the request is one that makes something new.
         """
 
     def open(self, request: Request) -> AbstractContextManager[tuple[Answer, BinaryIO]]:

@@ -105,9 +105,9 @@ class _Table:
                 return route, parts
             known.add(route.method)
         if known:
-            allowed = ", ".join(sorted(known))
-            message = f"{path} answers {allowed}, not {method}."
-            raise ApiError(ErrorCode.ENDPOINT_NOT_FOUND, message, status=405)
+            allowed = tuple(sorted(known))
+            message = f"{path} answers {', '.join(allowed)}, not {method}."
+            raise ApiError(ErrorCode.ENDPOINT_NOT_FOUND, message, status=405, allowed=allowed)
         raise ApiError(ErrorCode.ENDPOINT_NOT_FOUND, f"There is nothing at {method} {path}.")
 
 
@@ -205,7 +205,11 @@ async def _body(request: Request) -> bytes:
 
 
 def _refusal(error: ApiError) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004  Unauthorized
+    headers: dict[str, str] = {}
+    if error.status == 401:  # noqa: PLR2004  Unauthorized
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.allowed:
+        headers["Allow"] = ", ".join(error.allowed)
     return Response(errors.body(error), error.status, headers, media_type="application/json")
 
 

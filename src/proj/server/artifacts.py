@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
-from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from proj.server.policy import Access
 from proj.server.routes import RawRoute, Route
+from proj.server.streams import receive_file, send_file
 from proj.wire.artifacts import FilesAnswer, ListArtifacts, ListProxied
 from proj.wire.codec import encode
 from proj.wire.entities import FileInfoOut, file_info_out
 from proj.wire.errors import absent, invalid, missing, unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request
 
+    from proj.model import ArtifactInfo
     from proj.server.routes import Context
 
-_CHUNK_BYTES = 1 << 20
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _PROXIED = "/api/2.0/mlflow-artifacts"
 
@@ -47,11 +44,27 @@ def checked_path(path: str) -> str:
 def list_artifacts(context: Context, request: ListArtifacts) -> FilesAnswer:
     """`GET artifacts/list`."""
     run = context.tracking.runs.run(request.run)
-    entries = context.tracking.artifacts.list(run.artifact_uri, checked_path(request.path))
+    entries = entries_of(context, run.artifact_uri, request.path)
     return FilesAnswer(
         files=tuple(file_info_out(entry) for entry in entries),
         root_uri=context.site.public_uri(run.artifact_uri),
     )
+
+
+def entries_of(context: Context, artifact_uri: str, path: str) -> tuple[ArtifactInfo, ...]:
+    """Return what is in a folder of artifacts of a run or a model.
+
+    Raises:
+        ApiError: It is in a place that clients reach and the server does not.
+    """
+    folder = checked_path(path)
+    _check_reached(context, artifact_uri)
+    return context.tracking.artifacts.list(artifact_uri, folder)
+
+
+def _check_reached(context: Context, artifact_uri: str) -> None:
+    if not context.site.reaches(artifact_uri):
+        raise unsupported(f"The files are in {artifact_uri}, which clients reach directly.")
 
 
 async def get_artifact(context: Context, request: Request, _parts: dict[str, str]) -> Response:
@@ -62,38 +75,29 @@ async def get_artifact(context: Context, request: Request, _parts: dict[str, str
         raise missing("path" if run_id else "run_id")
     context.principal.check(Access.READ)
     run = await run_in_threadpool(context.tracking.runs.run, run_id)
-    return await send_file(context, run.artifact_uri, checked_path(path))
+    return await send_artifact(context, request, run.artifact_uri, path)
 
 
-async def send_file(context: Context, artifact_uri: str, path: str) -> Response:
-    """Answer with a file, a piece at a time.
+async def send_artifact(context: Context, request: Request, artifact_uri: str, path: str) -> Response:
+    """Answer with a file of a run or a model.
 
     Raises:
+        ApiError: It is in a place that clients reach and the server does not.
         ProjError: There is none.
     """
-    file = await run_in_threadpool(context.tracking.artifacts.open, artifact_uri, path)
-    name = path.rpartition("/")[2]
-    headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
-        "Content-Length": str(os.fstat(file.fileno()).st_size),
-        "X-Content-Type-Options": "nosniff",
-    }
-    return StreamingResponse(_chunks(file), headers=headers, media_type="application/octet-stream")
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+    name = checked_path(path)
+    _check_reached(context, artifact_uri)
+    return await send_file(request, context.tracking.artifacts, artifact_uri, name)
 
 
 # --- by their place below all artifacts, for `mlflow-artifacts:` URIs ---------------------------------
 
 
-def _base(context: Context) -> str:
-    if context.site.artifact_base is None:
+def _located(context: Context, path: str) -> tuple[str, str]:
+    """Return the folder that a path leads to, and the path below it."""
+    if not context.site.proxied or context.site.artifact_base is None:
         raise unsupported("This server hands on no artifacts: clients reach them directly.")
-    return context.site.artifact_base
+    return context.site.locate(context.site.artifact_base, path)
 
 
 def _owner(path: str) -> tuple[Access, tuple[str, ...]]:
@@ -104,7 +108,7 @@ def _owner(path: str) -> tuple[Access, tuple[str, ...]]:
 
 def list_proxied(context: Context, request: ListProxied) -> FilesAnswer:
     """`GET mlflow-artifacts/artifacts`: names are relative to the path that is asked for."""
-    entries = context.tracking.artifacts.list(_base(context), checked_path(request.path))
+    entries = context.tracking.artifacts.list(*_located(context, checked_path(request.path)))
     files = (file_info_out(entry) for entry in entries)
     return FilesAnswer(files=tuple(_relative(file) for file in files))
 
@@ -113,51 +117,45 @@ def _relative(file: FileInfoOut) -> FileInfoOut:
     return FileInfoOut(path=file.path.rpartition("/")[2], is_dir=file.is_dir, file_size=file.file_size)
 
 
-async def download(context: Context, _request: Request, parts: dict[str, str]) -> Response:
+async def download(context: Context, request: Request, parts: dict[str, str]) -> Response:
     """`GET mlflow-artifacts/artifacts/<path>`."""
     context.principal.check(Access.READ)
-    return await send_file(context, _base(context), _named(parts))
+    base, path = _named(context, parts)
+    return await send_file(request, context.tracking.artifacts, base, path)
 
 
 async def upload(context: Context, request: Request, parts: dict[str, str]) -> Response:
     """`PUT mlflow-artifacts/artifacts/<path>`: it is there when all of it has come, or not at all."""
-    path = _named(parts)
+    base, path = _named(context, parts)
     context.principal.check(*_owner(path))
-    expected = request.headers.get("content-length")
-    with context.tracking.artifacts.create(_base(context), path) as file:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            await run_in_threadpool(file.write, chunk)
-        if expected is not None and int(expected) != size:
-            raise invalid(f"The upload of {path!r} ended after {size} of {expected} bytes.")
+    await receive_file(request, context.tracking.artifacts, base, path)
     return Response(b"{}", media_type="application/json")
 
 
 async def remove(context: Context, _request: Request, parts: dict[str, str]) -> Response:
     """`DELETE mlflow-artifacts/artifacts/<path>`."""
-    path = _named(parts)
+    base, path = _named(context, parts)
     context.principal.check(*_owner(path))
-    found = await run_in_threadpool(_remove, context, path)
+    found = await run_in_threadpool(_remove, context, base, path)
     if not found:
         raise absent(f"There is no artifact {path!r}.")
     return Response(encode({}), media_type="application/json")
 
 
-def _remove(context: Context, path: str) -> bool:
+def _remove(context: Context, base: str, path: str) -> bool:
     folder, _, name = path.rpartition("/")
-    entries = context.tracking.artifacts.list(_base(context), folder)
+    entries = context.tracking.artifacts.list(base, folder)
     if not any(entry.path.rpartition("/")[2] == name for entry in entries):
         return False
-    context.tracking.artifacts.delete(_base(context), path)
+    context.tracking.artifacts.delete(base, path)
     return True
 
 
-def _named(parts: dict[str, str]) -> str:
-    path = checked_path(parts["artifact_path"])
+def _named(context: Context, parts: dict[str, str]) -> tuple[str, str]:
+    base, path = _located(context, checked_path(parts["artifact_path"]))
     if not path:
         raise missing("artifact_path")
-    return path
+    return base, path
 
 
 async def refuse_multipart(_context: Context, _request: Request, _parts: dict[str, str]) -> Response:

@@ -19,8 +19,11 @@ from proj.process import deferred
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
     from proj.model import Outcome
+    from proj.remote.journaled import JournalTransport
+    from proj.server.relayed import Relayed
     from proj.server.session import Session
     from proj.tracking import Tracking
 
@@ -49,12 +52,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the user chose the experiment: then the program cannot move the run to another one."""
     values: Mapping[str, str] = {}
     """Parameter -> the value that the command got, where that is not what is recorded."""
-
-
-def configured_elsewhere() -> bool:
-    """Whether the user named a tracking server; the endpoint of a run around this one is none."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return bool(uri) and uri != os.environ.get("PROJ_ENDPOINT")
+    recorded: Mapping[str, str] = {}
+    """Parameter -> what is recorded, where that is on a server."""
 
 
 def _has_credentials() -> bool:
@@ -69,14 +68,18 @@ class Endpoint:
     Args:
         tracking: The records.
         settings: Whose endpoint it is.
+        upstream: The way to the server that the run is recorded on, if it is.
 
     Raises:
         OSError: There is no port to be had.
     """
 
-    def __init__(self, tracking: Tracking, settings: EndpointSettings) -> None:
+    def __init__(
+        self, tracking: Tracking, settings: EndpointSettings, upstream: JournalTransport | None = None
+    ) -> None:
         self._tracking = tracking
         self._settings = settings
+        self._upstream = upstream
         self._token = os.urandom(24).hex()
         self._listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         try:
@@ -89,7 +92,7 @@ class Endpoint:
         self._lock = threading.Lock()
         self._ending = False
         self._server: uvicorn.Server | None = None
-        self._session: Session | None = None
+        self._session: Session | Relayed | None = None
         self._thread = threading.Thread(target=self._wait_and_serve, name="proj-endpoint", daemon=True)
 
     @property
@@ -147,16 +150,25 @@ class Endpoint:
             return
         self._serve()
 
+    def _application(self) -> tuple[Session | Relayed, ASGIApp]:
+        if self._upstream is not None:
+            from proj.server.relay import Relay
+            from proj.server.relayed import Relayed
+
+            relayed = Relayed(self._upstream, self._settings)
+            return relayed, Relay(self._upstream, relayed, self._token)
+        from proj.server.app import create_app
+        from proj.server.session import RunToken, Session
+
+        session = Session(self._tracking, self._settings)
+        return session, create_app(self._tracking, RunToken(self._token, session), rules=session)
+
     def _serve(self) -> None:
         import socket
 
         import uvicorn
 
-        from proj.server.app import create_app
-        from proj.server.session import RunToken, Session
-
-        session = Session(self._tracking, self._settings)
-        app = create_app(self._tracking, RunToken(self._token, session), rules=session)
+        session, app = self._application()
         config = uvicorn.Config(
             app,
             loop="asyncio",

@@ -129,10 +129,9 @@ def _location(site: Site, given: str) -> str | None:
     if stored in ("", site.artifact_base):
         return None
     scheme = stored.partition(":")[0].lower() if ":" in stored else ""
-    below = site.artifact_base is not None and stored.startswith(f"{site.artifact_base}/")
     if ".." in unquote(stored).split("/"):
         raise invalid(f"'{given}' leads out of where artifacts are kept.")
-    if site.proxied and (scheme in ("", "file") or "/" in scheme) and not below:
+    if (scheme in ("", "file") or "/" in scheme) and not site.reaches(stored):
         raise invalid(f"'{given}' is a place on the server's machine. Leave artifact_location out.")
     return stored
 

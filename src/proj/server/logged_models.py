@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from proj.server import limits
-from proj.server.artifacts import checked_path
+from proj.server.artifacts import entries_of
 from proj.server.policy import Access
 from proj.server.routes import Context, Route
 from proj.tracking.logged_models import LoggedModelQuery, NewLoggedModel
@@ -124,8 +124,7 @@ def search(context: Context, request: SearchLoggedModels) -> LoggedModelsAnswer:
 def list_files(context: Context, request: ListLoggedModelFiles) -> LoggedModelFilesAnswer:
     """`GET logged-models/{model_id}/artifacts/directories`."""
     model = context.tracking.logged_models.logged_model(request.model_id)
-    folder = checked_path(request.artifact_directory_path)
-    entries = context.tracking.artifacts.list(model.artifact_location, folder)
+    entries = entries_of(context, model.artifact_location, request.artifact_directory_path)
     return LoggedModelFilesAnswer(
         root_uri=context.site.public_uri(model.artifact_location),
         files=tuple(file_info_out(entry) for entry in entries),

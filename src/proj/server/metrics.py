@@ -13,16 +13,14 @@ from proj.wire.errors import invalid, missing
 from proj.wire.metrics import GetHistory, GetHistoryBulk, GetHistoryInterval, MetricsAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from proj.model import Metric
     from proj.server.routes import Context
     from proj.wire.entities import MetricOut
 
 _MAX_BULK_POINTS = 25_000
 _MAX_BULK_RUNS = 100
 _MAX_INTERVAL_POINTS = 2500
-_PAGE = 10_000
 
 
 def get_history(context: Context, request: GetHistory) -> MetricsAnswer:
@@ -67,12 +65,12 @@ def get_history_interval(context: Context, request: GetHistoryInterval) -> Metri
         raise invalid(
             f"end_step must be greater than start_step. Found start_step={first} and end_step={last}."
         )
+    steps = None if first is None or last is None else (first, last)
+    sample, limit = context.tracking.runs.metric_sample, request.max_results
     found: list[MetricOut] = []
     for run_id in request.run_ids:
-        points = _points(context, run_id, request.metric_key)
-        if first is not None and last is not None:
-            points = (point for point in points if first <= point.step <= last)
-        found += [metric_out(point, run_id) for point in _thinned(points, request.max_results)]
+        points = sample(run_id, request.metric_key, limit=limit, steps=steps)
+        found += [metric_out(point, run_id) for point in points]
     return MetricsAnswer(metrics=tuple(found))
 
 
@@ -81,40 +79,6 @@ def _check_runs(run_ids: Sequence[str]) -> None:
         raise invalid(
             f"The request cannot specify more than {_MAX_BULK_RUNS} run_ids. Received {len(run_ids)} run_ids."
         )
-
-
-def _points(context: Context, run_id: str, key: str) -> Iterator[Metric]:
-    token = None
-    while True:
-        page = context.tracking.runs.metric_page(run_id, key, limit=_PAGE, page_token=token)
-        yield from page.points
-        token = page.next_page_token
-        if token is None:
-            return
-
-
-def _thinned(points: Iterator[Metric], limit: int) -> list[Metric]:
-    """Return at most `limit` points, evenly spread, the first and the last among them, in little memory."""
-    kept: list[Metric] = []
-    stride = 1
-    last: Metric | None = None
-    for number, point in enumerate(points):
-        last = point
-        if number % stride == 0:
-            kept.append(point)
-            if len(kept) > 2 * _MAX_INTERVAL_POINTS:
-                kept = kept[::2]
-                stride *= 2
-    if last is None:
-        return []
-    if kept[-1] is not last:
-        kept.append(last)
-    if len(kept) <= limit:
-        return kept
-    if limit == 1:
-        return [last]
-    step = (len(kept) - 1) / (limit - 1)
-    return [kept[round(number * step)] for number in range(limit)]
 
 
 ROUTES: tuple[Route | RawRoute, ...] = (

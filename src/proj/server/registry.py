@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from proj.errors import NotFoundError
 from proj.server import limits, sources
-from proj.server.artifacts import checked_path, send_file
+from proj.server.artifacts import send_artifact
 from proj.server.policy import Access
 from proj.server.routes import Context, RawRoute, Route
 from proj.tracking.registry import NewModelVersion, RegistryQuery
@@ -314,7 +314,7 @@ async def get_artifact(context: Context, request: Request, _parts: dict[str, str
     of_version = OfVersion(name=given["name"], version=given["version"])
     version = await run_in_threadpool(context.tracking.registry.version, of_version.name, of_version.number)
     place = version.storage_location or version.source or ""
-    return await send_file(context, place, checked_path(given["path"]))
+    return await send_artifact(context, request, place, given["path"])
 
 
 def set_version_tag(context: Context, request: SetVersionTag) -> Empty:

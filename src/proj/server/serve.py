@@ -53,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether others than this machine may be served without tokens."""
     certfile: Path | None = None
     keyfile: Path | None = None
+    artifact_root: str | None = None
+    """URI of the folder that artifacts are kept in; None: that of the home."""
+    serve_artifacts: bool = True
+    """Whether clients get at artifacts through the server, and need no rights of their own where they are."""
     access_log: Path | None = None
     """None: on stderr."""
     log_requests: bool = True
@@ -77,7 +81,7 @@ def serve(tracking: Tracking, home: Path, settings: Settings, started: Callable[
         file.tokens()  # a damaged file is told now
     context = _tls(settings)
     with _bound(settings) as listener, _access_log(settings):
-        site = Site(artifact_base=(home / "artifacts").as_uri(), proxied=True)
+        site = _site(home, settings)
         policy = TokenPolicy(file) if settings.auth else OpenPolicy()
         app = Front(
             create_app(tracking, policy, site),
@@ -89,6 +93,12 @@ def serve(tracking: Tracking, home: Path, settings: Settings, started: Callable[
         # uvicorn has finished when it hands the signal on; to be asked to stop is no failure.
         with contextlib.suppress(Interrupted, KeyboardInterrupt):
             server.run(sockets=[listener])
+
+
+def _site(home: Path, settings: Settings) -> Site:
+    own = (home / "artifacts").as_uri()
+    base = settings.artifact_root or own
+    return Site(artifact_base=base, older_base=own if own != base else None, proxied=settings.serve_artifacts)
 
 
 class _Server(uvicorn.Server):

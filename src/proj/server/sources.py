@@ -75,7 +75,9 @@ def resolve(
     _check_path(source, stored)
     if scheme == "runs":
         _check_run_uri(source, run_id, model_id)
-    elif scheme in ("", "file") or scheme == "mlflow-artifacts" or _ARTIFACTS_PATH in stored:
+    elif (
+        scheme in ("", "file", "mlflow-artifacts") or _ARTIFACTS_PATH in stored or context.site.keeps(stored)
+    ):
         _check_owner(context, source, stored, run_id, model_id)
     return Lineage(source=stored, run_id=run_id or None, model_id=model_id or None)
 

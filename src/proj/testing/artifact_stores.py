@@ -10,6 +10,7 @@ import pytest
 
 from proj.errors import NotFoundError, StoreError
 from proj.model import ArtifactInfo
+from proj.testing.differences import Contract
 from proj.testing.threads import in_threads
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def read(store: ArtifactStore, uri: str, path: str) -> bytes:
         return file.read()
 
 
-class ArtifactStoreContract:
+class ArtifactStoreContract(Contract):
     """What every `ArtifactStore` guarantees. Subclasses give `store` and `uri`, an empty root."""
 
     @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from proj.errors import ConflictError, NotFoundError
 from proj.model import NewRun
+from proj.testing.differences import Contract
 from proj.tracking.inputs import Dataset, DatasetInput, DatasetSummary, ModelOutput, RunInputs
 from proj.tracking.store import RunQuery
 
@@ -24,7 +25,7 @@ def dataset(name: str = "wine", digest: str = "d1") -> Dataset:
     )
 
 
-class InputContract:
+class InputContract(Contract):
     """What every `InputStore` guarantees. Subclasses give the fixture `tracking`, with empty stores."""
 
     @pytest.fixture

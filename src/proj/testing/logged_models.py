@@ -11,6 +11,7 @@ import pytest
 
 from proj.errors import ConflictError, NotFoundError, ParameterConflictError, UsageError
 from proj.model import Metric, NewRun
+from proj.testing.differences import Contract
 from proj.tracking.logged_models import (
     DatasetChoice,
     LoggedModelOrder,
@@ -82,7 +83,16 @@ def found_by(models: LoggedModelStore, query: LoggedModelQuery) -> str:
         assert len(page.models) == query.limit
 
 
-class LoggedModelContract:
+def writing(models: LoggedModelStore) -> list[Callable[[str], object]]:
+    """Return calls that change a model."""
+    return [
+        lambda each: models.finalize_logged_model(each, LoggedModelStatus.READY),
+        lambda each: models.set_logged_model_tags(each, {"a": "1"}),
+        lambda each: models.log_logged_model_params(each, {"a": "1"}),
+    ]
+
+
+class LoggedModelContract(Contract):
     """What every `LoggedModelStore` guarantees. Subclasses give the fixture `tracking`, with empty stores."""
 
     @pytest.fixture
@@ -134,11 +144,16 @@ class LoggedModelContract:
                 tracking.logged_models.create_logged_model(NewLoggedModel(experiment_id=experiment_id))
 
     def test_a_status_is_set(self, models: LoggedModelStore, model: LoggedModel) -> None:
+        for status in (LoggedModelStatus.FAILED, LoggedModelStatus.READY):
+            changed = models.finalize_logged_model(model.model_id, status)
+            assert changed.status is status
+            assert models.logged_model(model.model_id) == changed
+
+    def test_the_message_of_a_status_is_kept(self, models: LoggedModelStore, model: LoggedModel) -> None:
         failed = models.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED, "no disk")
-        assert (failed.status, failed.status_message) == (LoggedModelStatus.FAILED, "no disk")
-        ready = models.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        assert (ready.status, ready.status_message) == (LoggedModelStatus.READY, None)
-        assert models.logged_model(model.model_id) == ready
+        assert failed.status_message == "no disk"
+        assert models.logged_model(model.model_id) == failed
+        assert models.finalize_logged_model(model.model_id, LoggedModelStatus.READY).status_message is None
 
     def test_tags_and_parameters(self, models: LoggedModelStore, model: LoggedModel) -> None:
         models.set_logged_model_tags(model.model_id, {"a": "1", "b": "1"})
@@ -170,20 +185,29 @@ class LoggedModelContract:
         models.delete_logged_model(model.model_id)
         assert models.logged_model(model.model_id, allow_deleted=True).lifecycle_stage == "deleted"
         assert found_by(models, LoggedModelQuery()) == ""
-        for model_id in (model.model_id, _UNKNOWN):
-            calls: list[Callable[[str], object]] = [
-                models.logged_model,
-                models.delete_logged_model,
-                models.remove_logged_model_tags,
-                lambda each: models.finalize_logged_model(each, LoggedModelStatus.READY),
-                lambda each: models.set_logged_model_tags(each, {"a": "1"}),
-                lambda each: models.log_logged_model_params(each, {"a": "1"}),
-            ]
-            for call in calls:
-                with pytest.raises(NotFoundError):
-                    call(model_id)
-        with pytest.raises(NotFoundError):
-            models.logged_model(_UNKNOWN, allow_deleted=True)
+        for call in (models.logged_model, models.delete_logged_model, models.remove_logged_model_tags):
+            with pytest.raises(NotFoundError):
+                call(model.model_id)
+
+    def test_nothing_is_written_to_a_deleted_model(
+        self, models: LoggedModelStore, model: LoggedModel
+    ) -> None:
+        models.delete_logged_model(model.model_id)
+        for call in writing(models):
+            with pytest.raises(NotFoundError):
+                call(model.model_id)
+
+    def test_a_model_that_there_never_was_is_not_found(self, models: LoggedModelStore) -> None:
+        calls: list[Callable[[str], object]] = [
+            models.logged_model,
+            lambda each: models.logged_model(each, allow_deleted=True),
+            models.delete_logged_model,
+            models.remove_logged_model_tags,
+            *writing(models),
+        ]
+        for call in calls:
+            with pytest.raises(NotFoundError):
+                call(_UNKNOWN)
 
     def test_deleted_models_are_found_and_purged(self, tracking: Tracking, model: LoggedModel) -> None:
         models = tracking.logged_models

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proj.errors import AlreadyExistsError, NotFoundError, UsageError
+from proj.testing.differences import Contract
 from proj.testing.threads import in_threads
 from proj.tracking.logged_models import NewLoggedModel
 from proj.tracking.registry import NewModelVersion, RegistryQuery, Stage
@@ -63,7 +64,7 @@ def _versions(registry: ModelRegistry, query: RegistryQuery) -> list[str]:
         assert len(page.versions) == query.limit
 
 
-class ModelRegistryContract:
+class ModelRegistryContract(Contract):
     """What every `ModelRegistry` guarantees. Subclasses give the fixture `tracking`, with empty stores."""
 
     @pytest.fixture
@@ -167,17 +168,21 @@ class ModelRegistryContract:
                 source="s3://bucket/model",
                 run_id="a" * 32,
                 run_link="http://there",
-                user="ada",
                 description="first",
                 tags={"a": "1"},
             ),
         )
         assert (made.name, made.version, made.stage, made.status) == ("wine", 1, Stage.NONE, "READY")
         assert (made.source, made.storage_location) == ("s3://bucket/model", "s3://bucket/model")
-        assert (made.run_id, made.run_link, made.user) == ("a" * 32, "http://there", "ada")
+        assert (made.run_id, made.run_link) == ("a" * 32, "http://there")
         assert (made.description, made.tags, made.aliases) == ("first", {"a": "1"}, ())
         assert registry.version("wine", 1) == made
         assert registry.model("wine").latest_versions == (made,)
+
+    def test_a_version_knows_who_made_it(self, registry: ModelRegistry) -> None:
+        registry.create_model("wine")
+        registry.create_version("wine", NewModelVersion(source="s3://bucket/model", user="ada"))
+        assert registry.version("wine", 1).user == "ada"
 
     def test_a_number_is_given_once(self, registry: ModelRegistry) -> None:
         registry.create_model("wine")
@@ -205,9 +210,12 @@ class ModelRegistryContract:
         for source in ("models:/wine/9", "models:/nothing/1", "models:/m-unknown"):
             with pytest.raises(NotFoundError):
                 add(registry, "copy", source=source)
-        with pytest.raises(UsageError, match="names no version"):
-            add(registry, "copy", source="models:/wine/Staging")
         assert registry.model("copy").latest_versions[0].version == 2, "what fails takes no number"
+
+    def test_a_source_that_names_no_version_is_a_usage_error(self, registry: ModelRegistry) -> None:
+        registry.create_model("wine")
+        with pytest.raises(UsageError, match="names no version"):
+            add(registry, "wine", source="models:/wine/Staging")
 
     def test_a_source_that_is_a_logged_model_is_looked_up(
         self, tracking: Tracking, registry: ModelRegistry
@@ -219,10 +227,15 @@ class ModelRegistryContract:
         add(registry, "wine", source=f"models:/{logged.model_id}")
         found = registry.version("wine", 1)
         assert (found.storage_location, found.run_id) == (logged.artifact_location, "b" * 32)
-        add(registry, "wine", source="s3://elsewhere", model_id=logged.model_id)
+        add(registry, "wine", source="s3://elsewhere/x", model_id=logged.model_id)
         found = registry.version("wine", 2)
-        assert (found.storage_location, found.run_id) == ("s3://elsewhere", "b" * 32)
-        assert found.model_id == logged.model_id
+        assert (found.storage_location, found.run_id) == ("s3://elsewhere/x", "b" * 32)
+
+    def test_a_version_knows_its_logged_model(self, tracking: Tracking, registry: ModelRegistry) -> None:
+        logged = tracking.logged_models.create_logged_model(NewLoggedModel(experiment_id="0"))
+        registry.create_model("wine")
+        add(registry, "wine", source="s3://elsewhere/x", model_id=logged.model_id)
+        assert registry.version("wine", 1).model_id == logged.model_id
 
     def test_stages(self, registry: ModelRegistry) -> None:
         registry.create_model("wine")

@@ -287,6 +287,22 @@ class RunStoreContract(ExperimentContract):
         with pytest.raises(NotFoundError):
             store.metric_page("0" * 32, "m")
 
+    def test_a_sample_of_a_history_is_spread_over_it(self, store: RunStore, run: RunRecord) -> None:
+        values = [-math.inf, *map(float, range(19)), math.inf]
+        points = [point("m", value, step=number // 3 - 1) for number, value in enumerate(values)]
+        store.log(run.run_id, metrics=points)
+        sample = functools.partial(store.metric_sample, run.run_id, "m")
+        assert sample() == sample(limit=21) == tuple(points)
+        assert sample(limit=5) == tuple(points[::5])
+        assert sample(limit=1) == tuple(points[-1:])
+        assert sample(steps=(1, 2)) == tuple(points[6:12])
+        assert sample(steps=(1, 2), limit=2) == (points[6], points[11])
+        assert sample(steps=(50, 60)) == store.metric_sample(run.run_id, "other") == ()
+        with pytest.raises(NotFoundError):
+            store.metric_sample("0" * 32, "m")
+        with pytest.raises(UsageError):
+            sample(limit=0)
+
     def test_histories_of_several_runs_come_at_once(self, store: RunStore) -> None:
         runs = sorted(new_run(store).run_id for _ in range(3))
         points = [point("m", 1.0, step=step) for step in range(2)]

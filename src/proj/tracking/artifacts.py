@@ -39,7 +39,7 @@ class FolderArtifactStore:
             if not source.is_dir():
                 _copy(source, _inside(root, path))
                 return
-            for file, relative in _files_below(source):
+            for file, relative in files_below(source):
                 _copy(file, _inside(root, f"{path}/{relative}" if path else relative))
         except OSError as error:
             raise _failed(f"{source} cannot be stored as the artifact {path!r}", error) from error
@@ -203,6 +203,11 @@ def _create(path: Path) -> int:
         return os.open(path, flags, 0o666)
 
 
+def is_partial(name: str) -> bool:
+    """Whether a file of that name is being written, and is no artifact yet."""
+    return name.startswith(_PARTIAL)
+
+
 def remove_partial(root: Path) -> None:
     """Remove files that a killed process had begun to write below a run's folder."""
     for folder, _folders, names in os.walk(root):
@@ -235,8 +240,12 @@ def _entries(root: Path, path: str) -> Iterator[ArtifactInfo]:
             yield ArtifactInfo(path=relative, is_dir=False, size_bytes=state.st_size)
 
 
-def _files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the regular files of a folder with their relative paths; a link to a folder above ends there."""
+def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the regular files of a folder with their relative paths; a link to a folder above ends there.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         here = Path(parent)

@@ -25,15 +25,16 @@ class ModelStores(msgspec.Struct, frozen=True, kw_only=True):
     inputs: InputStore
 
 
-def sqlite_model_stores(database: Database, home: str) -> ModelStores:
+def sqlite_model_stores(database: Database, home: str, artifact_root: str) -> ModelStores:
     """Return the stores that are kept in a database.
 
     Args:
         database: The open database.
         home: URI of the folder that the store's files are kept in.
+        artifact_root: URI of where files of new models go, unless their experiment has a place of its own.
     """
     return ModelStores(
         registry=SqliteRegistry(database, home),
-        logged_models=SqliteLoggedModels(database, home),
+        logged_models=SqliteLoggedModels(database, home, artifact_root),
         inputs=SqliteInputs(database),
     )

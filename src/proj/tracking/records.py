@@ -71,6 +71,49 @@ def no_run(name: str) -> NotFoundError:
     return NotFoundError(f"There is no run {name!r}.", hint="`proj runs` lists the runs.")
 
 
+MIN_PREFIX = 4
+"""Shortest part of a run id that stands for the run; what is unique today must not soon be two."""
+MAX_LISTED = 8
+"""How many of the runs that a name stands for are shown."""
+
+
+def chosen_run(name: str, runs: Sequence[RunRecord], lifecycle: Lifecycle, *, elsewhere: bool) -> RunRecord:
+    """Return the one run that a name stands for.
+
+    Args:
+        name: What was asked for.
+        runs: The runs that it may stand for, newest first.
+        lifecycle: Among which they were looked for.
+        elsewhere: Whether there are some of another stage of life.
+
+    Raises:
+        NotFoundError: There is none, or there are several.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    if runs:
+        raise _ambiguous(name, runs)
+    if elsewhere and lifecycle == "active":
+        raise NotFoundError(f"The run {name!r} is deleted.", hint=f"`proj restore {name}` brings it back.")
+    if elsewhere:
+        raise NotFoundError(f"The run {name!r} is not deleted.")
+    raise no_run(name)
+
+
+def _ambiguous(name: str, runs: Sequence[RunRecord]) -> NotFoundError:
+    listed = tuple(f"{run.run_id}  {run.run_name}  {run.status.value}" for run in runs[:MAX_LISTED])
+    more = "More than that match, the newest are:" if len(runs) > MAX_LISTED else "They are:"
+    return NotFoundError(
+        f"{name!r} stands for several runs. {more}", hint="Give more of the id.", details=listed
+    )
+
+
+def run_prefix(name: str) -> str | None:
+    """Return the beginning of run ids that a name may be; None if it can be none."""
+    lowered = name.lower()
+    return lowered if len(lowered) >= MIN_PREFIX and set(lowered) <= set("0123456789abcdef") else None
+
+
 def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield row numbers or ids, as many at a time as fit into one statement."""
     for start in range(0, len(rows), _AT_ONCE):

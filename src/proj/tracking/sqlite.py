@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj.errors import ConflictError, NotFoundError
+from proj.errors import ConflictError
 from proj.model import RunStatus
-from proj.tracking.histories import history, history_page
+from proj.tracking.histories import history, history_page, history_sample
 from proj.tracking.naming import new_run_id
-from proj.tracking.records import ALIVE, active_run, load_runs, no_run, run_row
+from proj.tracking.records import (
+    ALIVE,
+    MAX_LISTED,
+    active_run,
+    chosen_run,
+    load_runs,
+    run_prefix,
+    run_row,
+)
 from proj.tracking.sqlite_experiments import SqliteExperiments, active_experiment, now_ms
 from proj.tracking.values import RUN_NAME_TAG, storable, write_metrics, write_params, write_tags
 
@@ -17,14 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proj.model import Metric, NewRun, RunRecord
+    from proj.tracking.database import Database
     from proj.tracking.store import Lifecycle, MetricPage, RunPage, RunQuery, RunStore
 
 PARENT_TAG = "mlflow.parentRunId"
 _MAX_DEPTH = 64
 """Runs that are each other's parents end there."""
-MIN_PREFIX = 4
-"""Shortest part of a run id that stands for the run; what is unique today must not soon be two."""
-_MAX_LISTED = 8
 _PURGE = (
     "DELETE FROM points WHERE metric IN (SELECT id FROM latest_metrics WHERE run = ?)",
     "DELETE FROM latest_metrics WHERE run = ?",
@@ -45,7 +51,13 @@ class SqliteRunStore(SqliteExperiments):
     Args:
         database: The open database; `close` closes it.
         artifact_base: URI of the folder that holds one folder of artifacts for each run.
+        artifact_root: URI of the folder that new runs get theirs in; None: `artifact_base`.
     """
+
+    def __init__(self, database: Database, artifact_base: str, artifact_root: str | None = None) -> None:
+        super().__init__(database, artifact_base, artifact_root or artifact_base)
+        # Runs in the folder of the store say no more than their id, so that it can be moved.
+        self._elsewhere = artifact_root if artifact_root != artifact_base else None
 
     # --- runs -----------------------------------------------------------------------------------------
 
@@ -68,7 +80,7 @@ class SqliteRunStore(SqliteExperiments):
                     new.status.value,
                     new.started_ms,
                     new.started_ms if new.status.finished else None,
-                    None if location is None else f"{location.rstrip('/')}/{run_id}/artifacts",
+                    self._artifact_uri(location, run_id),
                 ),
             ).lastrowid
             assert row is not None  # noqa: S101  an INSERT that succeeds has a row number
@@ -78,6 +90,11 @@ class SqliteRunStore(SqliteExperiments):
                 [(row, storable(key), storable(value)) for key, value in tags.items()],
             )
             return load_runs(connection, (row,), self._artifact_base)[0]
+
+    def _artifact_uri(self, location: str | None, run_id: str) -> str | None:
+        if location is not None:
+            return f"{location.rstrip('/')}/{run_id}/artifacts"
+        return None if self._elsewhere is None else f"{self._elsewhere}/{run_id}"
 
     def run(self, run_id: str) -> RunRecord:
         """See `RunStore.run`."""
@@ -91,17 +108,7 @@ class SqliteRunStore(SqliteExperiments):
             rows = _matching_rows(connection, storable(prefix), lifecycle)
             runs = load_runs(connection, rows, self._artifact_base)
             elsewhere = () if runs else _matching_rows(connection, storable(prefix), "all")
-        if len(runs) == 1:
-            return runs[0]
-        if runs:
-            raise _ambiguous(prefix, runs)
-        if elsewhere and lifecycle == "active":
-            raise NotFoundError(
-                f"The run {prefix!r} is deleted.", hint=f"`proj restore {prefix}` brings it back."
-            )
-        if elsewhere:
-            raise NotFoundError(f"The run {prefix!r} is not deleted.")
-        raise no_run(prefix)
+        return chosen_run(prefix, runs, lifecycle, elsewhere=bool(elsewhere))
 
     def log(
         self,
@@ -244,6 +251,14 @@ class SqliteRunStore(SqliteExperiments):
                     found += [(run_id, each) for each in points]
         return tuple(found)
 
+    def metric_sample(
+        self, run_id: str, key: str, *, limit: int = 2500, steps: tuple[int, int] | None = None
+    ) -> tuple[Metric, ...]:
+        """See `RunStore.metric_sample`."""
+        with self._database.read() as connection:
+            row, _ = run_row(connection, run_id)
+            return history_sample(connection, row, storable(key), limit, steps)
+
     # --- removal --------------------------------------------------------------------------------------
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
@@ -289,27 +304,20 @@ def _matching_rows(connection: sqlite3.Connection, name: str, lifecycle: Lifecyc
     """Row numbers of the runs that `name` may stand for; a full id stands for nothing else."""
     alive = ALIVE[lifecycle]
     if name == "latest":
-        newest = "SELECT id FROM runs WHERE {} ORDER BY started_ms DESC, id DESC LIMIT 1"
-        return tuple(row[0] for row in connection.execute(newest.format(alive)))
+        # In two steps, each of which an index answers: of those that started last, the one made last.
+        last = f"SELECT started_ms FROM runs WHERE {alive} ORDER BY started_ms DESC LIMIT 1"  # noqa: S608  our own words
+        newest = f"SELECT id FROM runs WHERE started_ms = ({last}) AND {alive} ORDER BY id DESC LIMIT 1"  # noqa: S608  our own words
+        return tuple(row[0] for row in connection.execute(newest))
     exact = connection.execute(f"SELECT id FROM runs WHERE run_id = ? AND {alive}", (name,)).fetchall()  # noqa: S608  our own words
     if exact:
         return (exact[0][0],)
-    lowered = name.lower()
-    prefix = lowered if len(lowered) >= MIN_PREFIX and set(lowered) <= set("0123456789abcdef") else None
+    prefix = run_prefix(name)
     rows = connection.execute(
         f"SELECT id FROM runs WHERE {alive} AND (name = ? OR (run_id >= ? AND run_id < ?)) "  # noqa: S608  our own words
         "ORDER BY started_ms DESC LIMIT ?",
-        (name, prefix, f"{prefix}g", _MAX_LISTED + 1),
+        (name, prefix, f"{prefix}g", MAX_LISTED + 1),
     )
     return tuple(row[0] for row in rows)
-
-
-def _ambiguous(name: str, runs: tuple[RunRecord, ...]) -> NotFoundError:
-    listed = tuple(f"{run.run_id}  {run.run_name}  {run.status.value}" for run in runs[:_MAX_LISTED])
-    more = "More than that match, the newest are:" if len(runs) > _MAX_LISTED else "They are:"
-    return NotFoundError(
-        f"{name!r} stands for several runs. {more}", hint="Give more of the id.", details=listed
-    )
 
 
 if TYPE_CHECKING:

@@ -24,11 +24,13 @@ class SqliteExperiments:
     Args:
         database: The open database.
         artifact_base: URI of the folder that holds one folder of artifacts for each run.
+        artifact_root: URI of the folder that new runs get theirs in, unless their experiment has a place.
     """
 
-    def __init__(self, database: Database, artifact_base: str) -> None:
+    def __init__(self, database: Database, artifact_base: str, artifact_root: str) -> None:
         self._database = database
         self._artifact_base = artifact_base
+        self._artifact_root = artifact_root
 
     def create_experiment(
         self,
@@ -96,7 +98,7 @@ class SqliteExperiments:
         from proj.tracking.search_experiments import search_experiments  # only servers search them
 
         with self._database.read() as connection:
-            return search_experiments(connection, query, self._artifact_base)
+            return search_experiments(connection, query, self._artifact_root)
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `ExperimentStore.rename_experiment`."""
@@ -154,7 +156,7 @@ class SqliteExperiments:
     def _experiments(
         self, connection: sqlite3.Connection, condition: str, values: Sequence[object]
     ) -> tuple[Experiment, ...]:
-        return load_experiments(connection, condition, values, self._artifact_base)
+        return load_experiments(connection, condition, values, self._artifact_root)
 
     def _experiment(self, connection: sqlite3.Connection, experiment_id: str) -> Experiment:
         found = self._experiments(connection, "id = ?", (experiment_row(experiment_id),))

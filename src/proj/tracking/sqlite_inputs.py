@@ -35,22 +35,12 @@ class SqliteInputs:
     ) -> None:
         """See `InputStore.log_inputs`."""
         with self._database.write() as connection:
-            run = active_run(connection, run_id)
-            for each in datasets:
-                _add_dataset(connection, run, each)
-            connection.executemany(
-                "INSERT OR IGNORE INTO model_inputs (run, model_id) VALUES (?, ?)",
-                [(run, storable(model_id)) for model_id in models],
-            )
+            add_inputs(connection, active_run(connection, run_id), datasets, models)
 
     def log_outputs(self, run_id: str, models: Sequence[ModelOutput]) -> None:
         """See `InputStore.log_outputs`."""
         with self._database.write() as connection:
-            run = active_run(connection, run_id)
-            connection.executemany(
-                "INSERT OR IGNORE INTO model_outputs (run, model_id, step) VALUES (?, ?, ?)",
-                [(run, storable(model.model_id), model.step) for model in models],
-            )
+            add_outputs(connection, active_run(connection, run_id), models)
 
     def of_runs(self, run_ids: Sequence[str]) -> dict[str, RunInputs]:
         """See `InputStore.of_runs`."""
@@ -84,8 +74,30 @@ class SqliteInputs:
         )
 
 
-def _add_dataset(connection: sqlite3.Connection, run: int, given: DatasetInput) -> None:
-    """Record a dataset as a run's input; one of that name and digest is not changed, nor are its tags."""
+def add_inputs(
+    connection: sqlite3.Connection, run: int, datasets: Sequence[DatasetInput], models: Sequence[str]
+) -> int:
+    """Add datasets and models to what went into a run; return how many are new."""
+    new = sum(_add_dataset(connection, run, each) for each in datasets)
+    return (
+        new
+        + connection.executemany(
+            "INSERT OR IGNORE INTO model_inputs (run, model_id) VALUES (?, ?)",
+            [(run, storable(model_id)) for model_id in models],
+        ).rowcount
+    )
+
+
+def add_outputs(connection: sqlite3.Connection, run: int, models: Sequence[ModelOutput]) -> int:
+    """Add models to what came out of a run; return how many are new."""
+    return connection.executemany(
+        "INSERT OR IGNORE INTO model_outputs (run, model_id, step) VALUES (?, ?, ?)",
+        [(run, storable(model.model_id), model.step) for model in models],
+    ).rowcount
+
+
+def _add_dataset(connection: sqlite3.Connection, run: int, given: DatasetInput) -> bool:
+    """Record a dataset as a run's input, and return whether it is new; one that is there is not changed."""
     dataset = given.dataset
     (experiment,) = connection.execute("SELECT experiment FROM runs WHERE id = ?", (run,)).fetchone()
     named = (experiment, storable(dataset.name), storable(dataset.digest))
@@ -104,9 +116,11 @@ def _add_dataset(connection: sqlite3.Connection, run: int, given: DatasetInput) 
         "SELECT id FROM datasets WHERE experiment = ? AND name = ? AND digest = ?", named
     ).fetchone()
     added = connection.execute("INSERT OR IGNORE INTO inputs (run, dataset) VALUES (?, ?)", (run, row))
-    if added.rowcount:
-        assert added.lastrowid is not None  # noqa: S101  an INSERT that succeeds has a row number
-        put_values(connection, "input_tags", "input", added.lastrowid, given.tags)
+    if not added.rowcount:
+        return False
+    assert added.lastrowid is not None  # noqa: S101  an INSERT that succeeds has a row number
+    put_values(connection, "input_tags", "input", added.lastrowid, given.tags)
+    return True
 
 
 def _load(connection: sqlite3.Connection, runs: Sequence[int]) -> dict[int, RunInputs]:

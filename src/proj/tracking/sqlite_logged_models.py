@@ -39,11 +39,13 @@ class SqliteLoggedModels:
     Args:
         database: The open database.
         home: URI of the folder that the store's files are kept in.
+        artifact_root: URI of where files of new models go, unless their experiment has a place of its own.
     """
 
-    def __init__(self, database: Database, home: str) -> None:
+    def __init__(self, database: Database, home: str, artifact_root: str) -> None:
         self._database = database
         self._home = home
+        self._artifact_root = artifact_root
 
     def create_logged_model(self, new: NewLoggedModel) -> LoggedModel:
         """See `LoggedModelStore.create_logged_model`."""
@@ -51,7 +53,7 @@ class SqliteLoggedModels:
         now = now_ms()
         with self._database.write() as connection:
             experiment, place = active_experiment(connection, new.experiment_id)
-            base = place.rstrip("/") if place else self._home
+            base = place.rstrip("/") if place else self._artifact_root
             row = connection.execute(
                 "INSERT INTO logged_models (model_id, experiment, name, model_type, source_run_id, status, "
                 "artifact_location, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -200,6 +200,24 @@ class RunStore(ExperimentStore, Protocol):
         Runs that are not there are left out; what is beyond `limit` points too.
         """
 
+    def metric_sample(
+        self, run_id: str, key: str, *, limit: int = 2500, steps: tuple[int, int] | None = None
+    ) -> tuple[Metric, ...]:
+        """Return at most `limit` points of a metric's history, evenly spread over it, for a chart.
+
+        The first and the last point are among them, and all if there are no more than `limit`.
+
+        Args:
+            run_id: The run.
+            key: The metric.
+            limit: How many; with 1 it is the last point.
+            steps: Only points of these steps, from the first to the last.
+
+        Raises:
+            NotFoundError: There is no such run.
+            UsageError: The limit cannot be understood.
+        """
+
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Mark runs as deleted, all or none; `restore_runs` brings them back.
 

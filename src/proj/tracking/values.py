@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proj.model import Metric
+    from proj.tracking.logged_models import ModelMetric
 
 RUN_NAME_TAG = "mlflow.runName"
 """MLflow's clients read and write the name in both places, so they are kept in step."""
@@ -86,10 +87,11 @@ def add_params(
         if there != value:
             conflicts.append((key, there, value))
     if conflicts:
-        raise _conflict(whose, tuple(conflicts))
+        raise parameter_conflict(whose, tuple(conflicts))
 
 
-def _conflict(whose: str, conflicts: tuple[tuple[str, str, str], ...]) -> ParameterConflictError:
+def parameter_conflict(whose: str, conflicts: tuple[tuple[str, str, str], ...]) -> ParameterConflictError:
+    """The error for parameters that are there with other values: key, recorded and refused value of each."""
     parts = [
         f"{key!r} is recorded as {there!r} and cannot become {value!r}" for key, there, value in conflicts
     ]
@@ -130,6 +132,16 @@ def put_values(
     )
 
 
+def add_values(
+    connection: sqlite3.Connection, table: str, owner: str, row: int, values: Mapping[str, str]
+) -> int:
+    """Write what `put_values` writes, but for keys that are there; return how many were not."""
+    return connection.executemany(
+        f"INSERT OR IGNORE INTO {table} ({owner}, key, value) VALUES (?, ?, ?)",  # noqa: S608  our own words
+        [(row, storable(key), storable(value)) for key, value in values.items()],
+    ).rowcount
+
+
 def take_values(connection: sqlite3.Connection, table: str, owner: str, row: int, keys: Sequence[str]) -> int:
     """Remove what `put_values` wrote; return how many of the keys were there."""
     return connection.executemany(
@@ -138,32 +150,68 @@ def take_values(connection: sqlite3.Connection, table: str, owner: str, row: int
     ).rowcount
 
 
-def write_metrics(connection: sqlite3.Connection, run: int, metrics: Sequence[Metric]) -> None:
-    """Add points to the history, and keep the latest of each metric in step."""
+def write_metrics(connection: sqlite3.Connection, run: int, metrics: Sequence[Metric]) -> int:
+    """Add points to the history, and keep the latest of each metric in step; return how many are new."""
     by_key: dict[str, list[_Point]] = {}
     of_models: list[tuple[object, ...]] = []
     for metric in metrics:
-        value = float(metric.value)
-        is_nan = math.isnan(value)
-        point = (metric.step, metric.timestamp_ms, 0.0 if is_nan else value, int(is_nan))
+        point = _point(metric)
         key = storable(metric.key)
         by_key.setdefault(key, []).append(point)
         if metric.model_id is not None:
             dataset = (storable(metric.dataset_name or ""), storable(metric.dataset_digest or ""))
             of_models.append((storable(metric.model_id), key, run, *point, *dataset))
+    new = 0
     for key, points in by_key.items():
         number = _advance_latest(connection, run, key, max(points))
-        connection.executemany(
+        new += connection.executemany(
             "INSERT OR IGNORE INTO points (metric, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?)",
             [(number, *point) for point in points],
-        )
+        ).rowcount
     if of_models:
-        connection.executemany(
-            "INSERT OR IGNORE INTO logged_model_metrics "
-            "(model_id, key, run, step, timestamp_ms, value, is_nan, dataset_name, dataset_digest) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            of_models,
-        )
+        _write_points_of_models(connection, of_models)
+    return new
+
+
+def write_model_metrics(connection: sqlite3.Connection, model_id: str, metrics: Sequence[ModelMetric]) -> int:
+    """Add what runs measured of a logged model; return how many points are new.
+
+    Points of runs that are not here are left out.
+    """
+    rows: dict[str, int | None] = {}
+    for run_id in {each.run_id for each in metrics}:
+        found = connection.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        rows[run_id] = None if found is None else found[0]
+    return _write_points_of_models(
+        connection,
+        [
+            (
+                storable(model_id),
+                storable(each.metric.key),
+                rows[each.run_id],
+                *_point(each.metric),
+                storable(each.metric.dataset_name or ""),
+                storable(each.metric.dataset_digest or ""),
+            )
+            for each in metrics
+            if rows[each.run_id] is not None
+        ],
+    )
+
+
+def _write_points_of_models(connection: sqlite3.Connection, points: Sequence[tuple[object, ...]]) -> int:
+    return connection.executemany(
+        "INSERT OR IGNORE INTO logged_model_metrics "
+        "(model_id, key, run, step, timestamp_ms, value, is_nan, dataset_name, dataset_digest) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        points,
+    ).rowcount
+
+
+def _point(metric: Metric) -> _Point:
+    value = float(metric.value)
+    is_nan = math.isnan(value)
+    return metric.step, metric.timestamp_ms, 0.0 if is_nan else value, int(is_nan)
 
 
 def _advance_latest(connection: sqlite3.Connection, run: int, key: str, newest: _Point) -> int:

@@ -24,5 +24,5 @@ class ListProxied(Message, frozen=True):
 class FilesAnswer(Message, frozen=True):
     """What they answer."""
 
-    files: tuple[FileInfoOut, ...]
+    files: tuple[FileInfoOut, ...] = ()
     root_uri: str | UnsetType = UNSET

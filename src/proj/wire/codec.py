@@ -141,6 +141,55 @@ encode = msgspec.json.Encoder().encode
 """Write a message as JSON; fields that are `UNSET` are left out."""
 
 
+_EMPTY = (None, msgspec.UNSET, "", ())
+
+
+def fields_given(message: msgspec.Struct) -> dict[str, Any]:
+    """Return a message as the plain object that a client sends: what says nothing is left out of it.
+
+    Servers older than a field do not know it, and an empty text is not the same as none to all of them.
+    """
+    given: dict[str, Any] = {}
+    kind = type(message)
+    required = len(kind.__struct_fields__) - len(kind.__struct_defaults__)
+    defaults = (*(msgspec.NODEFAULT,) * required, *kind.__struct_defaults__)
+    for name, key, default in zip(
+        kind.__struct_fields__, kind.__struct_encode_fields__, defaults, strict=True
+    ):
+        value = getattr(message, name)
+        if value is msgspec.UNSET or value is None or (value == default and default in _EMPTY):
+            continue
+        given[key] = _sendable(value)
+    return given
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return fields_given(value)
+    if isinstance(value, tuple):
+        return [_sendable(item) for item in value]
+    if isinstance(value, float):
+        return real_out(value)
+    return value
+
+
+def encode_request(message: msgspec.Struct) -> bytes:
+    """Write a request's JSON body."""
+    return encode(fields_given(message))
+
+
+def encode_query(message: msgspec.Struct) -> tuple[tuple[str, str], ...]:
+    """Write a request as a query; a list is a repeated key."""
+    query: list[tuple[str, str]] = []
+    for key, value in fields_given(message).items():
+        query += [(key, _query_text(item)) for item in (value if isinstance(value, list) else [value])]
+    return tuple(query)
+
+
+def _query_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def real_out(value: float) -> RealOut:
     """Write a number as protobuf's JSON does: what JSON has no number for is text."""
     if math.isfinite(value):

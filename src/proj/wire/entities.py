@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, UnsetType
 
-from proj.model import Metric
-from proj.tracking.inputs import Dataset, DatasetInput, ModelOutput
+from proj.model import Experiment, Metric, RunRecord, RunStatus
+from proj.tracking.inputs import Dataset, DatasetInput, ModelOutput, RunInputs
+from proj.tracking.values import RUN_NAME_TAG
 from proj.wire.codec import Int64, Message, Real, RealOut, Text, real_out
 from proj.wire.errors import missing
 
 if TYPE_CHECKING:
-    from proj.model import ArtifactInfo, Experiment, RunRecord
-    from proj.tracking.inputs import RunInputs
+    from proj.model import ArtifactInfo
 
 
 class KeyValue(Message, frozen=True):
@@ -52,24 +52,28 @@ class MetricOut(Message, frozen=True):
 
     key: str
     value: RealOut
-    timestamp: int
-    step: int
+    timestamp: Int64
+    step: Int64 = 0
     run_id: str | UnsetType = UNSET
 
+    def to_model(self) -> Metric:
+        """Return it as a value of ours."""
+        return Metric(key=self.key, value=float(self.value), timestamp_ms=self.timestamp, step=self.step)
 
-class RunInfoOut(Message, frozen=True):
-    """What a run is, without what was logged."""
 
-    run_uuid: str
-    run_id: str
-    run_name: str
+class RunInfoOut(Message, frozen=True, kw_only=True):
+    """What a run is, without what was logged. Servers leave out what is empty."""
+
+    run_uuid: str = ""
+    run_id: str = ""
+    run_name: str = ""
     experiment_id: str
-    user_id: str
-    status: str
-    start_time: int
-    artifact_uri: str
-    lifecycle_stage: str
-    end_time: int | UnsetType = UNSET
+    user_id: str = ""
+    status: RunStatus
+    start_time: Int64 = 0
+    artifact_uri: str = ""
+    lifecycle_stage: Literal["active", "deleted"] = "active"
+    end_time: Int64 | UnsetType = UNSET
 
 
 class RunDataOut(Message, frozen=True):
@@ -145,9 +149,37 @@ class RunOut(Message, frozen=True):
     """A run."""
 
     info: RunInfoOut
-    data: RunDataOut
+    data: RunDataOut = RunDataOut()
     inputs: RunInputsOut = RunInputsOut()
     outputs: RunOutputsOut = RunOutputsOut()
+
+    def to_model(self) -> RunRecord:
+        """Return it as a value of ours; a run that goes on has no end, whatever a server remembers of it."""
+        info = self.info
+        ended = info.status.finished and info.end_time is not UNSET and info.end_time
+        tags = {tag.key: tag.value for tag in self.data.tags}
+        return RunRecord(
+            run_id=info.run_id or info.run_uuid,
+            experiment_id=info.experiment_id,
+            run_name=info.run_name or tags.get(RUN_NAME_TAG, ""),
+            user=info.user_id,
+            status=info.status,
+            started_ms=info.start_time,
+            ended_ms=ended or None,
+            artifact_uri=info.artifact_uri,
+            lifecycle_stage=info.lifecycle_stage,
+            params={param.key: param.value for param in self.data.params},
+            tags=tags,
+            metrics={metric.key: metric.to_model() for metric in self.data.metrics},
+        )
+
+    def to_inputs(self) -> RunInputs:
+        """Return what went into it and came out of it as a value of ours."""
+        return RunInputs(
+            datasets=tuple(given.to_model() for given in self.inputs.dataset_inputs),
+            models=tuple(given.model_id for given in self.inputs.model_inputs),
+            outputs=tuple(given.to_model() for given in self.outputs.model_outputs),
+        )
 
 
 class ExperimentOut(Message, frozen=True):
@@ -155,19 +187,31 @@ class ExperimentOut(Message, frozen=True):
 
     experiment_id: str
     name: str
-    artifact_location: str
-    lifecycle_stage: str
-    last_update_time: int
-    creation_time: int
+    artifact_location: str = ""
+    lifecycle_stage: Literal["active", "deleted"] = "active"
+    last_update_time: Int64 = 0
+    creation_time: Int64 = 0
     tags: tuple[KeyValue, ...] = ()
+
+    def to_model(self) -> Experiment:
+        """Return it as a value of ours."""
+        return Experiment(
+            experiment_id=self.experiment_id,
+            name=self.name,
+            artifact_location=self.artifact_location,
+            lifecycle_stage=self.lifecycle_stage,
+            created_ms=self.creation_time,
+            updated_ms=self.last_update_time,
+            tags={tag.key: tag.value for tag in self.tags},
+        )
 
 
 class FileInfoOut(Message, frozen=True):
     """An entry below some artifacts."""
 
     path: str
-    is_dir: bool
-    file_size: int | UnsetType = UNSET
+    is_dir: bool = False
+    file_size: Int64 | UnsetType = UNSET
 
 
 class OfRun(Message, frozen=True):
@@ -208,7 +252,7 @@ def run_info_out(run: RunRecord, artifact_uri: str) -> RunInfoOut:
         run_name=run.run_name,
         experiment_id=run.experiment_id,
         user_id=run.user,
-        status=run.status.value,
+        status=run.status,
         start_time=run.started_ms,
         end_time=UNSET if run.ended_ms is None else run.ended_ms,
         artifact_uri=artifact_uri,
@@ -231,7 +275,7 @@ def run_out(run: RunRecord, artifact_uri: str, inputs: RunInputs | None = None) 
 
 def _inputs_out(inputs: RunInputs) -> RunInputsOut:
     return RunInputsOut(
-        dataset_inputs=tuple(_dataset_out(dataset) for dataset in inputs.datasets),
+        dataset_inputs=tuple(dataset_input_out(dataset) for dataset in inputs.datasets),
         model_inputs=tuple(ModelInputIo(model_id=model_id) for model_id in inputs.models),
     )
 
@@ -241,7 +285,8 @@ def _outputs_out(inputs: RunInputs) -> RunOutputsOut:
     return RunOutputsOut(model_outputs=tuple(outputs))
 
 
-def _dataset_out(given: DatasetInput) -> DatasetInputIo:
+def dataset_input_out(given: DatasetInput) -> DatasetInputIo:
+    """Write a dataset as the input of a run."""
     dataset = DatasetIo(
         name=given.dataset.name,
         digest=given.dataset.digest,

@@ -36,6 +36,11 @@ def lifecycle(view_type: str | int | None) -> Lifecycle:
     return _VIEWS[text]
 
 
+def view_type(stages: Lifecycle) -> str:
+    """Return the ViewType that lets these stages of life through."""
+    return {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}[stages]
+
+
 def run_status(status: str | int | None) -> RunStatus | None:
     """Return a run's status.
 

@@ -41,7 +41,7 @@ _STATUS = {
     ErrorCode.ENDPOINT_NOT_FOUND: 404,
     ErrorCode.INVALID_STATE: 400,  # MLflow says 500, which its clients try again for minutes
     ErrorCode.INTERNAL_ERROR: 500,
-    ErrorCode.NOT_IMPLEMENTED: 501,
+    ErrorCode.NOT_IMPLEMENTED: 404,  # MLflow says 501; but clients know older servers, which lack the path
     ErrorCode.TEMPORARILY_UNAVAILABLE: 503,
 }
 
@@ -60,12 +60,16 @@ class ApiError(ProjError):
         code: MLflow's word for it.
         message: What is wrong, and with what.
         status: The HTTP status, where it is not the usual one of that code.
+        allowed: The methods that would be answered, where it is the method that is refused.
     """
 
-    def __init__(self, code: ErrorCode, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self, code: ErrorCode, message: str, *, status: int | None = None, allowed: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.error_code = code
         self.status = status or _STATUS[code]
+        self.allowed = allowed
 
 
 def invalid(message: str) -> ApiError:

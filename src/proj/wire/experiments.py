@@ -69,5 +69,5 @@ class ExperimentAnswer(Message, frozen=True):
 class ExperimentsAnswer(Message, frozen=True):
     """What `experiments/search` answers."""
 
-    experiments: tuple[ExperimentOut, ...]
+    experiments: tuple[ExperimentOut, ...] = ()
     next_page_token: str | UnsetType = UNSET

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec import UNSET, UnsetType
 
-from proj.tracking.logged_models import DatasetChoice, LoggedModelOrder, LoggedModelStatus
+from proj.model import Metric
+from proj.tracking.logged_models import (
+    DatasetChoice,
+    LoggedModel,
+    LoggedModelOrder,
+    LoggedModelStatus,
+    ModelMetric,
+)
 from proj.wire.codec import Int64, Message, RealOut, Text, real_out
 from proj.wire.entities import FileInfoOut, KeyValue
 from proj.wire.errors import invalid
-
-if TYPE_CHECKING:
-    from proj.tracking.logged_models import LoggedModel, ModelMetric
 
 _STATUS_NAMES = {
     LoggedModelStatus.UNSPECIFIED: "LOGGED_MODEL_STATUS_UNSPECIFIED",
@@ -138,13 +140,26 @@ class ModelMetricOut(Message, frozen=True):
     """A point of a metric of a model."""
 
     key: str
-    value: RealOut
-    timestamp: int
-    step: int
-    model_id: str
-    run_id: str
+    value: RealOut = 0.0
+    timestamp: Int64 = 0
+    step: Int64 = 0
+    model_id: str = ""
+    run_id: str = ""
     dataset_name: str | UnsetType = UNSET
     dataset_digest: str | UnsetType = UNSET
+
+    def to_model(self) -> ModelMetric:
+        """Return it as a value of ours."""
+        point = Metric(
+            key=self.key,
+            value=float(self.value),
+            timestamp_ms=self.timestamp,
+            step=self.step,
+            model_id=self.model_id or None,
+            dataset_name=self.dataset_name or None,
+            dataset_digest=self.dataset_digest or None,
+        )
+        return ModelMetric(metric=point, run_id=self.run_id)
 
 
 class LoggedModelInfoOut(Message, frozen=True):
@@ -153,12 +168,12 @@ class LoggedModelInfoOut(Message, frozen=True):
     model_id: str
     experiment_id: str
     name: str
-    creation_timestamp_ms: int
-    last_updated_timestamp_ms: int
-    artifact_uri: str
-    status: str
-    model_type: str
-    source_run_id: str
+    creation_timestamp_ms: Int64 = 0
+    last_updated_timestamp_ms: Int64 = 0
+    artifact_uri: str = ""
+    status: str | int = "LOGGED_MODEL_STATUS_UNSPECIFIED"
+    model_type: str = ""
+    source_run_id: str = ""
     status_message: str | UnsetType = UNSET
     tags: tuple[KeyValue, ...] = ()
 
@@ -174,7 +189,26 @@ class LoggedModelOut(Message, frozen=True):
     """A model."""
 
     info: LoggedModelInfoOut
-    data: LoggedModelDataOut
+    data: LoggedModelDataOut = LoggedModelDataOut()
+
+    def to_model(self) -> LoggedModel:
+        """Return it as a value of ours, an active one: the message does not tell."""
+        info, metrics = self.info, [metric.to_model() for metric in self.data.metrics]
+        return LoggedModel(
+            model_id=info.model_id,
+            experiment_id=info.experiment_id,
+            name=info.name,
+            artifact_location=info.artifact_uri,
+            model_type=info.model_type or None,
+            source_run_id=info.source_run_id or None,
+            status=_STATUSES.get(str(info.status), LoggedModelStatus.UNSPECIFIED),
+            status_message=info.status_message or None,
+            created_ms=info.creation_timestamp_ms,
+            updated_ms=info.last_updated_timestamp_ms,
+            params={param.key: param.value for param in self.data.params},
+            tags={tag.key: tag.value for tag in info.tags},
+            metrics=tuple(sorted(metrics, key=_history_order)),
+        )
 
 
 class LoggedModelAnswer(Message, frozen=True):
@@ -186,7 +220,7 @@ class LoggedModelAnswer(Message, frozen=True):
 class LoggedModelsAnswer(Message, frozen=True):
     """A page of models."""
 
-    models: tuple[LoggedModelOut, ...]
+    models: tuple[LoggedModelOut, ...] = ()
     next_page_token: str | UnsetType = UNSET
 
 
@@ -195,6 +229,15 @@ class LoggedModelFilesAnswer(Message, frozen=True):
 
     root_uri: str
     files: tuple[FileInfoOut, ...]
+
+
+def _history_order(measured: ModelMetric) -> tuple[str, int, int]:
+    return measured.metric.key, measured.metric.timestamp_ms, measured.metric.step
+
+
+def status_name(status: LoggedModelStatus) -> str:
+    """Return MLflow's word for a status."""
+    return _STATUS_NAMES[status]
 
 
 def _metric_out(measured: ModelMetric, model_id: str) -> ModelMetricOut:
@@ -220,7 +263,7 @@ def logged_model_out(model: LoggedModel, artifact_uri: str) -> LoggedModelOut:
         creation_timestamp_ms=model.created_ms,
         last_updated_timestamp_ms=model.updated_ms,
         artifact_uri=artifact_uri,
-        status=_STATUS_NAMES[model.status],
+        status=status_name(model.status),
         model_type=model.model_type or "",
         source_run_id=model.source_run_id or "",
         status_message=model.status_message or UNSET,

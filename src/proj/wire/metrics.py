@@ -37,5 +37,5 @@ class GetHistoryInterval(Message, frozen=True, kw_only=True):
 class MetricsAnswer(Message, frozen=True, kw_only=True):
     """What they answer."""
 
-    metrics: tuple[MetricOut, ...]
+    metrics: tuple[MetricOut, ...] = ()
     next_page_token: str | UnsetType = UNSET

@@ -1,4 +1,7 @@
-"""Requests and responses of `registered-models/…` and `model-versions/…`."""
+"""Requests and responses of `registered-models/…` and `model-versions/…`.
+
+MLflow's servers leave out what is empty, so fields of answers that may be have defaults.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from proj.tracking.registry import ModelVersion, RegisteredModel, Stage
 from proj.wire.codec import Int64, Message, Text
 from proj.wire.entities import KeyValue
 from proj.wire.errors import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from proj.tracking.registry import ModelVersion, RegisteredModel
 
 _MAX_VERSION = 2**63 - 1
 
@@ -175,31 +177,65 @@ class VersionOut(Message, frozen=True):
 
     name: str
     version: str
-    creation_timestamp: int
-    last_updated_timestamp: int
-    current_stage: str
-    description: str
-    source: str
-    run_id: str
-    status: str
-    run_link: str
+    creation_timestamp: Int64 = 0
+    last_updated_timestamp: Int64 = 0
+    current_stage: str = Stage.NONE.value
+    description: str = ""
+    source: str = ""
+    run_id: str = ""
+    status: str = "READY"
+    run_link: str = ""
     user_id: str | UnsetType = UNSET
     status_message: str | UnsetType = UNSET
     tags: tuple[KeyValue, ...] = ()
     aliases: tuple[str, ...] = ()
     model_id: str | UnsetType = UNSET
 
+    def to_model(self) -> ModelVersion:
+        """Return it as a value of ours, as if its files were where its source says."""
+        return ModelVersion(
+            name=self.name,
+            version=int(self.version),
+            created_ms=self.creation_timestamp,
+            updated_ms=self.last_updated_timestamp,
+            description=self.description or None,
+            user=self.user_id or None,
+            stage=Stage(self.current_stage),
+            source=self.source or None,
+            storage_location=self.source or None,
+            run_id=self.run_id or None,
+            run_link=self.run_link or None,
+            model_id=self.model_id or None,
+            status=self.status,
+            status_message=self.status_message or None,
+            tags={tag.key: tag.value for tag in self.tags},
+            aliases=tuple(sorted(self.aliases)),
+        )
+
 
 class ModelOut(Message, frozen=True):
     """A registered model."""
 
     name: str
-    creation_timestamp: int
-    last_updated_timestamp: int
-    description: str
+    creation_timestamp: Int64 = 0
+    last_updated_timestamp: Int64 = 0
+    description: str = ""
     latest_versions: tuple[VersionOut, ...] = ()
     tags: tuple[KeyValue, ...] = ()
     aliases: tuple[AliasOut, ...] = ()
+
+    def to_model(self) -> RegisteredModel:
+        """Return it as a value of ours; of its versions see `VersionOut.to_model`."""
+        versions = (version.to_model() for version in self.latest_versions)
+        return RegisteredModel(
+            name=self.name,
+            created_ms=self.creation_timestamp,
+            updated_ms=self.last_updated_timestamp,
+            description=self.description or None,
+            tags={tag.key: tag.value for tag in self.tags},
+            aliases={alias.alias: int(alias.version) for alias in self.aliases},
+            latest_versions=tuple(sorted(versions, key=lambda version: version.version)),
+        )
 
 
 class ModelAnswer(Message, frozen=True):
@@ -211,7 +247,7 @@ class ModelAnswer(Message, frozen=True):
 class ModelsAnswer(Message, frozen=True):
     """A page of registered models."""
 
-    registered_models: tuple[ModelOut, ...]
+    registered_models: tuple[ModelOut, ...] = ()
     next_page_token: str | UnsetType = UNSET
 
 
@@ -224,14 +260,14 @@ class VersionAnswer(Message, frozen=True):
 class VersionsAnswer(Message, frozen=True):
     """A page of versions."""
 
-    model_versions: tuple[VersionOut, ...]
+    model_versions: tuple[VersionOut, ...] = ()
     next_page_token: str | UnsetType = UNSET
 
 
 class UriAnswer(Message, frozen=True):
     """What `model-versions/get-download-uri` answers."""
 
-    artifact_uri: str
+    artifact_uri: str = ""
 
 
 def version_out(version: ModelVersion, public_uri: Callable[[str], str]) -> VersionOut:

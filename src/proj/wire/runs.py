@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
+from proj.tracking.inputs import DatasetSummary
 from proj.wire.codec import Int64, Message, Real, Text
 from proj.wire.entities import (
     DatasetInputIo,
@@ -61,7 +62,7 @@ class SearchRuns(Message, frozen=True):
 class RunsAnswer(Message, frozen=True):
     """What `runs/search` answers."""
 
-    runs: tuple[RunOut, ...]
+    runs: tuple[RunOut, ...] = ()
     next_page_token: str | UnsetType = UNSET
 
 
@@ -143,8 +144,17 @@ class DatasetSummaryOut(Message, frozen=True):
     digest: str
     context: str | UnsetType = UNSET
 
+    def to_model(self) -> DatasetSummary:
+        """Return it as a value of ours."""
+        return DatasetSummary(
+            experiment_id=self.experiment_id,
+            name=self.name,
+            digest=self.digest,
+            context=self.context or None,
+        )
+
 
 class DatasetsAnswer(Message, frozen=True):
     """What `experiments/search-datasets` answers."""
 
-    dataset_summaries: tuple[DatasetSummaryOut, ...]
+    dataset_summaries: tuple[DatasetSummaryOut, ...] = ()

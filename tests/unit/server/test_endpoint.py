@@ -219,10 +219,12 @@ def test_a_run_within_the_run_has_one_of_its_own(folder: ProjFolder) -> None:
     assert child.tags["uri"] != parent.tags["uri"]
 
 
-def test_a_server_of_the_users_is_passed_through(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+def test_what_only_the_client_can_use_is_passed_through(
+    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///a.db")
     folder.write({"MLproject": echo_project('echo "$MLFLOW_TRACKING_URI <$MLFLOW_RUN_ID>"')})
-    assert folder.run("run", ".").stdout == "http://127.0.0.1:9 <>\n"
+    assert folder.run("run", ".").stdout == "sqlite:///a.db <>\n"
 
 
 def test_the_record_names_what_was_set(folder: ProjFolder) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import os
 from typing import TYPE_CHECKING
@@ -9,7 +11,9 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from httpkit import Client, serving
+from proj.model import NewRun
 from proj.server.routes import Site
+from proj.tracking import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +34,24 @@ OUTSIDE = (
 )
 
 
+@pytest.fixture(params=["folder", "object store"])
+def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where artifacts are kept."""
+    if request.param == "folder":
+        return (tmp_path / "home" / "artifacts").as_uri()
+    return f"memory://bucket{tmp_path}"
+
+
 @pytest.fixture
-def client(tracking: Tracking, tmp_path: Path) -> Iterator[Client]:
+def tracking(base: str, tmp_path: Path) -> Iterator[Tracking]:
+    with open_tracking(tmp_path / "home", base) as opened:
+        yield opened
+        opened.artifacts.delete(base)
+
+
+@pytest.fixture
+def client(tracking: Tracking, base: str) -> Iterator[Client]:
     """A server that hands artifacts on."""
-    base = (tmp_path / "home" / "artifacts").as_uri()
     with serving(tracking, site=Site(artifact_base=base, proxied=True)) as served:
         yield served
 
@@ -131,11 +149,126 @@ def test_an_experiment_may_have_a_place_of_its_own_below(client: Client) -> None
 
 def test_multipart_is_refused_so_that_clients_send_files_whole(client: Client) -> None:
     answer = client.send("POST", "/api/2.0/mlflow-artifacts/mpu/create/a", b"{}")
-    assert (answer.status, answer.error) == (501, "NOT_IMPLEMENTED")
+    assert (answer.status, answer.error) == (404, "NOT_IMPLEMENTED")
 
 
-def test_without_a_place_for_all_artifacts_clients_go_there_directly(tracking: Tracking) -> None:
+def digest(content: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+
+
+@pytest.mark.parametrize("name", ["Content-Digest", "Repr-Digest"])
+def test_an_upload_is_what_its_digest_says(client: Client, run_id: str, name: str) -> None:
+    content = os.urandom(3_000_000)
+    other = "sha-512=:AAAA:, "
+    path = f"{FILES}/{run_id}/a"
+    assert client.send("PUT", path, content, {name: other + digest(content)}).status == 200
+    answer = client.send("PUT", path, content[:-1] + b"x", {name: other + digest(content)})
+    assert (answer.status, answer.error) == (400, "INVALID_PARAMETER_VALUE")
+    assert client.send("GET", path).content == content  # what was there before
+    assert client.send("PUT", f"{path}2", content, {name: digest(b"")}).status == 400
+    assert client.send("PUT", f"{path}2", content, {name: "sha-256=:no base64:"}).status == 400
+    listed = client.ok("GET", "artifacts/list", run_id=run_id)["files"]
+    assert [file["path"] for file in listed] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "expected"),
+    [
+        ("bytes=0-3", 206, b"0123"),
+        ("bytes=8-", 206, b"89"),
+        ("bytes=-3", 206, b"789"),
+        ("bytes=5-100", 206, b"56789"),
+        ("bytes=-100", 206, b"0123456789"),
+        ("bytes=10-", 416, b""),
+        ("bytes=-0", 416, b""),
+        *(
+            (ignored, 200, b"0123456789")
+            for ignored in ("bytes=4-2", "bytes=1-2,4-5", "bytes=-", "lines=1-2")
+        ),
+    ],
+)
+def test_a_part_of_a_file_is_sent(
+    client: Client, run_id: str, asked: str, status: int, expected: bytes
+) -> None:
+    client.send("PUT", f"{FILES}/{run_id}/a", b"0123456789")
+    answer = client.send("GET", f"{FILES}/{run_id}/a", headers={"Range": asked})
+    assert (answer.status, answer.content) == (status, expected)
+    if status == 206:
+        start = b"0123456789".index(expected)
+        assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/10"
+    if status == 416:
+        assert answer.headers["content-range"] == "bytes */10"
+
+
+def test_the_files_of_models_go_through_the_server_too(client: Client) -> None:
+    model = client.ok("POST", "logged-models", experiment_id="0", name="ridge")["model"]["info"]
+    assert model["artifact_uri"] == f"mlflow-artifacts:/models/{model['model_id']}/artifacts"
+    path = model["artifact_uri"].removeprefix("mlflow-artifacts:")
+    assert client.send("PUT", f"{FILES}{path}/MLmodel", b"x").status == 200
+    listed = client.ok("GET", f"logged-models/{model['model_id']}/artifacts/directories")
+    assert [file["path"] for file in listed["files"]] == ["MLmodel"]
+
+
+def test_what_was_kept_in_the_home_before_stays_within_reach(tracking: Tracking, tmp_path: Path) -> None:
+    home, far = tmp_path / "home" / "artifacts", f"memory://bucket{tmp_path}/far"
+    with open_tracking(tmp_path / "home", home.as_uri()) as before:
+        old = before.runs.create_run(NewRun(experiment_id="0", run_name="old", started_ms=1))
+        before.artifacts.write(old.artifact_uri, "a.txt", b"old")
+    (tmp_path / "home" / "secret").write_text("secret")
+    site = Site(artifact_base=far, older_base=home.as_uri(), proxied=True)
+    with open_tracking(tmp_path / "home", far) as now, serving(now, site=site) as client:
+        new = client.ok("POST", "runs/create")["run"]["info"]
+        assert new["artifact_uri"] == f"mlflow-artifacts:/{new['run_id']}"
+        shown = client.ok("GET", "runs/get", run_id=old.run_id)["run"]["info"]["artifact_uri"]
+        assert shown == f"mlflow-artifacts:/_home/{old.run_id}"
+        assert client.send("GET", f"{FILES}/_home/{old.run_id}/a.txt").content == b"old"
+        assert client.send("PUT", f"{FILES}/_home/{old.run_id}/b.txt", b"new").status == 200
+        listed = client.ok("GET", FILES, path=f"_home/{old.run_id}")["files"]
+        assert [file["path"] for file in listed] == ["a.txt", "b.txt"]
+        for path in ("_home/../secret", "_home/%2e%2e/secret", "_home/%2e%2e%2fsecret"):
+            assert client.send("GET", f"{FILES}/{path}").status == 400
+        assert client.send("PUT", f"{FILES}/_home", b"x").status == 400
+
+
+def test_no_client_makes_the_server_read_what_only_the_server_may(client: Client, tracking: Tracking) -> None:
+    """Clients choose where an experiment's files are, and where a version comes from."""
+    tracking.artifacts.write("memory://others/secrets/run", "a.txt", b"secret")
+    made = client.ok("POST", "experiments/create", name="x", artifact_location="memory://others/secrets")
+    run = client.ok("POST", "runs/create", experiment_id=made["experiment_id"])["run"]["info"]
+    assert run["artifact_uri"].startswith("memory://others/secrets/")  # for clients to reach by themselves
+    assert client.get("artifacts/list", run_id=run["run_id"]).error == "NOT_IMPLEMENTED"
+    assert client.send("GET", f"/get-artifact?run_id={run['run_id']}&path=a.txt").error == "NOT_IMPLEMENTED"
+    client.ok("POST", "registered-models/create", name="m")
+    client.ok("POST", "model-versions/create", name="m", source="memory://others/secrets/run")
+    answer = client.send("GET", "/model-versions/get-artifact?name=m&version=1&path=a.txt")
+    assert answer.error == "NOT_IMPLEMENTED"
+    model = client.ok("POST", "logged-models", experiment_id=made["experiment_id"], name="ridge")["model"]
+    listed = client.get(f"logged-models/{model['info']['model_id']}/artifacts/directories")
+    assert listed.error == "NOT_IMPLEMENTED"
+
+
+def test_a_version_comes_from_the_run_that_is_named_with_it(client: Client, run_id: str) -> None:
+    client.ok("POST", "registered-models/create", name="m")
+    other = client.ok("POST", "runs/create")["run"]["info"]["artifact_uri"]
+    refused = client.post("model-versions/create", name="m", source=f"{other}/model", run_id=run_id)
+    assert refused.error == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_server_that_does_not_hand_on_names_the_place(
+    tracking: Tracking, base: str, tmp_path: Path
+) -> None:
+    with serving(tracking, site=Site(artifact_base=base)) as direct:
+        info = direct.ok("POST", "runs/create")["run"]["info"]
+        assert info["artifact_uri"] == f"{base}/{info['run_id']}"
+        assert direct.send("PUT", f"{FILES}/{info['run_id']}/a", b"x").error == "NOT_IMPLEMENTED"
+        tracking.artifacts.write(info["artifact_uri"], "a", b"x")
+        assert len(direct.ok("GET", "artifacts/list", run_id=info["run_id"])["files"]) == 1
+        answer = direct.post("experiments/create", name="x", artifact_location="file:///etc")
+        assert answer.error == "INVALID_PARAMETER_VALUE"
+
+
+def test_without_a_place_for_all_artifacts_clients_go_there_directly(tracking: Tracking, base: str) -> None:
     with serving(tracking) as direct:
         info = direct.ok("POST", "runs/create")["run"]["info"]
-        assert info["artifact_uri"].startswith("file:")
+        assert info["artifact_uri"].startswith(base)
         assert direct.send("GET", f"{FILES}/{info['run_id']}/a").error == "NOT_IMPLEMENTED"

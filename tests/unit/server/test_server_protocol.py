@@ -29,6 +29,9 @@ def test_a_path_that_is_none(client: Client) -> None:
 def test_a_method_that_is_none(client: Client) -> None:
     answer = client.send("DELETE", "runs/create")
     assert (answer.status, answer.error) == (405, "ENDPOINT_NOT_FOUND")
+    assert answer.headers["allow"] == "POST"
+    answer = client.send("PUT", "logged-models/m-1")
+    assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,7 @@ def test_a_method_that_is_none(client: Client) -> None:
 )
 def test_what_is_not_supported_says_so_by_name(client: Client, path: str) -> None:
     answer = client.send("GET", path)
-    assert (answer.status, answer.error) == (501, "NOT_IMPLEMENTED")
+    assert (answer.status, answer.error) == (404, "NOT_IMPLEMENTED")
     assert "not supported" in answer.json["message"]
 
 

@@ -12,7 +12,8 @@ from httpkit import Client, serving
 from proj.errors import FailureCode
 from proj.model import NewRun, Outcome, RunStatus
 from proj.server.endpoint import EndpointSettings
-from proj.server.session import RunToken, Session, same_text
+from proj.server.program import same_text
+from proj.server.session import RunToken, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

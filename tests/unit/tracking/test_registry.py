@@ -34,4 +34,5 @@ def test_versions_are_found_in_a_home_that_was_moved(tmp_path: Path) -> None:
         version = tracking.registry.version("wine", 1)
         moved = tracking.logged_models.logged_model(logged.model_id)
     assert version.storage_location == moved.artifact_location
-    assert moved.artifact_location == f"{(tmp_path / 'two').as_uri()}/models/{logged.model_id}/artifacts"
+    base = (tmp_path / "two" / "artifacts").as_uri()
+    assert moved.artifact_location == f"{base}/models/{logged.model_id}/artifacts"

@@ -1,0 +1,234 @@
+"""Where records are kept: in a folder of this machine, or on a tracking server."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import paths
+from proj.errors import StoreError, UsageError
+from proj.tracking.local import open_tracking as open_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proj.tracking import Tracking
+
+OPTION = "--tracking-uri"
+VARIABLE = "PROJ_TRACKING_URI"
+_THEIRS = "MLFLOW_TRACKING_URI"
+_PLACES = "Give http://HOST, https://HOST, or the path of a folder."
+
+_chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("proj_place", default=None)
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where records are kept: a folder, or the URL of a server."""
+
+    uri: str
+    """`file:///…`, or the server's URL without credentials: it may be shown and recorded."""
+    folder: Path | None = None
+    """None: a server."""
+    userinfo: str | None = None
+    """What stood before the host in the URL: `user:password`, quoted. Never shown, never recorded."""
+
+    @property
+    def url(self) -> str:
+        """The server's URL with its credentials, for those who send them."""
+        return self.uri if self.userinfo is None else self.uri.replace("://", f"://{self.userinfo}@", 1)
+
+    def __repr__(self) -> str:
+        return f"Place({self.uri})"
+
+
+def choose(uri: str) -> Callable[[], None]:
+    """Use this place, as `--tracking-uri` says; returns what undoes it."""
+    token = _chosen.set(uri)
+    return lambda: _chosen.reset(token)
+
+
+def current() -> Place:
+    """The place that `--tracking-uri`, `PROJ_TRACKING_URI`, `MLFLOW_TRACKING_URI` or `PROJ_HOME` names.
+
+    Raises:
+        UsageError: It is none that records can be kept in.
+    """
+    for name, uri in ((OPTION, _chosen.get()), (VARIABLE, os.environ.get(VARIABLE))):
+        if uri:
+            return parse(uri, name)
+    uri = _of_client()
+    if uri and not _is_foreign(uri):
+        return parse(uri, _THEIRS)
+    return of_folder(paths.home())
+
+
+def foreign() -> str | None:
+    """`MLFLOW_TRACKING_URI` where only MLflow's client can use what it names, such as `sqlite:…`.
+
+    A program then logs there by itself, beside the record of its run.
+    """
+    uri = _of_client()
+    return uri if uri and _is_foreign(uri) else None
+
+
+def shown(uri: str) -> str:
+    """A URI as it may be shown: without what could be a password."""
+    scheme, found, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if found else uri
+
+
+def of_folder(folder: Path) -> Place:
+    """The place that a folder of this machine is."""
+    return Place(uri=folder.as_uri(), folder=folder)
+
+
+def parse(uri: str, named_by: str = OPTION) -> Place:
+    """Read what names a place.
+
+    Args:
+        uri: URL of a server, `file:` URI or path.
+        named_by: The option or variable that it comes from, for messages.
+
+    Raises:
+        UsageError: It is none of these, or a folder that MLflow keeps in its own format.
+    """
+    scheme = _scheme(uri)
+    if scheme in ("http", "https"):
+        return _server(uri, named_by)
+    if scheme not in ("", "file"):
+        raise UsageError(f"{named_by} is a {scheme}: URI, which proj keeps no records in.", hint=_PLACES)
+    from proj.tracking.artifacts import local_path
+
+    try:
+        folder = local_path(uri).expanduser().absolute()
+    except StoreError as error:
+        raise UsageError(f"{named_by}: {error.message}", hint=_PLACES) from error
+    if _is_mlruns(folder):
+        raise UsageError(
+            f"{named_by} names {folder}, which holds records in MLflow's own format.",
+            hint=f"Give another folder; `proj import mlflow:{folder}` copies these records.",
+        )
+    return of_folder(folder)
+
+
+def named(uri: str) -> Place:
+    """The place whose URI was recorded; with its credentials, if it is the current one.
+
+    Raises:
+        UsageError: It is none that records can be kept in.
+    """
+    here = current()
+    return here if here.uri == uri else parse(uri, "The place of a run")
+
+
+def open_tracking(place: Place | None = None, *, patient: bool = True) -> Tracking:
+    """Open the records of a place.
+
+    Args:
+        place: Where they are; None: the current place.
+        patient: Whether a server that is away is waited for, and asked again.
+
+    Raises:
+        UsageError: The current place is none that records can be kept in.
+        StoreError: It cannot be used.
+    """
+    place = place or current()
+    if place.folder is not None:
+        return open_folder(place.folder)
+    from proj.remote.store import open_remote
+
+    if patient:
+        return open_remote(place.url)
+    from proj.remote.http import HttpTransport, Patience
+
+    hasty = Patience(connect_s=1.0, read_s=30.0, retries=0)
+    return open_remote(place.uri, transport=HttpTransport(place.url, patience=hasty))
+
+
+def check(place: Place) -> None:
+    """Return if records can be written there now; a server is asked, a folder is not.
+
+    Raises:
+        StoreError: The server cannot be reached, or does not let us in.
+    """
+    if place.folder is None:
+        from proj.remote.store import check as check_server
+
+        check_server(place.url)
+
+
+def inherited(place: Place) -> dict[str, str]:
+    """Variables by which a run within a run finds the place again.
+
+    The credentials are those that the user's variables hold anyway: under their own names they would be sent
+    to the endpoint of the run around.
+    """
+    variables = {VARIABLE: place.uri}
+    if place.folder is not None:
+        return variables
+    if place.userinfo is not None and any(
+        f"{place.userinfo}@" in os.environ.get(name, "") for name in (VARIABLE, _THEIRS)
+    ):
+        from urllib.parse import unquote
+
+        user, _, password = place.userinfo.partition(":")
+        return {
+            **variables,
+            "PROJ_TRACKING_USERNAME": unquote(user),
+            "PROJ_TRACKING_PASSWORD": unquote(password),
+        }
+    for word in ("TOKEN", "USERNAME", "PASSWORD"):
+        value = os.environ.get(f"PROJ_TRACKING_{word}") or _of_client(f"MLFLOW_TRACKING_{word}")
+        if value:
+            variables[f"PROJ_TRACKING_{word}"] = value
+    return variables
+
+
+def _of_client(name: str = _THEIRS) -> str | None:
+    """A variable of MLflow's client; those of the endpoint of a run around this one do not count."""
+    uri = os.environ.get(_THEIRS)
+    return None if uri and uri == os.environ.get("PROJ_ENDPOINT") else os.environ.get(name)
+
+
+def _scheme(uri: str) -> str:
+    scheme, colon, _ = uri.partition(":")
+    return scheme.lower() if colon and scheme.replace("+", "").replace("-", "").isalnum() else ""
+
+
+def _is_foreign(uri: str) -> bool:
+    scheme = _scheme(uri)
+    if scheme in ("http", "https"):
+        return False
+    if scheme not in ("", "file") or uri in ("databricks", "databricks-uc", "uc"):
+        return True
+    from proj.tracking.artifacts import local_path
+
+    try:
+        return _is_mlruns(local_path(uri).expanduser())
+    except StoreError:  # on another machine, says the URI
+        return True
+
+
+def _is_mlruns(folder: Path) -> bool:
+    """Whether MLflow keeps experiments in this folder: each is a folder with a `meta.yaml`."""
+    if not folder.is_dir() or (folder / "proj.db").exists():
+        return False
+    return any((entry / "meta.yaml").exists() for entry in folder.iterdir())
+
+
+def _server(uri: str, named_by: str) -> Place:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(uri.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"{named_by} is no URL of a server: {error}.", hint=_PLACES) from error
+    if not host or parts.query or parts.fragment:
+        raise UsageError(f"{named_by} is no URL of a server.", hint=_PLACES)
+    userinfo, at, address = parts.netloc.rpartition("@")
+    return Place(uri=f"{parts.scheme}://{address}{parts.path.rstrip('/')}", userinfo=userinfo if at else None)
