@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from proj.errors import SourceError
+from proj.errors import SourceError, ToolFailedError
 from proj.model import SourceBundle
 from proj.source import git
 from proj.source.contents import check_size, mebibytes
 from proj.source.digests import sha256
-from proj.source.files import make_folder, os_failure, remove_tree
+from proj.source.files import free_bytes, make_folder, os_failure, remove_tree
 from proj.source.tree import quoted_path, write_skeleton
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _CONFIG = (
 )
 _CHUNK_BYTES = 1024**2
 _SHA1_DIGITS = 40
+_LITTLE_BYTES = 1024**2
 _MOST_LINES = 100_000
 _LEFTOVER_AGE_S = 24 * 3600.0
 _UNUSED_AGE_S = 30 * 24 * 3600.0
@@ -62,21 +64,23 @@ class Workshop:
 
     def import_commits(self, stream: bytes) -> list[str]:
         """Write commits that are given in the format of `git fast-import`, and return its answers."""
-        answer = git.run("fast-import", "--quiet", "--done", "--force", git_dir=self.path, stdin=stream)
+        with _telling_of_full_disks(self.path):
+            answer = git.run("fast-import", "--quiet", "--done", "--force", git_dir=self.path, stdin=stream)
         return answer.stdout.splitlines()
 
     def pack(self, tips: Sequence[str], bases: Sequence[str]) -> Path:
         """Pack what `tips` need beyond `bases`, in the same bytes however objects were kept."""
         if not self._borrows:  # all that is here was written by one import, as one pack
             return next((self.path / "objects/pack").glob("*.pack"))
-        revisions = "".join(f"{tip}\n" for tip in tips) + "".join(f"^{base}\n" for base in bases)
+        revisions = "".join(f"{word}\n" for word in _revisions(tips, bases))
         base = self.path / "snapshot"
-        name = git.run(
-            *("pack-objects", "--revs", "--quiet", "--no-reuse-delta", "--no-reuse-object"),
-            *("--delta-base-offset", str(base)),
-            git_dir=self.path,
-            stdin=revisions,
-        ).stdout.strip()
+        with _telling_of_full_disks(self.path):
+            name = git.run(
+                *("pack-objects", "--revs", "--quiet", "--no-reuse-delta", "--no-reuse-object"),
+                *("--delta-base-offset", str(base)),
+                git_dir=self.path,
+                stdin=revisions,
+            ).stdout.strip()
         return base.with_name(f"snapshot-{name}.pack")
 
     def check_size(
@@ -89,7 +93,7 @@ class Workshop:
         """
         if pack.stat().st_size <= limit_bytes:
             return
-        words = (*tips, *(f"^{base}" for base in bases))
+        words = _revisions(tips, bases)
         listing = git.run("rev-list", "--objects", *words, git_dir=self.path, exact=True).stdout
         paths = dict(line.partition(" ")[::2] for line in listing.splitlines())
         asked = "".join(f"{name}\n" for name in paths)
@@ -108,6 +112,14 @@ class Workshop:
         )
 
 
+def _revisions(tips: Sequence[str], bases: Sequence[str]) -> tuple[str, ...]:
+    """What git has to walk.
+
+    It looks at the trees of `bases` by itself only where a tip descends from them.
+    """
+    return (*tips, *(word for base in bases for word in (f"^{base}", f"^{base}^{{tree}}")))
+
+
 @contextlib.contextmanager
 def workplace(store: Path) -> Iterator[Path]:
     """A path in `store` for a folder that does not exist yet, and is removed afterwards.
@@ -121,6 +133,17 @@ def workplace(store: Path) -> Iterator[Path]:
         yield folder
     finally:
         _remove(folder)
+
+
+@contextlib.contextmanager
+def _telling_of_full_disks(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except ToolFailedError as error:
+        full = "No space left on device" in error.stderr
+        if full or ("write" in error.stderr and free_bytes(folder) < _LITTLE_BYTES):
+            raise os_failure(OSError(errno.ENOSPC, ""), f"Cannot write {folder.parent}") from error
+        raise
 
 
 def _remove(folder: Path) -> None:

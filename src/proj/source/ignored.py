@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj.source import git
+from proj.source.files import os_failure
 from proj.source.tree import write_skeleton
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
     else:
         git_dir = scratch / "listing"
         if not git_dir.exists():
-            write_skeleton(git_dir, "[core]\n\tbare = false\n")
+            try:
+                write_skeleton(git_dir, "[core]\n\tbare = false\n")
+            except OSError as error:
+                raise os_failure(error, f"Cannot write {git_dir}") from error
         listing = git.run(
             *("ls-files", "-z", *options),
             cwd=folder,

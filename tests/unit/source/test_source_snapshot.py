@@ -127,6 +127,23 @@ def test_commits_that_are_not_pushed_come_along(kit: Kit, shared: Repo) -> None:
     assert Repo(target).git("log", "--format=%H").split()[0] == head
 
 
+def test_a_bundle_holds_only_what_is_new(kit: Kit, shared: Repo) -> None:
+    for number in range(20):
+        (shared.path / f"big{number}").write_bytes(os.urandom(2000))
+    shared.commit("one", "1\n")
+    shared.git("push", "--quiet")
+    shared.write("new", "new\n")
+    shared.write("one", "changed\n")
+    taken = kit.round_trip(shared.path)
+    assert taken.bundle is not None
+    assert taken.bundle.size_bytes < 1500
+    shared.commit("two", "2\n")
+    shared.write("one", "changed again\n")
+    taken = kit.round_trip(shared.path)
+    assert taken.bundle is not None
+    assert taken.bundle.size_bytes < 3000
+
+
 def test_without_a_remote_the_bundle_is_enough(kit: Kit, repo: Repo, tmp_path: Path) -> None:
     repo.write("new", "new\n")
     taken = kit.take(repo.path)
