@@ -11,17 +11,21 @@ import msgspec
 from proj import paths, projectfile, recovery
 from proj.cli import complete, output
 from proj.cli.difftext import diff_blocks, markdown_lines, stat_blocks
-from proj.compare import Row, RunName, compare, read_facts
-from proj.compare.code import FileChange, code_changes, code_of
+from proj.cli.options import tracking_option
+from proj.compare import Row, RunName, Status, compare, read_facts
+from proj.compare.code import FileChange, code_changes, code_of, content_change
 from proj.compare.rows import settings
 from proj.errors import ProjError
 from proj.model import Verification
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from proj.compare import RunFacts
+    from proj.compare import Comparison, RunFacts
+
+_MOST_BYTES = 1 << 20
+"""Larger artifacts are not shown line by line."""
 
 
 class DiffResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +37,8 @@ class DiffResult(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     code: tuple[FileChange, ...] | None
     """None where the code of one of the runs is not at hand."""
+    artifacts: tuple[FileChange, ...]
+    """Artifacts that differ, line by line; only with `--artifacts`."""
     notes: tuple[str, ...]
     ignored: tuple[str, ...]
     exit_code: int = 0
@@ -67,11 +73,13 @@ class MarkdownResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--stat", is_flag=True, help="Count what differs instead of listing it.")
 @click.option("--all", "show_all", is_flag=True, help="List what is the same, too.")
 @click.option("--stdout", is_flag=True, help="Compare what the programs printed, too.")
+@click.option("--artifacts", is_flag=True, help="Show what differs in artifacts that are text.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance for metrics.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance for metrics.")
 @click.option("--ignore", multiple=True, metavar="GLOB", help="Artifacts to leave out.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
 @click.option("--exit-code", is_flag=True, help="End with 1 if anything differs.")
+@tracking_option
 @output.json_option
 def command(
     left: str,
@@ -79,6 +87,7 @@ def command(
     stat: bool,
     show_all: bool,
     stdout: bool,
+    artifacts: bool,
     rtol: float | None,
     atol: float | None,
     ignore: tuple[str, ...],
@@ -92,12 +101,13 @@ def command(
     that is still there, says what may differ.
     """
     home = paths.home()
-    with open_tracking(home) as tracking:
+    with open_tracking() as tracking:
         recovery.recover(tracking, home)
         one, other = (read_facts(tracking, tracking.runs.find_run(run, "all")) for run in (left, right))
         chosen = settings(_verification(other), ignore=ignore, rtol=rtol, atol=atol, stdout=stdout)
         found = compare(one, other, chosen)
         code, notes = _code(one, other)
+        texts = tuple(_artifacts(one, other, found)) if artifacts else ()
     different = found.differs or bool(code)
     result = DiffText(
         left=found.left,
@@ -105,6 +115,7 @@ def command(
         different=different,
         rows=found.rows,
         code=code,
+        artifacts=texts,
         notes=notes,
         ignored=found.ignored,
         exit_code=int(exit_code and different),
@@ -145,3 +156,20 @@ def _code(left: RunFacts, right: RunFacts) -> tuple[tuple[FileChange, ...] | Non
             return code_changes(one, other), notes
         except ProjError as error:
             return None, (*notes, f"the code cannot be compared: {error.message}")
+
+
+def _artifacts(left: RunFacts, right: RunFacts, found: Comparison) -> Iterator[FileChange]:
+    """What differs in the artifacts that both runs have, as far as they are short texts."""
+    for row in found.rows:
+        sizes = [run.artifacts.get(row.item) for run in (left, right)]
+        if row.group != "artifacts" or row.status is not Status.DIFFERENT or None in sizes:
+            continue
+        if max(size or 0 for size in sizes) > _MOST_BYTES:
+            continue
+        contents = []
+        for run in (left, right):
+            with run.evidence.open(row.item) as file:
+                contents.append(file.read())
+        change = content_change(row.item, contents[0], contents[1])
+        if change.diff:
+            yield change

@@ -93,6 +93,8 @@ def _section(result: DiffResult, group: str, rows: Sequence[Row]) -> Iterator[Bl
             yield ""
             yield _files(result.code)
             yield from _lines(result.code)
+    if group == "artifacts":
+        yield from _lines(result.artifacts)
 
 
 def _remark(row: Row) -> str:
@@ -178,7 +180,7 @@ def markdown_lines(result: DiffResult) -> Iterator[str]:
     for note in result.notes:
         yield ""
         yield _cell(note)
-    for change in result.code or ():
+    for change in (*(result.code or ()), *result.artifacts):
         if change.diff:
             body = [wording.harmless(line.expandtabs(4)) for line in change.diff]
             longest = max((len(run) for run in re.findall("`+", "\n".join(body))), default=0)

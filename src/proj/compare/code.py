@@ -161,7 +161,25 @@ def _change(
         if modes[0] == modes[1]:  # hashes of different kinds
             return None
         return FileChange(path=path, kind="mode", note=f"mode {modes[0]} and {modes[1]}")
-    texts = [content or b"" for content in contents]
+    return content_change(path, old, new, kind=kind)
+
+
+def content_change(
+    path: str,
+    old: bytes | None,
+    new: bytes | None,
+    *,
+    kind: Literal["added", "removed", "changed", "mode"] = "changed",
+) -> FileChange:
+    """Say what differs between two contents, line by line where they are text.
+
+    Args:
+        path: For the diff's head.
+        old: None: there is none.
+        new: None: there is none.
+        kind: What has happened to the file.
+    """
+    texts = [content or b"" for content in (old, new)]
     if any(b"\0" in text[:_SNIFF_BYTES] for text in texts):
         return FileChange(path=path, kind=kind, note=f"binary: {len(texts[0])} and {len(texts[1])} bytes")
     lines = [text.decode("utf-8", "backslashreplace").splitlines() for text in texts]

@@ -67,6 +67,17 @@ def test_one_byte_of_an_input(project: ProjFolder) -> None:
     assert set(differing(project, left, ran(project))) == {"inputs/data", "artifacts/out.txt"}
 
 
+def test_artifacts_are_shown_line_by_line_on_demand(project: ProjFolder) -> None:
+    left = ran(project)
+    project.write({"data.txt": "2\n"})
+    right = ran(project)
+    assert "\n-1\n+2\n" in project.run("diff", left, right, "--artifacts").stdout
+    assert "\n-1\n+2\n" in project.run("diff", left, right, "--artifacts", "--md").stdout
+    assert "\n-1\n" not in project.run("diff", left, right).stdout
+    (change,) = project.run("diff", left, right, "--artifacts", "--json").json["data"]["artifacts"]
+    assert (change["path"], change["added"], change["removed"]) == ("out.txt", 1, 1)
+
+
 def test_a_copy_of_the_input_elsewhere_is_the_same(project: ProjFolder) -> None:
     left = ran(project)
     project.write({"other.txt": "1\n"})
