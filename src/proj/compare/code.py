@@ -230,8 +230,8 @@ def code_of(run: RunFacts) -> Iterator[tuple[Tree | None, str | None]]:
     elif tree is None:
         yield None, f"the commit {source.commit} of {run.run_name} is neither in its folder nor in the cache"
     else:
-        files = ", ".join(source.changed_files)
-        yield tree, f"{run.run_name} ran with uncommitted changes, which are not recorded: {files}"
+        files = f": {', '.join(source.changed_files)}" if source.changed_files else ""
+        yield tree, f"{run.run_name} ran with uncommitted changes, which are not recorded{files}"
 
 
 def _committed(source: SourceFacts) -> Tree | None:

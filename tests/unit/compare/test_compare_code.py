@@ -105,3 +105,6 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with code_of(facts(source=dirty)) as (tree, note):
         assert tree is not None
         assert note == "bold-moon-1 ran with uncommitted changes, which are not recorded: a, b"
+    unlisted = SourceFacts(uri=str(tmp_path), commit=commit, dirty=True)
+    with code_of(facts(source=unlisted)) as (_, note):
+        assert note == "bold-moon-1 ran with uncommitted changes, which are not recorded"
