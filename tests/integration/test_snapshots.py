@@ -10,6 +10,7 @@ import pytest
 
 from proj import record
 from projkit import bare_repository, echo_project, git
+from remote_server import RestartableServer
 from snapshot_kit import on_disk
 
 if TYPE_CHECKING:
@@ -118,6 +119,25 @@ def test_a_secret_is_not_kept_and_that_is_said(folder: ProjFolder) -> None:
     result = folder.run("checkout", "latest", "../again")
     assert ".env is not as it ran" in result.stderr
     assert not (folder.base / "again/.env").exists()
+
+
+def test_another_machine_needs_only_the_tracking_server(
+    folder: ProjFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = RestartableServer(tmp_path / "server", "proj").start()
+    try:
+        monkeypatch.setenv("PROJ_TRACKING_URI", server.url)
+        folder.write({"MLproject": echo_project("true"), "a": "1\n"})
+        assert folder.process("run", ".").code == 0
+        expected = on_disk(folder.path)
+        for place in (folder.path / "MLproject", folder.path / "a"):
+            place.unlink()
+        for place in (folder.home, folder.cache):
+            shutil.rmtree(place)
+        assert folder.process("checkout", "latest", "../again").code == 0
+        assert on_disk(folder.base / "again") == expected
+    finally:
+        server.kill()
 
 
 def test_a_run_of_an_older_proj_has_no_code(folder: ProjFolder) -> None:

@@ -12,9 +12,10 @@ import msgspec
 
 from proj import events, paths, record
 from proj.cli import complete, output
+from proj.cli.options import tracking_option
 from proj.errors import NotFoundError, StoreError
 from proj.model import LeftOut
-from proj.tracking import open_tracking
+from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,7 @@ class CheckoutResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--remote", metavar="URL", help="Repository to get the commit from, if the recorded one has moved."
 )
+@tracking_option
 @output.json_option
 def command(run: str, directory: Path | None, remote: str | None) -> CheckoutResult:
     """Write the code of RUN into DIR as it ran, uncommitted changes too, and check its hash.
@@ -56,7 +58,7 @@ def command(run: str, directory: Path | None, remote: str | None) -> CheckoutRes
     repository, DIR is one too, on the same commit.
     """
     watcher = output.Watcher(quiet=output.as_json())
-    with watcher, events.listening(watcher), open_tracking(paths.home()) as tracking:
+    with watcher, events.listening(watcher), open_tracking() as tracking:
         found = tracking.runs.find_run(run, "all")
         return _check_out(tracking, found, directory or Path(found.run_name), remote)
 
