@@ -331,6 +331,7 @@ def _keep_source(request: RunRequest, plan: Plan, tracking: Tracking, created: R
         plan.checkout,
         tracking.artifacts,
         tracking.record_uri(created),
+        outputs=plan.project.extensions.outputs,
         archive=request.archive_source,
         limit_bytes=request.snapshot_limit_bytes,
     )

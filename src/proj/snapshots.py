@@ -11,6 +11,7 @@ from proj.errors import StoreError, ToolFailedError, ToolMissingError
 from proj.tracking.artifacts import local_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from proj.model import Checkout, Snapshot
@@ -22,6 +23,7 @@ def keep(
     artifacts: ArtifactStore,
     artifact_uri: str,
     *,
+    outputs: Sequence[str] = (),
     archive: bool = False,
     limit_bytes: int | None = None,
 ) -> Snapshot | None:
@@ -31,6 +33,7 @@ def keep(
         checkout: The code.
         artifacts: Where the run's files go.
         artifact_uri: The run's place there.
+        outputs: Globs of files that the project makes, relative to its folder.
         archive: See `proj.source.snapshot.take`.
         limit_bytes: See there; None: its default.
 
@@ -52,6 +55,7 @@ def keep(
             limit_bytes=snapshot.LIMIT_BYTES if limit_bytes is None else limit_bytes,
             tree=source.recent_worktree(checkout.root),
             project=checkout.subdir,
+            outputs=_outputs(checkout, outputs),
         )
     except ToolMissingError:
         events.note("git is not installed: the code that runs is not kept with the run.")
@@ -65,6 +69,16 @@ def keep(
         _put(artifacts, artifact_uri, bundle)
     _tell(taken)
     return taken
+
+
+def _outputs(checkout: Checkout, patterns: Sequence[str]) -> set[str]:
+    folder = checkout.project_dir
+    below = f"{checkout.subdir}/" if checkout.subdir else ""
+    return {
+        f"{below}{path.relative_to(folder).as_posix()}"
+        for pattern in patterns
+        for path in folder.glob(pattern)
+    }
 
 
 def _put(artifacts: ArtifactStore, artifact_uri: str, bundle: Path) -> None:

@@ -85,6 +85,21 @@ def test_a_clean_commit_is_kept_by_its_name(folder: ProjFolder, cloned: Path) ->
     assert on_disk(folder.base / "again") == on_disk(cloned)
 
 
+def test_outputs_of_earlier_runs_are_no_code(folder: ProjFolder) -> None:
+    project = "proj: {outputs: ['out/*.bin']}\n" + echo_project("mkdir -p out && echo 1 >> out/a.bin")
+    folder.write({"MLproject": project})
+    for _ in range(2):
+        assert folder.run("run", ".").code == 0
+    first, second = (
+        msgspec.json.decode(folder.artifact(run, record.SOURCE), type=record.SourceRecord).snapshot
+        for run in reversed(folder.runs())
+    )
+    assert first is not None
+    assert second is not None
+    assert first.root.tree == second.root.tree
+    assert [(left.path, left.reason) for left in second.left_out] == [("out/a.bin", "ignored")]
+
+
 def test_a_remote_that_has_moved(folder: ProjFolder, cloned: Path) -> None:
     assert folder.run("run", str(cloned)).code == 0
     (folder.base / "bare.git").rename(folder.base / "moved.git")

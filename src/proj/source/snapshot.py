@@ -18,12 +18,12 @@ from proj.source.bundle import Workshop, workplace
 from proj.source.contents import Content, check_size, object_hash
 from proj.source.digests import sha256
 from proj.source.repositories import places_of
-from proj.source.survey import Part, Surveyor, read_contents, sizes
+from proj.source.survey import Part, Surveyor, leave_out_outputs, read_contents, sizes
 from proj.source.uri import host_of, redact_url
 from proj.source.worktree import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from proj.model import Checkout
@@ -42,6 +42,7 @@ def take(
     limit_bytes: int = LIMIT_BYTES,
     tree: Worktree | None = None,
     project: str = "",
+    outputs: Collection[str] = (),
 ) -> Snapshot:
     """Keep the tree at `root` as it is now.
 
@@ -52,6 +53,7 @@ def take(
         limit_bytes: The most that is stored.
         tree: What git has just said of the tree, if it was asked.
         project: The folder that runs, relative to `root`; it is kept even if the repository ignores it.
+        outputs: Files, relative to `root`, that are not kept unless they are tracked.
 
     Raises:
         SourceError: There is more to store than the limit, or no room for it.
@@ -62,6 +64,7 @@ def take(
         surveyor = Surveyor(scratch, archive=archive)
         top = surveyor.survey(root.absolute(), tree=tree)
         surveyor.add_ignored(top, project)
+        leave_out_outputs(top, outputs)
         parts = top.everything()
         check_size({path: size for part in parts for path, size in sizes(part).items()}, limit_bytes, root)
         for part in parts:

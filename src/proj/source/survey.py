@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.repositories import places_of
 from proj.source.secretfiles import secret_by_name, secrets_in
 from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _DEPTH_MAX = 10
 _SUBMODULE = "160000"
@@ -254,6 +257,12 @@ class Surveyor:
                 del part.wanted[path]
                 part.changes = [change for change in part.changes if change.path != part.below(path)]
                 part.large_files.append(part.below(path))
+
+
+def leave_out_outputs(part: Part, outputs: Collection[str]) -> None:
+    """Leave out untracked files that earlier runs made: they are kept with those."""
+    for path in [path for path, wanted in part.wanted.items() if not wanted.tracked and path in outputs]:
+        part.leave_out(part.wanted.pop(path), UnfitError("ignored", "it is an output of the project"))
 
 
 def read_contents(part: Part) -> None:
