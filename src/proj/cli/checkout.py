@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import events, paths, record
+from proj import events, paths
 from proj.cli import complete, output
 from proj.cli.options import tracking_option
-from proj.errors import NotFoundError, StoreError
+from proj.errors import StoreError
 from proj.model import LeftOut
 from proj.place import open_tracking
 
@@ -64,9 +64,10 @@ def command(run: str, directory: Path | None, remote: str | None) -> CheckoutRes
 
 
 def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str | None) -> CheckoutResult:
+    from proj.archive.code import kept_code
     from proj.source.restore import restore, say_left_out
 
-    snapshot = _source(tracking, run).snapshot
+    snapshot, bundle_artifact = kept_code(tracking, run)
     if snapshot is None:
         raise StoreError(
             f"The code of run {run.run_id} was not kept.",
@@ -75,10 +76,10 @@ def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str 
     target = directory.absolute()
     with contextlib.ExitStack() as cleanup:
         bundle: Path | None = None
-        if snapshot.bundle is not None:
+        if bundle_artifact is not None:
             bundle = paths.cache() / f"checkout-{os.urandom(4).hex()}.bundle"
             cleanup.callback(bundle.unlink, missing_ok=True)
-            _get(tracking, run, bundle)
+            _get(tracking, run, bundle_artifact, bundle)
         restore(snapshot, target, bundle_path=bundle, remotes={} if remote is None else {"": remote})
     say_left_out(snapshot)
     return CheckoutResult(
@@ -91,19 +92,9 @@ def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str 
     )
 
 
-def _source(tracking: Tracking, run: RunRecord) -> record.SourceRecord:
-    try:
-        with tracking.artifacts.open(run.artifact_uri, record.SOURCE) as file:
-            return msgspec.json.decode(file.read(), type=record.SourceRecord)
-    except NotFoundError as error:
-        raise StoreError(f"What ran in run {run.run_id} is not recorded.") from error
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"{record.SOURCE} of run {run.run_id} is damaged: {error}") from error
-
-
-def _get(tracking: Tracking, run: RunRecord, target: Path) -> None:
+def _get(tracking: Tracking, run: RunRecord, path: str, target: Path) -> None:
     import shutil
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tracking.artifacts.open(run.artifact_uri, record.SOURCE_BUNDLE) as file, target.open("wb") as out:
+    with tracking.artifacts.open(run.artifact_uri, path) as file, target.open("wb") as out:
         shutil.copyfileobj(file, out)

@@ -15,6 +15,7 @@ from proj.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from proj.cli.import_archive import ArchiveResult
     from proj.importing import ImportReport, Tally
 
 EXIT_INCOMPLETE = 1
@@ -91,33 +92,52 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command("import")
-@click.argument("source", metavar="mlflow:SOURCE")
+@click.argument("source", metavar="FILE|mlflow:SOURCE")
 @click.option(
-    "--experiment", "experiments", metavar="NAME", multiple=True, help="Only this experiment; repeatable."
+    "--experiment",
+    "experiments",
+    metavar="NAME",
+    multiple=True,
+    help="Only this experiment of MLflow's; repeatable.",
 )
-@click.option("--no-artifacts", is_flag=True, help="Leave files out.")
+@click.option("--no-artifacts", is_flag=True, help="Leave MLflow's files out.")
 @click.option(
     "--artifacts",
     "beside",
     metavar="FOLDER",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where files are that are not where the records say; repeatable.",
+    help="Where files are that are not where MLflow's records say; repeatable.",
+)
+@click.option(
+    "--verify-signature",
+    "allowed",
+    metavar="[ALLOWED]",
+    is_flag=False,
+    flag_value="",
+    help="Refuse FILE unless an SSH key signed it that a file of allowed signers names: "
+    "--verify-signature=ALLOWED; without ALLOWED, the file that git uses.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @output.json_option
 def command(
-    source: str, experiments: tuple[str, ...], no_artifacts: bool, beside: tuple[Path, ...], dry_run: bool
-) -> ImportResult:
-    """Copy the records that MLflow keeps in SOURCE; run it again for what is new since.
+    source: str,
+    experiments: tuple[str, ...],
+    no_artifacts: bool,
+    beside: tuple[Path, ...],
+    allowed: str | None,
+    dry_run: bool,
+) -> ImportResult | ArchiveResult:
+    """Take in the runs of FILE, which `proj export` wrote, or the records that MLflow keeps in SOURCE.
+
+    All of FILE is checked before anything is taken in. What is here already is not taken in again.
 
     \b
+    proj import run.zip                            runs that somebody shares
     proj import mlflow:./mlruns                    a folder of MLflow's file store
     proj import mlflow:sqlite:///mlflow.db         a database; mlflow:mlflow.db is the same
     proj import mlflow:https://tracking.example    a server
     """  # noqa: D301  \b is click's mark for text that must not be wrapped
-    from proj.importing import import_from
-
     here = place.current()
     if here.folder is None:
         raise UsageError(
@@ -125,6 +145,16 @@ def command(
             hint="Run this on the server's machine with its PROJ_HOME, and without a tracking URI.",
         )
     with output.Watcher(quiet=output.as_json()) as watcher, events.listening(watcher):
+        if _is_archive(source):
+            if experiments or no_artifacts or beside:
+                raise UsageError("--experiment, --no-artifacts and --artifacts are for mlflow:SOURCE alone.")
+            from proj.cli.import_archive import import_archive
+
+            return import_archive(source, allowed=allowed, dry_run=dry_run)
+        if allowed is not None:
+            raise UsageError("--verify-signature is for a file that `proj export` wrote.")
+        from proj.importing import import_from
+
         report = import_from(
             source,
             here.folder,
@@ -134,6 +164,11 @@ def command(
             dry_run=dry_run,
         )
     return _result(report)
+
+
+def _is_archive(source: str) -> bool:
+    """Whether a file is named, and not a kind of records."""
+    return not source.startswith("mlflow:") and Path(source).expanduser().is_file()
 
 
 def _result(report: ImportReport) -> ImportResult:

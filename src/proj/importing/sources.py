@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PREFIX = "mlflow:"
 _HINT = (
     "Known: mlflow:FOLDER (an mlruns folder), mlflow:FILE and mlflow:sqlite:///FILE (a database), "
-    "mlflow:http://HOST (a server)."
+    "mlflow:http://HOST (a server); FILE, written by `proj export`, must be there."
 )
 
 

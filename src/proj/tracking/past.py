@@ -133,6 +133,14 @@ class PastStore(Protocol):
             NotFoundError: There is no such experiment.
         """
 
+    def artifact_uri(self, experiment: str, run_id: str) -> str:
+        """Return where the files of a run go that is not here yet, so that they can be there before it is.
+
+        Args:
+            experiment: The name of its experiment, which need not be here either.
+            run_id: The run.
+        """
+
     def known_runs(self, run_ids: Sequence[str]) -> dict[str, KnownRun]:
         """Return run id -> what is here of it, deleted ones too."""
 

@@ -130,6 +130,14 @@ class SqlitePast:
             return f"{location.rstrip('/')}/{run_id}/artifacts"
         return None if self._artifact_root == self._artifact_base else f"{self._artifact_root}/{run_id}"
 
+    def artifact_uri(self, experiment: str, run_id: str) -> str:
+        """See `PastStore.artifact_uri`."""
+        with self._database.read() as connection:
+            row: tuple[str | None] | None = connection.execute(
+                "SELECT artifact_location FROM experiments WHERE name = ?", (storable(experiment),)
+            ).fetchone()
+        return self._artifact_uri(row and row[0], run_id) or f"{self._artifact_base}/{run_id}"
+
     def known_runs(self, run_ids: Sequence[str]) -> dict[str, KnownRun]:
         """See `PastStore.known_runs`."""
         found: dict[str, KnownRun] = {}
