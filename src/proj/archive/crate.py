@@ -88,7 +88,7 @@ def _root(runs: Sequence[ArchivedRun], files: Sequence[Stored]) -> _Entity:
         "name": f"Run {first.name}{others}",
         "description": f"Computational runs of the experiment {first.experiment}: records, code, "
         "environments and results. `proj import` takes them in.",
-        "datePublished": iso(max(run.ended_ms for run in runs)),
+        "datePublished": _time(max(run.ended_ms for run in runs)),
         "conformsTo": {"@id": _PROFILE},
         "hasPart": [{"@id": _id(file.name)} for file in files],
         "mentions": [{"@id": f"#run-{run.run_id}"} for run in runs],
@@ -146,8 +146,8 @@ def _action(
         f"{run.status.value}.",
         "instrument": {"@id": software["@id"]},
         "agent": {"@id": agent["@id"]},
-        "startTime": iso(run.started_ms),
-        "endTime": iso(run.ended_ms),
+        "startTime": _time(run.started_ms),
+        "endTime": _time(run.ended_ms),
         "object": [{"@id": entity["@id"]} for entity in objects],
         "result": [{"@id": _id(name)} for name in _results(run, files)],
         "actionStatus": {
@@ -165,15 +165,17 @@ def _software(run: ArchivedRun) -> _Entity:
     root = None if run.source is None else run.source.snapshot.root
     entry_point = run.tags.get("mlflow.project.entryPoint", "main")
     tree = run.run_id if root is None else root.tree
+    url = root.repository_url if root is not None else None
+    is_public = url is not None and url.startswith(("https://", "http://"))
     software: _Entity = {
-        "@id": f"#software-{quote(entry_point, safe='')}-{tree}",
+        "@id": f"{url if is_public else ''}#software-{quote(entry_point, safe='')}-{tree}",
         "@type": "SoftwareApplication",
         "name": f"{run.experiment}: {entry_point}",
     }
     if root is not None:
         software["softwareVersion"] = root.commit or root.tree
-        if root.repository_url and "://" in root.repository_url:
-            software["url"] = root.repository_url
+    if is_public:
+        software["url"] = url
     if run.source is not None and run.source.bundle is not None:
         software["subjectOf"] = {"@id": _id(run.source.bundle)}
     return software
@@ -188,6 +190,11 @@ def _results(run: ArchivedRun, files: Sequence[Stored]) -> Iterator[str]:
         made = artifact and (not artifact.startswith("proj/") or artifact in (STDOUT, STDERR))
         if file.name == manifest.metrics_file(run.run_id) or made or file.name.startswith(models or "\0"):
             yield file.name
+
+
+def _time(moment_ms: int) -> str:
+    """As the profile's checks have it: with an offset, not a `Z`."""
+    return iso(moment_ms).replace("Z", "+00:00")
 
 
 def _id(name: str) -> str:
