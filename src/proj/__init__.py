@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from proj.version import __version__
 
 if TYPE_CHECKING:
-    from proj.api import Run, RunFailedError, run, submit
+    from proj.api import Reproduction, Run, RunFailedError, reproduce, run, submit
     from proj.errors import ProjError
     from proj.search import metric_history, search_runs
 
 __all__ = [
     "ProjError",
+    "Reproduction",
     "Run",
     "RunFailedError",
     "__version__",
     "metric_history",
+    "reproduce",
     "run",
     "search_runs",
     "submit",
@@ -27,9 +29,11 @@ __all__ = [
 
 _HOMES = {
     "ProjError": "proj.errors",
+    "Reproduction": "proj.api",
     "Run": "proj.api",
     "RunFailedError": "proj.api",
     "metric_history": "proj.search",
+    "reproduce": "proj.api",
     "run": "proj.api",
     "search_runs": "proj.search",
     "submit": "proj.api",

@@ -18,6 +18,7 @@ from proj.planning import RunRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from proj.compare import Comparison
     from proj.history import MetricHistory
     from proj.model import Metric, Outcome, RunRecord
 
@@ -170,7 +171,8 @@ def run(
         env_manager: local, uv, virtualenv or conda; default: the project's own.
         build_image: Only for projects with a docker_env.
         docker_auth: Only for projects with a docker_env.
-        **options: Further fields of `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags` …
+        **options: Further fields of `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags`,
+            `reuse` (return a finished run that was made of the same, if there is one) …
 
     Returns:
         The run.
@@ -222,6 +224,56 @@ def _check_mapping(name: str, value: object) -> None:
             f"`{name}` must map names to values, but is a {type(value).__name__}.",
             hint=f'Write {name}={{"alpha": 0.5}}.',
         )
+
+
+class Reproduction:
+    """A run that was made again.
+
+    Args:
+        run: The new run.
+        reproduces: The id of the run that it was made from.
+        comparison: The two, item by item; None if that was not asked for.
+    """
+
+    def __init__(self, run: Run, reproduces: str, comparison: Comparison | None) -> None:
+        self.run = run
+        self.reproduces = reproduces
+        self.comparison = comparison
+
+    def __repr__(self) -> str:
+        return f"Reproduction({self.run!r}, reproduces={self.reproduces!r}, same={self.same!r})"
+
+    @property
+    def same(self) -> bool | None:
+        """Whether all that is required came out the same; None if that was not asked for."""
+        return None if self.comparison is None else self.comparison.reproduced
+
+
+def reproduce(run_id: str, *, verify: bool = False, **options: Any) -> Reproduction:
+    """Make a run again from its record: the same code, packages, parameters, inputs and variables.
+
+    Args:
+        run_id: Its id, a prefix of it, or its name.
+        verify: Compare the new run with the old one.
+        **options: Fields of `proj.reproduction.Options` (`inputs`, `python`, `offline`, `directory` …), and
+            of `proj.reproduction.Check` (`rtol`, `atol`, `ignore`, `stdout`, `require`).
+
+    Returns:
+        The new run, however it ended, and the comparison.
+
+    Raises:
+        ProjError: It cannot be made again; `problems` of a `CannotReproduceError` says why, all at once.
+        TypeError: An option is unknown.
+    """
+    from proj import reproduction
+
+    names = reproduction.Check.__struct_fields__
+    check = reproduction.Check(**{name: options.pop(name) for name in names if name in options})
+    if options.get("directory") is not None:
+        options["directory"] = Path(options["directory"])
+    options["inputs"] = {name: str(path) for name, path in (options.get("inputs") or {}).items()}
+    made = reproduction.reproduce(run_id, reproduction.Options(**options), check if verify else None)
+    return Reproduction(Run(made.finished.run_id), made.original.run_id, made.comparison)
 
 
 def submit(uri: str, entry_point: str | None = None, **arguments: Any) -> Run:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from proj.model import Checkout, Execution, PreparedEnvironment
+from proj.model import BoundParameter, Checkout, Execution, PreparedEnvironment
 from proj.place import Place
 from proj.server.endpoint import EndpointSettings
 
@@ -35,8 +35,11 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """For the program's MLflow client; None where the user sends that elsewhere."""
     place: Place
     """Where the run is recorded."""
+    parameters: tuple[BoundParameter, ...] = ()
     has_inputs: bool = False
     """Whether files or folders are among the parameters."""
+    source_whole: bool = False
+    """Whether all of the code is kept: else another run cannot be said to be the same."""
     tags: Mapping[str, str] = {}
     """What has become known of the run since it was created."""
 

@@ -333,6 +333,8 @@ class EnvironmentRequest(_Value, frozen=True):
     as_of_s: int | None = None
     """Packages uploaded after this time (seconds since the epoch) are not considered; None: now."""
     mode: LockMode = LockMode.REUSE
+    lock: bytes | None = None
+    """The lock to use, byte for byte, whatever the project says: that of a run that is made again."""
     offline: bool = False
 
 

@@ -25,6 +25,7 @@ from proj.model import (
     EnvironmentRequest,
     LockMode,
     Project,
+    Snapshot,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Keep all of the tree with the run, even what can be had from the remote."""
     snapshot_limit_bytes: int | None = None
     """How much of what is not pushed may be kept with the run; None: 100 MiB."""
+    reuse: bool = False
+    """Whether a finished run of the same will do."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +88,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     environment_request: EnvironmentRequest
     downloads: Path | None = None
     """Temporary folder of downloaded parameters."""
+    snapshot: Snapshot | None = None
+    """What the checkout was restored from, and is byte for byte; None: it is yet to be kept."""
+    bundle: Path | None = None
+    """The snapshot's bundle, if it has one."""
+    variables: Mapping[str, str | None] = {}
+    """What the command gets beside what is set for every run; None removes a variable."""
+    tags: Mapping[str, str] = {}
+    """Tags of ours beside those of every run."""
 
 
 @contextlib.contextmanager
@@ -111,6 +122,16 @@ def planned(request: RunRequest, token: str | None = None) -> Iterator[Plan]:
         yield _plan(request, checkout, downloads)
     except BaseException:
         discard_files(checkout, downloads)
+        raise
+
+
+@contextlib.contextmanager
+def given(plan: Plan) -> Iterator[Plan]:
+    """A plan that was made already, as `planned` gives one: its files are removed if the block raises."""
+    try:
+        yield plan
+    except BaseException:
+        discard(plan)
         raise
 
 

@@ -40,6 +40,11 @@ STDOUT = "proj/stdout.log"
 STDERR = "proj/stderr.log"
 
 TAG_TREE = "proj.source.tree"
+TAG_LOCK = "proj.lock"
+TAG_REUSE = "proj.reuse"
+"""Digest of all that a run was made of; see `proj.reuse`."""
+TAG_REPRODUCES = "proj.reproduces"
+"""The run that this one was made again from."""
 TAG_CLAIM = "proj.claim"
 TAG_CANCEL = "proj.cancel"
 """Set on a server by who wants the run to be stopped; its supervisor looks for it."""
@@ -166,7 +171,7 @@ _MLFLOW_ENVIRONMENTS = {"system": "local", "python": "virtualenv", "conda": "con
 
 
 def _source_name(checkout: Checkout) -> str:
-    if checkout.kind == "local":
+    if checkout.kind == "local" and not checkout.private:
         return str(checkout.project_dir)
     return f"{checkout.uri.partition('#')[0]}#{checkout.subdir}" if checkout.subdir else checkout.uri
 
@@ -221,7 +226,7 @@ def environment(prepared: PreparedEnvironment, facts: EnvironmentFacts) -> Envir
 
 def environment_tags(prepared: PreparedEnvironment) -> dict[str, str]:
     """What is known of the environment once it is there."""
-    found = {"proj.environment": prepared.summary, "proj.lock": prepared.lock_digest}
+    found = {"proj.environment": prepared.summary, TAG_LOCK: prepared.lock_digest}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -28,7 +28,7 @@ from proj.model import (
     RunRecord,
     Snapshot,
 )
-from proj.planning import Plan, RunRequest, discard_files, planned
+from proj.planning import Plan, RunRequest, discard, discard_files, given, planned
 from proj.process.detached import spawn_detached
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.server.endpoint import EndpointSettings
@@ -39,6 +39,7 @@ from proj.tracking.naming import new_run_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from proj import reuse
     from proj.place import Place
     from proj.tracking import Tracking
 
@@ -53,10 +54,16 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     run_name: str
     outcome: Outcome
+    reused: bool = False
+    """Whether it is an earlier run, since it was made of the same."""
 
 
-def run(request: RunRequest) -> Finished:
+def run(request: RunRequest, plan: Plan | None = None) -> Finished:
     """Run an entry point here and now, record it, and return how it ended.
+
+    Args:
+        request: What to run.
+        plan: What was decided already; its files are removed, whatever happens. None: it is made now.
 
     Raises:
         ProjError: It could not be run; a run that was recorded already is closed as failed.
@@ -65,7 +72,9 @@ def run(request: RunRequest) -> Finished:
     with _opened(where) as tracking:
         claim = active.Claim.create(paths.home(), tracking.uri)
         with settling(claim, tracking):
-            assignment = _assign(request, where, tracking, claim)
+            assignment = _assign(request, where, tracking, claim, plan=plan)
+            if isinstance(assignment, RunRecord):
+                return _reused(assignment, tracking)
             outcome = supervise(assignment, tracking, claim)
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
@@ -85,6 +94,8 @@ def submit(request: RunRequest) -> RunRecord:
         claim = active.Claim.create(paths.home(), tracking.uri)
         with settling(claim, tracking):
             assignment = _assign(request, where, tracking, claim, detached=True)
+            if isinstance(assignment, RunRecord):
+                return assignment
             try:
                 started = tracking.runs.run(assignment.execution.run_id)
                 _detach(assignment, claim)
@@ -132,11 +143,72 @@ def _opened(where: Place) -> Iterator[Tracking]:
         yield tracking
 
 
+def _reused(earlier: RunRecord, tracking: Tracking) -> Finished:
+    with tracking.artifacts.open(earlier.artifact_uri, record.OUTCOME) as file:
+        outcome = record.read_outcome(file.read()).outcome
+    return Finished(run_id=earlier.run_id, run_name=earlier.run_name, outcome=outcome, reused=True)
+
+
+def _earlier(request: RunRequest, plan: Plan, tracking: Tracking) -> RunRecord | None:
+    """A run that was made of the same, if the request lets it count; says why there is none."""
+    from proj import reuse
+
+    if request.run_id is not None:
+        raise UsageError("An earlier run cannot be reused as the run that --run-id names.")
+    try:
+        snapshot = snapshots.take(
+            plan.checkout,
+            outputs=plan.project.extensions.outputs,
+            archive=request.archive_source,
+            limit_bytes=request.snapshot_limit_bytes,
+        )
+        if snapshot is None or not reuse.is_whole(snapshot):
+            raise reuse.UnknownPartError("not all of the code is kept with a run")  # noqa: TRY301  told below
+        environment = ENVIRONMENTS.load(plan.environment)
+        prepared = environment.prepare(plan.environment_request)
+        known = _parts(plan, snapshot, prepared)
+    except reuse.UnknownPartError as error:
+        events.note(f"No earlier run can be reused: {error.message}.")
+        return None
+    found = reuse.find(known, tracking)
+    if found is None:
+        events.note(reuse.nearest(known, tracking))
+    else:
+        events.status(f"=== Run (ID '{found.run_id}'), {found.run_name}, was made of the same: reused ===")
+    return found
+
+
+def _parts(plan: Plan, snapshot: Snapshot, prepared: PreparedEnvironment) -> reuse.Parts:
+    from proj import inputs, reuse
+
+    unlocked = prepared.lock_digest is None
+    return reuse.parts(
+        tree=snapshot.root.tree,
+        subdir=plan.checkout.subdir,
+        entry_point=plan.entry_point.name,
+        parameters=plan.parameters,
+        inputs=inputs.complete(inputs.measure(plan.parameters)),
+        prepared=prepared,
+        facts=ENVIRONMENTS.load(plan.environment).facts(prepared) if unlocked else None,
+    )
+
+
 def _assign(
-    request: RunRequest, where: Place, tracking: Tracking, claim: active.Claim, *, detached: bool = False
-) -> Assignment:
-    with planned(request, claim.info.token) as plan:
+    request: RunRequest,
+    where: Place,
+    tracking: Tracking,
+    claim: active.Claim,
+    *,
+    detached: bool = False,
+    plan: Plan | None = None,
+) -> Assignment | RunRecord:
+    """All that a supervisor needs to go on; or an earlier run that is reused."""
+    with planned(request, claim.info.token) if plan is None else given(plan) as plan:  # noqa: PLR1704  the same
         _refuse_mismatch(request.backend, plan.environment)
+        earlier = _earlier(request, plan, tracking) if request.reuse else None
+        if earlier is not None:
+            discard(plan)
+            return earlier
         record_ = _create_run(request, plan, tracking, claim)
         try:
             # first, so that a tree that is too large is refused before anything is built
@@ -144,7 +216,8 @@ def _assign(
             snapshot = _keep_source(request, plan, tracking, record_)
             kept_s = time.monotonic()
             prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
-            if time.monotonic() - kept_s > _STALE_S:
+            prepared = _with_variables(prepared, plan.variables)
+            if plan.snapshot is None and time.monotonic() - kept_s > _STALE_S:
                 snapshot = _keep_source(request, plan, tracking, record_)
             assignment = _assignment(
                 request, plan, where, tracking, record_, prepared, snapshot, claim, detached=detached
@@ -156,6 +229,16 @@ def _assign(
                 events.status(f"=== Run (ID '{record_.run_id}') failed ===")
             raise
     return assignment
+
+
+def _with_variables(
+    prepared: PreparedEnvironment, variables: Mapping[str, str | None]
+) -> PreparedEnvironment:
+    runtime = prepared.runtime
+    if not variables or not isinstance(runtime, HostRuntime):
+        return prepared
+    runtime = msgspec.structs.replace(runtime, variables={**variables, **runtime.variables})
+    return msgspec.structs.replace(prepared, runtime=runtime)
 
 
 def _refuse_mismatch(backend: str, environment: str) -> None:
@@ -189,6 +272,7 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
         parent_run_id=os.environ.get("PROJ_RUN_ID"),
         extra=request.tags,
     )
+    tags |= plan.tags
     if request.run_id is None:
         new = NewRun(
             experiment_id=_experiment_id(request, plan, tracking),
@@ -296,9 +380,19 @@ def _assignment(
         downloads=plan.downloads,
         endpoint=_endpoint(request, plan, where, created),
         place=where,
+        parameters=plan.parameters,
+        source_whole=_is_whole(snapshot),
         has_inputs=any(each.kind is ParameterKind.PATH and each.value for each in plan.parameters),
         tags={**record.environment_tags(prepared), **record.source_tags(snapshot)},
     )
+
+
+def _is_whole(snapshot: Snapshot | None) -> bool:
+    if snapshot is None or not snapshot.left_out:
+        return snapshot is not None
+    from proj import reuse
+
+    return reuse.is_whole(snapshot)
 
 
 def _make_workspace(tracking: Tracking, created: RunRecord) -> None:
@@ -327,6 +421,10 @@ def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord)
 
 
 def _keep_source(request: RunRequest, plan: Plan, tracking: Tracking, created: RunRecord) -> Snapshot | None:
+    if plan.snapshot is not None:
+        if plan.bundle is not None:
+            tracking.artifacts.put(tracking.record_uri(created), record.SOURCE_BUNDLE, plan.bundle)
+        return plan.snapshot
     return snapshots.keep(
         plan.checkout,
         tracking.artifacts,

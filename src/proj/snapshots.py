@@ -33,6 +33,37 @@ def keep(
         checkout: The code.
         artifacts: Where the run's files go.
         artifact_uri: The run's place there.
+        outputs: See `take`.
+        archive: See there.
+        limit_bytes: See there.
+
+    Returns:
+        As `take`.
+
+    Raises:
+        SourceError: There is more to keep than the limit.
+        StoreError: The artifact cannot be written.
+    """
+    from proj.source import snapshot
+
+    taken = take(checkout, outputs=outputs, archive=archive, limit_bytes=limit_bytes)
+    bundle = snapshot.bundle_file(_store(), taken) if taken is not None else None
+    if bundle is not None:
+        _put(artifacts, artifact_uri, bundle)
+    return taken
+
+
+def take(
+    checkout: Checkout,
+    *,
+    outputs: Sequence[str] = (),
+    archive: bool = False,
+    limit_bytes: int | None = None,
+) -> Snapshot | None:
+    """Keep the tree as it is now in the cache, and say what is left out.
+
+    Args:
+        checkout: The code.
         outputs: Globs of files that the project makes, relative to its folder.
         archive: See `proj.source.snapshot.take`.
         limit_bytes: See there; None: its default.
@@ -42,15 +73,13 @@ def keep(
 
     Raises:
         SourceError: There is more to keep than the limit.
-        StoreError: The artifact cannot be written.
     """
     from proj.source import snapshot
 
-    store = paths.cache() / "snapshots"
     try:
         taken = snapshot.take(
             checkout.root,
-            store=store,
+            store=_store(),
             archive=archive,
             limit_bytes=snapshot.LIMIT_BYTES if limit_bytes is None else limit_bytes,
             tree=source.recent_worktree(checkout.root),
@@ -64,11 +93,12 @@ def keep(
         said = error.details[-1] if error.details else error.message
         events.warning(f"The code that runs is not kept with the run, since git cannot read it: {said}")
         return None
-    bundle = snapshot.bundle_file(store, taken)
-    if bundle is not None:
-        _put(artifacts, artifact_uri, bundle)
     _tell(taken)
     return taken
+
+
+def _store() -> Path:
+    return paths.cache() / "snapshots"
 
 
 def _outputs(checkout: Checkout, patterns: Sequence[str]) -> set[str]:

@@ -27,6 +27,7 @@ from proj.errors import FailureCode, NotFoundError, ProjError
 from proj.model import (
     EnvironmentFacts,
     Execution,
+    HostRuntime,
     Metric,
     Outcome,
     RunStatus,
@@ -38,7 +39,7 @@ from proj.times import now_ms
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from proj.backends.base import Handle, MetricSink
     from proj.inputs import InputsRecord, Reading
@@ -76,7 +77,7 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
             # An interrupt that comes after the command has ended does not change how it ended.
             finish(assignment, recording, claim, outcome or outcome_of(error))
             raise
-        finish(assignment, recording, claim, outcome)
+        finish(assignment, recording, claim, outcome, tags=aside.tags)
     return outcome
 
 
@@ -155,17 +156,26 @@ class _Aside:
         self._assignment = assignment
         self._tracking = tracking
         self._thread: threading.Thread | None = None
+        self.tags: Mapping[str, str] = {}
+        """What is to be said of the run if it ends well."""
+        self._facts: EnvironmentFacts | None = None
         self._inputs: Reading | None = None
 
     def gather_facts(self) -> None:
         """Begin to find out what is slow to find out."""
         # A thread begins without the listener of events.
         target = contextvars.copy_context().run
-        arguments = (_write_facts, self._assignment, self._tracking)
-        self._thread = threading.Thread(target=target, args=arguments, name="proj-facts", daemon=True)
+        self._thread = threading.Thread(
+            target=target, args=(self._find_facts,), name="proj-facts", daemon=True
+        )
         self._thread.start()
         if self._assignment.has_inputs:
             self._inputs = _read_inputs(self._assignment, self._tracking)
+
+    def _find_facts(self) -> None:
+        self._facts = _write_facts(self._assignment, self._tracking)
+        if self._facts is not None and not self._assignment.has_inputs:
+            self.tags = _reuse_tags(self._assignment, self._tracking, self._facts)
 
     def __enter__(self) -> _Aside:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
@@ -178,6 +188,8 @@ class _Aside:
                     events.warning("The record is incomplete: this machine does not say what it is in time.")
             if self._inputs is not None:
                 self._inputs.finish()
+            if self._facts is not None and self._assignment.has_inputs:
+                self.tags = _reuse_tags(self._assignment, self._tracking, self._facts)
             self.metrics.flush()
 
 
@@ -204,17 +216,47 @@ def _read_inputs(assignment: Assignment, tracking: Tracking) -> Reading | None:
     return inputs.Reading(measured, write)
 
 
-def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
+def _write_facts(assignment: Assignment, tracking: Tracking) -> EnvironmentFacts | None:
     """Find out what is slow to find out, while the command runs."""
     from proj import host
 
     try:
         facts = ENVIRONMENTS.load(assignment.environment).facts(assignment.prepared)
         write_environment(assignment, tracking, facts)
-        what = host.inspect(assignment.execution.variables)
+        runtime = assignment.prepared.runtime
+        own = runtime.variables if isinstance(runtime, HostRuntime) else {}
+        what = host.inspect({**own, **assignment.execution.variables})
         record.write(tracking.artifacts, assignment.record_uri, record.HOST, what)
     except ProjError as error:
         events.warning(f"The record is incomplete: {error.message}")
+        return None
+    return facts
+
+
+def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> dict[str, str]:
+    """The digest by which a run of the same finds this one; none if not all of it is known."""
+    from proj import inputs, reuse
+
+    tree, origin = assignment.tags.get(record.TAG_TREE), assignment.execution.origin
+    if tree is None or origin is None or not assignment.source_whole:
+        return {}
+    read = inputs.InputsRecord()
+    try:
+        if assignment.has_inputs:
+            with tracking.artifacts.open(assignment.record_uri, record.INPUTS) as file:
+                read = inputs.read(file.read())
+        known = reuse.parts(
+            tree=tree,
+            subdir=assignment.checkout.subdir,
+            entry_point=origin.entry_point,
+            parameters=assignment.parameters,
+            inputs=read,
+            prepared=assignment.prepared,
+            facts=facts,
+        )
+    except ProjError:
+        return {}
+    return {record.TAG_REUSE: reuse.digest(known)}
 
 
 def write_environment(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> None:
@@ -268,8 +310,22 @@ def outcome_of(error: BaseException) -> Outcome:
     )
 
 
-def finish(assignment: Assignment, recording: Recording, claim: active.Claim, outcome: Outcome) -> None:
+def finish(
+    assignment: Assignment,
+    recording: Recording,
+    claim: active.Claim,
+    outcome: Outcome,
+    *,
+    tags: Mapping[str, str] | None = None,
+) -> None:
     """Store outputs, close the run, and clean up after it. Signals wait until it is done.
+
+    Args:
+        assignment: What ran.
+        recording: Its record.
+        claim: Under which it ran.
+        outcome: How it ended.
+        tags: More to be said of it if it ended well.
 
     Raises:
         StoreError: The record cannot be written; the claim remembers the outcome.
@@ -282,7 +338,13 @@ def finish(assignment: Assignment, recording: Recording, claim: active.Claim, ou
                     _store_outputs(assignment, recording.tracking)
             finally:
                 close(
-                    recording.tracking, run_id, assignment.record_uri, outcome, claim, upload=recording.upload
+                    recording.tracking,
+                    run_id,
+                    assignment.record_uri,
+                    outcome,
+                    claim,
+                    upload=recording.upload,
+                    tags=(tags or {}) if outcome.status is RunStatus.FINISHED else {},
                 )
         except ProjError:
             with contextlib.suppress(ProjError):
@@ -303,6 +365,7 @@ def close(
     claim: active.Claim,
     *,
     upload: Callable[[], None],
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Record how a run ended; the first outcome stays.
 
@@ -315,6 +378,7 @@ def close(
         outcome: How it ended.
         claim: Under which it ran.
         upload: Brings its files to where they belong.
+        tags: More to be said of it.
 
     Raises:
         StoreError: One of the two cannot be written; the other one is nevertheless.
@@ -328,7 +392,7 @@ def close(
             run_id,
             status=outcome.status,
             ended_ms=outcome.ended_ms or now_ms(),
-            tags=record.outcome_tags(outcome),
+            tags={**record.outcome_tags(outcome), **(tags or {})},
             if_open=True,
         )
 

@@ -80,7 +80,7 @@ def _section(result: DiffResult, group: str, rows: Sequence[Row]) -> Iterator[Bl
             rows=tuple(
                 (
                     wording.shortened(row.item, _MAX_VALUE),
-                    *_values(row),
+                    *shown_values(row),
                     wording.shortened(_remark(row), _MAX_REASON),
                 )
                 for row in rows
@@ -115,7 +115,7 @@ def _delta(row: Row) -> str | None:
     return f"{delta:+.6g} ({delta / abs(left):+.2%})"
 
 
-def _values(row: Row) -> tuple[str, str]:
+def shown_values(row: Row) -> tuple[str, str]:
     """Both values, cut to what fits; where they begin alike, from where they differ."""
     left, right = (None if value is None else wording.one_line(value) for value in (row.left, row.right))
     if left is None or right is None or left == right or max(len(left), len(right)) <= _MAX_VALUE:
@@ -165,21 +165,21 @@ def markdown_lines(result: DiffResult) -> Iterator[str]:
     left, right = result.left, result.right
     yield f"# `{left.run_id[:_SHORT_ID]}` and `{right.run_id[:_SHORT_ID]}`"
     yield ""
-    yield f"A: {_cell(left.name)} (`{left.run_id}`)  "
-    yield f"B: {_cell(right.name)} (`{right.run_id}`)"
+    yield f"A: {cell(left.name)} (`{left.run_id}`)  "
+    yield f"B: {cell(right.name)} (`{right.run_id}`)"
     yield ""
     rows = [row for row in result.rows if row.status is not Status.SAME]
     if rows:
         yield "| group | item | A | B | |"
         yield "|---|---|---|---|---|"
         for row in rows:
-            values = " | ".join(_cell(value) for value in _values(row))
-            yield f"| {row.group} | {_cell(row.item)} | {values} | {_cell(_remark(row))} |"
+            values = " | ".join(cell(value) for value in shown_values(row))
+            yield f"| {row.group} | {cell(row.item)} | {values} | {cell(_remark(row))} |"
         yield ""
     yield f"The same: {wording.counted(len(result.rows) - len(rows), 'item')}."
     for note in result.notes:
         yield ""
-        yield _cell(note)
+        yield cell(note)
     for change in (*(result.code or ()), *result.artifacts):
         if change.diff:
             body = [wording.harmless(line.expandtabs(4)) for line in change.diff]
@@ -191,6 +191,6 @@ def markdown_lines(result: DiffResult) -> Iterator[str]:
             yield fence
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """A text that is no markup, in one line."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", wording.one_line(text))

@@ -30,6 +30,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     exit_code: int
     outcome: Outcome | None = None
+    reused: bool = False
+    """Whether it is an earlier run, since it was made of the same."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield the id of a run that goes on; all else was said while it ran."""
@@ -203,6 +205,9 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     metavar="SIZE",
     help="How much of the code that is not pushed is kept with the run.  [default: 100MiB]",
 )
+@click.option(
+    "--reuse", is_flag=True, help="Take a finished run of the same instead, if there is one."
+)
 @click.option("--keep", is_flag=True, help="Keep the private checkout of a repository or archive.")
 @click.option(
     "-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines; both are kept."
@@ -267,6 +272,7 @@ def _result(finished: runner.Finished) -> RunResult:
         status=outcome.status.value,
         exit_code=exit_code_of(outcome),
         outcome=outcome,
+        reused=finished.reused,
     )
 
 
@@ -307,6 +313,7 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         require_clean=options["require_clean"],
         archive_source=options["archive_source"],
         snapshot_limit_bytes=_size(options["snapshot_limit"]),
+        reuse=options["reuse"],
     )
 
 

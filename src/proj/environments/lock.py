@@ -66,6 +66,8 @@ def find_lock(project: PythonInput, interpreter: Interpreter, request: Environme
     Raises:
         EnvironmentFailedError: The project must ship a lock (`--locked`, `--frozen`) and does not.
     """
+    if request.lock is not None:
+        return _parse(request.lock.decode("utf-8", "surrogateescape"), shipped=True)
     if request.mode is LockMode.UPGRADE:
         return None
     shipped = project.shipped_lock

@@ -75,6 +75,27 @@ def restore(
                     remove_tree(folder)
 
 
+def absent_commits(snapshot: Snapshot, remotes: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The commits for which `restore` needs the network.
+
+    Args:
+        snapshot: What `take` returned.
+        remotes: See `restore`.
+
+    Raises:
+        SourceError: A commit has to come from a remote, and there is none.
+    """
+    _check_values(snapshot)
+    found = []
+    for part in snapshot.parts:
+        if not part.present or not part.base_commits:
+            continue
+        mirror = _mirror(part, (remotes or {}).get(part.path) or part.repository_url)
+        if not mirror.allow_file:
+            found += [commit for commit in part.base_commits if not mirror.has(commit)]
+    return tuple(found)
+
+
 class _Restoration:
     """One tree on its way."""
 

@@ -1,0 +1,431 @@
+"""From a record to a plan: everything is restored and checked before anything is recorded or started."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import command, events, process, projectfile, record, recovery, runner
+from proj.backends import BACKENDS
+from proj.environments import ENVIRONMENTS
+from proj.errors import NotFoundError, ProjError
+from proj.model import Checkout, Command, EnvironmentRequest, GitState
+from proj.planning import Plan, RunRequest
+from proj.reproduction import surroundings
+from proj.reproduction.inputs import Locator
+from proj.reproduction.problems import CannotReproduceError, Problem, problem_of
+from proj.source import checkouts
+from proj.source.files import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Literal
+
+    from proj.model import BoundParameter, EntryPoint, Project, Snapshot
+    from proj.reproduction.recipe import Recipe
+    from proj.tracking import Tracking
+
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is to be made again."""
+
+    directory: Path | None = None
+    """Where to; None: into a private checkout."""
+    inputs: Mapping[str, str] = {}
+    """Parameter -> where its input is now."""
+    python: str | None = None
+    """Python to use instead of the recorded version."""
+    remote: str | None = None
+    """Repository to get the commit from."""
+    offline: bool = False
+    keep: bool = False
+    quiet: bool = False
+
+
+@contextlib.contextmanager
+def prepared(tracking: Tracking, recipe: Recipe, options: Options) -> Iterator[tuple[RunRequest, Plan]]:
+    """Restore all that a run was made of.
+
+    Raises:
+        CannotReproduceError: Some of it cannot be had; nothing is left behind.
+    """
+    preflight = _Preflight(tracking, recipe, options)
+    try:
+        try:
+            ready = preflight.run()
+        except BaseException:
+            with process.deferred():
+                preflight.discard()
+            raise
+        yield ready
+    finally:
+        preflight.tidy()
+
+
+class _Preflight:
+    """One run that is to be made again."""
+
+    def __init__(self, tracking: Tracking, recipe: Recipe, options: Options) -> None:
+        self._tracking = tracking
+        self._recipe = recipe
+        self._options = options
+        self._problems: list[Problem] = []
+        self._private: Path | None = None
+        self._written: Path | None = None
+        self._bundle: Path | None = None
+        self._downloads: Path | None = None
+
+    def run(self) -> tuple[RunRequest, Plan]:
+        """Do all of it."""
+        recipe = self._recipe
+        code, made, environment = recipe.source, recipe.command, recipe.environment
+        if code is None or made is None or environment is None:
+            lost = [
+                path
+                for path, part in (
+                    (record.SOURCE, code),
+                    (record.COMMAND, made),
+                    (record.ENVIRONMENT, environment),
+                )
+                if part is None
+            ]
+            raise self._refused(
+                Problem(
+                    item="record",
+                    message=f"{', '.join(lost)} is missing: how it was made is not recorded.",
+                    hint="Only runs that `proj` started, and whose environment was there, can be made again.",
+                )
+            )
+        checkout = self._restore(code)
+        locator = Locator(
+            recipe,
+            checkout,
+            chosen=self._options.inputs,
+            downloads=self._download_folder,
+            offline=self._options.offline,
+        )
+        parameters = locator.locate(made.parameters)
+        self._problems += locator.problems
+        self._check_backend()
+        python = self._interpreter(environment)
+        self._check_lock(environment)
+        if checkout is None:
+            raise self._refused()
+        project, entry_point = self._entry_point(checkout)
+        request = self._request(code, made)
+        wanted = self._environment_request(checkout, project, entry_point, python)
+        self._check_variables(wanted)
+        if not self._problems:
+            self._prepare(environment, wanted)
+        if self._problems or project is None or entry_point is None or code.snapshot is None:
+            raise self._refused()
+        self._warn(request, made)
+        return request, self._plan(
+            checkout, project, entry_point, parameters, environment.kind, wanted, code.snapshot
+        )
+
+    def _refused(self, *more: Problem) -> CannotReproduceError:
+        return CannotReproduceError(self._recipe.run.run_id, (*self._problems, *more))
+
+    # --- code -----------------------------------------------------------------------------------------
+
+    def _restore(self, code: record.SourceRecord) -> Checkout | None:
+        from proj.source.restore import absent_commits, restore, say_left_out
+
+        snapshot = code.snapshot
+        if snapshot is None:
+            self._problems.append(
+                Problem(
+                    item="code",
+                    message="It was not kept with the run.",
+                    hint="git was missing where it ran, or the proj there was too old.",
+                )
+            )
+            return None
+        self._private = checkouts.allocate(self._recipe.run.run_name)
+        target = self._private if self._options.directory is None else self._options.directory.absolute()
+        remotes = {} if self._options.remote is None else {"": self._options.remote}
+        try:
+            absent = absent_commits(snapshot, remotes) if self._options.offline else ()
+            if absent:
+                self._problems.append(
+                    Problem(
+                        item="code",
+                        message=f"Commit {absent[0]} is not in the cache, and this is offline.",
+                        hint="Run it once with the network.",
+                    )
+                )
+                return None
+            self._get_bundle(snapshot)
+            restore(snapshot, target, bundle_path=self._bundle, remotes=remotes)
+        except ProjError as error:
+            hint = "--remote URL names a repository that has the commit."
+            self._problems.append(problem_of("code", error, hint=hint))
+            return None
+        self._written = target
+        say_left_out(snapshot)
+        return self._checkout(code, target)
+
+    def _get_bundle(self, snapshot: Snapshot) -> None:
+        if snapshot.bundle is None or self._private is None:
+            return
+        self._bundle = self._private.parent / "source.bundle"
+        try:
+            with (
+                self._tracking.artifacts.open(self._recipe.run.artifact_uri, record.SOURCE_BUNDLE) as file,
+                self._bundle.open("wb") as out,
+            ):
+                shutil.copyfileobj(file, out)
+        except NotFoundError as error:
+            raise ProjError(f"{record.SOURCE_BUNDLE}, which holds what was not pushed, is gone.") from error
+
+    def _checkout(self, code: record.SourceRecord, root: Path) -> Checkout:
+        git = GitState(
+            root=root,
+            commit=code.commit,
+            committed_at_s=code.committed_at_s,
+            branch=code.branch,
+            repository_url=code.repository_url,
+            changed_files=code.changed_files,
+        )
+        kind: Literal["git", "archive", "local"] = "local"
+        if code.kind in ("git", "archive"):
+            kind = "git" if code.kind == "git" else "archive"
+        return Checkout(
+            uri=code.uri,
+            kind=kind,
+            root=root,
+            project_dir=root / code.subdir if code.subdir else root,
+            subdir=code.subdir,
+            version=code.version,
+            git=git if code.dirty is not None else None,
+            private=self._options.directory is None,
+        )
+
+    def _entry_point(self, checkout: Checkout) -> tuple[Project | None, EntryPoint | None]:
+        try:
+            project = projectfile.load(checkout.project_dir)
+            return project, projectfile.entry_point(project, self._recipe.entry_point)[0]
+        except ProjError as error:
+            self._problems.append(problem_of("entry point", error))
+            return None, None
+
+    # --- what it runs in ------------------------------------------------------------------------------
+
+    def _check_backend(self) -> None:
+        try:
+            BACKENDS.load(self._recipe.backend)
+        except ProjError as error:
+            self._problems.append(problem_of("backend", error))
+
+    def _interpreter(self, environment: record.EnvironmentRecord) -> str | None:
+        """The version to ask for."""
+        if environment.kind != "python":
+            return self._options.python
+        wanted = self._options.python or environment.facts.python_version
+        if wanted is None:
+            self._problems.append(
+                Problem(
+                    item="interpreter", message="Its version is not recorded.", hint="--python chooses one."
+                )
+            )
+            return None
+        from proj.environments.choose import choose_python
+
+        try:
+            choose_python(
+                wanted,
+                origin="--python" if self._options.python else "the record",
+                exact=self._options.python is None,
+                download=not self._options.offline,
+            )
+        except ProjError as error:
+            minor = ".".join(wanted.split(".")[:2])
+            hint = f"Install it (`uv python install {wanted}`); --python {minor} takes another patch of it."
+            self._problems.append(Problem(item="interpreter", message=error.message, hint=hint))
+        return wanted
+
+    def _check_lock(self, environment: record.EnvironmentRecord) -> None:
+        if environment.kind not in ENVIRONMENTS.names():
+            self._problems.append(
+                Problem(
+                    item="environment",
+                    message=f"It is of the kind {environment.kind!r}, which is unknown here.",
+                    hint="Install what provides it.",
+                )
+            )
+        if environment.lock is not None and self._recipe.lock is None:
+            self._problems.append(
+                Problem(item="packages", message=f"Their lock, {environment.lock}, is gone from the record.")
+            )
+        if environment.kind == "python" and environment.lock is None:
+            self._problems.append(Problem(item="packages", message="Their lock was not recorded."))
+
+    def _environment_request(
+        self, checkout: Checkout, project: Project | None, entry_point: EntryPoint | None, python: str | None
+    ) -> EnvironmentRequest:
+        return EnvironmentRequest(
+            project_dir=checkout.project_dir,
+            root=checkout.root,
+            declaration=project.environment if project is not None else None,
+            script=entry_point.script if entry_point is not None else None,
+            manager=self._manager(),
+            python=python,
+            python_match="exact" if self._options.python is None else "nearest",
+            lock=self._recipe.lock,
+            offline=self._options.offline,
+        )
+
+    def _manager(self) -> str | None:
+        kind = self._recipe.environment.kind if self._recipe.environment is not None else ""
+        return {"python": "uv", "system": "local"}.get(kind)
+
+    def _check_variables(self, wanted: EnvironmentRequest) -> None:
+        """See that variables whose values are in no record, such as passwords of an index, are set."""
+        import os
+
+        text = (self._recipe.lock or b"").decode("utf-8", "replace")
+        with contextlib.suppress(ProjError):  # told when the environment is made
+            from proj.environments.inputs import read_input
+
+            declared = read_input(wanted) if self._recipe.lock is not None else None
+            text += "\n".join(declared.requirements.options) if declared is not None else ""
+        for name in sorted(set(_VARIABLE.findall(text)) - set(os.environ)):
+            self._problems.append(
+                Problem(
+                    item="variables",
+                    message=f"{name} is not set, and the packages' URLs need it.",
+                    hint="Set it; --env-file loads a file of variables.",
+                )
+            )
+
+    def _prepare(self, environment: record.EnvironmentRecord, wanted: EnvironmentRequest) -> None:
+        """Make the environment: nothing else tells for sure whether all packages can be had."""
+        maker = ENVIRONMENTS.load(environment.kind)
+        try:
+            made = maker.prepare(wanted)
+        except ProjError as error:
+            self._problems.append(problem_of("packages", error))
+            return
+        if environment.lock is None:
+            differing = list(surroundings.environment_differences(environment.facts, maker.facts(made)))
+            if differing:
+                events.warning(
+                    "The run used the environment that it found, and no lock says what was in it. "
+                    f"Here it is another: {', '.join(differing)}."
+                )
+
+    # --- the plan -------------------------------------------------------------------------------------
+
+    def _request(self, code: record.SourceRecord, made: record.CommandRecord) -> RunRequest:
+        return RunRequest(
+            uri=code.uri,
+            entry_point=self._recipe.entry_point,
+            version=code.version,
+            experiment_id=self._experiment_id(),
+            backend=self._recipe.backend,
+            env_manager=self._manager() if "PROJ_ENV_MANAGER" in made.variables else None,
+            offline=self._options.offline,
+            quiet=self._options.quiet,
+            keep=self._options.keep,
+        )
+
+    def _experiment_id(self) -> str | None:
+        """The same experiment; the project's own where that is deleted."""
+        try:
+            found = self._tracking.runs.experiment(self._recipe.run.experiment_id)
+        except NotFoundError:
+            return None
+        return found.experiment_id if found.lifecycle_stage == "active" else None
+
+    def _warn(self, request: RunRequest, made: record.CommandRecord) -> None:
+        import os
+
+        host = self._recipe.host
+        if host is None:
+            events.warning("On which machine it ran, and with which variables, is not recorded.")
+        else:
+            differing = list(surroundings.machine_differences(host))
+            if differing:
+                events.warning(
+                    f"This is another machine: {'; '.join(differing)}. "
+                    "Numbers may differ in their last digits."
+                )
+        unset = set(made.variables) - set(runner.variable_names(request)) - set(os.environ)
+        if unset:
+            events.warning(
+                f"Variables that the run had, and whose values are in no record: {', '.join(sorted(unset))}."
+            )
+
+    def _plan(
+        self,
+        checkout: Checkout,
+        project: Project,
+        entry_point: EntryPoint,
+        parameters: tuple[BoundParameter, ...],
+        environment: str,
+        wanted: EnvironmentRequest,
+        snapshot: Snapshot,
+    ) -> Plan:
+        line = command.render(entry_point.command, parameters, quoting=self._quoting(project, entry_point))
+        host = self._recipe.host
+        return Plan(
+            checkout=checkout,
+            project=project,
+            entry_point=entry_point,
+            parameters=parameters,
+            command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
+            environment=environment,
+            environment_request=wanted,
+            downloads=self._downloads,
+            # what was left out of it is not in this tree either
+            snapshot=msgspec.structs.replace(snapshot, left_out=()),
+            bundle=self._bundle,
+            variables=surroundings.changes(host) if host is not None else {},
+            tags={record.TAG_REPRODUCES: self._recipe.run.run_id},
+        )
+
+    def _quoting(self, project: Project, entry_point: EntryPoint) -> Literal["safe", "mlflow"]:
+        """As the project file says, unless the recorded line tells that an option said otherwise."""
+        usual: Literal["safe", "mlflow"] = project.extensions.quoting or "safe"
+        made = self._recipe.command
+        other: Literal["safe", "mlflow"] = "safe" if usual == "mlflow" else "mlflow"
+        for quoting in (usual, other):
+            with contextlib.suppress(ProjError):
+                bound = made.parameters if made is not None else ()
+                if (
+                    made is not None
+                    and command.render(entry_point.command, bound, quoting=quoting) == made.line
+                ):
+                    return quoting
+        return usual
+
+    # --- cleaning up ----------------------------------------------------------------------------------
+
+    def _download_folder(self) -> Path:
+        if self._downloads is None:
+            self._downloads = recovery.downloads(uuid.uuid4().hex)
+        return self._downloads
+
+    def discard(self) -> None:
+        """Remove all that was restored."""
+        if self._private is not None:
+            checkouts.discard(self._private)
+        if self._options.directory is not None and self._written is not None and self._written.is_dir():
+            remove_tree(self._written)
+        if self._downloads is not None:
+            shutil.rmtree(self._downloads, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove what nobody needs once the run is over; the run itself removes a private checkout."""
+        if self._private is not None and self._options.directory is not None:
+            checkouts.discard(self._private)

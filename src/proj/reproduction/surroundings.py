@@ -1,0 +1,52 @@
+"""What a run finds around it: variables that numbers depend on, and the machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from proj.host import VARIABLES, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proj.host import Host
+    from proj.model import EnvironmentFacts
+
+_MATTERS = {
+    "machine": "architecture",
+    "cpu_model": "processor",
+    "cpu_flags": "what the processor can do",
+    "libc": "C library",
+    "gpus": "GPU",
+    "cuda": "CUDA",
+}
+"""Field of a host -> its name for people."""
+_SHORT = 60
+
+
+def changes(recorded: Host) -> dict[str, str | None]:
+    """What to set, and what to remove, so that the variables that numbers depend on are as recorded."""
+    now = {name: value for name, value in os.environ.items() if VARIABLES.fullmatch(name)}
+    found: dict[str, str | None] = {name: None for name in now if name not in recorded.variables}
+    return found | {name: value for name, value in recorded.variables.items() if now.get(name) != value}
+
+
+def machine_differences(recorded: Host) -> Iterator[str]:
+    """Say what is different about this machine, as far as numbers may depend on it."""
+    here = inspect()
+    for field, name in _MATTERS.items():
+        before, now = getattr(recorded, field), getattr(here, field)
+        if before != now:
+            short = max(len(str(before)), len(str(now))) <= _SHORT
+            yield f"{name} ({before or 'none'}, here {now or 'none'})" if short else name
+
+
+def environment_differences(recorded: EnvironmentFacts, now: EnvironmentFacts) -> Iterator[str]:
+    """Say what is different about an environment that no lock describes."""
+    if recorded.python_version != now.python_version:
+        yield f"Python ({recorded.python_version or 'none'}, here {now.python_version or 'none'})"
+    before, here = ({each.name: each.version for each in facts.packages} for facts in (recorded, now))
+    differing = [name for name in {*before, *here} if before.get(name) != here.get(name)]
+    if differing:
+        yield f"{len(differing)} installed packages"

@@ -1,0 +1,231 @@
+"""Whether a run would be one that has been made before: all that decides its result, as one digest.
+
+The digest is a tag of every run that ended well, so that an earlier run is found by an index. A run of which
+something is not known (files that are not kept, inputs that were not read) has none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import record
+from proj.errors import ProjError, StoreError
+from proj.host import VARIABLES
+from proj.model import ImageRuntime, ParameterKind, RunStatus
+from proj.tracking.store import RunQuery
+from proj.tracking.values import storable_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proj.compare import RunFacts
+    from proj.inputs import InputsRecord
+    from proj.model import (
+        BoundParameter,
+        EnvironmentFacts,
+        PreparedEnvironment,
+        RunRecord,
+        Snapshot,
+    )
+    from proj.tracking import Tracking
+
+Parts = Mapping[str, str]
+"""What decides a result: its name for people -> its value."""
+
+_CANDIDATES = 50
+_COMPARED = 5
+_SHORT = 24
+
+
+class UnknownPartError(ProjError):
+    """Something that decides the result is not known, so no run can be said to be the same."""
+
+    code = "not_reusable"
+
+
+def is_whole(snapshot: Snapshot | None) -> bool:
+    """Whether all files that git does not ignore are in a snapshot."""
+    return snapshot is not None and all(
+        left.reason == "ignored" and not left.committed for left in snapshot.left_out
+    )
+
+
+def parts(
+    *,
+    tree: str,
+    subdir: str,
+    entry_point: str,
+    parameters: Iterable[BoundParameter],
+    inputs: InputsRecord,
+    prepared: PreparedEnvironment,
+    facts: EnvironmentFacts | None,
+) -> Parts:
+    """Name all that decides the result of a run, as it is now.
+
+    Args:
+        tree: Hash of the tree.
+        subdir: Of the project in it.
+        entry_point: What runs.
+        parameters: With their values.
+        inputs: What its `path` parameters name.
+        prepared: What it runs in.
+        facts: What is in that; needed only where no lock says so.
+
+    Raises:
+        UnknownPartError: Something is not known.
+    """
+    names = os.uname()
+    found = {
+        "code": tree,
+        "folder": subdir,
+        "entry point": entry_point,
+        "machine": f"{names.sysname} {names.machine}",
+        **_parameter_parts(parameters, inputs),
+        **_environment_parts(prepared, facts),
+    }
+    runtime = {} if isinstance(prepared.runtime, ImageRuntime) else prepared.runtime.variables
+    variables = {**os.environ, **runtime}
+    return found | {
+        f"variable {name}": value
+        for name, value in variables.items()
+        if value is not None and VARIABLES.fullmatch(name)
+    }
+
+
+def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord) -> dict[str, str]:
+    known = {each.parameter: each for each in inputs.inputs}
+    found = {}
+    for each in parameters:
+        if each.kind is ParameterKind.URI and each.value:
+            raise UnknownPartError(f"what the parameter {each.name} names is not looked at")
+        if each.kind is not ParameterKind.PATH or not each.value:
+            found[f"parameter {each.name}"] = each.given
+            continue
+        given = known.get(each.name)
+        if given is None or given.digest is None:
+            reason = given.reason if given is not None and given.reason else "it was not read"
+            raise UnknownPartError(f"the content of the input {each.name} is not known: {reason}")
+        found[f"input {each.name}"] = given.digest
+    return found
+
+
+def _environment_parts(prepared: PreparedEnvironment, facts: EnvironmentFacts | None) -> dict[str, str]:
+    if isinstance(prepared.runtime, ImageRuntime):
+        if prepared.runtime.digest is None:
+            raise UnknownPartError("the image has no digest")
+        return {"image": prepared.runtime.digest}
+    if prepared.lock_digest is not None and prepared.python_version is not None:
+        return {"lock": prepared.lock_digest, "Python": prepared.python_version}
+    if facts is None or facts.python_version is None:
+        raise UnknownPartError("what is in the environment is not known")
+    installed = sorted(f"{each.name}=={each.version}" for each in facts.packages)
+    return {"packages": " ".join(installed), "Python": facts.python_version}
+
+
+def digest(known: Parts) -> str:
+    """`blake2b:<hex>` of the parts."""
+    try:
+        from _blake2 import blake2b  # `hashlib` loads OpenSSL, which every run would wait for
+    except ImportError:  # another Python than CPython
+        from hashlib import blake2b
+    content = msgspec.json.encode([storable_tree((name, value)) for name, value in sorted(known.items())])
+    return "blake2b:" + str(blake2b(content, digest_size=32).hexdigest())
+
+
+def find(known: Parts, tracking: Tracking) -> RunRecord | None:
+    """The latest run that ended well and was made of the same, if its files are still there.
+
+    Raises:
+        StoreError: The records cannot be searched.
+    """
+    query = f"tags.`{record.TAG_REUSE}` = '{digest(known)}' and attributes.status = 'FINISHED'"
+    for run in tracking.runs.search_runs(RunQuery(filter=query, limit=_COMPARED)).runs:
+        try:
+            with tracking.artifacts.open(run.artifact_uri, record.OUTCOME) as file:
+                if record.read_outcome(file.read()).outcome.status is RunStatus.FINISHED:
+                    return run
+        except StoreError:  # noqa: PERF203  what it made may be gone as well
+            continue
+    return None
+
+
+def nearest(known: Parts, tracking: Tracking) -> str:
+    """Say which earlier run differs least, and in what; a sentence for people."""
+    name = known["entry point"].replace("'", "")
+    query = f"tags.`mlflow.project.entryPoint` = '{name}' and attributes.status = 'FINISHED'"
+    found = tracking.runs.search_runs(RunQuery(filter=query, limit=_CANDIDATES)).runs
+    tagged = [run for run in found if record.TAG_REUSE in run.tags]
+    if not tagged:
+        return f"No earlier run of {known['entry point']} can be reused."
+    likely = sorted(tagged, key=lambda run: _unlike(known, run))[:_COMPARED]
+    compared = [(run, _differences(known, _parts_of(run, tracking))) for run in likely]
+    run, differing = min(compared, key=lambda pair: len(pair[1]))
+    who = f"the nearest, {run.run_id[:8]} ({run.run_name}),"
+    if not differing:  # all is the same but what it left behind is gone
+        return f"No earlier run can be reused: of {who} the files are gone."
+    return f"No earlier run can be reused: {who} differs in {', '.join(differing)}."
+
+
+def _unlike(known: Parts, run: RunRecord) -> int:
+    """How many of the parts that are tags or parameters differ."""
+    tags = {"code": record.TAG_TREE, "lock": record.TAG_LOCK}
+    count = sum(known.get(part) != run.tags.get(tag) for part, tag in tags.items())
+    return count + sum(
+        run.params.get(part.removeprefix("parameter ")) != value
+        for part, value in known.items()
+        if part.startswith("parameter ")
+    )
+
+
+def _parts_of(run: RunRecord, tracking: Tracking) -> Parts:
+    """The same for a run that has been made, as far as its record tells."""
+    from proj.compare import read_facts
+
+    facts = read_facts(tracking, run)
+    found = {"entry point": run.tags.get("mlflow.project.entryPoint", ""), **_recorded(facts)}
+    for name in facts.given:
+        entry = facts.inputs.get(name) if facts.inputs else None
+        if entry is None:
+            found[f"parameter {name}"] = facts.params.get(name, "")
+        elif entry.digest is not None:
+            found[f"input {name}"] = entry.digest
+    return found
+
+
+def _recorded(facts: RunFacts) -> dict[str, str]:
+    found = {"Python": (facts.python or "").rpartition(" ")[2]}
+    if facts.source is not None:
+        found |= {"code": facts.source.tree or "", "folder": facts.source.subdir}
+    if facts.host is not None:
+        found["machine"] = f"{facts.host.system} {facts.host.machine}"
+        found |= {f"variable {name}": value for name, value in facts.host.variables.items()}
+    if facts.lock_digest is not None:
+        found["lock"] = facts.lock_digest
+    elif facts.packages is not None:
+        found["packages"] = " ".join(
+            sorted(f"{name}=={each.version}" for name, each in facts.packages.items())
+        )
+    return found
+
+
+def _differences(known: Parts, other: Parts) -> list[str]:
+    return [
+        f"the {name}{_change(other.get(name), known.get(name))}"
+        for name in sorted({*known, *other})
+        if known.get(name) != other.get(name)
+    ]
+
+
+def _change(before: str | None, now: str | None) -> str:
+    values = ["not set" if value is None else value for value in (before, now)]
+    if max(map(len, values)) > _SHORT:
+        return ""
+    return (
+        f" ({values[0]!r}, now {values[1]!r})"
+        if None not in (before, now)
+        else f" ({values[0]}, now {values[1]})"
+    )
