@@ -132,6 +132,13 @@ class PastStoreContract(Contract):
         }
         assert past.known_runs([RUN])[RUN].artifact_uri == run.artifact_uri
 
+    def test_files_of_a_run_can_be_there_before_it_is(self, tracking: Tracking, past: PastStore) -> None:
+        uri = past.artifact_uri(EXPERIMENT.name, RUN)
+        tracking.artifacts.write(uri, "early.txt", b"x")
+        past.add_runs([past_run(past.add_experiment(EXPERIMENT).id)])
+        assert tracking.runs.run(RUN).artifact_uri == uri
+        assert [info.path for info in tracking.artifacts.walk(uri)] == ["early.txt"]
+
     def test_adding_a_run_again_changes_nothing(self, tracking: Tracking, past: PastStore) -> None:
         experiment = past.add_experiment(EXPERIMENT).id
         past.add_runs([past_run(experiment)])
