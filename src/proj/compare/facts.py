@@ -183,7 +183,11 @@ def _source_of_tags(run: RunRecord) -> SourceFacts | None:
 def _portable(command: record.CommandRecord) -> str:
     """The line as it would be elsewhere: paths of parameters and of the project's folder are named."""
     line = command.line
-    moved = [each for each in command.parameters if each.value != each.given and len(each.value) > 1]
+    moved = [
+        each
+        for each in command.parameters
+        if (each.kind is ParameterKind.PATH or each.value != each.given) and len(each.value) > 1
+    ]
     for each in sorted(moved, key=lambda each: -len(each.value)):
         line = line.replace(each.value, f"{{{each.name}}}")
     return line.replace(command.cwd, ".") if len(command.cwd) > 1 else line

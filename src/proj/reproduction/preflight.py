@@ -314,7 +314,10 @@ class _Preflight:
         try:
             made = maker.prepare(wanted)
         except ProjError as error:
-            self._problems.append(problem_of("packages", error))
+            hint = "The very files that its lock names are needed: from where they came, or from uv's cache."
+            self._problems.append(
+                Problem(item="packages", message=error.message, hint=hint, details=error.details)
+            )
             return
         if environment.lock is None:
             differing = list(surroundings.environment_differences(environment.facts, maker.facts(made)))

@@ -46,5 +46,6 @@ class CannotReproduceError(ProjError):
 
 
 def problem_of(item: str, error: ProjError, *, hint: str | None = None) -> Problem:
-    """The problem that an error tells."""
-    return Problem(item=item, message=error.message, hint=error.hint or hint, details=error.details)
+    """The problem that an error tells; `hint` is said after its own."""
+    both = " ".join(filter(None, (error.hint, hint))) or None
+    return Problem(item=item, message=error.message, hint=both, details=error.details)

@@ -1,0 +1,356 @@
+"""Runs are made again from their records, and checked to be the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import proj
+from environment_kit import write_wheel
+from index_server import IndexServer
+from proj import record
+from proj.environments.interpreters import find_interpreters
+from projkit import bare_repository, echo_project, git, wheel
+from remote_server import RestartableServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from projkit import ProjFolder, Result
+
+CAUSES = ("code", "packages", "parameters", "inputs", "variables", "interpreter", "image", "command")
+DRAW = """
+import os, random, sys
+from pathlib import Path
+
+import tiny
+
+random.seed(7)
+data, points = sys.argv[1:]
+drawn = [random.random() for _ in range(int(points))]
+drawn.append(hash("text") % 1000)
+print("total:", sum(drawn) + len(Path(data).read_text()) + float(tiny.version))
+Path(os.environ["PROJ_ARTIFACTS"], "drawn.txt").write_text(repr(drawn))
+"""
+PROJECT = {
+    "MLproject": """
+name: seeded
+python_env: python_env.yaml
+entry_points:
+  main:
+    parameters: {data: path, points: {type: int, default: 5}}
+    command: python draw.py {data} {points}
+proj: {metrics: stdout}
+""",
+    "python_env.yaml": 'python: "{python}"\nbuild_dependencies: [tiny]\ndependencies: [tiny]\n',
+    "draw.py": DRAW,
+}
+
+
+@pytest.fixture
+def links(folder: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place that packages come from."""
+    for name in list(os.environ):
+        if name.startswith(("UV_", "PIP_")) and name not in ("UV_OFFLINE", "PIP_NO_INDEX"):
+            monkeypatch.delenv(name)
+    made = folder.base / "links"
+    made.mkdir()
+    write_wheel(made, "tiny", "1.0")
+    write_wheel(made, "setuptools", "80.0")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(made))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("UV_CACHE_DIR", str(folder.base / "uv-cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder.base / "config"))
+    monkeypatch.setenv("PYTHONHASHSEED", "3")
+    return made
+
+
+@pytest.fixture
+def seeded(folder: ProjFolder, links: Path) -> ProjFolder:
+    """A project whose runs all come out the same; its input is beside it."""
+    assert links.is_dir()
+    current = ".".join(map(str, sys.version_info[:2]))
+    write = {name: text.replace("{python}", current) for name, text in PROJECT.items()}
+    folder.write({**write, "../data.txt": "12345\n"})
+    return folder
+
+
+def ran(folder: ProjFolder, *options: str) -> str:
+    done = folder.run("run", ".", "-P", "data=../data.txt", *options)
+    assert done.code == 0, done
+    return folder.runs()[0].run_id
+
+
+def rows(done: Result) -> dict[str, dict[str, Any]]:
+    """What is not the same: `group/item` -> row."""
+    found = done.json["data"]["rows"]
+    return {f"{row['group']}/{row['item']}": row for row in found if row["status"] != "same"}
+
+
+def verified(folder: ProjFolder, *options: str) -> Result:
+    return folder.run("reproduce", "latest", "--verify", "--json", *options)
+
+
+def test_a_seeded_project_comes_out_the_same(seeded: ProjFolder) -> None:
+    original = ran(seeded)
+    done = seeded.run("reproduce", original[:8], "--verify")
+    assert (done.code, "came out the same as" in done.stdout) == (0, True), done
+    again = seeded.runs()[0]
+    assert again.tags[record.TAG_REPRODUCES] == original
+    assert again.tags[record.TAG_REUSE] == seeded.runs()[1].tags[record.TAG_REUSE]
+    assert again.experiment_id == seeded.runs()[1].experiment_id
+    assert again.params == seeded.runs()[1].params
+    assert rows(verified(seeded)) == {}
+    seeded.clean()
+
+
+def test_each_cause_alone_makes_its_own_row_different(
+    seeded: ProjFolder, links: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ran(seeded)
+
+    def causes(*options: str) -> set[str]:
+        other = ran(seeded, *options)
+        done = seeded.run("diff", original, other, "--json", "--exit-code")
+        assert done.code == 1
+        return {name for name in rows(done) if name.partition("/")[0] in CAUSES}
+
+    assert causes("-P", "points=6") == {"parameters/points"}
+    seeded.write({"../data.txt": "12346\n"})
+    assert causes() == {"inputs/data"}
+    seeded.write({"../data.txt": "12345\n", "draw.py": DRAW + "\n"})
+    assert causes() == {"code/tree"}
+    seeded.write({"draw.py": DRAW})
+    monkeypatch.delenv("PYTHONHASHSEED")
+    assert causes() == {"variables/PYTHONHASHSEED"}
+    monkeypatch.setenv("PYTHONHASHSEED", "3")
+    write_wheel(links, "tiny", "2.0")
+    assert causes("--upgrade") == {"packages/tiny"}
+
+
+def test_what_is_around_it_now_does_not_change_it(
+    seeded: ProjFolder, links: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ran(seeded)
+    write_wheel(links, "tiny", "2.0")
+    seeded.write({"draw.py": "raise SystemExit(1)\n", "python_env.yaml": "dependencies: [tiny==2.0]\n"})
+    monkeypatch.delenv("PYTHONHASHSEED")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    shutil.rmtree(seeded.cache)
+    done = seeded.run("reproduce", original, "--verify", "--json")
+    assert (done.code, rows(done)) == (0, {})
+
+
+def test_without_a_seed_only_what_came_out_is_different(seeded: ProjFolder) -> None:
+    seeded.write({"draw.py": DRAW.replace("random.seed(7)\n", "")})
+    ran(seeded)
+    done = verified(seeded)
+    assert (done.code, set(rows(done))) == (1, {"metrics/total", "artifacts/drawn.txt"})
+    done = verified(seeded, "--atol", "100", "--ignore", "drawn.*")
+    assert (done.code, rows(done), done.json["data"]["ignored"]) == (0, {}, ["drawn.txt"])
+
+
+def other_patches() -> list[str]:
+    here = sys.version_info[:3]
+    found = find_interpreters(remember=False)
+    return [each.version_text for each in found if each.version[:2] == here[:2] and each.version != here]
+
+
+@pytest.mark.skipif(not other_patches(), reason="one patch version of this Python is here")
+def test_another_patch_version_of_python_is_a_difference(seeded: ProjFolder) -> None:
+    ran(seeded)
+    done = verified(seeded, "--python", other_patches()[0])
+    assert done.code == 1
+    assert {name for name, row in rows(done).items() if row["required"]} == {"interpreter/python"}
+
+
+@pytest.fixture
+def index(seeded: ProjFolder, links: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IndexServer]:
+    """The same packages, from an index."""
+    assert seeded.path.is_dir()
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "UV_OFFLINE"):
+        monkeypatch.delenv(name)
+    server = IndexServer(links, None)
+    monkeypatch.setenv("PIP_INDEX_URL", server.url)
+    yield server
+    server.close()
+
+
+def test_it_is_made_again_offline_from_the_cache(seeded: ProjFolder, index: IndexServer) -> None:
+    original = ran(seeded)
+    index.asked.clear()
+    shutil.rmtree(seeded.cache)
+    done = seeded.run("reproduce", original, "--verify", "--offline", "--json")
+    assert (done.code, rows(done), index.asked) == (0, {}, [])
+    shutil.rmtree(seeded.cache)
+    shutil.rmtree(seeded.base / "uv-cache")
+    done = seeded.run("reproduce", original, "--offline")
+    assert (done.code, "  packages: " in done.stderr) == (125, True), done
+    assert len(seeded.runs()) == 2
+
+
+def test_packages_that_left_the_index_are_said(seeded: ProjFolder, links: Path, index: IndexServer) -> None:
+    assert index.url
+    original = ran(seeded)
+    shutil.rmtree(seeded.cache)
+    shutil.rmtree(seeded.base / "uv-cache")
+    content = (links / "tiny-1.0-py3-none-any.whl").read_bytes()
+    (links / "tiny-1.0-py3-none-any.whl").unlink()
+    write_wheel(links, "tiny", "2.0")
+    done = seeded.run("reproduce", original)
+    assert (done.code, "  packages: " in done.stderr, "tiny" in done.stderr) == (125, True, True), done
+    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0"))
+    done = seeded.run("reproduce", original)
+    assert (done.code, "ash mismatch" in done.stderr) == (125, True), done
+    (links / "tiny-1.0-py3-none-any.whl").write_bytes(content)
+    assert seeded.run("reproduce", original, "--verify").code == 0
+
+
+def test_the_input_may_have_moved(seeded: ProjFolder) -> None:
+    original = ran(seeded)
+    (seeded.base / "data.txt").rename(seeded.base / "moved.txt")
+    done = seeded.run("reproduce", original, "--verify", "--json", "--input", "data=../moved.txt")
+    assert (done.code, rows(done)) == (0, {})
+    assert seeded.runs()[0].params["data"] == "../moved.txt"
+
+
+def test_an_input_in_the_code_comes_from_there(folder: ProjFolder) -> None:
+    project = "entry_points: {main: {parameters: {data: path}, command: 'cat {data}'}}\n"
+    folder.write({"MLproject": project, "sub/data.txt": "kept\n"})
+    assert folder.run("run", ".", "-P", "data=sub/data.txt").code == 0
+    folder.write({"sub/data.txt": "changed\n"})
+    done = folder.run("reproduce", "latest", "--verify", "--require", "stdout")
+    assert (done.code, "kept\n" in done.stdout) == (0, True), done
+
+
+def test_all_that_is_missing_is_said_before_anything_starts(seeded: ProjFolder, links: Path) -> None:
+    original = ran(seeded)
+    shutil.rmtree(seeded.cache)
+    shutil.rmtree(seeded.base / "uv-cache")
+    (links / "tiny-1.0-py3-none-any.whl").unlink()
+    done = seeded.run("reproduce", original)
+    assert (done.code, "  packages: " in done.stderr, "tiny" in done.stderr) == (125, True, True), done
+    seeded.write({"../data.txt": "changed\n"})
+    done = seeded.run("reproduce", original, "--python", "3.5.1", "--input", "other=x")
+    assert done.code == 125
+    for said in ("data.txt, the input data, has changed", "other is no input", "Python 3.5.1"):
+        assert said in done.stderr, done
+    (seeded.base / "data.txt").unlink()
+    assert "data.txt, the input data, is not there" in seeded.run("reproduce", original).stderr
+    assert len(seeded.runs()) == 1
+    seeded.clean()
+
+
+def test_a_commit_that_is_gone_is_said_and_can_be_had_elsewhere(folder: ProjFolder) -> None:
+    _, commit = bare_repository(folder, {"MLproject": echo_project("echo hello")})
+    git(folder.base, "clone", "-q", "bare.git", "cloned")
+    assert folder.run("run", str(folder.base / "cloned")).code == 0
+    assert folder.run("reproduce", "latest", "-q").code == 0
+    (folder.base / "bare.git").rename(folder.base / "moved.git")
+    assert folder.run("reproduce", "latest", "-q").code == 0
+    shutil.rmtree(folder.cache)
+    done = folder.run("reproduce", "latest")
+    assert (done.code, "  code: " in done.stderr, "--remote" in done.stderr) == (125, True, True), done
+    done = folder.run("reproduce", "latest", "--verify", "--remote", str(folder.base / "moved.git"))
+    assert done.code == 0, done
+    assert folder.runs()[0].tags["mlflow.source.git.commit"] == commit
+    folder.clean()
+
+
+def test_uncommitted_changes_are_made_again(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("cat data.txt"), "data.txt": "committed\n"})
+    git(folder.path, "init", "-q", "-b", "main")
+    git(folder.path, "add", ".")
+    git(folder.path, "commit", "-q", "-m", "first")
+    folder.write({"data.txt": "changed\n"})
+    assert folder.run("run", ".").code == 0
+    folder.write({"data.txt": "changed again\n"})
+    done = folder.run("reproduce", "latest", "--verify", "--stdout")
+    assert (done.code, done.stdout.startswith("changed\n")) == (0, True), done
+    # a reproduction is a run like any other: from its record it is made again as well
+    done = folder.run("reproduce", "latest", "../there", "--verify")
+    assert done.code == 0
+    assert (folder.base / "there/data.txt").read_text() == "changed\n"
+    folder.clean()
+
+
+def test_a_dry_run_starts_and_records_nothing(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("echo hello")})
+    assert folder.run("run", ".").code == 0
+    done = folder.run("reproduce", "latest", "--dry-run", "--json")
+    assert (done.code, done.json["data"]["command"]) == (0, "echo hello")
+    assert "All of it can be had" in folder.run("reproduce", "latest", "--dry-run").stdout
+    assert len(folder.runs()) == 1
+    folder.clean()
+
+
+def test_a_failure_that_comes_again_is_the_same(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("exit 3")})
+    assert folder.run("run", ".").code == 3
+    assert folder.run("reproduce", "latest").code == 3
+    assert folder.run("reproduce", "latest", "--verify").code == 0
+
+
+def test_a_failure_of_what_had_succeeded_is_a_difference(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project(f"test ! -e {folder.base}/stop")})
+    assert folder.run("run", ".").code == 0
+    (folder.base / "stop").touch()
+    done = folder.run("reproduce", "latest", "--verify", "--json")
+    assert (done.code, set(rows(done))) == (1, {"outcome/status", "outcome/exit code"})
+
+
+def test_runs_that_say_nothing_of_how_they_were_made_are_refused(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true")})
+    assert folder.run("run", ".").code == 0
+    with folder.tracking() as tracking:
+        tracking.artifacts.delete(folder.the_run().artifact_uri, "proj")
+    done = folder.run("reproduce", "latest")
+    assert (done.code, "how it was made is not recorded" in done.stderr) == (125, True)
+
+
+def test_the_page_for_a_merge_request_names_each_item(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("echo hello")})
+    assert folder.run("run", ".").code == 0
+    page = folder.run("reproduce", "latest", "--verify", "--md").stdout
+    assert page.startswith("# `")
+    assert "| same | code: tree |" in page
+
+
+def test_it_works_from_python(seeded: ProjFolder) -> None:
+    original = ran(seeded)
+    made = proj.reproduce(original, verify=True, inputs={"data": seeded.base / "data.txt"}, quiet=True)
+    assert (made.same, made.reproduces, made.run.get_status()) == (True, original, "FINISHED")
+    assert proj.reproduce(original, quiet=True).same is None
+    with pytest.raises(proj.ProjError, match="cannot be made again"):
+        proj.reproduce(original, inputs={"data": seeded.base / "gone"})
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RestartableServer]:
+    made = RestartableServer(tmp_path / "server", "proj")
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.mark.timeout(120)
+def test_another_machine_needs_only_the_server(
+    seeded: ProjFolder, server: RestartableServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJ_TRACKING_URI", server.url)
+    assert seeded.run("run", ".", "-P", "data=../data.txt").code == 0
+    monkeypatch.setenv("PROJ_HOME", str(seeded.base / "other-home"))
+    monkeypatch.setenv("PROJ_CACHE", str(seeded.base / "other-cache"))
+    shutil.rmtree(seeded.path)
+    monkeypatch.chdir(seeded.base)
+    done = seeded.run("reproduce", "latest", "--verify", "--json")
+    assert (done.code, rows(done)) == (0, {}), done
+    runs = proj.search_runs()
+    assert len(runs) == 2
+    assert runs[0].record().tags[record.TAG_REPRODUCES] == runs[1].run_id
