@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from index_server import IndexServer
-from proj import archive, events, paths, record
+from proj import archive, events, paths, process, record
 from proj.archive import open_archive
+from proj.environments.uv import uv_binary
+from proj.environments.virtualenv import requirement_lines
 from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentFacts, NewRun, RunStatus
 from proj.tracking import open_tracking
@@ -93,6 +95,30 @@ def test_the_packages_of_the_lock_are_there_again(tracking: Tracking, tmp_path: 
     }
     first = path.read_bytes()
     assert export(tracking, run, tmp_path / "again.zip").read_bytes() == first
+
+
+@pytest.mark.usefixtures("index")
+def test_they_are_installed_without_any_index(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_with(tracking, locked(wheel("tiny", "1.0")))
+    with open_archive(export(tracking, run, tmp_path / "run.zip")) as opened:
+        folder = opened.packages(run.run_id, tmp_path / "packages")
+        lock = opened.lock(run.run_id)
+    assert folder is not None
+    assert lock is not None
+    lines, others = requirement_lines(lock.content.decode())
+    assert not others
+    (tmp_path / "requirements.txt").write_text("\n".join(lines))
+    for name in ("PIP_INDEX_URL", "UV_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    target = tmp_path / "installed"
+    process.run(
+        [uv_binary(), "pip", "install", "--offline", "--no-index", "--find-links", folder.as_uri(),
+         "--require-hashes", "--no-deps", "--target", str(target), "-r", str(tmp_path / "requirements.txt")]
+    )  # fmt: skip
+    assert "1.0" in (target / "tiny.py").read_text()
 
 
 def test_a_package_that_was_exchanged_on_the_index_is_refused(
