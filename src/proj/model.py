@@ -335,6 +335,8 @@ class EnvironmentRequest(_Value, frozen=True):
     mode: LockMode = LockMode.REUSE
     lock: bytes | None = None
     """The lock to use, byte for byte, whatever the project says: that of a run that is made again."""
+    packages: Path | None = None
+    """A folder with files that the lock names: they are taken from there, whatever their URLs."""
     offline: bool = False
 
 

@@ -221,11 +221,6 @@ def _differences(known: Parts, other: Parts) -> list[str]:
 
 
 def _change(before: str | None, now: str | None) -> str:
-    values = ["not set" if value is None else value for value in (before, now)]
-    if max(map(len, values)) > _SHORT:
-        return ""
-    return (
-        f" ({values[0]!r}, now {values[1]!r})"
-        if None not in (before, now)
-        else f" ({values[0]}, now {values[1]})"
-    )
+    """Both values, as far as they are short."""
+    shown = ["not set" if value is None else repr(value) for value in (before, now)]
+    return "" if max(map(len, shown)) > _SHORT else f" ({shown[0]}, now {shown[1]})"

@@ -354,3 +354,30 @@ def test_another_machine_needs_only_the_server(
     runs = proj.search_runs()
     assert len(runs) == 2
     assert runs[0].record().tags[record.TAG_REPRODUCES] == runs[1].run_id
+
+
+def test_an_archive_with_packages_needs_no_network_and_no_records(
+    seeded: ProjFolder, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded.write({"data.txt": "12345\n"})
+    assert seeded.run("run", ".", "-P", "data=data.txt").code == 0
+    done = seeded.run("export", "latest", "-o", str(seeded.base / "run.zip"), "--with-packages")
+    assert done.code == 0, done
+    shutil.rmtree(seeded.path)
+    shutil.rmtree(seeded.base / "uv-cache")
+    monkeypatch.chdir(seeded.base)
+    monkeypatch.setenv("PROJ_HOME", str(seeded.base / "other-home"))
+    monkeypatch.setenv("PROJ_CACHE", str(seeded.base / "other-cache"))
+    index.asked.clear()
+    done = seeded.run("reproduce", "run.zip", "--offline", "--verify", "--json")
+    assert (done.code, rows(done), index.asked) == (0, {}, []), done
+    assert done.json["data"]["reproduces"] == proj.search_runs()[1].run_id
+    assert not list((seeded.base / "other-cache").glob("packages-*"))
+
+
+def test_an_archive_of_several_runs_has_to_be_imported(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true")})
+    assert [folder.run("run", ".", "--run-name", name).code for name in ("a", "b")] == [0, 0]
+    assert folder.run("export", "a", "b", "-o", str(folder.base / "runs.zip")).code == 0
+    done = folder.run("reproduce", "../runs.zip")
+    assert (done.code, "holds 2 runs" in done.stderr) == (2, True), done

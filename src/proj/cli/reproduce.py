@@ -177,6 +177,8 @@ def _remark(row: Row) -> str:
 def command(run: str, directory: Path | None, **options: Any) -> object:
     """Make RUN again from its record: the same code, packages, parameters, inputs and variables.
 
+    RUN may be a file that `proj export` wrote, too: its run is imported first, and its packages are used.
+
     What cannot be had is told before anything starts, all of it. The new run is recorded beside the old one,
     with its id in the tag `proj.reproduces`. DIR is where the code is put, by default a private folder.
     """

@@ -119,7 +119,20 @@ def _install_lock(
 def installable(lock: Lock, project: PythonInput, request: EnvironmentRequest) -> str:
     """The lock as an installer needs it: with absolute paths, and with the secrets of its URLs."""
     text = expand_urls(absolute_paths(lock.text, request.project_dir))
+    if request.packages is not None:
+        text = _with_files(text, request.packages)
     return restore_credentials(text, expand_variables(project.requirements.lines))
+
+
+def _with_files(lock: str, folder: Path) -> str:
+    """The lock with the files that are in a folder taken from there; their digests are checked."""
+    from urllib.parse import unquote, urlsplit
+
+    def here(match: re.Match[str]) -> str:
+        name = unquote(urlsplit(match["place"]).path).rpartition("/")[2]
+        return f'path = "{folder / name}"' if name and (folder / name).is_file() else match[0]
+
+    return re.sub(r'\b(?:url|path) = "(?P<place>(?:[^"\\]|\\.)*)"', here, lock)
 
 
 def index_variables(project: PythonInput) -> dict[str, str | None]:

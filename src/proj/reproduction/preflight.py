@@ -46,6 +46,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Python to use instead of the recorded version."""
     remote: str | None = None
     """Repository to get the commit from."""
+    packages: Path | None = None
+    """A folder with files that the lock names, such as those of an archive."""
     offline: bool = False
     keep: bool = False
     quiet: bool = False
@@ -81,6 +83,7 @@ class _Preflight:
         self._problems: list[Problem] = []
         self._private: Path | None = None
         self._written: Path | None = None
+        self._snapshot: Snapshot | None = None
         self._bundle: Path | None = None
         self._downloads: Path | None = None
 
@@ -126,11 +129,11 @@ class _Preflight:
         self._check_variables(wanted)
         if not self._problems:
             self._prepare(environment, wanted)
-        if self._problems or project is None or entry_point is None or code.snapshot is None:
+        if self._problems or project is None or entry_point is None or self._snapshot is None:
             raise self._refused()
         self._warn(request, made)
         return request, self._plan(
-            checkout, project, entry_point, parameters, environment.kind, wanted, code.snapshot
+            checkout, project, entry_point, parameters, environment.kind, wanted, self._snapshot
         )
 
     def _refused(self, *more: Problem) -> CannotReproduceError:
@@ -139,9 +142,10 @@ class _Preflight:
     # --- code -----------------------------------------------------------------------------------------
 
     def _restore(self, code: record.SourceRecord) -> Checkout | None:
+        from proj.archive.code import kept_code
         from proj.source.restore import absent_commits, restore, say_left_out
 
-        snapshot = code.snapshot
+        snapshot, bundle = kept_code(self._tracking, self._recipe.run)
         if snapshot is None:
             self._problems.append(
                 Problem(
@@ -165,28 +169,28 @@ class _Preflight:
                     )
                 )
                 return None
-            self._get_bundle(snapshot)
+            self._get_bundle(bundle)
             restore(snapshot, target, bundle_path=self._bundle, remotes=remotes)
         except ProjError as error:
             hint = "--remote URL names a repository that has the commit."
             self._problems.append(problem_of("code", error, hint=hint))
             return None
-        self._written = target
+        self._written, self._snapshot = target, snapshot
         say_left_out(snapshot)
         return self._checkout(code, target)
 
-    def _get_bundle(self, snapshot: Snapshot) -> None:
-        if snapshot.bundle is None or self._private is None:
+    def _get_bundle(self, artifact: str | None) -> None:
+        if artifact is None or self._private is None:
             return
         self._bundle = self._private.parent / "source.bundle"
         try:
             with (
-                self._tracking.artifacts.open(self._recipe.run.artifact_uri, record.SOURCE_BUNDLE) as file,
+                self._tracking.artifacts.open(self._recipe.run.artifact_uri, artifact) as file,
                 self._bundle.open("wb") as out,
             ):
                 shutil.copyfileobj(file, out)
         except NotFoundError as error:
-            raise ProjError(f"{record.SOURCE_BUNDLE}, which holds what was not pushed, is gone.") from error
+            raise ProjError(f"{artifact}, which holds what was not pushed, is gone.") from error
 
     def _checkout(self, code: record.SourceRecord, root: Path) -> Checkout:
         git = GitState(
@@ -282,6 +286,7 @@ class _Preflight:
             python=python,
             python_match="exact" if self._options.python is None else "nearest",
             lock=self._recipe.lock,
+            packages=self._options.packages,
             offline=self._options.offline,
         )
 

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proj import reuse
+from proj.inputs import Input, InputsRecord
+from proj.model import (
+    BoundParameter,
+    EnvironmentFacts,
+    HostRuntime,
+    ImageRuntime,
+    LeftOut,
+    Package,
+    ParameterKind,
+    PreparedEnvironment,
+    Snapshot,
+    SourcePart,
+)
+
+LOCKED = PreparedEnvironment(
+    kind="python", summary="", runtime=HostRuntime(), lock_digest="sha256:1", python_version="3.11.7"
+)
+FACTS = EnvironmentFacts(python_version="3.11.7", packages=(Package(name="six", version="1.0"),))
+
+
+def digest(**changes: Any) -> str:
+    fields: dict[str, Any] = {
+        "tree": "1" * 40,
+        "subdir": "",
+        "entry_point": "main",
+        "parameters": (BoundParameter(name="n", given="1", value="1"),),
+        "inputs": InputsRecord(),
+        "prepared": LOCKED,
+        "facts": None,
+        **changes,
+    }
+    return reuse.digest(reuse.parts(**fields))
+
+
+def test_it_is_the_same_for_the_same() -> None:
+    assert digest() == digest()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tree": "2" * 40},
+        {"subdir": "sub"},
+        {"entry_point": "train"},
+        {"parameters": (BoundParameter(name="n", given="2", value="2"),)},
+        {"parameters": (BoundParameter(name="m", given="1", value="1"),)},
+        {"parameters": ()},
+        {"prepared": msgspec.structs.replace(LOCKED, lock_digest="sha256:2")},
+        {"prepared": msgspec.structs.replace(LOCKED, python_version="3.11.8")},
+        {"prepared": msgspec.structs.replace(LOCKED, runtime=HostRuntime(variables={"LANG": "xx"}))},
+        {"prepared": msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i", digest="sha256:3"))},
+        {"prepared": msgspec.structs.replace(LOCKED, lock_digest=None), "facts": FACTS},
+    ],
+)
+def test_each_part_makes_it_another(changes: dict[str, Any]) -> None:
+    assert digest(**changes) != digest()
+
+
+def test_variables_that_decide_nothing_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest()
+    monkeypatch.setenv("PROJ_RUN_ID", "x")
+    assert digest() == before
+    monkeypatch.setenv("OMP_NUM_THREADS", "61")
+    assert digest() != before
+
+
+def test_an_input_is_known_by_its_content() -> None:
+    def with_input(path: str, content: str | None) -> str:
+        bound = BoundParameter(name="data", given=path, value=path, kind=ParameterKind.PATH)
+        found = Input(parameter="data", path=path, kind="file", digest=content, reason="too large")
+        return digest(parameters=(bound,), inputs=InputsRecord(inputs=(found,)))
+
+    assert with_input("/a", "sha256:1") == with_input("/b", "sha256:1") != with_input("/a", "sha256:2")
+    with pytest.raises(reuse.UnknownPartError, match="too large"):
+        with_input("/a", None)
+
+
+def test_what_is_not_known_has_no_digest() -> None:
+    uri = BoundParameter(name="u", given="s3://b/k", value="s3://b/k", kind=ParameterKind.URI)
+    with pytest.raises(reuse.UnknownPartError, match="not looked at"):
+        digest(parameters=(uri,))
+    bare = msgspec.structs.replace(LOCKED, lock_digest=None)
+    with pytest.raises(reuse.UnknownPartError, match="environment"):
+        digest(prepared=bare, facts=EnvironmentFacts())
+    with pytest.raises(reuse.UnknownPartError, match="no digest"):
+        digest(prepared=msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i")))
+
+
+def test_values_need_not_be_text() -> None:
+    odd = BoundParameter(name="n", given="caf\udce9", value="caf\udce9")
+    assert digest(parameters=(odd,)) == digest(parameters=(odd,)) != digest()
+
+
+@pytest.mark.parametrize(
+    ("left_out", "whole"),
+    [
+        ((), True),
+        ((LeftOut(path="a", reason="ignored", detail=""),), True),
+        ((LeftOut(path="a", reason="ignored", detail="", committed=True),), False),
+        ((LeftOut(path="a", reason="secret", detail=""),), False),
+    ],
+)
+def test_code_is_whole_if_only_what_was_ignored_is_missing(
+    left_out: tuple[LeftOut, ...], whole: bool
+) -> None:
+    root = SourcePart(tree="1" * 40, link="1" * 40)
+    assert reuse.is_whole(Snapshot(root=root, left_out=left_out)) is whole
+    assert not reuse.is_whole(None)
