@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from proj import events
-from proj.archive.code import WHOLE, WHOLE_BUNDLE
 from proj.archive.container import CHUNK_BYTES
 from proj.archive.documents import ArchivedRun, encode, encode_points, model_metrics
-from proj.archive.manifest import SOURCE
+from proj.archive.manifest import SOURCE, WHOLE, WHOLE_BUNDLE
 from proj.errors import ConflictError, StoreError
 from proj.model import Metric
 from proj.process import deferred

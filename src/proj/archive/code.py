@@ -10,7 +10,7 @@ import msgspec
 
 from proj import events, paths, record
 from proj.archive.documents import ArchivedSource
-from proj.archive.manifest import SOURCE, artifacts_of
+from proj.archive.manifest import SOURCE, WHOLE, WHOLE_BUNDLE, artifacts_of
 from proj.errors import NotFoundError, ProjError, SourceError, StoreError
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
     from proj.model import RunRecord, Snapshot
     from proj.tracking import Tracking
-
-WHOLE = "proj/whole.json"
-"""Of a run that came out of an archive: its code, made whole; an `ArchivedSource`."""
-WHOLE_BUNDLE = "proj/whole.bundle"
-"""The bundle to it, where it is another than `proj/source.bundle`."""
 
 _NO_LIMIT = 2**63
 

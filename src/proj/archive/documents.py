@@ -23,6 +23,10 @@ _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 RunId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 ModelId = Annotated[str, msgspec.Meta(pattern=r"^m-[0-9a-f]{32}\Z")]
+_Bundle = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(source/[0-9a-f]{64}\.bundle|runs/[0-9a-f]{32}/artifacts/proj/source\.bundle)\Z"),
+]
 _Value = float | Literal["NaN", "Infinity", "-Infinity"]
 """JSON has no word for what is no finite number."""
 
@@ -73,7 +77,7 @@ class ArchivedSource(msgspec.Struct, frozen=True, kw_only=True):
     """The code of a run, and whether the archive is enough to get it back."""
 
     snapshot: Snapshot
-    bundle: str | None
+    bundle: _Bundle | None
     """The file in the archive that holds its git bundle; None where all has to come from the remote."""
     whole: bool
     """Whether the bundle is enough, without any remote."""

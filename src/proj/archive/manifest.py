@@ -18,6 +18,10 @@ STATEMENT = "statement.json"
 SIGNATURE = "statement.json.sig"
 UNLISTED = (MANIFEST, STATEMENT, SIGNATURE)
 """What the manifest does not name; of these, the statement names the manifest."""
+WHOLE = "proj/whole.json"
+"""Artifact of a run that came out of an archive: its code, made whole; an `ArchivedSource`."""
+WHOLE_BUNDLE = "proj/whole.bundle"
+"""The bundle to it."""
 SOURCE = "source/"
 PACKAGES = "packages/"
 
@@ -26,7 +30,7 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {written: meant for meant, written in _ESCAPES.items()}
 _PLACES = re.compile(
     r"(?:runs/[0-9a-f]{32}/(?:run\.json|metrics\.jsonl|artifacts/(?P<artifact>.+))"
-    r"|models/m-[0-9a-f]{32}/(?P<model_file>.+)"
+    r"|models/m-[0-9a-f]{32}/.+"
     r"|source/[0-9a-f]{64}\.bundle|packages/[A-Za-z0-9][A-Za-z0-9._+!-]*)",
     re.DOTALL,
 )
@@ -93,7 +97,8 @@ def check_names(names: Iterable[str]) -> None:
         except StoreError as error:
             raise DamagedError(error.message) from error
         parts = name.split("/")
-        if any(is_partial(part) for part in parts):
+        artifact = place["artifact"] if place is not None else None
+        if any(is_partial(part) for part in parts) or artifact in (WHOLE, WHOLE_BUNDLE):
             raise DamagedError(f"{name!r} is a name of proj's own.")
         above = ("/".join(parts[:count]) for count in range(1, len(parts)))
         inside = next((folder for folder in above if folder in files), None)

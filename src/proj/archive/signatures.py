@@ -19,7 +19,7 @@ from proj.archive.failures import SignatureError
 from proj.errors import ToolFailedError, ToolMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from proj.archive.reading import Archive
 
@@ -38,6 +38,17 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """Its fingerprint, `SHA256:…`."""
 
 
+def signer(key: Path | None) -> Callable[[bytes], bytes]:
+    """What signs with a key, once there is something to sign.
+
+    Raises:
+        SignatureError: There is no such key: better said before a long export than after it.
+    """
+    if key is not None:
+        _check_key(key)
+    return lambda content: sign(content, key)
+
+
 def sign(content: bytes, key: Path | None = None) -> bytes:
     """Sign bytes.
 
@@ -51,10 +62,7 @@ def sign(content: bytes, key: Path | None = None) -> bytes:
     """
     with tempfile.TemporaryDirectory(prefix="proj-sign-") as folder:
         chosen = key or _default_key(Path(folder))
-        if not chosen.is_file():
-            raise SignatureError(
-                f"There is no key {chosen}.", hint="Give the file of a private key, or of a public one."
-            )
+        _check_key(chosen)
         data = Path(folder) / "statement"
         data.write_bytes(content)
         _ssh_keygen(
@@ -103,6 +111,13 @@ def verify(archive: Archive, allowed: Path | None = None) -> Signature:
             return Signature(signer=signer, key=match["fingerprint"] if match else "")
         assert problem is not None  # noqa: S101  there was one signer at least
         raise problem
+
+
+def _check_key(key: Path) -> None:
+    if not key.is_file():
+        raise SignatureError(
+            f"There is no key {key}.", hint="Give the file of a private key, or of a public one."
+        )
 
 
 def _ssh_keygen(action: str, *arguments: str, failed: str, stdin: bytes | None = None) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from proj import events, paths
 from proj.archive import manifest
-from proj.archive.code import WHOLE, WHOLE_BUNDLE, archived_source
+from proj.archive.code import archived_source
 from proj.archive.container import CHUNK_BYTES, Stored, Writer
 from proj.archive.crate import write_crate
 from proj.archive.documents import ArchivedModel, ArchivedRun, Contents, encode, encode_points, model_points
@@ -183,7 +183,10 @@ class _Export:
 
     def _files(self, uri: str, prefix: str) -> None:
         for info in sorted(self._tracking.artifacts.walk(uri), key=lambda info: info.path):
-            if info.path in (WHOLE, WHOLE_BUNDLE):  # an archive has them elsewhere, once for all runs
+            if info.path in (
+                manifest.WHOLE,
+                manifest.WHOLE_BUNDLE,
+            ):  # an archive has them elsewhere, once for all runs
                 continue
             manifest.check_path(f"{prefix}{info.path}")
             with self._open(uri, info) as (file, size_bytes):

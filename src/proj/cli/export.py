@@ -93,6 +93,7 @@ def command(
     """
     from proj import archive
 
+    sign = _signer(key)
     watcher = output.Watcher(quiet=output.as_json())
     with watcher, events.listening(watcher), open_tracking() as tracking:
         recovery.recover(tracking, paths.home())
@@ -100,7 +101,7 @@ def command(
         if children:
             found = archive.with_children(tracking, found)
         options = archive.Options(packages=with_packages, replace=force)
-        exported = archive.export(tracking, found, file, options=options, sign=_signer(key))
+        exported = archive.export(tracking, found, file, options=options, sign=sign)
     return ExportResult(
         file=str(file),
         sha256=exported.digest,
@@ -123,7 +124,6 @@ def command(
 def _signer(key: str | None) -> Callable[[bytes], bytes] | None:
     if key is None:
         return None
-    from proj.archive.signatures import sign
+    from proj.archive.signatures import signer
 
-    path = Path(key).expanduser() if key else None
-    return lambda statement: sign(statement, path)
+    return signer(Path(key).expanduser() if key else None)

@@ -298,6 +298,7 @@ def forged(path: Path, files: dict[str, bytes]) -> Path:
         ("runs/{id}/artifacts/" + "a" * 300, "too long"),
         ("runs/{id}/artifacts/model.bin/below", "a file and a folder"),
         ("runs/{id}/artifacts/.proj-partial-1", "proj's own"),
+        ("runs/{id}/artifacts/proj/whole.json", "proj's own"),
         ("runs/{other}/artifacts/x", "belongs to nothing"),
         ("models/m-{other}/x", "belongs to nothing"),
         ("packages/../x.whl", "no place of a file"),
