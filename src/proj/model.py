@@ -199,12 +199,20 @@ class LeftOut(_Value, frozen=True):
     """A file that ran, or may have, and whose bytes the snapshot does not hold."""
 
     path: str
-    reason: Literal["secret", "ignored", "unreadable", "special", "repository"]
-    """`secret`: it looks like one; `ignored`: by `.projignore`; `special`: no regular file."""
+    reason: Literal["secret", "ignored", "unreadable", "special", "repository", "limit", "commits"]
+    """`secret`: it looks like one; `ignored`: by `.projignore`; `special`: no regular file; `limit`: with it,
+    the snapshot would have been larger than allowed; `commits`: those of the repository at `path` that are
+    not pushed would have made it so, and its files as they ran are kept all the same."""
     detail: str
     """The reason in words."""
     committed: bool = False
     """Whether the snapshot holds its committed content instead."""
+    size_bytes: int | None = None
+    """Known for what is left out by `limit`, as is the next."""
+    modified_ms: int | None = None
+    """Its time stamp, milliseconds since the epoch."""
+    digest: str | None = None
+    """`sha256:<hex>` of a file left out by `limit` that is small enough to be read all the same."""
 
 
 class SourcePart(_Value, frozen=True, kw_only=True):
@@ -256,6 +264,14 @@ class Snapshot(_Value, frozen=True, kw_only=True):
     def parts(self) -> tuple[SourcePart, ...]:
         """All repositories, the tree itself first."""
         return (self.root, *self.submodules)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it holds all files that ran, but those that the user said to be no part of it."""
+        return all(
+            left.reason == "commits" or (left.reason == "ignored" and not left.committed)
+            for left in self.left_out
+        )
 
 
 class Checkout(_Value, frozen=True):

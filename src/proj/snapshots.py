@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from proj import events, paths, record, source
 from proj.errors import StoreError, ToolFailedError, ToolMissingError
+from proj.sizes import in_words
 from proj.tracking.artifacts import local_path
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from proj.model import Checkout, Snapshot
     from proj.tracking.store import ArtifactStore
+
+_MOST_NAMED = 3
 
 
 def keep(
@@ -41,7 +44,7 @@ def keep(
         As `take`.
 
     Raises:
-        SourceError: There is more to keep than the limit.
+        SourceError: There is no room for it.
         StoreError: The artifact cannot be written.
     """
     from proj.source import snapshot
@@ -72,7 +75,7 @@ def take(
         None where git is missing or cannot read the tree, and something was said about it.
 
     Raises:
-        SourceError: There is more to keep than the limit.
+        SourceError: There is no room for it.
     """
     from proj.source import snapshot
 
@@ -123,6 +126,7 @@ def _put(artifacts: ArtifactStore, artifact_uri: str, bundle: Path) -> None:
 
 
 def _tell(taken: Snapshot) -> None:
+    _tell_of_limit(taken)
     secret = [left.path for left in taken.left_out if left.reason == "secret"]
     if secret:
         more = f" and {len(secret) - 1} more" if len(secret) > 1 else ""
@@ -130,3 +134,27 @@ def _tell(taken: Snapshot) -> None:
     for left in taken.left_out:
         if left.reason in ("unreadable", "special"):
             events.warning(f"{left.path} is not kept with the run: {left.detail}.")
+
+
+def _tell_of_limit(taken: Snapshot) -> None:
+    for left in taken.left_out:
+        if left.reason == "commits":
+            where = "" if left.path == "." else f" in {left.path}"
+            events.warning(
+                f"The history{where} is not kept with the run, only the files as they are: {left.detail}. "
+                "Push the commits, or raise --snapshot-limit."
+            )
+    large = sorted(
+        (left for left in taken.left_out if left.reason == "limit"),
+        key=lambda left: (-(left.size_bytes or 0), left.path),
+    )
+    if not large:
+        return
+    total = in_words(sum(left.size_bytes or 0 for left in large))
+    named = ", ".join(f"{left.path} ({in_words(left.size_bytes or 0)})" for left in large[:_MOST_NAMED])
+    more = f" and {len(large) - _MOST_NAMED} more" if len(large) > _MOST_NAMED else ""
+    what = "1 large file" if len(large) == 1 else f"{len(large)} large files"
+    events.warning(
+        f"The code is kept without {what} ({total}): {named}{more}. Name data in .projignore, keep more by "
+        "--snapshot-limit, or refuse uncommitted files by --require-clean."
+    )

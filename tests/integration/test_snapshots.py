@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from proj import record
 from projkit import bare_repository, echo_project, git
 from remote_server import RestartableServer
 from snapshot_kit import on_disk
+from source_repositories import Repo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,13 +119,41 @@ def test_what_is_refused_is_refused_before_anything_runs(folder: ProjFolder, clo
     assert result.code == 125
     assert "data.txt" in result.stderr
     assert folder.runs() == ()
-    result = folder.run("run", str(cloned), "--snapshot-limit", "2kB")
-    assert result.code == 125
-    assert result.stdout == ""
-    assert "data.txt" in result.stderr
-    assert folder.the_run().tags[record.TAG_FAILURE] == "source_failed"
-    assert folder.run("run", str(cloned), "--snapshot-limit", "5kB").code == 0
     folder.clean()
+
+
+def test_a_large_data_set_is_not_kept_and_that_is_said(folder: ProjFolder, cloned: Path) -> None:
+    for number, size in enumerate((4000, 3000, 2000, 1000, 500)):
+        (cloned / f"data{number}.txt").write_text("x" * size)
+    result = folder.run("run", str(cloned), "--snapshot-limit", "600")
+    assert result.code == 0
+    assert (
+        "without 4 large files (9.8 KiB): data0.txt (3.9 KiB), data1.txt (2.9 KiB), data2.txt (2.0 KiB) "
+        "and 1 more" in result.stderr
+    )
+    left = source(folder).snapshot
+    assert left is not None
+    assert [(each.path, each.reason, each.size_bytes) for each in left.left_out] == [
+        (f"data{number}.txt", "limit", size) for number, size in enumerate((4000, 3000, 2000, 1000))
+    ]
+    result = folder.run("checkout", "latest", "../again")
+    assert result.code == 0
+    assert "data3.txt is not as it ran: it is too large" in result.stderr
+    assert on_disk(folder.base / "again") == on_disk(
+        cloned, without=[f"data{number}.txt" for number in range(4)]
+    )
+    assert "large files" not in folder.run("run", str(cloned), "--snapshot-limit", "12kB").stderr
+
+
+def test_large_commits_are_not_kept_and_that_is_said(folder: ProjFolder, cloned: Path) -> None:
+    repo = Repo(cloned)
+    repo.commit("data.txt", os.urandom(4000).hex())
+    repo.commit("data.txt", "little")
+    result = folder.run("run", str(cloned), "--snapshot-limit", "2kB")
+    assert result.code == 0
+    assert "The history is not kept" in result.stderr
+    assert "has no history" in folder.run("checkout", "latest", "../again").stderr
+    assert on_disk(folder.base / "again") == on_disk(cloned)
 
 
 def test_a_secret_is_not_kept_and_that_is_said(folder: ProjFolder) -> None:

@@ -203,7 +203,8 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 @click.option(
     "--snapshot-limit",
     metavar="SIZE",
-    help="How much of the code that is not pushed is kept with the run.  [default: 100MiB]",
+    help="How much of what is not pushed is kept with the run; the largest files are left out."
+    "  [default: 100MiB]",
 )
 @click.option(
     "--reuse", is_flag=True, help="Take a finished run of the same instead, if there is one."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from proj import sizes
+
 if TYPE_CHECKING:
     from proj.model import RunRecord
 
@@ -13,7 +15,8 @@ _HOUR_S = 3600
 _DAY_S = 86400
 _DAYS_AGO = 14
 _FINE_S = 10
-_UNIT = 1024
+
+size = sizes.in_words
 
 
 def ago(moment_ms: int) -> str:
@@ -44,18 +47,6 @@ def span(seconds: float) -> str:
     if whole < _DAY_S:
         return f"{whole // _HOUR_S}h{whole % _HOUR_S // _MINUTE_S:02}m"
     return f"{whole // _DAY_S}d{whole % _DAY_S // _HOUR_S:02}h"
-
-
-def size(size_bytes: int) -> str:
-    """Tell a size: `17 B`, `4.2 KiB`, `1.3 GiB`."""
-    if size_bytes < _UNIT:
-        return f"{size_bytes} B"
-    value = float(size_bytes)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= _UNIT
-        if value < _UNIT:
-            return f"{value:.1f} {unit}"
-    return f"{value / _UNIT:.1f} TiB"
 
 
 def took_s(run: RunRecord) -> float | None:

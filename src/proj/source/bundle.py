@@ -14,7 +14,6 @@ import msgspec
 from proj.errors import SourceError, ToolFailedError
 from proj.model import SourceBundle
 from proj.source import git
-from proj.source.contents import check_size, mebibytes
 from proj.source.digests import sha256
 from proj.source.files import free_bytes, make_folder, os_failure, remove_tree
 from proj.source.tree import quoted_path, write_skeleton
@@ -83,33 +82,12 @@ class Workshop:
             ).stdout.strip()
         return base.with_name(f"snapshot-{name}.pack")
 
-    def check_size(
-        self, pack: Path, limit_bytes: int, tips: Sequence[str], bases: Sequence[str], top: Path
-    ) -> None:
-        """Refuse a pack of more than the limit, and name the largest files in it.
-
-        Raises:
-            SourceError: It is larger.
-        """
-        if pack.stat().st_size <= limit_bytes:
-            return
+    def size_of(self, tips: Sequence[str], bases: Sequence[str]) -> int:
+        """About how many bytes the pack of what `tips` need beyond `bases` would have, without packing it."""
         words = _revisions(tips, bases)
-        listing = git.run("rev-list", "--objects", *words, git_dir=self.path, exact=True).stdout
-        paths = dict(line.partition(" ")[::2] for line in listing.splitlines())
-        asked = "".join(f"{name}\n" for name in paths)
-        check = "--batch-check=%(objecttype) %(objectsize) %(objectname)"
-        answer = git.run("cat-file", check, git_dir=self.path, stdin=asked).stdout.split()
-        sizes = {
-            paths[name]: int(size)
-            for kind, size, name in zip(answer[::3], answer[1::3], answer[2::3], strict=True)
-            if kind == "blob"
-        }
-        check_size(sizes, limit_bytes, top)
-        raise SourceError(
-            f"What is not pushed in {top} comes to {mebibytes(pack.stat().st_size)}; "
-            f"at most {mebibytes(limit_bytes)} are kept with a run.",
-            hint="Push your commits, or raise the limit: --snapshot-limit.",
-        )
+        answer = git.run("rev-list", "--objects", "--disk-usage", *words, git_dir=self.path, check=False)
+        said = answer.stdout.strip()
+        return int(said) if said.isdecimal() else 0  # git before 2.31 does not know
 
 
 def _revisions(tips: Sequence[str], bases: Sequence[str]) -> tuple[str, ...]:

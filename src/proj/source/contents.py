@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from proj.errors import SourceError
 from proj.source.digests import sha1, sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _TRIES = 3
-_LISTED = 5
 _EXECUTABLE = 0o100
 LITTLE_BYTES = 1024
 """Git LFS's pointers are smaller, by their specification."""
@@ -37,7 +35,9 @@ class UnfitError(Exception):
     """
 
     def __init__(
-        self, reason: Literal["secret", "ignored", "unreadable", "special", "repository"], detail: str
+        self,
+        reason: Literal["secret", "ignored", "unreadable", "special", "repository", "limit"],
+        detail: str,
     ) -> None:
         super().__init__(detail)
         self.reason = reason
@@ -101,31 +101,3 @@ def object_hash(kind: bytes, data: bytes, digits: int) -> str:
     digest.update(b"%s %d\0" % (kind, len(data)))
     digest.update(data)
     return digest.hexdigest()
-
-
-def check_size(sizes: dict[str, int], limit_bytes: int, top: Path) -> None:
-    """Refuse to store more than the limit.
-
-    Args:
-        sizes: Path -> bytes.
-        limit_bytes: How much they may be together.
-        top: The tree, for the message.
-
-    Raises:
-        SourceError: They are more; the largest are named.
-    """
-    total = sum(sizes.values())
-    if total <= limit_bytes:
-        return
-    largest = sorted(sizes, key=lambda path: (-sizes[path], path))[:_LISTED]
-    raise SourceError(
-        f"What is not committed and pushed in {top} comes to {mebibytes(total)}; "
-        f"at most {mebibytes(limit_bytes)} are kept with a run.",
-        hint="Name data and outputs in .gitignore or .projignore, or raise the limit: --snapshot-limit.",
-        details=tuple(f"{mebibytes(sizes[path]):>10}  {path}" for path in largest),
-    )
-
-
-def mebibytes(size: int) -> str:
-    """A size for people."""
-    return f"{size / 1024**2:,.1f} MiB"

@@ -98,7 +98,8 @@ def find_converted(tree: Worktree, *, pointers_will_do: bool) -> Converted:
     if _replaces(tree):
         known = {file.path for file in suspects}
         suspects += _replaced(tree, [file for file in files if file.path not in known])
-    return _sort(tree, suspects, pointers_will_do=pointers_will_do)
+    sizes = {file.path: size for file, size in zip(files, blob_sizes, strict=True)}
+    return _sort(tree, suspects, sizes, pointers_will_do=pointers_will_do)
 
 
 def pointers(root: Path, hashes: Iterable[str]) -> dict[str, Pointer]:
@@ -134,27 +135,35 @@ def read_blob(root: Path, digest: str) -> bytes:
     return answer.stdout.encode("utf-8", "surrogateescape")
 
 
-def _sort(tree: Worktree, suspects: list[TrackedFile], *, pointers_will_do: bool) -> Converted:
+def _sort(
+    tree: Worktree, suspects: list[TrackedFile], sizes: dict[str, int], *, pointers_will_do: bool
+) -> Converted:
     known = pointers(tree.root, (file.hash for file in suspects))
     large = [
         file.path
         for file in suspects
-        if pointers_will_do and file.hash in known and _is_content(tree.root / file.path, file)
+        if pointers_will_do
+        and file.hash in known
+        and _is_content(tree.root / file.path, file, sizes[file.path])
     ]
     differing = [
         file.path
         for file in suspects
-        if not (pointers_will_do and file.hash in known) and _differs(tree.root / file.path, file)
+        if not (pointers_will_do and file.hash in known)
+        and _differs(tree.root / file.path, file, sizes[file.path])
     ]
     return Converted(tuple(differing), tuple(large))
 
 
-def _is_content(path: Path, file: TrackedFile) -> bool:
+def _is_content(path: Path, file: TrackedFile, blob_size: int) -> bool:
     """Whether a large file is there, not its pointer; without reading it if it is large indeed."""
-    return size_of(path) >= LITTLE_BYTES or _differs(path, file)
+    return size_of(path) >= LITTLE_BYTES or _differs(path, file, blob_size)
 
 
-def _differs(path: Path, file: TrackedFile) -> bool:
+def _differs(path: Path, file: TrackedFile, blob_size: int) -> bool:
+    """Whether it has other bytes than its blob, of which -1 is the size if it is not there."""
+    if blob_size >= 0 and size_of(path) not in (0, blob_size):
+        return True  # so that a large file need not be read
     try:
         content = read_file(path)
     except UnfitError:
@@ -165,13 +174,15 @@ def _differs(path: Path, file: TrackedFile) -> bool:
 def hidden_changes(tree: Worktree) -> list[TrackedFile]:
     """Files that differ, and that git was told not to look at (`git update-index --skip-worktree` …)."""
     sparse = tree.is_set("core.sparsecheckout")
+    hidden = [
+        file
+        for file in tree.special
+        if not file.is_submodule and (file.tag == "h" or (file.tag in ("S", "s") and not sparse))
+    ]
     found = []
-    for file in tree.special:
-        asleep = file.tag in ("S", "s")
-        if file.is_submodule or not (asleep or file.tag == "h") or (sparse and asleep):
-            continue
+    for file, size in zip(hidden, sizes_of_blobs(tree.root, (file.hash for file in hidden)), strict=True):
         path = tree.root / file.path
-        if (not asleep and not os.path.lexists(path)) or _differs(path, file):
+        if (file.tag == "h" and not os.path.lexists(path)) or _differs(path, file, size):
             found.append(file)
     return found
 

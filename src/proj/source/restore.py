@@ -33,6 +33,7 @@ _CONFIG = (
     "[core]\n\tbare = false\n\tfilemode = true\n\tlogallrefupdates = true\n"
     "\tprotectHFS = true\n\tprotectNTFS = true\n[gc]\n\tauto = 0\n"
 )
+_MOST_NAMED = 20
 _AS_THEY_ARE = "* -text -ident !eol !filter !working-tree-encoding\n"
 
 
@@ -337,7 +338,13 @@ def _beside(building: Path) -> Path:
 
 
 def say_left_out(snapshot: Snapshot) -> None:
-    """Warn of the files that ran and that the snapshot does not hold."""
-    for left in snapshot.left_out:
+    """Warn of the files that ran and that the snapshot does not hold; of very many, the first."""
+    for left in snapshot.left_out[:_MOST_NAMED]:
+        if left.reason == "commits":
+            events.warning(f"{left.path} has no history: {left.detail}.")
+            continue
         instead = "; its committed content is there instead" if left.committed else ""
         events.warning(f"{left.path} is not as it ran: {left.detail}{instead}.")
+    if len(snapshot.left_out) > _MOST_NAMED:
+        more = len(snapshot.left_out) - _MOST_NAMED
+        events.warning(f"{more} more files are not as they ran; the run's proj/source.json names them.")

@@ -15,10 +15,11 @@ from proj.errors import SourceError
 from proj.model import Snapshot, SourceBundle, SourcePart
 from proj.source import bundle
 from proj.source.bundle import Workshop, workplace
-from proj.source.contents import Content, check_size, object_hash
+from proj.source.contents import Content, object_hash
 from proj.source.digests import sha256
+from proj.source.limit import leave_out_largest, without_commits
 from proj.source.repositories import places_of
-from proj.source.survey import Part, Surveyor, leave_out_outputs, read_contents, sizes
+from proj.source.survey import Part, Surveyor, leave_out_outputs, read_contents
 from proj.source.uri import host_of, redact_url
 from proj.source.worktree import shown
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES = 100 * 1024**2
 _MOST_NAMED = 20
+_COMMIT = "refs/heads/commit"
 _COMMITTER = "proj <proj@localhost>"
 
 
@@ -50,29 +52,41 @@ def take(
         root: Top of a working tree, or a folder that is in no repository.
         store: Folder of bundles, one for each content; see `bundle_file`.
         archive: Whether the bundle has to be enough by itself, even for what is pushed.
-        limit_bytes: The most that is stored.
+        limit_bytes: The most that is stored. Beyond it the largest new files are left out, and before them
+            the commits that are not pushed, of which the files are stored then as they are.
         tree: What git has just said of the tree, if it was asked.
         project: The folder that runs, relative to `root`; it is kept even if the repository ignores it.
         outputs: Files, relative to `root`, that are not kept unless they are tracked.
 
     Raises:
-        SourceError: There is more to store than the limit, or no room for it.
+        SourceError: There is no room to store it.
         ToolMissingError: There is no git.
         ToolFailedError: Git cannot read the repository.
     """
     with workplace(store) as scratch:
         surveyor = Surveyor(scratch, archive=archive)
-        top = surveyor.survey(root.absolute(), tree=tree)
-        surveyor.add_ignored(top, project)
-        leave_out_outputs(top, outputs)
-        parts = top.everything()
-        check_size({path: size for part in parts for path, size in sizes(part).items()}, limit_bytes, root)
-        for part in parts:
-            read_contents(part)
-        kept = _Kept(parts)
-        if not kept.needed:
-            return _snapshot(parts, kept.finished, None)
-        found = _store(kept, scratch / "git", store, limit_bytes)
+
+        def survey() -> list[Part]:
+            top = surveyor.survey(root.absolute(), tree=tree)
+            surveyor.add_ignored(top, project)
+            leave_out_outputs(top, outputs)
+            return top.everything()
+
+        try:
+            return _keep(survey(), scratch / "git", store, limit_bytes)
+        except _TooLargeError as error:
+            parts = survey()
+            for part in parts:
+                without_commits(part, error.size_bytes)
+            return _keep(parts, scratch / "files", store, limit_bytes)
+
+
+def _keep(parts: list[Part], folder: Path, store: Path, limit_bytes: int) -> Snapshot:
+    leave_out_largest(parts, limit_bytes)
+    for part in parts:
+        read_contents(part)
+    kept = _Kept(parts)
+    found = _store(kept, folder, store, limit_bytes) if kept.needed else None
     return _snapshot(parts, kept.finished, found)
 
 
@@ -102,6 +116,14 @@ def require_clean(checkout: Checkout) -> None:
             hint="Commit or remove them, or leave --require-clean out.",
             details=(*files[:_MOST_NAMED], *more),
         )
+
+
+class _TooLargeError(Exception):
+    """With the commits that are not pushed, there would be more than may be stored."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.size_bytes = size_bytes
 
 
 class _Kept:
@@ -193,13 +215,21 @@ def _store(kept: _Kept, folder: Path, store: Path, limit_bytes: int) -> SourceBu
     if not _is_bundle(target):
         refs = _refs(parts)
         # a whole part's commit comes along without its parents, and without a ref, so that git can clone it
-        extra = [part.commit for part in parts if part.commit and part.snapshot and not part.base_commits]
-        tips = list(dict.fromkeys((*refs.values(), *extra)))
+        alone = [part.commit for part in parts if part.commit and part.snapshot and not part.base_commits]
+        commits = [*(refs[name] for name in refs if name.startswith(_COMMIT)), *alone]
         bases = sorted({base for part in parts for base in part.base_commits})
-        pack = workshop.pack(tips, bases)
-        workshop.check_size(pack, limit_bytes, tips, bases, kept.parts[0].folder)
+        if commits:
+            _check_size(workshop.size_of(commits, bases), limit_bytes)
+        pack = workshop.pack(list(dict.fromkeys((*refs.values(), *alone))), bases)
+        if commits:
+            _check_size(pack.stat().st_size, limit_bytes)
         bundle.write_bundle(target, pack, refs, bases)
     return bundle.describe(target)
+
+
+def _check_size(size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        raise _TooLargeError(size_bytes)
 
 
 def _is_bundle(path: Path) -> bool:
@@ -222,8 +252,8 @@ def _refs(parts: Sequence[SourcePart]) -> dict[str, str]:
         if part.snapshot is not None:
             refs[f"refs/heads/snapshot{suffix}"] = part.snapshot
         if part.present and part.commit is not None and part.base_commits not in ((), (part.commit,)):
-            refs[f"refs/heads/commit{suffix}"] = part.commit
-    first = refs.get("refs/heads/snapshot") or refs.get("refs/heads/commit")
+            refs[f"{_COMMIT}{suffix}"] = part.commit
+    first = refs.get("refs/heads/snapshot") or refs.get(_COMMIT)
     return {"HEAD": first, **refs} if first else refs
 
 

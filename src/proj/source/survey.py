@@ -12,7 +12,7 @@ from proj import events
 from proj.errors import SourceError, ToolFailedError
 from proj.model import LeftOut, SourceChange
 from proj.source import git, worktree
-from proj.source.contents import Content, UnfitError, read_file, size_of
+from proj.source.contents import Content, UnfitError, read_file
 from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.repositories import places_of
@@ -63,6 +63,8 @@ class Part(msgspec.Struct):
     changes: list[SourceChange] = []
     left_out: list[LeftOut] = []
     large_files: list[str] = []
+    base_paths: frozenset[str] | None = None
+    """Files of `commit`, if that is not the one that is checked out."""
 
     @property
     def whole(self) -> bool:
@@ -74,6 +76,7 @@ class Part(msgspec.Struct):
         """Whether the tree that ran is another than the commit's; known when contents have been read."""
         return bool(
             self.commit is None
+            or self.base_paths is not None
             or self.contents
             or self.deleted
             or any(self._moved(path, child) for path, child in self.links.items())
@@ -100,16 +103,59 @@ class Part(msgspec.Struct):
         """Remember a change for the record."""
         self.changes.append(SourceChange(path=self.below(path), kind=kind))
 
-    def leave_out(self, wanted: Wanted, reason: UnfitError) -> None:
-        """Remember that a file is not stored."""
+    def leave_out(
+        self,
+        wanted: Wanted,
+        reason: UnfitError,
+        status: os.stat_result | None = None,
+        digest: str | None = None,
+    ) -> None:
+        """Remember that a file is not stored.
+
+        Args:
+            wanted: The file.
+            reason: Why.
+            status: What the file system says of it, to be remembered, too.
+            digest: That of its bytes.
+        """
         committed = wanted.tracked and wanted.head_hash.strip("0") != ""
+        if self.base_paths is not None:
+            committed = wanted.path in self.base_paths
         left = LeftOut(
             path=self.below(wanted.path),
             reason=reason.reason,
             detail=reason.detail,
             committed=committed,
+            size_bytes=None if status is None else status.st_size,
+            modified_ms=None if status is None else status.st_mtime_ns // 1_000_000,
+            digest=digest,
         )
         self.left_out.append(left)
+
+    def want_committed(self, path: str, mode: str, digest: str, *, is_new: bool) -> None:
+        """Store a file as it is on disk, though that is as committed."""
+        forced = "" if self.tree is None else _forced_mode(self.tree, mode)
+        self.wanted[path] = Wanted(path, digest, forced, tracked=True)
+        self.note(path, "added" if is_new else "modified")
+
+    def restart_from(self, commit: str | None, paths: Collection[str]) -> None:
+        """Build on another commit, or on none.
+
+        Args:
+            commit: One that the remote has.
+            paths: Its files.
+        """
+        self.commit, self.commit_tree, self.base_paths = commit, None, frozenset(paths)
+        known = {self.below(path) for path in paths}
+        self.left_out = [
+            msgspec.structs.replace(left, committed=left.committed and left.path in known)
+            for left in self.left_out
+        ]
+        if commit is None or self.tree is None:
+            self.bases = ()
+            return
+        self.commit_tree, self.committed_at_s = _commit_facts(self.tree, commit)
+        self.bases = (commit,)
 
     def everything(self) -> list[Part]:
         """This part and all below, each after the one that it is in."""
@@ -218,7 +264,7 @@ class Surveyor:
                 part.note(path.rstrip("/"), "untracked")
                 continue
             part.note(path, _kind(change))
-            wanted = Wanted(path, change.head_hash, _forced_mode(tree, change), not new)
+            wanted = Wanted(path, change.head_hash, _forced_mode(tree, change.index_mode), not new)
             if path in unwanted:
                 part.leave_out(
                     wanted, UnfitError("ignored", "named in .projignore, so changes to it are not kept")
@@ -277,11 +323,6 @@ def read_contents(part: Part) -> None:
             part.contents[wanted.path] = content
         elif wanted.tracked:
             part.deleted.add(wanted.path)
-
-
-def sizes(part: Part) -> dict[str, int]:
-    """Path -> bytes of the files to be stored."""
-    return {part.below(path): size_of(part.folder / path) for path in part.wanted}
 
 
 def _fit_content(part: Part, wanted: Wanted) -> Content | None:
@@ -372,9 +413,8 @@ def _is_gone(tree: Worktree, change: Change) -> bool:
     return "D" in change.state
 
 
-def _forced_mode(tree: Worktree, change: Change) -> str:
+def _forced_mode(tree: Worktree, mode: str) -> str:
     """Where the file system keeps no modes, or no links, git's index does."""
-    mode = change.index_mode
     if mode == "120000" and not tree.is_set("core.symlinks") and "core.symlinks" in tree.settings:
         return mode
     if mode.startswith("100") and not tree.is_set("core.filemode") and "core.filemode" in tree.settings:

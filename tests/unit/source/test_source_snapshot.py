@@ -555,26 +555,93 @@ def test_a_file_that_may_not_be_read(kit: Kit, shared: Repo, monkeypatch: pytest
     assert left_out(taken) == {"locked": ("unreadable", False)}
 
 
-def test_the_limit_names_the_largest_files(kit: Kit, shared: Repo) -> None:
+def test_the_largest_new_files_are_left_out_of_what_is_more_than_the_limit(kit: Kit, shared: Repo) -> None:
     shared.write("small", "1")
     shared.write("data/big.csv", "1" * 3000)
-    shared.write("data/bigger.csv", "1" * 4000)
-    with pytest.raises(SourceError, match="comes to") as caught:
-        kit.take(shared.path, limit_bytes=5000)
-    assert [line.split()[-1] for line in caught.value.details] == [
-        "data/bigger.csv",
-        "data/big.csv",
-        "small",
+    shared.write("data/bigger.csv", "2" * 4000)
+    shared.write("sub/train.py", "3" * 5000)
+    os.utime(shared.path / "data/bigger.csv", ns=(0, 1_700_000_000_123_456_789))
+    taken = kit.take(shared.path, limit_bytes=3001)
+    assert left_out(taken) == {"data/bigger.csv": ("limit", False), "sub/train.py": ("limit", True)}
+    left = taken.left_out[0]
+    assert (left.size_bytes, left.modified_ms) == (4000, 1_700_000_000_123)
+    assert left.digest == f"sha256:{hashlib.sha256(b'2' * 4000).hexdigest()}"
+    assert not taken.complete
+    assert kit.take(shared.path, limit_bytes=12001).complete
+    target = kit.restore(taken)
+    shared.git("checkout", "--quiet", "sub/train.py")
+    assert on_disk(target) == on_disk(shared.path, without=["data/bigger.csv"])
+
+
+def test_a_file_too_large_to_be_kept_is_not_even_opened(
+    kit: Kit, shared: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (shared.path / "huge.bin").open("wb") as file:
+        file.truncate(1024**4)
+    opened: list[str] = []
+    real = os.open
+
+    def watch(path: str, *args: int, **options: int) -> int:
+        opened.append(os.fspath(path))
+        return real(path, *args, **options)
+
+    shared.write("new", "1")
+    monkeypatch.setattr(os, "open", watch)
+    taken = take(shared.path, store=kit.store)
+    assert str(shared.path / "new") in opened
+    assert str(shared.path / "huge.bin") not in opened
+    assert [(left.path, left.size_bytes, left.digest) for left in taken.left_out] == [
+        ("huge.bin", 1024**4, None)
     ]
-    assert list(kit.store.iterdir()) == []
 
 
-def test_the_limit_counts_commits_that_are_not_pushed(kit: Kit, shared: Repo) -> None:
-    (shared.path / "big").write_bytes(os.urandom(9000))
+def test_a_data_set_in_a_folder_without_a_repository_is_left_out(kit: Kit, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "train.py").write_text("x")
+    (folder / "data.bin").write_bytes(os.urandom(9000))
+    taken = kit.take(folder, limit_bytes=5000)
+    assert left_out(taken) == {"data.bin": ("limit", False)}
+    assert on_disk(kit.restore(taken)) == on_disk(folder, without=["data.bin"])
+
+
+def test_commits_too_large_to_be_kept_are_left_out_and_their_files_kept(kit: Kit, shared: Repo) -> None:
+    head = shared.git("rev-parse", "HEAD")
+    (shared.path / "large").write_bytes(os.urandom(9000))
+    shared.git("mv", "sub/train.py", "moved.py")
     shared.commit("small", "1\n")
-    with pytest.raises(SourceError, match="comes to") as caught:
-        kit.take(shared.path, limit_bytes=5000)
-    assert caught.value.details[0].endswith("big")
+    (shared.path / "large").write_bytes(os.urandom(900))
+    (shared.path / "new").write_bytes(b"new")
+    shared.git("commit", "--quiet", "--all", "--message", "Make it small")
+    taken = kit.take(shared.path, limit_bytes=5000)
+    assert left_out(taken) == {".": ("commits", False)}
+    assert taken.complete
+    assert taken.root.commit == head
+    assert kinds(taken) == {
+        "large": "added",
+        "moved.py": "added",
+        "new": "untracked",
+        "small": "added",
+        "sub/train.py": "deleted",
+    }
+    assert on_disk(kit.restore(taken)) == on_disk(shared.path)
+
+
+def test_commits_and_files_too_large_to_be_kept(kit: Kit, repo: Repo, library: Repo) -> None:
+    repo.git("remote", "remove", "origin")
+    repo.write("large", os.urandom(4500).hex())
+    repo.commit("small", "1\n")
+    repo.write("small", os.urandom(2400).hex())
+    repo.write("lib/large", os.urandom(4500).hex())
+    taken = kit.take(repo.path, limit_bytes=5000)
+    assert left_out(taken) == {
+        ".": ("commits", False),
+        "large": ("limit", False),
+        "lib/large": ("limit", False),
+    }
+    assert taken.root.commit is None
+    assert on_disk(kit.restore(taken)) == on_disk(repo.path, without=["large", "lib/large"])
+    assert library.path.is_dir()
 
 
 def test_require_clean(shared: Repo, tmp_path: Path) -> None:
