@@ -122,6 +122,8 @@ def test_elasticnet_trains_and_validates(folder: ProjFolder) -> None:
     assert b'name = "scikit-learn"\nversion = "1.6.1"' in folder.artifact(
         trained, "proj/environment/pylock.toml"
     )
+    again = folder.run("reproduce", trained.run_id, "--verify", "--stdout", "--json", "--offline")
+    assert (again.code, again.json["data"]["same"]) == (0, True), again
     model = f"model={folder.home}/artifacts/{trained.run_id}/model.joblib"
 
     good = folder.run("run", project, "-e", "validate", "-P", model)

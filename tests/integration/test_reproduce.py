@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import proj
+from clients import NEWEST
 from environment_kit import write_wheel
 from index_server import IndexServer
 from proj import record
@@ -18,7 +19,7 @@ from projkit import bare_repository, echo_project, git, wheel
 from remote_server import RestartableServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from projkit import ProjFolder, Result
@@ -331,15 +332,18 @@ def test_it_works_from_python(seeded: ProjFolder) -> None:
         proj.reproduce(original, inputs={"data": seeded.base / "gone"})
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RestartableServer]:
-    made = RestartableServer(tmp_path / "server", "proj")
+@pytest.fixture(params=["proj", pytest.param("mlflow", marks=pytest.mark.clients)])
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, client: Callable[[str], Path]
+) -> Iterator[RestartableServer]:
+    python = client(NEWEST) if request.param == "mlflow" else None
+    made = RestartableServer(tmp_path / "server", request.param, python)
     made.start()
     yield made
     made.kill()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_another_machine_needs_only_the_server(
     seeded: ProjFolder, server: RestartableServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,12 @@ def test_the_example_with_mlflow_of_both_ages(major: str) -> None:
     packages = {each["name"]: each["version"] for each in trained["environment"]["facts"]["packages"]}
     assert packages["mlflow"].startswith(f"{major}.")
 
+    again = _proj("reproduce", run_id, "--verify")
+    assert again["same"]
+    model = [row for row in again["rows"] if row["group"] == "artifacts"]
+    assert {"model/MLmodel"} <= {row["item"] for row in model}
+    assert all(row["reason"] for row in model if row["left"] != row["right"])
+
     tuned = run("-e", "tune", "-P", "alphas=0.1 1.0")
     children = [each for each in _proj("runs")["runs"] if each["run_name"].startswith("alpha ")]
     assert {each["params"]["alpha"] for each in children} == {"0.1", "1.0"}

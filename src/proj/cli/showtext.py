@@ -89,9 +89,8 @@ def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
         yield "environment", run.tags["proj.environment"]
     if shown.host:
         yield "host", _host(shown)
-    parent = run.tags.get("mlflow.parentRunId")
-    if parent:
-        yield "parent run", parent
+    related = (("parent run", "mlflow.parentRunId"), ("reproduces", "proj.reproduces"))
+    yield from ((label, run.tags[tag]) for label, tag in related if run.tags.get(tag))
 
 
 def _status(shown: ShowResult) -> str:
