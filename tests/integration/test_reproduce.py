@@ -385,3 +385,15 @@ def test_an_archive_of_several_runs_has_to_be_imported(folder: ProjFolder) -> No
     assert folder.run("export", "a", "b", "-o", str(folder.base / "runs.zip")).code == 0
     done = folder.run("reproduce", "../runs.zip")
     assert (done.code, "holds 2 runs" in done.stderr) == (2, True), done
+
+
+def test_a_record_that_leads_out_of_its_code_is_refused(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true")})
+    assert folder.run("run", ".").code == 0
+    run = folder.the_run()
+    altered = folder.artifact(run, record.SOURCE).replace(b'"subdir": ""', b'"subdir": "../../.."')
+    with folder.tracking() as tracking:
+        tracking.artifacts.write(run.artifact_uri, record.SOURCE, altered)
+    done = folder.run("reproduce", "latest")
+    assert (done.code, "outside of it" in done.stderr) == (125, True), done
+    folder.clean()

@@ -176,6 +176,11 @@ class _Preflight:
             self._problems.append(problem_of("code", error, hint=hint))
             return None
         self._written, self._snapshot = target, snapshot
+        if not (target / code.subdir).resolve().is_relative_to(target.resolve()):
+            self._problems.append(
+                Problem(item="code", message=f"The record names a folder outside of it: {code.subdir!r}.")
+            )
+            return None
         say_left_out(snapshot)
         return self._checkout(code, target)
 

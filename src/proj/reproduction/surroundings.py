@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from proj.host import VARIABLES, inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from proj.host import Host
     from proj.model import EnvironmentFacts
@@ -26,10 +26,18 @@ _SHORT = 60
 
 
 def changes(recorded: Host) -> dict[str, str | None]:
-    """What to set, and what to remove, so that the variables that numbers depend on are as recorded."""
-    now = {name: value for name, value in os.environ.items() if VARIABLES.fullmatch(name)}
-    found: dict[str, str | None] = {name: None for name in now if name not in recorded.variables}
-    return found | {name: value for name, value in recorded.variables.items() if now.get(name) != value}
+    """What to set, and what to remove, so that the variables that numbers depend on are as recorded.
+
+    A record may come from anywhere: other variables that it names are not set.
+    """
+    wanted = _known(recorded.variables)
+    now = _known(os.environ)
+    removed: dict[str, str | None] = dict.fromkeys(name for name in now if name not in wanted)
+    return removed | {name: value for name, value in wanted.items() if now.get(name) != value}
+
+
+def _known(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if VARIABLES.fullmatch(name)}
 
 
 def machine_differences(recorded: Host) -> Iterator[str]:
@@ -49,4 +57,4 @@ def environment_differences(recorded: EnvironmentFacts, now: EnvironmentFacts) -
     before, here = ({each.name: each.version for each in facts.packages} for facts in (recorded, now))
     differing = [name for name in {*before, *here} if before.get(name) != here.get(name)]
     if differing:
-        yield f"{len(differing)} installed packages"
+        yield f"{len(differing)} installed package{'s' if len(differing) > 1 else ''}"
