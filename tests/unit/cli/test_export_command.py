@@ -128,9 +128,7 @@ def test_signatures_on_the_command_line(ran: ProjFolder, monkeypatch: pytest.Mon
     assert (refused.code, "does not name" in refused.stderr) == (125, True)
 
 
-def test_nothing_of_a_damaged_archive_is_recorded(
-    ran: ProjFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_of_a_damaged_archive_is_recorded(ran: ProjFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ran
     folder.run("export", "latest", "-o", "run.zip")
     path = folder.path / "run.zip"
