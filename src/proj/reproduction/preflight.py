@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from proj.reproduction.recipe import Recipe
     from proj.tracking import Tracking
 
+_BEFORE_PACKAGES = {"entry point", "interpreter", "environment", "packages", "variables"}
+"""Problems without which nobody can tell whether the packages can be had."""
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
@@ -127,7 +129,7 @@ class _Preflight:
         request = self._request(code, made)
         wanted = self._environment_request(checkout, project, entry_point, python)
         self._check_variables(wanted)
-        if not self._problems:
+        if not {problem.item for problem in self._problems} & _BEFORE_PACKAGES:
             self._prepare(environment, wanted)
         if self._problems or project is None or entry_point is None or self._snapshot is None:
             raise self._refused()
