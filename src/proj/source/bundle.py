@@ -138,7 +138,7 @@ def _remove(folder: Path) -> None:
 
 
 def write_bundle(target: Path, pack: Path, refs: Mapping[str, str], prerequisites: Sequence[str]) -> None:
-    """Write a bundle to a path where there is none; one that is there already stays (gitformat-bundle(5)).
+    """Write a bundle (gitformat-bundle(5)). If the same is there already, that stays.
 
     Args:
         target: The bundle.
@@ -160,11 +160,18 @@ def write_bundle(target: Path, pack: Path, refs: Mapping[str, str], prerequisite
             while chunk := content.read(_CHUNK_BYTES):
                 out.write(chunk)
         building.chmod(0o400)
-        if not target.exists():  # if another run is first, its bundle is as good
+        if not _same(building, target):  # other runs may share the file that is there
             building.replace(target)
         _prune(target.parent)
     except OSError as error:
         raise os_failure(error, f"Cannot write {target}") from error
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return describe(other) == describe(path)
+    except SourceError:
+        return False
 
 
 def _prune(store: Path) -> None:
@@ -176,7 +183,7 @@ def _prune(store: Path) -> None:
             age_s = now - status.st_mtime
             if path.name.startswith(".") and age_s > _LEFTOVER_AGE_S:
                 remove_tree(path)
-            elif path.suffix == ".bundle" and status.st_nlink == 1 and age_s > _UNUSED_AGE_S:
+            elif path.suffix in (".bundle", ".known") and status.st_nlink == 1 and age_s > _UNUSED_AGE_S:
                 path.unlink()
 
 

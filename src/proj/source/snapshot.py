@@ -18,6 +18,7 @@ from proj.source.bundle import Workshop, workplace
 from proj.source.contents import Content, object_hash
 from proj.source.digests import sha256
 from proj.source.limit import leave_out_largest, without_commits
+from proj.source.memory import Memory
 from proj.source.repositories import places_of
 from proj.source.survey import Part, Surveyor, leave_out_outputs, read_contents
 from proj.source.uri import host_of, redact_url
@@ -139,8 +140,8 @@ class _Kept:
         self.finished: dict[int, tuple[str, str]] = {}
         """Index of a part -> its tree, the commit written for it."""
 
-    def stream(self) -> bytes:
-        """All that is written, for `git fast-import`; inner repositories first."""
+    def stream(self) -> list[bytes]:
+        """All that is written, for `git fast-import`, in pieces; inner repositories first."""
         numbers = {id(part): index for index, part in enumerate(self.parts, start=1)}
         chunks = [
             chunk
@@ -150,7 +151,7 @@ class _Kept:
         for part in self.written:
             number = numbers[id(part)]
             chunks.append(b'get-mark :%d\nls :%d ""\n' % (number, number))
-        return b"".join((*chunks, b"done\n"))
+        return [*chunks, b"done\n"]
 
     def take_answers(self, lines: Sequence[str]) -> None:
         """Read what `git fast-import` says of the stream."""
@@ -198,6 +199,11 @@ def _quoted(path: str) -> bytes:
 
 
 def _store(kept: _Kept, folder: Path, store: Path, limit_bytes: int) -> SourceBundle:
+    chunks = kept.stream() if kept.written else []
+    memory = Memory(store, [*_words(_source_parts(kept.parts, {})), *chunks])
+    known = _stored(kept, memory, store)
+    if known is not None and known.size_bytes <= limit_bytes:
+        return known
     repositories = [part for part in kept.parts if part.tree is not None]
     places = [places_of(part.folder) for part in repositories]
     shallow = [commit for place in places for commit in place.shallow]
@@ -208,40 +214,43 @@ def _store(kept: _Kept, folder: Path, store: Path, limit_bytes: int) -> SourceBu
         shallow=shallow,
         digits=kept.digits,
     )
-    if kept.written:
-        kept.take_answers(workshop.import_commits(kept.stream()))
+    answers = workshop.import_commits(b"".join(chunks)) if kept.written else []
+    kept.take_answers(answers)
     parts = _source_parts(kept.parts, kept.finished)
     target = store / _bundle_name(parts)
-    if not _is_bundle(target):
-        refs = _refs(parts)
-        # a whole part's commit comes along without its parents, and without a ref, so that git can clone it
-        alone = [part.commit for part in parts if part.commit and part.snapshot and not part.base_commits]
-        commits = [*(refs[name] for name in refs if name.startswith(_COMMIT)), *alone]
-        bases = sorted({base for part in parts for base in part.base_commits})
-        if commits:
-            _check_size(workshop.size_of(commits, bases), limit_bytes)
-        pack = workshop.pack(list(dict.fromkeys((*refs.values(), *alone))), bases)
-        if commits:
-            _check_size(pack.stat().st_size, limit_bytes)
-        bundle.write_bundle(target, pack, refs, bases)
-    return bundle.describe(target)
+    refs = _refs(parts)
+    # a whole part's commit comes along without its parents, and without a ref, so that git can clone it
+    alone = [part.commit for part in parts if part.commit and part.snapshot and not part.base_commits]
+    commits = [*(refs[name] for name in refs if name.startswith(_COMMIT)), *alone]
+    bases = sorted({base for part in parts for base in part.base_commits})
+    if commits:
+        _check_size(workshop.size_of(commits, bases), limit_bytes)
+    pack = workshop.pack(list(dict.fromkeys((*refs.values(), *alone))), bases)
+    if commits:
+        _check_size(pack.stat().st_size, limit_bytes)
+    bundle.write_bundle(target, pack, refs, bases)
+    found = bundle.describe(target)
+    memory.keep(found.digest, answers)
+    return found
+
+
+def _stored(kept: _Kept, memory: Memory, store: Path) -> SourceBundle | None:
+    """The bundle of an earlier run of the same; None if there is none, or not as it was written."""
+    digest, answers = memory.recall()
+    if digest is None or len(answers) != 2 * len(kept.written):
+        return None
+    kept.take_answers(answers)
+    target = store / _bundle_name(_source_parts(kept.parts, kept.finished))
+    try:
+        found = bundle.describe(target)
+    except SourceError:
+        return None
+    return found if found.digest == digest else None
 
 
 def _check_size(size_bytes: int, limit_bytes: int) -> None:
     if size_bytes > limit_bytes:
         raise _TooLargeError(size_bytes)
-
-
-def _is_bundle(path: Path) -> bool:
-    """Whether a bundle is there; one that is damaged is removed."""
-    if not path.exists():
-        return False
-    try:
-        bundle.describe(path)
-    except SourceError:
-        path.unlink(missing_ok=True)
-        return False
-    return True
 
 
 def _refs(parts: Sequence[SourcePart]) -> dict[str, str]:
@@ -259,14 +268,17 @@ def _refs(parts: Sequence[SourcePart]) -> dict[str, str]:
 
 def _bundle_name(parts: Sequence[SourcePart]) -> str:
     """The name of a content: of all trees and commits in it, and of what they build on."""
-    words = [
-        word
+    digest = sha256()
+    digest.update(b"\0".join(_words(parts)))
+    return f"{digest.hexdigest()}.bundle"
+
+
+def _words(parts: Sequence[SourcePart]) -> list[bytes]:
+    return [
+        word.encode()
         for part in parts
         for word in (part.path, part.link, part.snapshot or "", part.commit or "", *part.base_commits)
     ]
-    digest = sha256()
-    digest.update("\0".join(words).encode())
-    return f"{digest.hexdigest()}.bundle"
 
 
 def _source_parts(parts: Sequence[Part], finished: dict[int, tuple[str, str]]) -> tuple[SourcePart, ...]:

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from snapshot_kit import Kit, on_disk, pushed
 from source_repositories import Repo
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from proj.model import Snapshot
@@ -183,13 +184,13 @@ def test_the_same_content_is_stored_once_in_the_same_bytes(kit: Kit, shared: Rep
     shared.write("new", "new\n")
     first = kit.take(shared.path)
     assert kit.take(shared.path) == first
-    assert len(list(kit.store.iterdir())) == 1
+    assert len(list(kit.store.glob("*.bundle"))) == 1
     shared.git("gc", "--quiet")
     other = Kit(tmp_path / "other")
     assert other.take(shared.path) == first
     shared.write("new", "newer\n")
     assert kit.take(shared.path).root.tree != first.root.tree
-    assert len(list(kit.store.iterdir())) == 2
+    assert len(list(kit.store.glob("*.bundle"))) == 2
 
 
 def test_a_folder_that_is_no_repository(kit: Kit, tmp_path: Path) -> None:
@@ -670,9 +671,45 @@ def test_a_damaged_bundle_in_the_store_is_made_anew(kit: Kit, repo: Repo) -> Non
     first = kit.take(repo.path)
     path = bundle_file(kit.store, first)
     assert path is not None
+    content = path.read_bytes()
     path.unlink()
-    path.write_bytes(b"")
-    assert kit.round_trip(repo.path) == first
+    for damaged in (b"", content[:-1], content[:-30] + b"?" + content[-29:]):
+        path.write_bytes(damaged)
+        assert kit.round_trip(repo.path) == first
+        assert path.read_bytes() == content
+        path.unlink()
+
+
+def test_a_tree_that_was_stored_is_not_written_again(
+    kit: Kit, shared: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.write("new", "new\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    first = [kit.take(shared.path), kit.take(folder)]
+    asked: list[str] = []
+    real = process.run
+
+    def watch(argv: Sequence[str], **options: Any) -> process.Completed:
+        asked.append(" ".join(argv))
+        return real(argv, **options)
+
+    monkeypatch.setattr(process, "run", watch)
+    assert [kit.take(shared.path), kit.take(folder)] == first
+    assert not [line for line in asked if "fast-import" in line or "pack-objects" in line]
+    assert len(asked) == 6
+
+
+def test_what_is_remembered_of_a_tree_may_be_damaged(kit: Kit, shared: Repo) -> None:
+    shared.write("new", "new\n")
+    first = kit.take(shared.path)
+    (known,) = kit.store.glob("*.known")
+    lines = known.read_text().splitlines()
+    for damaged in ("", "\xff", lines[0], "\n".join((*lines[:1], *lines[:0:-1])), "\n".join((*lines, "x"))):
+        known.write_text(damaged)
+        assert kit.take(shared.path) == first
+        assert known.read_text().splitlines() == lines
 
 
 # --- what may get in the way --------------------------------------------------------------------------
@@ -716,7 +753,7 @@ def test_many_at_once(kit: Kit, shared: Repo) -> None:
         futures = [pool.submit(take, shared.path, store=kit.store) for _ in range(8)]
         taken = {future.result() for future in futures}
     assert len(taken) == 1
-    assert len(list(kit.store.iterdir())) == 1
+    assert len(list(kit.store.glob("*.bundle"))) == 1
 
 
 def test_variables_of_a_hook_are_not_followed(
