@@ -36,6 +36,7 @@ class RestartableServer:
         self, folder: Path, kind: Kind, python: Path | None = None, options: tuple[str, ...] = ()
     ) -> None:
         self.folder = folder
+        self.kind = kind
         self.headers: Mapping[str, str] = {}
         """For what the test itself asks."""
         folder.mkdir()

@@ -59,6 +59,16 @@ def away_just_now(home: Path, uri: str) -> bool:
     return failed_ms is not None and now_ms() - failed_ms < _NOT_AGAIN_MS
 
 
+def forget_failures(home: Path) -> None:
+    """Let every server be asked again at once."""
+    if paths.journal(home).exists():
+        journal = Journal(home)
+        try:
+            journal.forget_failures()
+        finally:
+            journal.close()
+
+
 def note_away(home: Path, uri: str) -> None:
     """Remember that a server is away."""
     journal = Journal(home)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clients import NEWEST
+from clients import NEWEST, QUIET
 from projkit import PROJ, ProjFolder, Result, Started, echo_project, eventually
 from remote_server import RestartableServer
 
@@ -292,8 +293,7 @@ def test_what_a_killed_proj_left_is_closed_when_the_server_is_back(
     assert "cannot be recorded" in looked.stderr
     assert remote.process("runs", env=local).stderr == "No runs.\n"
     server.start()
-    _forget_failures(remote)
-    assert remote.process("runs").code == 0
+    assert remote.process("sync", env=local).code == 0
     run = server.the_run()
     assert run["info"]["status"] == "KILLED"
     assert tags_of(run)["proj.failure"] == "lost"
@@ -303,16 +303,79 @@ def test_what_a_killed_proj_left_is_closed_when_the_server_is_back(
 
 
 def _forget_failures(folder: ProjFolder) -> None:
-    from proj.remote.journal import Journal
+    from proj.sync import forget_failures
 
-    journal = Journal(folder.home)
-    for row in journal._all("SELECT place FROM failures"):
-        journal.answered(row[0])
-    journal.close()
+    forget_failures(folder.home)
 
 
 def _waits(folder: ProjFolder) -> bool:
     return (folder.home / "journal" / "waiting").exists()
+
+
+# --- with a stock client ------------------------------------------------------------------------------
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+import mlflow
+
+mlflow.set_experiment("wine-quality")
+with mlflow.start_run() as run:
+    mlflow.log_params({"alpha": float(sys.argv[1]), "seed": 7})
+    for step in range(5):
+        mlflow.log_metric("rmse", 1 / (step + 1), step=step)
+    with mlflow.start_run(run_name="fold", nested=True) as child:
+        mlflow.log_metric("fold", 1)
+    Path("half").touch()
+    while not Path("half.go").exists():
+        time.sleep(0.02)
+    for step in range(5, 10):
+        mlflow.log_metric("rmse", 1 / (step + 1), step=step)
+    mlflow.log_params({"late": "yes"})
+    mlflow.set_tag("team", "red")
+    mlflow.log_text("hello", "notes/hello.txt")
+    mlflow.log_dict({"a": 1}, "out/a.json")
+"""
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("killed", [False, True], ids=["there", "killed"])
+def test_a_script_with_the_stock_client_notices_nothing(
+    killed: bool, remote: ProjFolder, server: RestartableServer, client: Callable[[str], Path]
+) -> None:
+    command = f"{client(NEWEST)} main.py {{alpha}}"
+    project = echo_project(command).replace(
+        "    command:", '    parameters: {alpha: {type: float, default: "0.50"}}\n    command:'
+    )
+    remote.write({"MLproject": project, "main.py": TRAINING})
+    started = remote.start("run", ".", env={**QUIET, "HOME": str(remote.base)})
+    waited = 0.0
+    while not (remote.path / "half").exists() and waited < 300:
+        assert started.process.poll() is None, started.stderr
+        time.sleep(0.1)
+        waited += 0.1
+    if killed:
+        server.kill()
+    go_on(remote)
+    done = started.finish()
+    assert done.code == 0, done
+    assert ("proj sync" in done.stderr) is killed
+    if killed:
+        server.start()
+        assert remote.process("sync").code == 0
+    fold, own = sorted(server.runs(), key=lambda run: "proj.claim" in tags_of(run))
+    assert server.history(own["info"]["run_id"], "rmse") == [(step, 1 / (step + 1)) for step in range(10)]
+    params = {param["key"]: param["value"] for param in own["data"]["params"]}
+    assert params == {"alpha": "0.50", "seed": "7", "late": "yes"}
+    assert tags_of(own)["team"] == "red"
+    assert {own["info"]["status"], fold["info"]["status"]} == {"FINISHED"}
+    assert tags_of(fold)["mlflow.parentRunId"] == own["info"]["run_id"]
+    assert tags_of(fold)["proj.owner"] == own["info"]["run_id"]
+    listed = remote.process("artifacts", "ls", own["info"]["run_id"], "-r", "--json").json["data"][
+        "artifacts"
+    ]
+    assert {"notes/hello.txt", "out/a.json", "proj/outcome.json"} <= {entry["path"] for entry in listed}
+    check_nothing_is_left(remote)
 
 
 # --- credentials --------------------------------------------------------------------------------------

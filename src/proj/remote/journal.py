@@ -237,6 +237,11 @@ class Journal:
         with self._translated(), self._writing() as connection:
             connection.execute("DELETE FROM failures WHERE place = ?", (place,))
 
+    def forget_failures(self) -> None:
+        """Let every server be asked again at once."""
+        with self._translated(), self._writing() as connection:
+            connection.execute("DELETE FROM failures")
+
     # --- reading --------------------------------------------------------------------------------------
 
     def first(self, place: str, run_id: str) -> Item | None:
