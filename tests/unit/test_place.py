@@ -113,3 +113,42 @@ def test_the_option_stands_before_or_after_a_command(
     argv = (*given, "runs", "--json") if before else ("runs", *given, "--json")
     assert command(*argv).data["runs"] == []
     assert [run["run_name"] for run in command("runs", "--json").data["runs"]] == ["here"]
+
+
+# --- what a run within a run finds --------------------------------------------------------------------
+
+
+def test_a_run_within_finds_the_folder() -> None:
+    here = place.current()
+    assert place.inherited(here) == {"PROJ_TRACKING_URI": here.uri}
+
+
+def test_credentials_get_names_that_are_not_sent_to_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t")
+    expected = {"PROJ_TRACKING_URI": "http://h", "PROJ_TRACKING_TOKEN": "t"}
+    assert place.inherited(place.parse("http://h")) == expected
+    # A run within a run within a run: what the client's variables hold then is the endpoint's.
+    for name in ("MLFLOW_TRACKING_URI", "PROJ_ENDPOINT"):
+        monkeypatch.setenv(name, "http://127.0.0.1:4")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of-the-endpoint")
+    monkeypatch.setenv("PROJ_TRACKING_TOKEN", "t")
+    assert place.inherited(place.parse("http://h")) == expected
+
+
+def test_what_stands_in_a_url_is_passed_on_only_if_a_variable_held_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "http://ada:s%40cret@h"
+    assert place.inherited(place.parse(url)) == {"PROJ_TRACKING_URI": "http://h"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    assert place.inherited(place.current()) == {
+        "PROJ_TRACKING_URI": "http://h",
+        "PROJ_TRACKING_USERNAME": "ada",
+        "PROJ_TRACKING_PASSWORD": "s@cret",
+    }
+    assert place.current().url == url
+
+
+def test_a_foreign_uri_is_shown_without_its_password() -> None:
+    assert place.shown("mysql://ada:s3cret@host/db") == "mysql://host/db"
+    assert place.shown("databricks") == "databricks"
