@@ -117,7 +117,8 @@ def _opened(where: Place) -> Iterator[Tracking]:
     if elsewhere is not None:
         events.note(
             f"MLFLOW_TRACKING_URI is {place.shown(elsewhere)}: what the program logs by MLflow's client goes "
-            f"there, and the record of the run to {where.uri}; `proj import mlflow:…` copies what is there."
+            f"there, and the record of the run to {where.folder or where.uri}. `proj import mlflow:…` copies "
+            "what is there."
         )
     with contextlib.closing(place.open_tracking(where)) as tracking:
         place.check(where)
