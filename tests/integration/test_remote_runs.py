@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,6 @@ from remote_server import RestartableServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -450,3 +451,18 @@ def test_who_is_not_let_in_is_told_before_anything_is_built(
     assert "PROJ_TRACKING_TOKEN" in done.stderr
     assert not (folder.path / "half").exists()
     assert folder.leftovers() == []
+
+
+# --- steps --------------------------------------------------------------------------------------------
+
+
+def test_steps_are_built_upon_each_other(remote: ProjFolder, server: RestartableServer) -> None:
+    example = Path(__file__).parents[2] / "examples" / "multi-step"
+    project = shutil.copytree(example, remote.path / "steps", ignore=shutil.ignore_patterns("__pycache__"))
+    assert remote.process("run", str(project)).code == 0
+    runs = [tags_of(run)["mlflow.project.entryPoint"] for run in reversed(server.runs())]
+    assert runs == ["main", "make_data", "train", "evaluate"]
+    again = remote.process("run", str(project))
+    assert again.code == 0, again
+    assert [line.split()[-1] for line in again.stdout.splitlines()[:3]] == ["kept"] * 3
+    assert len(server.runs()) == 5

@@ -12,10 +12,10 @@ import msgspec
 from proj import paths, recovery
 from proj.cli import complete, output, wording
 from proj.cli.options import tracking_option
-from proj.cli.runfiles import RunFiles
 from proj.errors import NotFoundError, StoreError, UsageError
 from proj.model import ArtifactInfo
 from proj.place import open_tracking
+from proj.runfiles import RunFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ import msgspec
 from proj import host, paths, record, recovery
 from proj.cli import complete, output
 from proj.cli.options import tracking_option
-from proj.cli.runfiles import logged_models
 from proj.cli.runs import RunSummary, summary
 from proj.cli.showtext import show_blocks
 from proj.errors import NotFoundError
 from proj.model import ArtifactInfo
 from proj.place import open_tracking
+from proj.runfiles import logged_models
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
