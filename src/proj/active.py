@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import StoreError
+from proj.files import make_private
 from proj.model import Outcome
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Claim:
         info = ClaimInfo(token=uuid.uuid4().hex, pid=os.getpid(), place=place)
         path = _folder(home) / info.token
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             descriptor = _make_locked(path, msgspec.json.encode(info))
         except OSError as error:
             raise StoreError(f"Cannot write below {path.parent}: {error.strerror}") from error

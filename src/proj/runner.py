@@ -15,6 +15,7 @@ from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
+from proj.files import make_private
 from proj.model import (
     Execution,
     HostRuntime,
@@ -290,6 +291,7 @@ def _workspace(tracking: Tracking, created: RunRecord) -> Path:
     """Make the folder for the run's files."""
     folder = tracking.workspace(created)
     try:
+        make_private(folder.parent)
         (folder / "proj").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error

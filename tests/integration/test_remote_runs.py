@@ -453,6 +453,12 @@ def test_who_is_not_let_in_is_told_before_anything_is_built(
     assert folder.leftovers() == []
 
 
+def test_what_is_kept_beside_a_server_is_for_the_user_alone(remote: ProjFolder) -> None:
+    remote.write({"MLproject": echo_project("true")})
+    assert remote.process("run", ".").code == 0
+    assert remote.home.stat().st_mode & 0o777 == 0o700
+
+
 # --- steps --------------------------------------------------------------------------------------------
 
 
