@@ -181,6 +181,16 @@ def find(home: Path, token: str) -> ClaimInfo | None:
     return _read(_folder(home) / token)
 
 
+def run_ids(home: Path) -> frozenset[str]:
+    """The runs of this machine that are under way, as far as they have an id."""
+    try:
+        names = os.listdir(_folder(home))  # noqa: PTH208  as below
+    except OSError:
+        return frozenset()
+    claims = (find(home, name) for name in names)
+    return frozenset(claim.run_id for claim in claims if claim is not None and claim.run_id is not None)
+
+
 def abandoned(home: Path) -> Iterator[Claim]:
     """Yield claims whose supervisor is gone, each locked by us; the caller releases it."""
     try:

@@ -39,7 +39,7 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     if os.path.exists(paths.journal(home) / "waiting"):  # noqa: PTH110  on the path of every command
         from proj import sync
 
-        sync.deliver_quickly(home)
+        sync.deliver_quickly(home, tracking.uri)
     return closed
 
 

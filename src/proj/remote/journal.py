@@ -20,6 +20,7 @@ import msgspec
 
 from proj import paths
 from proj.errors import StoreError
+from proj.files import make_private
 from proj.remote.transport import Request
 from proj.times import now_ms
 
