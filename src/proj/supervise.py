@@ -7,30 +7,21 @@ assignment is a value that travels as JSON through a pipe.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import os
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from proj import active, events, process, record, source
+from proj.aside import Aside
 from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
-from proj.environments import ENVIRONMENTS
 from proj.environments.cache import in_use
 from proj.errors import FailureCode, NotFoundError, ProjError
-from proj.model import (
-    EnvironmentFacts,
-    Execution,
-    Metric,
-    Outcome,
-    RunStatus,
-)
+from proj.model import Execution, Outcome, RunStatus
 from proj.place import open_tracking
 from proj.recording import open_recording, rest_of
 from proj.server.endpoint import Endpoint
@@ -40,16 +31,12 @@ from proj.tracking.store import RunQuery
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from proj.backends.base import Handle, MetricSink
+    from proj.backends.base import Handle
     from proj.model import RunRecord
     from proj.recording import Recording
     from proj.tracking import Tracking
 
-_METRIC_FLUSH_S = 1.0
-_METRIC_BATCH = 500
 _TAIL_BYTES = 8192
-_FACTS_WAIT_S = 3.0
-"""How long the end of a run waits for what is said of the machine (`nvidia-smi` may hang)."""
 
 
 def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -> Outcome:
@@ -68,7 +55,7 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
         try:
             with (
                 in_use(assignment.prepared, assignment.execution.run_id),
-                _Aside(assignment, recording.tracking) as aside,
+                Aside(assignment, recording) as aside,
             ):
                 outcome = _execute(assignment, recording, claim, aside)
         except BaseException as error:
@@ -79,18 +66,18 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
     return outcome
 
 
-def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: _Aside) -> Outcome:
+def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: Aside) -> Outcome:
     execution, tracking = assignment.execution, recording.tracking
     tags = record.environment_tags(assignment.prepared)
     tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording)
     if endpoint is None:
-        return _follow(execution, assignment.backend, claim, aside)
+        return _follow(execution, assignment.backend, recording, claim, aside)
     with endpoint:
         variables = {**execution.variables, **endpoint.variables}
         execution = msgspec.structs.replace(execution, variables=variables)
-        outcome = _follow(execution, assignment.backend, claim, aside)
+        outcome = _follow(execution, assignment.backend, recording, claim, aside)
     try:
         return endpoint.settle(outcome)
     except ProjError as error:
@@ -108,11 +95,14 @@ def _endpoint(assignment: Assignment, recording: Recording) -> Endpoint | None:
         return None
 
 
-def _follow(execution: Execution, backend: str, claim: active.Claim, aside: _Aside) -> Outcome:
+def _follow(
+    execution: Execution, backend: str, recording: Recording, claim: active.Claim, aside: Aside
+) -> Outcome:
     handle: Handle | None = None
     try:
         with process.deferred():
             handle = BACKENDS.load(backend).submit(execution, aside.metrics)
+        recording.cancel = handle.cancel
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()
         return handle.wait()
@@ -147,79 +137,6 @@ def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
     return msgspec.structs.replace(outcome, signal=name, message=message)
 
 
-class _Aside:
-    """What is done for the record while the command runs; leaving the block waits for it."""
-
-    def __init__(self, assignment: Assignment, tracking: Tracking) -> None:
-        self.metrics = _MetricBuffer(tracking, assignment.execution.run_id)
-        self._assignment = assignment
-        self._tracking = tracking
-        self._thread: threading.Thread | None = None
-
-    def gather_facts(self) -> None:
-        """Begin to find out what is slow to find out."""
-        # A thread begins without the listener of events.
-        target = contextvars.copy_context().run
-        arguments = (_write_facts, self._assignment, self._tracking)
-        self._thread = threading.Thread(target=target, args=arguments, name="proj-facts", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> _Aside:  # noqa: PYI034  typing.Self is new in Python 3.11
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with process.deferred():
-            if self._thread is not None:
-                self._thread.join(_FACTS_WAIT_S)
-                if self._thread.is_alive():
-                    events.warning("The record is incomplete: this machine does not say what it is in time.")
-            self.metrics.flush()
-
-
-def _write_facts(assignment: Assignment, tracking: Tracking) -> None:
-    """Find out what is slow to find out, while the command runs."""
-    from proj import host
-
-    try:
-        facts = ENVIRONMENTS.load(assignment.environment).facts(assignment.prepared)
-        write_environment(assignment, tracking, facts)
-        record.write(tracking.artifacts, assignment.record_uri, record.HOST, host.inspect())
-    except ProjError as error:
-        events.warning(f"The record is incomplete: {error.message}")
-
-
-def write_environment(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> None:
-    """Store `proj/environment.json`."""
-    content = record.environment(assignment.prepared, facts)
-    record.write(tracking.artifacts, assignment.record_uri, record.ENVIRONMENT, content)
-
-
-class _MetricBuffer:
-    """Collects metrics that the program printed and logs them in batches, at the latest after a second."""
-
-    def __init__(self, tracking: Tracking, run_id: str) -> None:
-        self._tracking = tracking
-        self._run_id = run_id
-        self._pending: list[Metric] = []
-        self._flushed_s = time.monotonic()
-
-    def __call__(self, key: str, value: float, step: int) -> None:
-        self._pending.append(Metric(key=key, value=value, timestamp_ms=now_ms(), step=step))
-        if len(self._pending) >= _METRIC_BATCH or time.monotonic() - self._flushed_s > _METRIC_FLUSH_S:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._pending:
-            with process.deferred():
-                self._tracking.runs.log(self._run_id, metrics=self._pending)
-                self._pending = []
-        self._flushed_s = time.monotonic()
-
-
-if TYPE_CHECKING:
-    _sink: MetricSink = _MetricBuffer.__new__(_MetricBuffer)
-
-
 def outcome_of(error: BaseException) -> Outcome:
     """The outcome of a run whose command never started because of `error`."""
     if isinstance(error, Exception):
@@ -242,12 +159,17 @@ def outcome_of(error: BaseException) -> Outcome:
 def finish(assignment: Assignment, recording: Recording, claim: active.Claim, outcome: Outcome) -> None:
     """Store outputs, close the run, and clean up after it. Signals wait until it is done.
 
+    Where a server has something against it, that is told, and the claim is left for recovery: a program that
+    has run keeps its exit code.
+
     Raises:
         StoreError: The record cannot be written; the claim remembers the outcome.
     """
     run_id = assignment.execution.run_id
-    with process.deferred():
+    with process.deferred() as pending, recording.ending(pending):
         try:
+            if recording.upstream is not None:  # the end may have to wait: nobody is to make up another one
+                claim.update(outcome=outcome)
             try:
                 if outcome.started_ms is not None:
                     _store_outputs(assignment, recording.tracking)
@@ -255,10 +177,13 @@ def finish(assignment: Assignment, recording: Recording, claim: active.Claim, ou
                 close(
                     recording.tracking, run_id, assignment.record_uri, outcome, claim, upload=recording.upload
                 )
-        except ProjError:
+        except ProjError as error:
             with contextlib.suppress(ProjError):
                 claim.update(outcome=outcome)
-            raise
+            if recording.upstream is None or outcome.started_ms is None:
+                raise
+            events.warning(f"The record of the run {run_id} is incomplete: {error.message}")
+            claim.hand_over()
         finally:
             _clean_up(assignment, outcome)
         _advise(assignment, outcome)

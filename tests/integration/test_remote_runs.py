@@ -108,7 +108,9 @@ def tags_of(run: Any) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
 
 
-def check_everything_is_there_once(folder: ProjFolder, server: RestartableServer) -> None:
+def check_everything_is_there_once(
+    folder: ProjFolder, server: RestartableServer, size_bytes: int = 3_000_000
+) -> None:
     """See that all that `LOGGING` logs, and all that proj records, is on the server."""
     run = server.the_run()
     run_id = run["info"]["run_id"]
@@ -120,7 +122,7 @@ def check_everything_is_there_once(folder: ProjFolder, server: RestartableServer
     assert tags_of(run)["proj.exit_code"] == "0"
     listed = folder.process("artifacts", "ls", "latest", "-r", "--json").json["data"]["artifacts"]
     sizes = {entry["path"]: entry["size_bytes"] for entry in listed}
-    assert sizes["model/weights.bin"] == 3_000_000
+    assert sizes["model/weights.bin"] == size_bytes
     assert {"own.txt", "proj/command.json", "proj/host.json", "proj/outcome.json"} <= sizes.keys()
     assert folder.process("logs", "latest").stdout == "the last line\n"
     check_nothing_is_left(folder)
@@ -269,7 +271,7 @@ def test_a_server_that_comes_back_gets_everything_while_the_run_goes_on(
 
 
 def test_the_next_command_delivers(remote: ProjFolder, server: RestartableServer) -> None:
-    script(remote, LOGGING)
+    script(remote, LOGGING.replace("3_000_000", "300_000"))  # what is larger is left to `proj sync`
     started = begin(remote)
     server.kill()
     go_on(remote)
@@ -278,6 +280,20 @@ def test_the_next_command_delivers(remote: ProjFolder, server: RestartableServer
     # Not within half a minute of the last failure: that is forgotten here.
     _forget_failures(remote)
     eventually(lambda: remote.process("runs").code == 0 and not _waits(remote))
+    check_everything_is_there_once(remote, server, 300_000)
+
+
+def test_a_server_that_hangs_keeps_no_run_from_ending(remote: ProjFolder, server: RestartableServer) -> None:
+    script(remote, LOGGING)
+    started = begin(remote)
+    server.hang()
+    go_on(remote)
+    done = started.finish()
+    assert done.code == 0, done
+    assert "proj sync" in done.stderr
+    server.go_on()
+    synced = remote.process("sync", "--json")
+    assert synced.code == 0, synced
     check_everything_is_there_once(remote, server)
 
 
@@ -439,6 +455,37 @@ def test_credentials_are_sent_and_kept_nowhere(
     assert token.encode() not in _everything_below(folder.home)
     assert token.encode() not in _everything_below(server.folder)
     assert not [each for each in said if token.encode() in each.out + each.err]
+
+
+def test_a_token_that_expires_loses_nothing_and_changes_no_exit_code(
+    folder: ProjFolder, guarded: tuple[RestartableServer, str]
+) -> None:
+    from proj.server.tokens import home_tokens
+
+    server, token = guarded
+    variables = {"PROJ_TRACKING_URI": server.url, "PROJ_TRACKING_TOKEN": token}
+    script(folder, LOGGING + "sys.exit(3)")
+    started = folder.start("run", ".", env=variables)
+    eventually(lambda: (folder.path / "half").exists() or started.process.poll() is not None)
+    tokens = home_tokens(server.folder / "home")
+    tokens.revoke("ada")
+    go_on(folder)
+    done = started.finish()
+    assert done.code == 3, done
+    assert "proj sync" in done.stderr
+    assert folder.leftovers() == []
+    variables["PROJ_TRACKING_TOKEN"] = tokens.add("ada")
+    server.headers = {"Authorization": f"Bearer {variables['PROJ_TRACKING_TOKEN']}"}
+    synced = folder.process("sync", env=variables)
+    assert synced.code == 0, synced
+    run = server.the_run()
+    assert run["info"]["status"] == "FAILED"
+    assert tags_of(run)["proj.exit_code"] == "3"
+    assert tags_of(run)["team"] == "blue"
+    assert server.history(run["info"]["run_id"], "loss") == [(step, step / 2) for step in range(10)]
+    listed = folder.process("artifacts", "ls", "latest", "-r", "--json", env=variables).json["data"]
+    assert {"own.txt", "model/weights.bin"} <= {each["path"] for each in listed["artifacts"]}
+    check_nothing_is_left(folder)
 
 
 def test_who_is_not_let_in_is_told_before_anything_is_built(

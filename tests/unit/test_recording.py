@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from proj import process
+from proj.recording.remote import hurrying
 from proj.recording.uploads import Uploads, left_below
 from proj.tracking.artifact_stores import ArtifactStores
 from projkit import ProjFolder, echo_project
@@ -75,6 +79,15 @@ def test_what_cannot_be_copied_stays(tmp_path: Path) -> None:
     assert problem.startswith("model.bin cannot be stored: ")
     uploads.discard()
     assert (workspace / "model.bin").exists()
+
+
+def test_a_signal_at_the_end_means_hurry() -> None:
+    hurried = threading.Event()
+    with process.interruptible(), process.deferred() as pending, hurrying(pending, hurried):
+        assert not hurried.wait(0.5)
+        signal.raise_signal(signal.SIGINT)
+        assert hurried.wait(60)
+        pending.take()
 
 
 def test_a_damaged_mark_is_passed_over(tmp_path: Path) -> None:

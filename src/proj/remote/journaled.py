@@ -189,7 +189,7 @@ class JournalTransport:
         if seen is not None and self.behind.is_set():
             return seen
         try:
-            answer = self.transport.send(request)
+            answer = (self.transport if seen is None else self.writing).send(request)
         except StoreError:
             if seen is None:
                 raise
