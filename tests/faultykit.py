@@ -61,18 +61,21 @@ class FaultyServer:
     Args:
         steps: What it does.
         certificate: A file with its certificate and key; None: plain HTTP.
+        host: The address that it listens on.
     """
 
-    def __init__(self, *steps: Step, certificate: Path | None = None) -> None:
+    def __init__(self, *steps: Step, certificate: Path | None = None, host: str = "127.0.0.1") -> None:
         self.heard: list[Heard] = []
         self._steps = list(steps)
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(certificate)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         port = self._listener.getsockname()[1]
-        self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{port}"
+        address = f"[{host}]" if ":" in host else host
+        self.url = f"{'http' if certificate is None else 'https'}://{address}:{port}"
         self._ended = threading.Event()
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -137,9 +140,9 @@ def _read(stream: BinaryIO) -> Heard | None:
 
 
 @contextlib.contextmanager
-def faulty(*steps: Step, certificate: Path | None = None) -> Iterator[FaultyServer]:
+def faulty(*steps: Step, certificate: Path | None = None, host: str = "127.0.0.1") -> Iterator[FaultyServer]:
     """Run such a server."""
-    server = FaultyServer(*steps, certificate=certificate)
+    server = FaultyServer(*steps, certificate=certificate, host=host)
     try:
         yield server
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess  # noqa: TID251  what the tests kill must not be looked after by what they test
 import time
@@ -36,6 +37,7 @@ class RestartableServer:
         self, folder: Path, kind: Kind, python: Path | None = None, options: tuple[str, ...] = ()
     ) -> None:
         self.folder = folder
+        self.kind = kind
         self.headers: Mapping[str, str] = {}
         """For what the test itself asks."""
         folder.mkdir()
@@ -100,6 +102,16 @@ class RestartableServer:
                 os.killpg(self._process.pid, 9)
             self._process.wait()
             self._process = None
+
+    def hang(self) -> None:
+        """Take connections, and say nothing any more."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def call(self, path: str, **fields: Any) -> Any:
         """Ask the API; with fields by POST."""

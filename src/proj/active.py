@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import StoreError
+from proj.files import make_private
 from proj.model import Outcome
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Claim:
         info = ClaimInfo(token=uuid.uuid4().hex, pid=os.getpid(), place=place)
         path = _folder(home) / info.token
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             descriptor = _make_locked(path, msgspec.json.encode(info))
         except OSError as error:
             raise StoreError(f"Cannot write below {path.parent}: {error.strerror}") from error
@@ -178,6 +179,16 @@ def _read(path: Path) -> ClaimInfo | None:
 def find(home: Path, token: str) -> ClaimInfo | None:
     """Return the claim of a run that is under way on this machine, None when there is none."""
     return _read(_folder(home) / token)
+
+
+def run_ids(home: Path) -> frozenset[str]:
+    """The runs of this machine that are under way, as far as they have an id."""
+    try:
+        names = os.listdir(_folder(home))  # noqa: PTH208  as below
+    except OSError:
+        return frozenset()
+    claims = (find(home, name) for name in names)
+    return frozenset(claim.run_id for claim in claims if claim is not None and claim.run_id is not None)
 
 
 def abandoned(home: Path) -> Iterator[Claim]:

@@ -95,10 +95,28 @@ class Run:
 
     @property
     def artifacts(self) -> Path:
-        """The folder of the run's artifacts on this machine."""
-        from proj.tracking.artifacts import local_path
+        """A folder of this machine with the run's artifacts: where they are kept, or a copy in the cache."""
+        from proj.downloads import folder_of
 
-        return local_path(self.record().artifact_uri)
+        with contextlib.closing(open_tracking()) as tracking:
+            return folder_of(tracking, tracking.runs.run(self.run_id))
+
+    def download_artifacts(self, path: str = "", to: str | os.PathLike[str] | None = None) -> Path:
+        """Return where a file or folder of the run lies on this machine, fetched if it is kept elsewhere.
+
+        Args:
+            path: Of the file or folder; a model that the run logged is a folder of the model's name.
+            to: The folder to copy it to, below which it has the same path; None: it is copied to the cache,
+                once for a run that has ended, and not at all where it is kept on this machine.
+
+        Raises:
+            NotFoundError: There is no such run, or it has no such file.
+            StoreError: It cannot be had.
+        """
+        from proj.downloads import download
+
+        with contextlib.closing(open_tracking()) as tracking:
+            return download(tracking, tracking.runs.run(self.run_id), path, None if to is None else Path(to))
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; True when the run succeeded.

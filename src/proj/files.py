@@ -81,6 +81,24 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that the user alone can look into, with those above it that are not there either.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    except FileNotFoundError:
+        if folder.parent.is_dir():  # such as /proc, where nothing can be made
+            raise
+        make_private(folder.parent)
+        make_private(folder)
+
+
 def _open(path: Path, *, create: bool) -> int:
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,12 @@ def foreign() -> str | None:
 def shown(uri: str) -> str:
     """A URI as it may be shown: without what could be a password."""
     scheme, found, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if found else uri
+    if not found:
+        return uri
+    end = min((at for at in (rest.find("?"), rest.find("#")) if at >= 0), default=len(rest))
+    if "@" in rest[end:]:  # perhaps a password in which these are not quoted
+        return f"{scheme}://…"
+    return f"{scheme}://{rest[:end].rpartition('@')[2]}"
 
 
 def of_folder(folder: Path) -> Place:
@@ -120,9 +125,21 @@ def named(uri: str) -> Place:
 
     Raises:
         UsageError: It is none that records can be kept in.
+        StoreError: It is a server, and the credentials that are set are for another.
     """
     here = current()
-    return here if here.uri == uri else parse(uri, "The place of a run")
+    if here.uri == uri:
+        return here
+    there = parse(uri, "The place of a run")
+    if here.folder is None and there.folder is None:
+        from proj.remote import credentials
+
+        if credentials.are_set():
+            raise StoreError(
+                f"{uri} is not asked: the credentials that are set are for {here.uri}. "
+                f"`{VARIABLE}={uri} proj sync` with its own brings it there."
+            )
+    return there
 
 
 def open_tracking(place: Place | None = None, *, patient: bool = True) -> Tracking:
@@ -195,7 +212,7 @@ def _of_client(name: str = _THEIRS) -> str | None:
 
 
 def _scheme(uri: str) -> str:
-    scheme, colon, _ = uri.partition(":")
+    scheme, colon, _ = uri.strip().partition(":")
     return scheme.lower() if colon and scheme.replace("+", "").replace("-", "").isalnum() else ""
 
 
@@ -221,14 +238,10 @@ def _is_mlruns(folder: Path) -> bool:
 
 
 def _server(uri: str, named_by: str) -> Place:
-    from urllib.parse import urlsplit
+    from proj.remote.credentials import split_userinfo
 
     try:
-        parts = urlsplit(uri.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise UsageError(f"{named_by} is no URL of a server: {error}.", hint=_PLACES) from error
-    if not host or parts.query or parts.fragment:
-        raise UsageError(f"{named_by} is no URL of a server.", hint=_PLACES)
-    userinfo, at, address = parts.netloc.rpartition("@")
-    return Place(uri=f"{parts.scheme}://{address}{parts.path.rstrip('/')}", userinfo=userinfo if at else None)
+        plain, userinfo = split_userinfo(uri)
+    except UsageError as error:  # which does not show it: there may be a password in it
+        raise UsageError(f"{named_by} is no URL of a server.", hint=error.hint) from error
+    return Place(uri=plain, userinfo=userinfo)

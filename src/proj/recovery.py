@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     """Close the runs of this machine that nobody looks after any more; returns their ids.
 
-    Where the record cannot be written, the claim stays for the next command. What waits for a server is
-    offered to it.
+    What waits for a server is offered to it, for two seconds at most.
 
     Args:
         tracking: The records that are open anyway; runs that are recorded elsewhere are closed there.
@@ -35,6 +34,20 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
 
     Raises:
         StoreError: The record cannot be read.
+    """
+    closed = close_abandoned(tracking, home)
+    if os.path.exists(paths.journal(home) / "waiting"):  # noqa: PTH110  on the path of every command
+        from proj import sync
+
+        sync.deliver_quickly(home, tracking.uri)
+    return closed
+
+
+def close_abandoned(tracking: Tracking, home: Path) -> tuple[str, ...]:
+    """Close runs as `recover` does. Where the record cannot be written, the claim stays for the next command.
+
+    Raises:
+        StoreError: As `recover`.
     """
     closed: list[str] = []
     for claim in active.abandoned(home):
@@ -45,10 +58,6 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
         else:
             run_id = _recover_elsewhere(claim, place, home)
         closed += [run_id] if run_id else []
-    if os.path.exists(paths.journal(home) / "waiting"):  # noqa: PTH110  on the path of every command
-        from proj import sync
-
-        sync.deliver_quickly(home)
     return tuple(closed)
 
 

@@ -16,6 +16,7 @@ from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
+from proj.files import make_private
 from proj.model import (
     Execution,
     HostRuntime,
@@ -135,7 +136,8 @@ def _opened(where: Place) -> Iterator[Tracking]:
     if elsewhere is not None:
         events.note(
             f"MLFLOW_TRACKING_URI is {place.shown(elsewhere)}: what the program logs by MLflow's client goes "
-            f"there, and the record of the run to {where.uri}; `proj import mlflow:…` copies what is there."
+            f"there, and the record of the run to {where.folder or where.uri}. `proj import mlflow:…` copies "
+            "what is there."
         )
     with contextlib.closing(place.open_tracking(where)) as tracking:
         place.check(where)
@@ -399,6 +401,7 @@ def _make_workspace(tracking: Tracking, created: RunRecord) -> None:
     """Make the folder for the run's files."""
     folder = tracking.workspace(created)
     try:
+        make_private(folder.parent)
         (folder / "proj").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error

@@ -7,31 +7,21 @@ assignment is a value that travels as JSON through a pipe.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import os
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from proj import active, events, process, record, source
+from proj.aside import Aside
 from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
-from proj.environments import ENVIRONMENTS
 from proj.environments.cache import in_use
 from proj.errors import FailureCode, NotFoundError, ProjError
-from proj.model import (
-    EnvironmentFacts,
-    Execution,
-    HostRuntime,
-    Metric,
-    Outcome,
-    RunStatus,
-)
+from proj.model import Execution, Outcome, RunStatus
 from proj.place import open_tracking
 from proj.recording import open_recording, rest_of
 from proj.server.endpoint import Endpoint
@@ -41,17 +31,12 @@ from proj.tracking.store import RunQuery
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from proj.backends.base import Handle, MetricSink
-    from proj.inputs import InputsRecord, Reading
+    from proj.backends.base import Handle
     from proj.model import RunRecord
     from proj.recording import Recording
     from proj.tracking import Tracking
 
-_METRIC_FLUSH_S = 1.0
-_METRIC_BATCH = 500
 _TAIL_BYTES = 8192
-_FACTS_WAIT_S = 3.0
-"""How long the end of a run waits for what is said of the machine (`nvidia-smi` may hang)."""
 
 
 def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -> Outcome:
@@ -70,7 +55,7 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
         try:
             with (
                 in_use(assignment.prepared, assignment.execution.run_id),
-                _Aside(assignment, recording.tracking) as aside,
+                Aside(assignment, recording) as aside,
             ):
                 outcome = _execute(assignment, recording, claim, aside)
         except BaseException as error:
@@ -81,17 +66,17 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
     return outcome
 
 
-def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: _Aside) -> Outcome:
+def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: Aside) -> Outcome:
     execution, tracking = assignment.execution, recording.tracking
     tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=assignment.tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording)
     if endpoint is None:
-        return _follow(execution, assignment.backend, claim, aside)
+        return _follow(execution, assignment.backend, recording, claim, aside)
     with endpoint:
         variables = {**execution.variables, **endpoint.variables}
         execution = msgspec.structs.replace(execution, variables=variables)
-        outcome = _follow(execution, assignment.backend, claim, aside)
+        outcome = _follow(execution, assignment.backend, recording, claim, aside)
     try:
         return endpoint.settle(outcome)
     except ProjError as error:
@@ -109,11 +94,14 @@ def _endpoint(assignment: Assignment, recording: Recording) -> Endpoint | None:
         return None
 
 
-def _follow(execution: Execution, backend: str, claim: active.Claim, aside: _Aside) -> Outcome:
+def _follow(
+    execution: Execution, backend: str, recording: Recording, claim: active.Claim, aside: Aside
+) -> Outcome:
     handle: Handle | None = None
     try:
         with process.deferred():
             handle = BACKENDS.load(backend).submit(execution, aside.metrics)
+        recording.cancel = handle.cancel
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()
         return handle.wait()
@@ -148,149 +136,6 @@ def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
     return msgspec.structs.replace(outcome, signal=name, message=message)
 
 
-class _Aside:
-    """What is done for the record while the command runs; leaving the block waits for it."""
-
-    def __init__(self, assignment: Assignment, tracking: Tracking) -> None:
-        self.metrics = _MetricBuffer(tracking, assignment.execution.run_id)
-        self._assignment = assignment
-        self._tracking = tracking
-        self._thread: threading.Thread | None = None
-        self.tags: Mapping[str, str] = {}
-        """What is to be said of the run if it ends well."""
-        self._facts: EnvironmentFacts | None = None
-        self._inputs: Reading | None = None
-
-    def gather_facts(self) -> None:
-        """Begin to find out what is slow to find out."""
-        # A thread begins without the listener of events.
-        target = contextvars.copy_context().run
-        self._thread = threading.Thread(
-            target=target, args=(self._find_facts,), name="proj-facts", daemon=True
-        )
-        self._thread.start()
-        if self._assignment.has_inputs:
-            self._inputs = _read_inputs(self._assignment, self._tracking)
-
-    def _find_facts(self) -> None:
-        self._facts = _write_facts(self._assignment, self._tracking)
-        if self._facts is not None and not self._assignment.has_inputs:
-            self.tags = _reuse_tags(self._assignment, self._tracking, self._facts)
-
-    def __enter__(self) -> _Aside:  # noqa: PYI034  typing.Self is new in Python 3.11
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with process.deferred():
-            if self._thread is not None:
-                self._thread.join(_FACTS_WAIT_S)
-                if self._thread.is_alive():
-                    events.warning("The record is incomplete: this machine does not say what it is in time.")
-            if self._inputs is not None:
-                self._inputs.finish()
-            if self._facts is not None and self._assignment.has_inputs:
-                self.tags = _reuse_tags(self._assignment, self._tracking, self._facts)
-            self.metrics.flush()
-
-
-def _read_inputs(assignment: Assignment, tracking: Tracking) -> Reading | None:
-    """Begin to read the inputs that are too large to be read before the command starts, if there are any."""
-    from proj import inputs
-
-    uri, artifacts = assignment.record_uri, tracking.artifacts
-    try:
-        with artifacts.open(uri, record.INPUTS) as file:
-            measured = inputs.read(file.read())
-    except ProjError as error:
-        events.warning(f"The record is incomplete: {error.message}")
-        return None
-    if not measured.pending:
-        return None
-
-    def write(completed: InputsRecord) -> None:
-        try:
-            record.write(artifacts, uri, record.INPUTS, completed)
-        except ProjError as error:
-            events.warning(f"The record is incomplete: {error.message}")
-
-    return inputs.Reading(measured, write)
-
-
-def _write_facts(assignment: Assignment, tracking: Tracking) -> EnvironmentFacts | None:
-    """Find out what is slow to find out, while the command runs."""
-    from proj import host
-
-    try:
-        facts = ENVIRONMENTS.load(assignment.environment).facts(assignment.prepared)
-        write_environment(assignment, tracking, facts)
-        runtime = assignment.prepared.runtime
-        own = runtime.variables if isinstance(runtime, HostRuntime) else {}
-        what = host.inspect({**own, **assignment.execution.variables})
-        record.write(tracking.artifacts, assignment.record_uri, record.HOST, what)
-    except ProjError as error:
-        events.warning(f"The record is incomplete: {error.message}")
-        return None
-    return facts
-
-
-def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> dict[str, str]:
-    """The digest by which a run of the same finds this one; none if not all of it is known."""
-    from proj import inputs, reuse
-
-    tree, origin = assignment.tags.get(record.TAG_TREE), assignment.execution.origin
-    if tree is None or origin is None or not assignment.source_whole:
-        return {}
-    read = inputs.InputsRecord()
-    try:
-        if assignment.has_inputs:
-            with tracking.artifacts.open(assignment.record_uri, record.INPUTS) as file:
-                read = inputs.read(file.read())
-        known = reuse.parts(
-            tree=tree,
-            subdir=assignment.checkout.subdir,
-            entry_point=origin.entry_point,
-            parameters=assignment.parameters,
-            inputs=read,
-            prepared=assignment.prepared,
-            facts=facts,
-        )
-    except ProjError:
-        return {}
-    return {record.TAG_REUSE: reuse.digest(known)}
-
-
-def write_environment(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> None:
-    """Store `proj/environment.json`."""
-    content = record.environment(assignment.prepared, facts)
-    record.write(tracking.artifacts, assignment.record_uri, record.ENVIRONMENT, content)
-
-
-class _MetricBuffer:
-    """Collects metrics that the program printed and logs them in batches, at the latest after a second."""
-
-    def __init__(self, tracking: Tracking, run_id: str) -> None:
-        self._tracking = tracking
-        self._run_id = run_id
-        self._pending: list[Metric] = []
-        self._flushed_s = time.monotonic()
-
-    def __call__(self, key: str, value: float, step: int) -> None:
-        self._pending.append(Metric(key=key, value=value, timestamp_ms=now_ms(), step=step))
-        if len(self._pending) >= _METRIC_BATCH or time.monotonic() - self._flushed_s > _METRIC_FLUSH_S:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._pending:
-            with process.deferred():
-                self._tracking.runs.log(self._run_id, metrics=self._pending)
-                self._pending = []
-        self._flushed_s = time.monotonic()
-
-
-if TYPE_CHECKING:
-    _sink: MetricSink = _MetricBuffer.__new__(_MetricBuffer)
-
-
 def outcome_of(error: BaseException) -> Outcome:
     """The outcome of a run whose command never started because of `error`."""
     if isinstance(error, Exception):
@@ -320,6 +165,9 @@ def finish(
 ) -> None:
     """Store outputs, close the run, and clean up after it. Signals wait until it is done.
 
+    Where a server has something against it, that is told, and the claim is left for recovery: a program that
+    has run keeps its exit code.
+
     Args:
         assignment: What ran.
         recording: Its record.
@@ -331,8 +179,10 @@ def finish(
         StoreError: The record cannot be written; the claim remembers the outcome.
     """
     run_id = assignment.execution.run_id
-    with process.deferred():
+    with process.deferred() as pending, recording.ending(pending):
         try:
+            if recording.upstream is not None:  # the end may have to wait: nobody is to make up another one
+                claim.update(outcome=outcome)
             try:
                 if outcome.started_ms is not None:
                     _store_outputs(assignment, recording.tracking)
@@ -346,10 +196,13 @@ def finish(
                     upload=recording.upload,
                     tags=(tags or {}) if outcome.status is RunStatus.FINISHED else {},
                 )
-        except ProjError:
+        except ProjError as error:
             with contextlib.suppress(ProjError):
                 claim.update(outcome=outcome)
-            raise
+            if recording.upstream is None or outcome.started_ms is None:
+                raise
+            events.warning(f"The record of the run {run_id} is incomplete: {error.message}")
+            claim.hand_over()
         finally:
             _clean_up(assignment, outcome)
         _advise(assignment, outcome)

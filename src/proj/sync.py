@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from proj.errors import ProjError
 from proj.record import TAG_CLAIM
 from proj.recording.uploads import Uploads, left_below
 from proj.remote.delivery import deliver
-from proj.remote.journal import Journal, Refused
+from proj.remote.journal import NOT_AGAIN_MS, Journal, Refused
 from proj.times import now_ms
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 _QUICK_S = 2.0
 """How long a command may be kept from what it was called for."""
-_NOT_AGAIN_MS = 30_000
-"""A server that was away is left alone for so long."""
 
 
 class RunSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,17 @@ def away_just_now(home: Path, uri: str) -> bool:
         failed_ms = journal.failed_ms(uri)
     finally:
         journal.close()
-    return failed_ms is not None and now_ms() - failed_ms < _NOT_AGAIN_MS
+    return failed_ms is not None and now_ms() - failed_ms < NOT_AGAIN_MS
+
+
+def forget_failures(home: Path) -> None:
+    """Let every server be asked again at once."""
+    if paths.journal(home).exists():
+        journal = Journal(home)
+        try:
+            journal.forget_failures()
+        finally:
+            journal.close()
 
 
 def note_away(home: Path, uri: str) -> None:
@@ -68,45 +78,49 @@ def note_away(home: Path, uri: str) -> None:
         journal.close()
 
 
-def deliver_quickly(home: Path) -> None:
-    """Try to deliver what waits, for about two seconds; whatever goes wrong is left for later."""
+def deliver_quickly(home: Path, uri: str) -> None:
+    """Try to deliver what waits, for about two seconds; whatever goes wrong is left for later.
+
+    Args:
+        home: Where it waits.
+        uri: The place that is asked next anyway: it comes first, even if it was away a moment ago.
+    """
     # A thread, since nothing else ends a slow upload in time; killed with the process, it loses nothing.
-    thread = threading.Thread(target=_try_all, args=(home,), name="proj-delivery", daemon=True)
+    # It has to know `--tracking-uri`, which says whose the credentials are.
+    target = contextvars.copy_context().run
+    thread = threading.Thread(target=target, args=(_try_all, home, uri), name="proj-delivery", daemon=True)
     thread.start()
     thread.join(_QUICK_S)
 
 
-def _try_all(home: Path) -> None:
+def _try_all(home: Path, uri: str) -> None:
     from proj.remote.http import QUICK
 
     try:
         journal = Journal(home)
         try:
             journal.settle()
-            for queue in journal.queues():
+            for queue in sorted(journal.queues(), key=lambda queue: queue.place != uri):
                 failed_ms = journal.failed_ms(queue.place)
-                if failed_ms is None or now_ms() - failed_ms >= _NOT_AGAIN_MS:
-                    _deliver(journal, queue, QUICK)
+                if queue.place == uri or failed_ms is None or now_ms() - failed_ms >= NOT_AGAIN_MS:
+                    _deliver(journal, queue, QUICK, large=False)
         finally:
             journal.close()
     except ProjError:  # `proj sync` tells of it
         return
 
 
-def _deliver(journal: Journal, queue: Queue, patience: Patience) -> RunSync:
+def _deliver(journal: Journal, queue: Queue, patience: Patience, *, large: bool = True) -> RunSync:
     from proj.remote.http import HttpTransport
 
     try:
-        transport = HttpTransport(place.named(queue.place).url, patience=patience)
+        with contextlib.closing(HttpTransport(place.named(queue.place).url, patience=patience)) as transport:
+            done = deliver(journal, transport, place=queue.place, run_id=queue.run_id, large=large)
     except ProjError as error:
         return RunSync(
             place=queue.place, run_id=queue.run_id, delivered=0, waiting=queue.requests, problem=error.message
         )
-    try:
-        done = deliver(journal, transport, place=queue.place, run_id=queue.run_id)
-    finally:
-        transport.close()
-    if done.delivered:
+    if done.delivered and done.problem is None:
         journal.answered(queue.place)
     return RunSync(
         place=queue.place,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clients import NEWEST
+from clients import NEWEST, QUIET
 from projkit import PROJ, ProjFolder, Result, Started, echo_project, eventually
 from remote_server import RestartableServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -106,7 +108,9 @@ def tags_of(run: Any) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
 
 
-def check_everything_is_there_once(folder: ProjFolder, server: RestartableServer) -> None:
+def check_everything_is_there_once(
+    folder: ProjFolder, server: RestartableServer, size_bytes: int = 3_000_000
+) -> None:
     """See that all that `LOGGING` logs, and all that proj records, is on the server."""
     run = server.the_run()
     run_id = run["info"]["run_id"]
@@ -118,7 +122,7 @@ def check_everything_is_there_once(folder: ProjFolder, server: RestartableServer
     assert tags_of(run)["proj.exit_code"] == "0"
     listed = folder.process("artifacts", "ls", "latest", "-r", "--json").json["data"]["artifacts"]
     sizes = {entry["path"]: entry["size_bytes"] for entry in listed}
-    assert sizes["model/weights.bin"] == 3_000_000
+    assert sizes["model/weights.bin"] == size_bytes
     assert {"own.txt", "proj/command.json", "proj/host.json", "proj/outcome.json"} <= sizes.keys()
     assert folder.process("logs", "latest").stdout == "the last line\n"
     check_nothing_is_left(folder)
@@ -267,7 +271,7 @@ def test_a_server_that_comes_back_gets_everything_while_the_run_goes_on(
 
 
 def test_the_next_command_delivers(remote: ProjFolder, server: RestartableServer) -> None:
-    script(remote, LOGGING)
+    script(remote, LOGGING.replace("3_000_000", "300_000"))  # what is larger is left to `proj sync`
     started = begin(remote)
     server.kill()
     go_on(remote)
@@ -276,6 +280,20 @@ def test_the_next_command_delivers(remote: ProjFolder, server: RestartableServer
     # Not within half a minute of the last failure: that is forgotten here.
     _forget_failures(remote)
     eventually(lambda: remote.process("runs").code == 0 and not _waits(remote))
+    check_everything_is_there_once(remote, server, 300_000)
+
+
+def test_a_server_that_hangs_keeps_no_run_from_ending(remote: ProjFolder, server: RestartableServer) -> None:
+    script(remote, LOGGING)
+    started = begin(remote)
+    server.hang()
+    go_on(remote)
+    done = started.finish()
+    assert done.code == 0, done
+    assert "proj sync" in done.stderr
+    server.go_on()
+    synced = remote.process("sync", "--json")
+    assert synced.code == 0, synced
     check_everything_is_there_once(remote, server)
 
 
@@ -292,8 +310,7 @@ def test_what_a_killed_proj_left_is_closed_when_the_server_is_back(
     assert "cannot be recorded" in looked.stderr
     assert remote.process("runs", env=local).stderr == "No runs.\n"
     server.start()
-    _forget_failures(remote)
-    assert remote.process("runs").code == 0
+    assert remote.process("sync", env=local).code == 0
     run = server.the_run()
     assert run["info"]["status"] == "KILLED"
     assert tags_of(run)["proj.failure"] == "lost"
@@ -303,16 +320,79 @@ def test_what_a_killed_proj_left_is_closed_when_the_server_is_back(
 
 
 def _forget_failures(folder: ProjFolder) -> None:
-    from proj.remote.journal import Journal
+    from proj.sync import forget_failures
 
-    journal = Journal(folder.home)
-    for row in journal._all("SELECT place FROM failures"):
-        journal.answered(row[0])
-    journal.close()
+    forget_failures(folder.home)
 
 
 def _waits(folder: ProjFolder) -> bool:
     return (folder.home / "journal" / "waiting").exists()
+
+
+# --- with a stock client ------------------------------------------------------------------------------
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+import mlflow
+
+mlflow.set_experiment("wine-quality")
+with mlflow.start_run() as run:
+    mlflow.log_params({"alpha": float(sys.argv[1]), "seed": 7})
+    for step in range(5):
+        mlflow.log_metric("rmse", 1 / (step + 1), step=step)
+    with mlflow.start_run(run_name="fold", nested=True) as child:
+        mlflow.log_metric("fold", 1)
+    Path("half").touch()
+    while not Path("half.go").exists():
+        time.sleep(0.02)
+    for step in range(5, 10):
+        mlflow.log_metric("rmse", 1 / (step + 1), step=step)
+    mlflow.log_params({"late": "yes"})
+    mlflow.set_tag("team", "red")
+    mlflow.log_text("hello", "notes/hello.txt")
+    mlflow.log_dict({"a": 1}, "out/a.json")
+"""
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("killed", [False, True], ids=["there", "killed"])
+def test_a_script_with_the_stock_client_notices_nothing(
+    killed: bool, remote: ProjFolder, server: RestartableServer, client: Callable[[str], Path]
+) -> None:
+    command = f"{client(NEWEST)} main.py {{alpha}}"
+    project = echo_project(command).replace(
+        "    command:", '    parameters: {alpha: {type: float, default: "0.50"}}\n    command:'
+    )
+    remote.write({"MLproject": project, "main.py": TRAINING})
+    started = remote.start("run", ".", env={**QUIET, "HOME": str(remote.base)})
+    waited = 0.0
+    while not (remote.path / "half").exists() and waited < 300:
+        assert started.process.poll() is None, started.stderr
+        time.sleep(0.1)
+        waited += 0.1
+    if killed:
+        server.kill()
+    go_on(remote)
+    done = started.finish()
+    assert done.code == 0, done
+    assert ("proj sync" in done.stderr) is killed
+    if killed:
+        server.start()
+        assert remote.process("sync").code == 0
+    fold, own = sorted(server.runs(), key=lambda run: "proj.claim" in tags_of(run))
+    assert server.history(own["info"]["run_id"], "rmse") == [(step, 1 / (step + 1)) for step in range(10)]
+    params = {param["key"]: param["value"] for param in own["data"]["params"]}
+    assert params == {"alpha": "0.50", "seed": "7", "late": "yes"}
+    assert tags_of(own)["team"] == "red"
+    assert {own["info"]["status"], fold["info"]["status"]} == {"FINISHED"}
+    assert tags_of(fold)["mlflow.parentRunId"] == own["info"]["run_id"]
+    assert tags_of(fold)["proj.owner"] == own["info"]["run_id"]
+    listed = remote.process("artifacts", "ls", own["info"]["run_id"], "-r", "--json").json["data"][
+        "artifacts"
+    ]
+    assert {"notes/hello.txt", "out/a.json", "proj/outcome.json"} <= {entry["path"] for entry in listed}
+    check_nothing_is_left(remote)
 
 
 # --- credentials --------------------------------------------------------------------------------------
@@ -377,6 +457,37 @@ def test_credentials_are_sent_and_kept_nowhere(
     assert not [each for each in said if token.encode() in each.out + each.err]
 
 
+def test_a_token_that_expires_loses_nothing_and_changes_no_exit_code(
+    folder: ProjFolder, guarded: tuple[RestartableServer, str]
+) -> None:
+    from proj.server.tokens import home_tokens
+
+    server, token = guarded
+    variables = {"PROJ_TRACKING_URI": server.url, "PROJ_TRACKING_TOKEN": token}
+    script(folder, LOGGING + "sys.exit(3)")
+    started = folder.start("run", ".", env=variables)
+    eventually(lambda: (folder.path / "half").exists() or started.process.poll() is not None)
+    tokens = home_tokens(server.folder / "home")
+    tokens.revoke("ada")
+    go_on(folder)
+    done = started.finish()
+    assert done.code == 3, done
+    assert "proj sync" in done.stderr
+    assert folder.leftovers() == []
+    variables["PROJ_TRACKING_TOKEN"] = tokens.add("ada")
+    server.headers = {"Authorization": f"Bearer {variables['PROJ_TRACKING_TOKEN']}"}
+    synced = folder.process("sync", env=variables)
+    assert synced.code == 0, synced
+    run = server.the_run()
+    assert run["info"]["status"] == "FAILED"
+    assert tags_of(run)["proj.exit_code"] == "3"
+    assert tags_of(run)["team"] == "blue"
+    assert server.history(run["info"]["run_id"], "loss") == [(step, step / 2) for step in range(10)]
+    listed = folder.process("artifacts", "ls", "latest", "-r", "--json", env=variables).json["data"]
+    assert {"own.txt", "model/weights.bin"} <= {each["path"] for each in listed["artifacts"]}
+    check_nothing_is_left(folder)
+
+
 def test_who_is_not_let_in_is_told_before_anything_is_built(
     folder: ProjFolder, guarded: tuple[RestartableServer, str]
 ) -> None:
@@ -387,3 +498,24 @@ def test_who_is_not_let_in_is_told_before_anything_is_built(
     assert "PROJ_TRACKING_TOKEN" in done.stderr
     assert not (folder.path / "half").exists()
     assert folder.leftovers() == []
+
+
+def test_what_is_kept_beside_a_server_is_for_the_user_alone(remote: ProjFolder) -> None:
+    remote.write({"MLproject": echo_project("true")})
+    assert remote.process("run", ".").code == 0
+    assert remote.home.stat().st_mode & 0o777 == 0o700
+
+
+# --- steps --------------------------------------------------------------------------------------------
+
+
+def test_steps_are_built_upon_each_other(remote: ProjFolder, server: RestartableServer) -> None:
+    example = Path(__file__).parents[2] / "examples" / "multi-step"
+    project = shutil.copytree(example, remote.path / "steps", ignore=shutil.ignore_patterns("__pycache__"))
+    assert remote.process("run", str(project)).code == 0
+    runs = [tags_of(run)["mlflow.project.entryPoint"] for run in reversed(server.runs())]
+    assert runs == ["main", "make_data", "train", "evaluate"]
+    again = remote.process("run", str(project))
+    assert again.code == 0, again
+    assert [line.split()[-1] for line in again.stdout.splitlines()[:3]] == ["kept"] * 3
+    assert len(server.runs()) == 5

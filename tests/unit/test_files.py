@@ -65,3 +65,24 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="file"):
         files.write_whole(path, b"one")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_private_folder_is_for_the_user_alone_from_top_to_bottom(tmp_path: Path) -> None:
+    files.make_private(tmp_path / "home" / "journal" / "bodies")
+    files.make_private(tmp_path / "home" / "journal")
+    made = list(tmp_path.rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
+    assert len(made) == 3
+
+
+def test_a_private_folder_that_was_there_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    files.make_private(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("path", ["file", "file/below", "/proc/nothing/below"])
+def test_a_private_folder_that_cannot_be_made_is_an_error(path: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file|nothing"):
+        files.make_private(tmp_path / path)

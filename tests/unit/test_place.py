@@ -6,6 +6,7 @@ import pytest
 
 from proj import paths, place
 from proj.errors import UsageError
+from proj.tracking import open_tracking
 from records import Command, record_run
 
 if TYPE_CHECKING:
@@ -108,8 +109,44 @@ def test_the_option_stands_before_or_after_a_command(
     before: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record_run("here")
+    with open_tracking(tmp_path / "elsewhere") as elsewhere:
+        elsewhere.runs.create_experiment("empty")
     given = ("--tracking-uri", str(tmp_path / "elsewhere"))
     command = Command(capsys)
     argv = (*given, "runs", "--json") if before else ("runs", *given, "--json")
     assert command(*argv).data["runs"] == []
     assert [run["run_name"] for run in command("runs", "--json").data["runs"]] == ["here"]
+
+
+# --- what a run within a run finds --------------------------------------------------------------------
+
+
+def test_a_run_within_finds_the_folder() -> None:
+    here = place.current()
+    assert place.inherited(here) == {"PROJ_TRACKING_URI": here.uri}
+
+
+def test_credentials_get_names_that_are_not_sent_to_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t")
+    expected = {"PROJ_TRACKING_URI": "http://h", "PROJ_TRACKING_TOKEN": "t"}
+    assert place.inherited(place.parse("http://h")) == expected
+    # A run within a run within a run: what the client's variables hold then is the endpoint's.
+    for name in ("MLFLOW_TRACKING_URI", "PROJ_ENDPOINT"):
+        monkeypatch.setenv(name, "http://127.0.0.1:4")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of-the-endpoint")
+    monkeypatch.setenv("PROJ_TRACKING_TOKEN", "t")
+    assert place.inherited(place.parse("http://h")) == expected
+
+
+def test_what_stands_in_a_url_is_passed_on_only_if_a_variable_held_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "http://ada:s%40cret@h"
+    assert place.inherited(place.parse(url)) == {"PROJ_TRACKING_URI": "http://h"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    assert place.inherited(place.current()) == {
+        "PROJ_TRACKING_URI": "http://h",
+        "PROJ_TRACKING_USERNAME": "ada",
+        "PROJ_TRACKING_PASSWORD": "s@cret",
+    }
+    assert place.current().url == url

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess  # noqa: TID251  a process that is none of ours
 from typing import TYPE_CHECKING
 
 import pytest
 
+from faultykit import faulty, reply
 from proj import active, assignment, control, events, paths, place, record, recovery, runner, supervise
 from proj.errors import FailureCode, StoreError
 from proj.model import NewRun, Outcome, RunStatus
@@ -180,7 +182,46 @@ def test_an_assignment_travels_as_json(tmp_path: Path) -> None:
     with open_tracking(paths.home()) as tracking:
         claim = active.Claim.create(paths.home())
         assigned = runner._assign(request, place.current(), tracking, claim, detached=True)
+        assert isinstance(assigned, assignment.Assignment)
         assert assignment.decode(assignment.encode(assigned)) == assigned
         assert os.fstat(claim.descriptor).st_size > 0
         supervise.finish(assigned, Recording(tracking), claim, ENDED)
         claim.release()
+
+
+# --- runs that are recorded on a server ----------------------------------------------------------------
+
+
+def begin_on(url: str, run_id: str) -> active.ClaimInfo:
+    """A run of a server whose process has died on this machine."""
+    claim = active.Claim.create(paths.home(), url)
+    claim.update(run_id=run_id)
+    claim.hand_over()
+    return claim.info
+
+
+def shown(run_id: str, status: str = "FINISHED") -> bytes:
+    """What a server says of a run."""
+    info = {"run_id": run_id, "experiment_id": "1", "status": status, "artifact_uri": "mlflow-artifacts:/1/x"}
+    return json.dumps({"run": {"info": info}}).encode()
+
+
+@pytest.mark.parametrize("named", ["../../victim", "/etc", "..", "", "b" * 32, "a/b", "x" * 300])
+def test_no_server_has_a_folder_of_its_choice_uploaded_and_removed(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("PROJ_HOME", str(tmp_path / "home"))
+    for victim in (tmp_path / "victim", paths.home() / "workspaces" / ("b" * 32)):
+        victim.mkdir(parents=True)
+        (victim / "thesis.txt").write_text("all of it")
+    with faulty(reply(body=shown(named))) as server:
+        claim = begin_on(server.url, "a" * 32)
+        told: list[str] = []
+        with events.listening(lambda event: told.append(event.message)):
+            assert recovery.recover(tracking, paths.home()) == ()
+    assert [heard.method for heard in server.heard] == ["GET"]
+    assert (tmp_path / "victim" / "thesis.txt").exists()
+    assert (paths.home() / "workspaces" / ("b" * 32) / "thesis.txt").exists()
+    assert (paths.home() / "active" / claim.token).exists(), "its own run is still to be closed"
+    assert len(told) == 1
+    assert server.url in told[0]

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths, recovery
-from proj.cli import complete, output, wording
+from proj.cli import complete, output, reading, wording
 from proj.cli.options import tracking_option
-from proj.cli.runfiles import RunFiles
 from proj.errors import NotFoundError, StoreError, UsageError
 from proj.model import ArtifactInfo
-from proj.place import open_tracking
+from proj.runfiles import RunFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +65,7 @@ def command() -> None:
 @output.json_option
 def list_(run: str, path: str, recursive: bool) -> ListResult:
     """List the files of RUN, or those in its folder PATH."""
-    home = paths.home()
-    with open_tracking() as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         found = tracking.runs.find_run(run)
         files = RunFiles(tracking, found)
         path = path.strip("/")
@@ -93,9 +89,7 @@ def get(run: str, wanted: tuple[str, ...], folder: str, force: bool) -> GetResul
 
     A folder keeps its name and what is in it, as with cp: `get RUN model/best` makes `best/…`.
     """
-    home = paths.home()
-    with open_tracking() as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         found = tracking.runs.find_run(run)
         files = RunFiles(tracking, found)
         planned: dict[Path, str] = {}

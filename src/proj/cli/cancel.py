@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from proj import control, paths, recovery
-from proj.cli import complete, output
+from proj import control, paths
+from proj.cli import complete, output, reading
 from proj.cli.options import tracking_option
-from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +37,7 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
 def command(runs: tuple[str, ...], no_wait: bool) -> CancelResult:
     """Stop RUNS: TERM to their processes, KILL after the grace time; they end as KILLED."""
     home = paths.home()
-    with contextlib.closing(open_tracking()) as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         found = [tracking.runs.find_run(name) for name in runs]
         stopped = [run for run in found if control.cancel(run, tracking, home)]
         if not no_wait:

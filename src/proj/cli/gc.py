@@ -9,10 +9,9 @@ import click
 import msgspec
 
 from proj import source
-from proj.cli import output, wording
+from proj.cli import output, reading, wording
 from proj.cli.options import tracking_option
 from proj.errors import UsageError
-from proj.place import open_tracking
 from proj.times import now_ms, parse_duration
 from proj.tracking.logged_models import LoggedModelQuery
 from proj.tracking.store import RunQuery
@@ -76,7 +75,7 @@ def garbage_table(runs: tuple[Garbage, ...]) -> output.Table:
 def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
     """Remove deleted runs and their files for good, and kept checkouts that are older than a week."""
     before_ms = None if older_than is None else now_ms() - int(parse_duration(older_than) * 1000)
-    with open_tracking() as tracking:
+    with reading.opened() as tracking:
         if not tracking.uri.startswith("file:"):
             raise UsageError(
                 f"The records are on {tracking.uri}, where nothing can be removed for good from afar.",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from proj import active, paths, record, recovery
-from proj.cli import complete
+from proj import active, paths, record
+from proj.cli import complete, reading
 from proj.cli.options import tracking_option
 from proj.errors import NotFoundError
-from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +32,7 @@ _FOLLOW_SERVER_S = 2.0
 @tracking_option
 def command(run: str, follow: bool, only: str | None) -> None:
     """Print what RUN wrote, byte for byte: its stdout to stdout, its stderr to stderr."""
-    home = paths.home()
-    with contextlib.closing(open_tracking()) as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         found = tracking.runs.find_run(run)
         streams = {"stdout": (record.STDOUT, sys.stdout.buffer), "stderr": (record.STDERR, sys.stderr.buffer)}
         chosen = [stream for name, stream in streams.items() if only in (None, name)]

@@ -9,10 +9,9 @@ import click
 import msgspec
 
 from proj import table
-from proj.cli import complete, exports, output
+from proj.cli import complete, exports, output, reading
 from proj.cli.options import tracking_option
 from proj.errors import NotFoundError
-from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +50,7 @@ def command(
     """  # noqa: D301  \b is click's mark for text that must not be wrapped
     form = exports.form(file, as_csv=as_csv)
     with contextlib.ExitStack() as stack:
-        tracking = stack.enter_context(open_tracking())
+        tracking = stack.enter_context(reading.opened())
         records = [tracking.runs.find_run(run, "all") for run in runs]
         _check(records, keys)
         counter = exports.Counter()

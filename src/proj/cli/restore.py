@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj.cli import output
+from proj.cli import output, reading
 from proj.cli.options import tracking_option
-from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +31,7 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
 @output.json_option
 def command(runs: tuple[str, ...]) -> RestoreResult:
     """Bring deleted RUNS back; `proj runs --deleted` lists them."""
-    with open_tracking() as tracking:
+    with reading.opened() as tracking:
         ids = tuple(dict.fromkeys(tracking.runs.find_run(name, "deleted").run_id for name in runs))
         tracking.runs.restore_runs(ids)
     return RestoreResult(restored=ids)

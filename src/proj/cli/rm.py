@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths, recovery
-from proj.cli import complete, output
+from proj.cli import complete, output, reading
 from proj.cli.options import tracking_option
 from proj.errors import UsageError
-from proj.place import open_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +32,7 @@ class RemoveResult(msgspec.Struct, frozen=True, kw_only=True):
 @output.json_option
 def command(runs: tuple[str, ...]) -> RemoveResult:
     """Mark RUNS as deleted. `proj restore` brings them back, until `proj gc` removes them for good."""
-    home = paths.home()
-    with open_tracking() as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         found = [tracking.runs.find_run(name) for name in runs]
         for run in found:
             if not run.status.finished:

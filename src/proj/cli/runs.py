@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths, record, recovery, table
-from proj.cli import exports, output, wording
+from proj import record, table
+from proj.cli import exports, output, reading, wording
 from proj.cli.options import pairs, tracking_option
 from proj.cli.runtable import runs_table
 from proj.errors import NotFoundError, UsageError
 from proj.model import RunStatus
-from proj.place import open_tracking
 from proj.tracking.filters import quoted_key, quoted_text
 from proj.tracking.store import RunQuery
 
@@ -143,8 +142,7 @@ def command(
     if limit is None and form != "csv" and file is None:
         limit = _LISTED
     with contextlib.ExitStack() as stack:
-        tracking = stack.enter_context(open_tracking())
-        recovery.recover(tracking, paths.home())
+        tracking = stack.enter_context(reading.opened())
         query = RunQuery(
             experiment_ids=_experiment_ids(tracking, experiments) if experiments else None,
             filter=" and ".join(conditions),

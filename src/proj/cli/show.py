@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import msgspec
 
-from proj import host, paths, record, recovery
-from proj.cli import complete, output
+from proj import host, record
+from proj.cli import complete, output, reading
 from proj.cli.options import tracking_option
-from proj.cli.runfiles import logged_models
 from proj.cli.runs import RunSummary, summary
 from proj.cli.showtext import show_blocks
-from proj.errors import NotFoundError
+from proj.errors import NotFoundError, StoreError
 from proj.model import ArtifactInfo
-from proj.place import open_tracking
+from proj.runfiles import logged_models
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
@@ -61,12 +60,16 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
     models: tuple[ShownModel, ...]
+    unread: str | None = None
+    """Why files could not be asked for; what is None or empty may be there then."""
     children: tuple[RunSummary, ...] = ()
     """Runs that were started inside of it, the oldest first."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield the record, section after section."""
-        return show_blocks(self)
+        yield from show_blocks(self)
+        if self.unread is not None:
+            output.say(f"Files of this run cannot be read now: {self.unread}", label="warning:", fg="yellow")
 
 
 @click.command()
@@ -78,9 +81,7 @@ def command(run: str) -> ShowResult:
 
     RUN is an id, the beginning of one (four digits or more), a name that only one run has, or `latest`.
     """
-    home = paths.home()
-    with open_tracking() as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         return _collect(tracking, tracking.runs.find_run(run, "all"))
 
 
@@ -94,13 +95,7 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         )
     ).runs
 
-    def document(path: str, kind: type[T]) -> T | None:
-        try:
-            with tracking.artifacts.open(run.artifact_uri, path) as file:
-                return msgspec.json.decode(file.read(), type=kind)
-        except (NotFoundError, msgspec.MsgspecError):  # not written yet, or by other hands
-            return None
-
+    files = _Files(tracking, run)
     return ShowResult(
         run=summary(run, experiments),
         deleted=run.lifecycle_stage == "deleted",
@@ -109,22 +104,55 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
             LatestMetric(key=each.key, value=each.value, timestamp_ms=each.timestamp_ms, step=each.step)
             for each in run.metrics.values()
         ),
-        source=document(record.SOURCE, record.SourceRecord),
-        command=document(record.COMMAND, record.CommandRecord),
-        environment=document(record.ENVIRONMENT, record.EnvironmentRecord),
-        host=document(record.HOST, host.Host),
-        outcome=document(record.OUTCOME, record.OutcomeRecord),
-        artifacts=tuple(tracking.artifacts.walk(run.artifact_uri)),
-        models=tuple(_models(tracking, run)),
+        source=files.document(record.SOURCE, record.SourceRecord),
+        command=files.document(record.COMMAND, record.CommandRecord),
+        environment=files.document(record.ENVIRONMENT, record.EnvironmentRecord),
+        host=files.document(record.HOST, host.Host),
+        outcome=files.document(record.OUTCOME, record.OutcomeRecord),
+        artifacts=files.below(run.artifact_uri),
+        models=tuple(_models(tracking, run, files)),
+        unread=files.problem,
         children=tuple(summary(child, experiments) for child in children),
     )
 
 
-def _models(tracking: Tracking, run: RunRecord) -> Iterator[ShownModel]:
+class _Files:
+    """The files of a run. A store that is away is asked once: what else is known is shown all the same."""
+
+    def __init__(self, tracking: Tracking, run: RunRecord) -> None:
+        self._artifacts = tracking.artifacts
+        self._uri = run.artifact_uri
+        self.problem: str | None = None
+
+    def document(self, path: str, kind: type[T]) -> T | None:
+        """Read a file that proj has written."""
+        if self.problem is not None:
+            return None
+        try:
+            with self._artifacts.open(self._uri, path) as file:
+                return msgspec.json.decode(file.read(), type=kind)
+        except (NotFoundError, msgspec.MsgspecError):  # not written yet, or by other hands
+            return None
+        except StoreError as error:
+            self.problem = error.message
+            return None
+
+    def below(self, uri: str) -> tuple[ArtifactInfo, ...]:
+        """List all files."""
+        if self.problem is not None:
+            return ()
+        try:
+            return tuple(self._artifacts.walk(uri))
+        except StoreError as error:
+            self.problem = error.message
+            return ()
+
+
+def _models(tracking: Tracking, run: RunRecord, files: _Files) -> Iterator[ShownModel]:
     for model in logged_models(tracking, run):
         yield ShownModel(
             model_id=model.model_id,
             name=model.name,
             status=model.status.value,
-            files=tuple(tracking.artifacts.walk(model.artifact_location)),
+            files=files.below(model.artifact_location),
         )

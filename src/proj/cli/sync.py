@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import paths
+from proj import paths, recovery
 from proj.cli import output, wording
 from proj.cli.options import tracking_option
+from proj.place import open_tracking
 from proj.remote.journal import Refused
-from proj.sync import RunSync, sync
+from proj.sync import RunSync, forget_failures, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,11 @@ def command(retry_refused: bool, drop_refused: bool) -> SyncResult:
 
     Exit code 1: something still waits, or was refused.
     """
-    done = sync(paths.home(), retry_refused=retry_refused, drop_refused=drop_refused)
+    home = paths.home()
+    forget_failures(home)
+    with open_tracking() as tracking:
+        recovery.close_abandoned(tracking, home)
+    done = sync(home, retry_refused=retry_refused, drop_refused=drop_refused)
     waiting = sum(run.waiting for run in done.runs)
     return SyncResult(
         delivered=sum(run.delivered for run in done.runs),

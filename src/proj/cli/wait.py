@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from proj import control, paths, recovery
-from proj.cli import complete, output
+from proj import control, paths
+from proj.cli import complete, output, reading
 from proj.cli.options import tracking_option
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import Outcome
-from proj.place import open_tracking
 from proj.times import parse_duration
 
 if TYPE_CHECKING:
@@ -57,8 +55,7 @@ def command(runs: tuple[str, ...], timeout: str | None) -> WaitResult:
     timeout_s = parse_duration(timeout) if timeout else None
     waited = []
     code = 0
-    with contextlib.closing(open_tracking()) as tracking:
-        recovery.recover(tracking, home)
+    with reading.opened() as tracking:
         for run in [tracking.runs.find_run(name) for name in runs]:
             ended = control.wait(run, tracking, home, timeout_s)
             if ended is None:

@@ -35,6 +35,11 @@ class Interrupted(BaseException):
 class Pending:
     """The signals that `deferred` holds back."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether one has arrived that was not taken; from any thread."""
+        return bool(_state.pending)
+
     def take(self) -> tuple[int, ...]:
         """Return those that arrived since the last call, oldest first; they are not raised any more."""
         taken = tuple(_state.pending)

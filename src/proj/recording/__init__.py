@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj import events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from proj.assignment import Assignment
     from proj.model import RunRecord
+    from proj.process.interrupts import Pending
     from proj.remote.journaled import JournalTransport
     from proj.tracking import Tracking
 
@@ -26,6 +31,8 @@ class Recording:
 
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
+        self.cancel: Callable[[], None] | None = None
+        """What stops the command, once it has begun: the run may be cancelled from another machine."""
 
     def __enter__(self) -> Recording:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
@@ -35,6 +42,10 @@ class Recording:
 
     def upload(self) -> None:
         """Bring the run's files to where they belong; what goes wrong is told, and tried again later."""
+
+    def ending(self, pending: Pending) -> AbstractContextManager[None]:  # noqa: ARG002  there is no hurry here
+        """Return a block for the end of the run: a signal that is held back meanwhile cuts waiting short."""
+        return contextlib.nullcontext()
 
 
 class UploadingRecording(Recording):

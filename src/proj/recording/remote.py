@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import os
-import signal
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from proj import events
 from proj.errors import ProjError, UnreachableError
@@ -17,19 +17,31 @@ from proj.record import TAG_CANCEL
 from proj.recording import Recording, tell_of
 from proj.recording.uploads import Uploads
 from proj.remote.delivery import Courier, deliver
-from proj.remote.http import QUICK, HttpTransport, Patience
+from proj.remote.http import QUICK, HttpTransport, Patience, usual_patience
 from proj.remote.journal import Journal
 from proj.remote.journaled import JournalTransport
 from proj.remote.store import open_remote
 from proj.remote.transport import Request
 
 if TYPE_CHECKING:
-    from proj.assignment import Assignment
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
-_WRITING = Patience(connect_s=3.0, read_s=60.0, retries=2)
-"""With what may wait in the journal: the program waits for the answer."""
-_BESIDE = Patience(connect_s=2.0, read_s=30.0, retries=0)
+    from proj.assignment import Assignment
+    from proj.process.interrupts import Pending
+    from proj.remote.transport import Answer
+
+_WRITING = Patience(
+    connect_s=3.0, read_s=10.0, retries=2, timeout_retries=0, first_pause_s=0.2, longest_pause_s=2.0
+)
+"""With what may wait in the journal: the program waits for the answer, for 120 seconds at most."""
+_SENDING = msgspec.structs.replace(_WRITING, read_s=60.0, retries=1)
+"""With files: a server may be busy with them for a while when it has all of them."""
+_LARGE_BYTES = 1 << 20
+_BESIDE = Patience(connect_s=2.0, read_s=10.0, retries=0)
 """With what is only for those who watch."""
+_HURRY_LOOK_S = 0.2
 _LOOK_S = 2.0
 _FIRST_REFRESH_S = 3.0
 _LONGEST_REFRESH_S = 300.0
@@ -53,19 +65,25 @@ class RemoteRecording(Recording):
         self._run_id = assignment.execution.run_id
         self._http = HttpTransport(self._place.url)
         self._journal = Journal(assignment.home)
+        usual = usual_patience()
+        asking = msgspec.structs.replace(
+            usual, connect_s=3.0, retries=min(usual.retries, 2), timeout_retries=0, tell_after_s=None
+        )
         self._upstream = JournalTransport(
-            self._http.with_patience(_WRITING),
+            self._http.with_patience(asking),
             self._journal,
             place=self._place.uri,
             run_id=self._run_id,
             seen=_first_sight(assignment),
+            writing=_Writing(self._http, usual),
         )
         self.upstream = self._upstream
-        super().__init__(open_remote(self._place.uri, transport=self._upstream))
+        super().__init__(open_remote(self._place.uri, transport=self._upstream.insisting()))
         self._beside = open_remote(self._place.uri, transport=self._http.with_patience(_BESIDE))
         workspace = Path(assignment.execution.record_dir).parent
         self._uploads = Uploads(self._run_id, assignment.artifact_uri, workspace)
-        self._courier = Courier(self._upstream)
+        delivering = msgspec.structs.replace(usual, retries=0, tell_after_s=None)
+        self._courier = Courier(self._upstream, self._http.with_patience(delivering))
         self._ending = threading.Event()
         # A thread begins without the listener of events.
         target = contextvars.copy_context().run
@@ -84,6 +102,8 @@ class RemoteRecording(Recording):
         self._courier.__exit__()
         try:
             self._tell_of_the_end()
+        except ProjError as error:
+            events.warning(f"What waits for {self._place.uri} cannot be delivered: {error.message}")
         finally:
             self._uploads.discard()
             self._journal.close()
@@ -94,11 +114,16 @@ class RemoteRecording(Recording):
         self._stop_watching()
         tell_of(self._uploads.upload(self.tracking.artifacts), self._uploads.workspace)
 
+    def ending(self, pending: Pending) -> AbstractContextManager[None]:
+        """See `Recording.ending`."""
+        return hurrying(pending, self._upstream.hurried)
+
     # --- while the run goes on ------------------------------------------------------------------------
 
     def _stop_watching(self) -> None:
         self._ending.set()
-        self._watcher.join()
+        while self._watcher.is_alive() and not self._upstream.hurried.is_set():
+            self._watcher.join(_HURRY_LOOK_S)
 
     def _watch(self) -> None:
         due_s = time.monotonic() + _FIRST_REFRESH_S
@@ -107,11 +132,15 @@ class RemoteRecording(Recording):
             if self._upstream.behind.is_set():  # the server is away
                 continue
             with contextlib.suppress(ProjError):
-                if not cancelled and TAG_CANCEL in self._beside.runs.run(self._run_id).tags:
+                cancel = self.cancel
+                if cancel is not None and not cancelled and self._is_cancelled():
                     cancelled = True
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    cancel()
                 if time.monotonic() >= due_s:
                     due_s = self._refresh()
+
+    def _is_cancelled(self) -> bool:
+        return TAG_CANCEL in self._beside.runs.run(self._run_id).tags
 
     def _refresh(self) -> float:
         """Show the logs as they are; returns when to do so again."""
@@ -136,6 +165,8 @@ class RemoteRecording(Recording):
                 place=place,
                 run_id=run_id,
                 deadline_s=time.monotonic() + _LAST_DELIVERY_S,
+                large=False,
+                stop=self._upstream.hurried,
             )
             if done.waiting:
                 noun = "item waits" if done.waiting == 1 else "items wait"
@@ -155,6 +186,57 @@ class RemoteRecording(Recording):
             experiment_id = self._beside.runs.run(self._run_id).experiment_id
             page = f"{self._place.uri}/#/experiments/{experiment_id}/runs/{self._run_id}"
             events.status(f"View run at {page}")
+
+
+@contextlib.contextmanager
+def hurrying(pending: Pending, hurried: threading.Event) -> Iterator[None]:
+    """Set an event as soon as a signal is held back, for as long as the block lasts."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_HURRY_LOOK_S):
+            if pending.waits:
+                hurried.set()
+
+    watcher = threading.Thread(target=look, name="proj-hurry", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+class _Writing:
+    """The way for what may wait: files have more time than the rest."""
+
+    def __init__(self, http: HttpTransport, usual: Patience) -> None:
+        self._small, self._large = (
+            http.with_patience(
+                msgspec.structs.replace(
+                    patience,
+                    read_s=min(patience.read_s, usual.read_s),
+                    retries=min(patience.retries, usual.retries),
+                )
+            )
+            for patience in (_WRITING, _SENDING)
+        )
+
+    def send(self, request: Request) -> Answer:
+        return self._way(request).send(request)
+
+    def open(self, request: Request) -> AbstractContextManager[tuple[Answer, BinaryIO]]:
+        return self._way(request).open(request)
+
+    def close(self) -> None:
+        self._small.close()
+
+    def _way(self, request: Request) -> HttpTransport:
+        body = request.body
+        if isinstance(body, Path):
+            with contextlib.suppress(OSError):  # sending it will tell
+                return self._large if body.stat().st_size > _LARGE_BYTES else self._small
+        return self._large if isinstance(body, bytes) and len(body) > _LARGE_BYTES else self._small
 
 
 def _first_sight(assignment: Assignment) -> dict[str, Any]:

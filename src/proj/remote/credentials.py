@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 _TRUE = ("1", "true")
 _FALSE = ("", "0", "false")
+_QUOTE = "Give http://HOST or https://HOST; in a password before it, write / ? # @ as %2F %3F %23 %40."
 NAMES = "PROJ_TRACKING_TOKEN, or PROJ_TRACKING_USERNAME and PROJ_TRACKING_PASSWORD"
 """The variables to set, for messages; their namesakes of MLflow's client do as well."""
 
@@ -47,12 +48,12 @@ def split_userinfo(url: str) -> tuple[str, str | None]:
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
-    except ValueError as error:  # the message could show a password
-        raise UsageError("That is no URL of a tracking server.", hint="Give https://HOST.") from error
+    except ValueError:  # its message could show a password
+        raise UsageError("That is no URL of a tracking server.", hint=_QUOTE) from None
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise UsageError("That is no URL of a tracking server.", hint="Give http://HOST or https://HOST.")
+        raise UsageError("That is no URL of a tracking server.", hint=_QUOTE)
     userinfo, at, address = parts.netloc.rpartition("@")
-    plain = urlunsplit((parts.scheme, address, parts.path.rstrip("/"), "", ""))
+    plain = urlunsplit((parts.scheme, address.lower(), parts.path.rstrip("/"), "", ""))
     return plain, userinfo if at else None
 
 
@@ -75,13 +76,29 @@ def find_credentials(userinfo: str | None = None) -> Credentials:
     )
 
 
+def are_set() -> bool:
+    """Whether the environment, or MLflow's file, says who we are: none of it may go to just any server.
+
+    Raises:
+        UsageError: As `find_credentials`.
+    """
+    found = find_credentials()
+    return found.authorization is not None or found.client_certificate is not None
+
+
 def _authorization(userinfo: str | None) -> str | None:
     if userinfo is not None:
         user, _, password = userinfo.partition(":")
         return _basic(unquote(user), unquote(password), "The URL's user or password")
-    for family in _families():
-        name, secret = _value(family, "USERNAME"), _value(family, "PASSWORD")
-        token = _value(family, "TOKEN")
+    theirs = not _is_within_run()
+    for family in ("PROJ_TRACKING", "MLFLOW_TRACKING"):
+        given: Mapping[str, str] = os.environ if theirs or family == "PROJ_TRACKING" else {}
+        kept = _of_file() if family == "MLFLOW_TRACKING" else {}
+        name, secret = (
+            given.get(f"{family}_{word}") or kept.get(f"{family}_{word}".lower())
+            for word in ("USERNAME", "PASSWORD")
+        )
+        token = given.get(f"{family}_TOKEN")
         if name and secret:
             return _basic(name, secret, f"{family}_USERNAME or {family}_PASSWORD")
         if token:
@@ -89,18 +106,10 @@ def _authorization(userinfo: str | None) -> str | None:
     return None
 
 
-def _families() -> tuple[str, ...]:
+def _is_within_run() -> bool:
+    """Whether the variables of MLflow's client are for the endpoint of the run around us."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri and uri == os.environ.get("PROJ_ENDPOINT"):  # they are those of the run around us
-        return ("PROJ_TRACKING",)
-    return ("PROJ_TRACKING", "MLFLOW_TRACKING")
-
-
-def _value(family: str, word: str) -> str | None:
-    given = os.environ.get(f"{family}_{word}")
-    if given or family != "MLFLOW_TRACKING" or word == "TOKEN":
-        return given
-    return _of_file().get(f"{family}_{word}".lower())
+    return bool(uri) and uri == os.environ.get("PROJ_ENDPOINT")
 
 
 def _of_file() -> Mapping[str, str]:

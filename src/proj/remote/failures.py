@@ -28,6 +28,7 @@ class LostError(UnreachableError):
         hint: See `ProjError`.
         may_be_done: Whether the server may have done what it was asked all the same.
         hopeless: Whether it would be no better a moment later.
+        late: Whether time was up.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class LostError(UnreachableError):
         hint: str | None = None,
         may_be_done: bool = True,
         hopeless: bool = False,
+        late: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
         self.may_be_done = may_be_done
         self.hopeless = hopeless
+        self.late = late
 
 
 def lost(error: requests.RequestException, url: str) -> StoreError:
@@ -48,7 +51,7 @@ def lost(error: requests.RequestException, url: str) -> StoreError:
     where = f"The tracking server {url}"
     kinds = requests.exceptions
     if isinstance(error, kinds.ReadTimeout):
-        return LostError(f"{where} does not answer in time.", hint=_TIME)
+        return LostError(f"{where} does not answer in time.", hint=_TIME, late=True)
     if isinstance(error, kinds.SSLError):
         said = f"{where} cannot be trusted: {_cause(error)}."
         return LostError(said, hint=_CERTIFICATES, may_be_done=False, hopeless=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import io
 import itertools
 import os
@@ -17,6 +18,7 @@ import msgspec
 import requests
 import requests.adapters
 
+from proj import events
 from proj.errors import StoreError, UsageError
 from proj.remote.credentials import Credentials, find_credentials, split_userinfo
 from proj.remote.failures import LostError, lost, not_now
@@ -71,12 +73,18 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """Between two pieces of an answer."""
     retries: int = 4
     """Each after a pause twice as long as the one before, or as long as the server asks for."""
+    timeout_retries: int = 1
+    """How many of the retries may follow an answer that did not come in time: each waits as long again."""
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
+    tell_after_s: float | None = None
+    """From when on to say that a server is waited for; None: never."""
 
 
 QUICK = Patience(connect_s=1.0, read_s=2.0, retries=0)
 """One try, for a caller that has something better to do than to wait."""
+_FIRST_LOOK_S = 10.0
+_TELL_AFTER_S = 4.0
 
 
 def usual_patience() -> Patience:
@@ -85,8 +93,21 @@ def usual_patience() -> Patience:
     Raises:
         UsageError: They are no numbers.
     """
-    usual = Patience()
-    return Patience(
+    return _asked_for(Patience(tell_after_s=_TELL_AFTER_S))
+
+
+def first_look() -> Patience:
+    """The patience with a server of which it is not known whether it answers at all.
+
+    Raises:
+        UsageError: As `usual_patience`.
+    """
+    return _asked_for(Patience(read_s=_FIRST_LOOK_S, timeout_retries=0, tell_after_s=_TELL_AFTER_S))
+
+
+def _asked_for(usual: Patience) -> Patience:
+    return msgspec.structs.replace(
+        usual,
         read_s=_number("MLFLOW_HTTP_REQUEST_TIMEOUT", usual.read_s, least=0.001),
         retries=int(_number("MLFLOW_HTTP_REQUEST_MAX_RETRIES", usual.retries, least=0)),
     )
@@ -149,6 +170,11 @@ class HttpTransport:
 
     def _persist(self, request: Request, *, whole: bool) -> tuple[Answer, Download]:
         """Try until there is an answer, or no point in it."""
+        with _telling(self.url, self._patience.tell_after_s):
+            return self._try_often(request, whole=whole)
+
+    def _try_often(self, request: Request, *, whole: bool) -> tuple[Answer, Download]:
+        late = 0
         for tries in itertools.count():
             asked_s: float | None = None
             try:
@@ -162,7 +188,8 @@ class HttpTransport:
             if failure.may_be_done and not repeatable(request):
                 said = f"{failure.message} Whether it did what it was asked is not known."
                 raise UncertainError(said, hint=failure.hint) from failure
-            if failure.hopeless or tries >= self._patience.retries:
+            late += failure.late
+            if failure.hopeless or tries >= self._patience.retries or late > self._patience.timeout_retries:
                 raise failure
             time.sleep(self._pause_s(tries, asked_s))
         raise AssertionError  # the count has no end
@@ -270,6 +297,23 @@ class _Pool:
             idle, self._idle, self._closed = self._idle, [], True
         for session in idle:
             session.close()
+
+
+@contextlib.contextmanager
+def _telling(url: str, after_s: float | None) -> Iterator[None]:
+    """Say once that a server is waited for, if the block takes so long."""
+    if after_s is None:
+        yield
+        return
+    # A thread begins without the listener of events.
+    say = contextvars.copy_context().run
+    timer = threading.Timer(after_s, say, args=(events.note, f"Waiting for {url} …"))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _greeting(authorization: str) -> AuthBase:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
 import threading
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 
 from proj import paths
 from proj.errors import StoreError
+from proj.files import make_private
 from proj.remote.transport import Request
 from proj.times import now_ms
 
@@ -31,6 +33,9 @@ _INLINE_BYTES = 64 << 10
 _BUSY_S = 60.0
 _ORPHAN_MS = 24 * 3600 * 1000
 """Age from which a file that no request names is removed: whoever made it died before it could."""
+NOT_AGAIN_MS = 30_000
+"""A server that was away is left alone by other commands for so long."""
+_RUN_ID = re.compile(r"[\w-]{1,256}", re.ASCII)
 _HEADERS = frozenset({"content-type", "content-encoding"})
 """All that is kept of a request's headers."""
 
@@ -106,7 +111,7 @@ class Journal:
         self._lock = threading.Lock()
         with self._translated():
             for folder in (self._bodies, self._spool):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(folder)
             self._connection = sqlite3.connect(
                 self._folder / "journal.db", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -197,10 +202,20 @@ class Journal:
                 "UPDATE requests SET status = ?, message = ? WHERE id = ?", (status, message, item.id)
             )
 
-    def put_off(self, item: Item) -> None:
-        """Count that the server failed at a request."""
+    def put_off(self, place: str, item: Item) -> None:
+        """Count that a server failed at a request, and remember it as `failed` does.
+
+        What follows within half a minute of another failure is not counted: many commands in a row are no
+        reason to give up.
+        """
+        now = now_ms()
         with self._translated(), self._writing() as connection:
-            connection.execute("UPDATE requests SET attempts = attempts + 1 WHERE id = ?", (item.id,))
+            connection.execute(
+                "UPDATE requests SET attempts = attempts + 1 WHERE id = ? "
+                "AND NOT EXISTS (SELECT 1 FROM failures WHERE place = ? AND at_ms > ?)",
+                (item.id, place, now - NOT_AGAIN_MS),
+            )
+            connection.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (place, now))
 
     def retry(self) -> int:
         """Let what was set aside wait again, in its old place; returns how many requests."""
@@ -236,6 +251,11 @@ class Journal:
         """Remember that a server is there."""
         with self._translated(), self._writing() as connection:
             connection.execute("DELETE FROM failures WHERE place = ?", (place,))
+
+    def forget_failures(self) -> None:
+        """Let every server be asked again at once."""
+        with self._translated(), self._writing() as connection:
+            connection.execute("DELETE FROM failures")
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -294,7 +314,13 @@ class Journal:
 
     @contextlib.contextmanager
     def delivering(self, run_id: str) -> Iterator[bool]:
-        """Be the one who delivers what waits for a run; False when somebody else does."""
+        """Be the one who delivers what waits for a run; False when somebody else does.
+
+        Raises:
+            StoreError: That is no id of a run.
+        """
+        if not _RUN_ID.fullmatch(run_id):
+            raise StoreError(f"{run_id!r} is no id of a run: nothing is delivered for it.")
         path = self._folder / f"{run_id}.lock"
         descriptor = _locked(path)
         try:

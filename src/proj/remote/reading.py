@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
-from proj.errors import NotFoundError, UsageError
+from proj.errors import NotFoundError, StoreError, UsageError
 from proj.remote.client import UnknownCallError
 from proj.tracking.histories import spread
-from proj.tracking.records import no_run
+from proj.tracking.records import is_run_id, no_run
 from proj.tracking.store import MetricPage
 from proj.tracking.values import storable
 from proj.wire.entities import OfRun
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from proj.model import Metric, RunRecord
     from proj.remote.client import Client
 
-_RUN_ID = re.compile(r"[\w-]{1,256}", re.ASCII)
 _BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 """MLflow's server has it for its pages alone."""
 _BULK_RUNS = 100
@@ -42,15 +40,26 @@ class RunReader:
         self._client = client
 
     def run(self, run_id: str) -> RunRecord:
-        """See `RunStore.run`."""
-        if not _RUN_ID.fullmatch(run_id):
+        """See `RunStore.run`.
+
+        Raises:
+            StoreError: Also where the server answers with another run.
+        """
+        if not is_run_id(run_id):
             raise no_run(run_id)
         try:
-            return self._client.get("runs/get", OfRun(run_id=run_id), RunAnswer).run.to_model()
+            found = self._client.get("runs/get", OfRun(run_id=run_id), RunAnswer).run.to_model()
         except UnknownCallError:
             raise
         except (NotFoundError, UsageError) as error:
             raise no_run(run_id) from error
+        if found.run_id != run_id:
+            raise StoreError(
+                f"The tracking server {self._client.url} was asked for the run {run_id}, and answers with "
+                f"{found.run_id}.",
+                hint="It is defective: ask who runs it.",
+            )
+        return found
 
     def metric_history(self, run_id: str, key: str) -> tuple[Metric, ...]:
         """See `RunStore.metric_history`."""

@@ -37,7 +37,7 @@ def open_remote(url: str, *, transport: Transport | None = None) -> Tracking:
 
 
 def check(url: str, *, transport: Transport | None = None) -> None:
-    """Return if a server is there and lets us in.
+    """Return if a server is there and lets us in. One that hangs is not waited for as long as later.
 
     Args:
         url: As in `open_remote`.
@@ -52,7 +52,9 @@ def check(url: str, *, transport: Transport | None = None) -> None:
     if transport is not None:
         Client(transport, plain).check()
         return
-    client = Client(_over_http(url), plain)
+    from proj.remote.http import HttpTransport, first_look
+
+    client = Client(HttpTransport(url, patience=first_look()), plain)
     try:
         client.check()
     finally:

@@ -107,7 +107,8 @@ class Download(io.RawIOBase):
         except IncompleteRead as error:
             raise self._broken() from error
         except ReadTimeoutError as error:
-            raise LostError(f"{self._place} stopped sending in the middle of a file.") from error
+            said = f"{self._place} stopped sending in the middle of a file."
+            raise LostError(said, late=True) from error
         except (HTTPError, OSError) as error:
             raise self._broken() from error
         if not chunk and self._expected is not None and self._response.raw.tell() < self._expected:

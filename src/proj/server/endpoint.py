@@ -155,7 +155,7 @@ class Endpoint:
             from proj.server.relay import Relay
             from proj.server.relayed import Relayed
 
-            relayed = Relayed(self._upstream, self._settings)
+            relayed = Relayed(self._upstream, self._settings, self._tracking)
             return relayed, Relay(self._upstream, relayed, self._token)
         from proj.server.app import create_app
         from proj.server.session import RunToken, Session

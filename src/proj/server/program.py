@@ -31,7 +31,7 @@ class Program:
         self._settings = settings
         self._lock = threading.Lock()
         self._open: dict[str, None] = {}
-        """Runs that it made and has not ended."""
+        """Runs that it made and that have not ended, as far as is known."""
         self._made = False
         self._found: str | None = None
         """The experiment that it looked up last, since it joined its run."""
@@ -79,7 +79,6 @@ class Program:
         with self._lock:
             if status.finished:
                 self._steps.discard(run_id)
-                self._open.pop(run_id, None)
             elif run_id in self._steps:
                 found, self._found_by_step = self._found_by_step, None
             elif self.is_own(run_id):
@@ -87,6 +86,11 @@ class Program:
             if self.is_own(run_id):
                 self._asked = status if status.finished else None
         return None if self._settings.experiment_chosen else found
+
+    def ended(self, run_id: str) -> None:
+        """Take note that the record says of a run that it has ended."""
+        with self._lock:
+            self._open.pop(run_id, None)
 
     def made_run(self, run_id: str, *, is_project: bool) -> None:
         """Take note of a run that it made.

@@ -7,14 +7,18 @@ that sets an experiment or logs a parameter again goes on, as far as a server al
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
-from proj.errors import UnreachableError
-from proj.remote.transport import Answer, Request
-from proj.server.owned import TAG_OWNER
+from proj import events
+from proj.errors import ProjError, UnreachableError
+from proj.remote.transport import Answer, Request, UncertainError
+from proj.remote.verdicts import reason
+from proj.server.owned import TAG_OWNER, close_owned
 from proj.server.program import Program
 from proj.wire.enums import run_status
 from proj.wire.errors import denied, invalid
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from proj.model import Outcome, RunStatus
     from proj.remote.journaled import JournalTransport
     from proj.server.endpoint import EndpointSettings
+    from proj.tracking import Tracking
 
 _PATH = re.compile(
     r"(?P<api>/(?:api|ajax-api)/\d\.0/(?:preview/)?mlflow/)(?P<what>(?:runs|experiments)/[a-z-]+)"
@@ -42,10 +47,14 @@ class Relayed:
     Args:
         transport: The way to the server.
         settings: Whose program it is.
+        tracking: The records on the server.
     """
 
-    def __init__(self, transport: JournalTransport, settings: EndpointSettings) -> None:
+    def __init__(self, transport: JournalTransport, settings: EndpointSettings, tracking: Tracking) -> None:
         self._transport = transport
+        self._tracking = tracking
+        self._uncertain = False
+        """Whether the program may have made a run that nobody knows."""
         self._settings = settings
         self._program = Program(settings)
         self._handlers: dict[tuple[str, str], Callable[[Request, _Content], Answer]] = {
@@ -58,6 +67,7 @@ class Relayed:
             ("POST", "runs/delete"): self._delete,
             ("POST", "runs/log-parameter"): self._log_parameter,
             ("POST", "runs/log-batch"): self._log_batch,
+            ("POST", "runs/log-metric"): self._log_metric,
         }
 
     def answer(self, request: Request) -> Answer | None:
@@ -67,7 +77,7 @@ class Relayed:
             ApiError: It is refused.
             UnreachableError: The server is away, and the request cannot wait.
         """
-        match = _PATH.fullmatch(request.path)
+        match = _PATH.fullmatch(unquote(request.path))
         handler = self._handlers.get((request.method, match["what"])) if match else None
         if handler is None:
             return None
@@ -108,7 +118,11 @@ class Relayed:
         tags = content.get("tags")
         tags = list(tags) if isinstance(tags, list) else []
         marked = {**content, "tags": [*tags, {"key": TAG_OWNER, "value": self._program.run_id}]}
-        answer = self._transport.send(_with_content(request, marked))
+        try:
+            answer = self._transport.send(_with_content(request, marked))
+        except UncertainError:
+            self._uncertain = True
+            raise
         if answer.status == _OK:
             run_id = json.loads(answer.body)["run"]["info"]["run_id"]
             project = {"key": "mlflow.source.type", "value": "PROJECT"} in tags
@@ -122,7 +136,10 @@ class Relayed:
         if status is not None:
             self._program.set_status(run_id, status)
         if not self._program.is_own(run_id):
-            return self._transport.send(request)
+            answer = self._transport.send(request)
+            if answer.status == _OK and status is not None and status.finished:
+                self._program.ended(run_id)
+            return answer
         if content.get("run_name"):
             left = {key: content[key] for key in content if key not in ("status", "end_time")}
             answer = self._transport.send(_with_content(request, left))
@@ -154,13 +171,18 @@ class Relayed:
 
     def _log_batch(self, request: Request, content: _Content) -> Answer:
         params = content.get("params")
+        request = _with_words(request, content)
         if not isinstance(params, list):
             return self._transport.send(request)
         run_id = _run_id(content)
         left = [param for param in params if not self._says_the_same(run_id, param)]
         if len(left) == len(params):
             return self._transport.send(request)
-        return self._transport.send(_with_content(request, {**content, "params": left}))
+        fewer = {**content, "params": left}
+        return self._transport.send(_with_words(_with_content(request, fewer), fewer))
+
+    def _log_metric(self, request: Request, content: _Content) -> Answer:
+        return self._transport.send(_with_words(request, content))
 
     def _says_the_same(self, run_id: str, param: object) -> bool:
         if not isinstance(param, dict) or not self._program.is_own(run_id):
@@ -181,9 +203,10 @@ class Relayed:
         Raises:
             StoreError: The record cannot be written.
         """
+        insisting = self._transport.insisting()
         for run_id in self._program.open_runs():
             update = {"run_id": run_id, "status": outcome.status.value, "end_time": outcome.ended_ms}
-            self._transport.send(
+            answer = insisting.send(
                 Request(
                     method="POST",
                     path=f"{_API}runs/update",
@@ -191,6 +214,15 @@ class Relayed:
                     headers=_JSON,
                 )
             )
+            if answer.status == _OK:
+                self._program.ended(run_id)
+            else:
+                events.warning(f"The run {run_id}, made by the program, stays open: {reason(answer)}")
+        if self._uncertain:
+            try:
+                close_owned(self._tracking, self._program.run_id, outcome)
+            except ProjError as error:
+                events.warning(f"A run that the program made may stay open: {error.message}")
         return self._program.outcome(outcome)
 
 
@@ -216,6 +248,29 @@ def _told(content: _Content, status: RunStatus | None) -> _Content:
 
 def _with_content(request: Request, content: _Content) -> Request:
     return msgspec.structs.replace(request, body=json.dumps(content).encode())
+
+
+def _with_words(request: Request, content: _Content) -> Request:
+    """A request whose numbers that are none are texts, as JSON has it.
+
+    MLflow's servers take a bare NaN for 0, and leave out what comes after it.
+    """
+    body = request.body
+    if not isinstance(body, bytes) or not (b"NaN" in body or b"Infinity" in body):
+        return request
+    metrics = content.get("metrics")
+    changed = _in_words(content)
+    if isinstance(metrics, list):
+        changed["metrics"] = [_in_words(each) if isinstance(each, dict) else each for each in metrics]
+    return _with_content(request, changed)
+
+
+def _in_words(point: _Content) -> _Content:
+    value = point.get("value")
+    if not isinstance(value, float) or math.isfinite(value):
+        return dict(point)
+    word = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return {**point, "value": word}
 
 
 def _json_answer(content: _Content) -> Answer:

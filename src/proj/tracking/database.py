@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from proj.errors import ConflictError, ProjError, StoreError, UsageError
+from proj.files import make_private
 from proj.tracking.migrations import MIGRATIONS, migrate, refuse_newer, schema_version
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class Database:
 def _make_folder(folder: Path) -> None:
     try:
         if not folder.is_dir():  # raises where a folder above may not be entered
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
     except OSError as error:
         raise StoreError(
             f"The folder {folder} cannot be made: {error.strerror}.",

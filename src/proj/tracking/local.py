@@ -9,6 +9,7 @@ from proj import paths
 from proj.tracking.artifact_stores import ROOT_VARIABLE, ArtifactStores, root_uri
 from proj.tracking.artifacts import local_path
 from proj.tracking.database import Database
+from proj.tracking.records import check_run_id
 from proj.tracking.sqlite import SqliteRunStore
 
 if TYPE_CHECKING:
@@ -76,10 +77,13 @@ class Tracking:
 
         It is the folder of its artifacts where that is on this machine. Else it lies below `PROJ_HOME`, and
         its files are copied to where they belong.
+
+        Raises:
+            StoreError: The run's id cannot be the name of a folder.
         """
-        return (
-            local_path(run.artifact_uri) if self._is_here(run) else paths.home() / "workspaces" / run.run_id
-        )
+        if self._is_here(run):
+            return local_path(run.artifact_uri)
+        return paths.home() / "workspaces" / check_run_id(run.run_id)
 
     def record_uri(self, run: RunRecord) -> str:
         """The artifact URI under which a run's files are made: that of its workspace."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from proj.errors import ConflictError, NotFoundError
+from proj.errors import ConflictError, NotFoundError, StoreError
 from proj.model import Experiment, Metric, RunRecord, RunStatus
 
 if TYPE_CHECKING:
@@ -64,6 +64,32 @@ def active_run(connection: sqlite3.Connection, run_id: str) -> int:
             hint=f"`proj restore {run_id}` brings it back.",
         )
     return row
+
+
+_MAX_ID = 256
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text can be the id of a run: letters, digits, `_` and `-`, as in MLflow.
+
+    Folders and files are named by it, and a server may say anything.
+    """
+    plain = text.replace("-", "").replace("_", "")
+    return 0 < len(text) <= _MAX_ID and text.isascii() and (plain.isalnum() or not plain)
+
+
+def check_run_id(text: str) -> str:
+    """Return the id of a run that is to name a folder or a file.
+
+    Raises:
+        StoreError: It is none.
+    """
+    if not is_run_id(text):
+        raise StoreError(
+            f"{text[:_MAX_ID]!r} cannot be the id of a run.",
+            hint="A tracking server that answers so is defective, or none: check its address.",
+        )
+    return text
 
 
 def no_run(name: str) -> NotFoundError:

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from proj.model import Experiment, Metric, RunRecord, RunStatus
 from proj.tracking.inputs import Dataset, DatasetInput, ModelOutput, RunInputs
+from proj.tracking.records import check_run_id
 from proj.tracking.values import RUN_NAME_TAG
 from proj.wire.codec import Int64, Message, Real, RealOut, Text, real_out
 from proj.wire.errors import missing
@@ -154,12 +155,16 @@ class RunOut(Message, frozen=True):
     outputs: RunOutputsOut = RunOutputsOut()
 
     def to_model(self) -> RunRecord:
-        """Return it as a value of ours; a run that goes on has no end, whatever a server remembers of it."""
+        """Return it as a value of ours; a run that goes on has no end, whatever a server remembers of it.
+
+        Raises:
+            StoreError: What is said to be its id cannot be one.
+        """
         info = self.info
         ended = info.status.finished and info.end_time is not UNSET and info.end_time
         tags = {tag.key: tag.value for tag in self.data.tags}
         return RunRecord(
-            run_id=info.run_id or info.run_uuid,
+            run_id=check_run_id(info.run_id or info.run_uuid),
             experiment_id=info.experiment_id,
             run_name=info.run_name or tags.get(RUN_NAME_TAG, ""),
             user=info.user_id,

@@ -14,6 +14,8 @@ from proj.tracking.logged_models import NewLoggedModel
 from records import record_run
 
 if TYPE_CHECKING:
+    import pytest
+
     from proj.model import RunRecord
     from records import Command
 
@@ -184,3 +186,18 @@ def test_nested_runs_know_of_each_other(proj: Command) -> None:
     (told,) = proj("show", "outer", "--json").data["children"]
     assert told["run_id"] == child.run_id
     assert proj("show", "inner", "--json").data["children"] == []
+
+
+def test_what_is_known_is_shown_while_the_files_are_away(
+    proj: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJ_ARTIFACT_ROOT", "file://elsewhere/runs")
+    record_run("alone", metrics={"loss": 0.5})
+    answer = proj("show", "alone")
+    assert answer.exit_code == 0
+    assert "loss" in answer.out
+    assert answer.err.startswith("warning: Files of this run cannot be read now: ")
+    assert answer.err.count("elsewhere") == answer.err.count("warning") * 2
+    data = proj("show", "alone", "--json").data
+    assert (data["outcome"], data["artifacts"]) == (None, [])
+    assert "another machine" in data["unread"]

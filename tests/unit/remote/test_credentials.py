@@ -98,6 +98,17 @@ def test_those_of_the_run_around_us_are_for_its_endpoint(monkeypatch: pytest.Mon
     assert find_credentials().authorization == "Bearer real"
 
 
+def test_a_run_within_a_run_finds_those_of_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_file(home, "[mlflow]\nmlflow_tracking_username = ada\nmlflow_tracking_password = p\n")
+    for name in ("PROJ_ENDPOINT", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1234")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "of the endpoint")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "of the endpoint")
+    assert find_credentials().authorization == basic("ada", "p")
+    monkeypatch.setenv("PROJ_TRACKING_TOKEN", "real")
+    assert find_credentials().authorization == "Bearer real"
+
+
 @pytest.mark.parametrize("secret", ["sec\nret", "sec\x00ret", "sec\x7fret"])
 def test_what_cannot_be_sent_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
     if "\x00" not in secret:

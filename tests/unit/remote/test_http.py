@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faultykit import FaultyServer, Heard, broken_off, drop, faulty, reply
+from proj import events
 from proj.errors import StoreError, UnreachableError, UsageError
 from proj.remote.credentials import Credentials
-from proj.remote.http import QUICK, HttpTransport, Patience, usual_patience
+from proj.remote.http import QUICK, HttpTransport, Patience, first_look, usual_patience
+from proj.remote.store import check
 from proj.remote.transport import Request, UncertainError
 from proj.testing.threads import in_threads
 
@@ -113,6 +115,54 @@ def test_a_server_that_hangs_is_unreachable() -> None:
         server.close()
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" in told(caught)
     assert [heard.method for heard in server.heard] == ["GET", "GET", "POST"], "a creation is sent once"
+
+
+def test_one_that_hangs_is_asked_once_more_and_not_as_often_as_one_that_says_so() -> None:
+    with faulty(reply()) as server:
+        server._steps = [server.hang]
+        with pytest.raises(UnreachableError, match="in time"):
+            over(server.url, Patience(read_s=0.05, retries=4, first_pause_s=0)).send(GET)
+        assert len(server.heard) == 2
+        with pytest.raises(UnreachableError, match="in time"):
+            over(server.url, Patience(read_s=0.05, retries=4, timeout_retries=0)).send(GET)
+        assert len(server.heard) == 3
+        with pytest.raises(UnreachableError, match="in time"):
+            over(server.url, Patience(read_s=0.05, retries=0)).send(GET)
+        assert len(server.heard) == 4, "no retries are no retries"
+
+
+def test_a_first_look_is_short_and_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = first_look()
+    assert (found.read_s, found.retries, found.timeout_retries) == (10.0, 4, 0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "0.05")
+    with faulty(reply()) as server:
+        server._steps = [server.hang]
+        with pytest.raises(UnreachableError, match="in time"):
+            check(server.url)
+        assert len(server.heard) == 1
+
+
+def test_it_is_said_that_a_server_is_waited_for() -> None:
+    told: list[str] = []
+    waited = threading.Event()
+
+    def listen(event: events.Event) -> None:
+        told.append(event.message)
+        waited.set()
+
+    def answer(connection: socket.socket) -> None:
+        waited.wait()
+        reply()(connection)
+
+    with events.listening(listen), faulty(answer, reply()) as server:
+        transport = over(server.url, Patience(tell_after_s=0.01))
+        assert transport.send(GET).status == 200
+        assert told == [f"Waiting for {server.url} …"]
+        transport.with_patience(Patience(tell_after_s=60)).send(GET)
+        transport.close()
+    assert len(told) == 1
+    assert usual_patience().tell_after_s is not None
+    assert QUICK.tell_after_s is None
 
 
 @pytest.mark.parametrize(

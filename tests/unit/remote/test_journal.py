@@ -264,6 +264,30 @@ def test_what_was_refused_can_be_dropped(
     assert (journal.refused(), files(journal)) == ((), [])
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_who_was_not_let_in_or_failed_is_left_alone_for_a_while(
+    status: int, server: Server, journal: Journal
+) -> None:
+    journal.add(PLACE, RUN, post("set-tag", b"1"))
+    server.answers[b"1"] = error(status, "not now")
+    deliver(journal, server, place=PLACE, run_id=RUN)
+    assert journal.failed_ms(PLACE) is not None
+
+
+def test_what_is_large_is_left_to_those_who_have_the_time(server: Server, journal: Journal) -> None:
+    journal.add(PLACE, RUN, post("log-batch", b"x" * 2_000_000))
+    done = deliver(journal, server, place=PLACE, run_id=RUN, large=False)
+    assert (done.delivered, done.waiting) == (0, 1)
+    assert server.taken == []
+    assert deliver(journal, server, place=PLACE, run_id=RUN).delivered == 1
+
+
+def test_an_id_that_leads_elsewhere_is_none(server: Server, journal: Journal) -> None:
+    journal.add(PLACE, "../../victim", post("set-tag", b"1"))
+    with pytest.raises(StoreError, match="no id of a run"):
+        deliver(journal, server, place=PLACE, run_id="../../victim")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_who_is_not_let_in_keeps_everything(
     status: int, server: Server, journal: Journal, transport: JournalTransport
@@ -279,15 +303,18 @@ def test_who_is_not_let_in_keeps_everything(
 
 
 def test_a_failing_server_is_asked_again_but_not_for_ever(
-    server: Server, journal: Journal, transport: JournalTransport
+    server: Server, journal: Journal, transport: JournalTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.away = True
     transport.send(post("set-tag", b"1"))
     transport.send(post("set-tag", b"2"))
     server.away = False
     server.answers[b"1"] = error(500, "a defect")
-    assert deliver(journal, server, place=PLACE, run_id=RUN).waiting == 2
-    for _ in range(20):
+    for _ in range(20):  # many commands within a moment are no reason to give up
+        assert deliver(journal, server, place=PLACE, run_id=RUN).waiting == 2
+    now_ms = int(time.time() * 1000)
+    for number in range(20):
+        monkeypatch.setattr(journals, "now_ms", lambda at_ms=now_ms + number * 31_000: at_ms)
         deliver(journal, server, place=PLACE, run_id=RUN)
     assert server.bodies == [b"2"]
     assert [refused.message for refused in journal.refused()] == ["a defect"]

@@ -8,6 +8,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from faultykit import broken_off, faulty, reply
@@ -362,3 +363,33 @@ def test_what_a_server_refuses_of_artifacts_it_says() -> None:
             tracking.artifacts.write(URI, "a\\b", b"")
         with pytest.raises(StoreError, match="Invalid path"):
             tracking.artifacts.list(URI, "a")
+
+
+# --- what a server says that is not so ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run_id", ["../../x", "a b", "ä" * 32, "", "x" * 257])
+def test_an_id_that_can_be_none_is_taken_from_no_answer(run_id: str) -> None:
+    run = {"info": {"run_id": run_id, "experiment_id": "1", "status": "RUNNING"}}
+    with (
+        faulty(reply(body=json.dumps({"runs": [run]}).encode())) as server,
+        open_remote(server.url) as tracking,
+        pytest.raises(StoreError, match="cannot be the id of a run"),
+    ):
+        tracking.runs.search_runs(RunQuery(experiment_ids=("1",)))
+
+
+def test_a_server_that_answers_with_another_run_is_not_believed() -> None:
+    run = {"info": {"run_id": "b" * 32, "experiment_id": "1", "status": "RUNNING"}}
+    with faulty(reply(body=json.dumps({"run": run}).encode())) as server, open_remote(server.url) as tracking:
+        with pytest.raises(StoreError, match=f"answers with {'b' * 32}"):
+            tracking.runs.run("a" * 32)
+        assert tracking.runs.run("b" * 32).run_id == "b" * 32
+
+
+def test_no_workspace_lies_outside_of_their_folder(remote: Tracking) -> None:
+    run = remote.runs.create_run(claimed())
+    assert remote.workspace(run).name == run.run_id
+    for other in ("..", "../../x", "/etc", ""):
+        with pytest.raises(StoreError, match="cannot be the id of a run"):
+            remote.workspace(msgspec.structs.replace(run, run_id=other))

@@ -13,18 +13,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from httpkit import Client, serving
-from proj import paths
+from proj import events, paths
 from proj.model import NewRun, Outcome, RunStatus
 from proj.remote.delivery import deliver
 from proj.remote.http import HttpTransport, Patience
 from proj.remote.journal import Journal
 from proj.remote.journaled import JournalTransport
+from proj.remote.store import open_remote
+from proj.remote.transport import Answer as RemoteAnswer
+from proj.remote.transport import UncertainError
 from proj.server.endpoint import Endpoint, EndpointSettings
 from proj.server.routes import Site
+from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from proj.remote.transport import Request, Transport
     from proj.tracking import Tracking
 
 HASTY = Patience(connect_s=5.0, read_s=30.0, retries=0)
@@ -79,14 +84,13 @@ def echo() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def relay_to(
-    tracking: Tracking, url: str, settings: EndpointSettings
-) -> Iterator[tuple[Client, JournalTransport, Endpoint]]:
+def relay_to(url: str, settings: EndpointSettings) -> Iterator[tuple[Client, JournalTransport, Endpoint]]:
     journal = Journal(paths.home())
     way = HttpTransport(url, patience=HASTY)
     transport = JournalTransport(way, journal, place=url, run_id=settings.run_id)
     try:
-        with Endpoint(tracking, settings, transport) as endpoint:
+        records = open_remote(url, transport=transport.insisting())
+        with Endpoint(records, settings, transport) as endpoint:
             token = endpoint.variables["MLFLOW_TRACKING_TOKEN"]
             address = endpoint.variables["MLFLOW_TRACKING_URI"]
             yield Client(address, {"Authorization": f"Bearer {token}"}), transport, endpoint
@@ -96,9 +100,9 @@ def relay_to(
 
 
 @pytest.fixture
-def echoing(tracking: Tracking, echo: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def echoing(echo: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of-the-user")
-    with relay_to(tracking, f"{echo}/below", EndpointSettings(run_id=OWN, experiment_id="0")) as found:
+    with relay_to(f"{echo}/below", EndpointSettings(run_id=OWN, experiment_id="0")) as found:
         yield found[0]
 
 
@@ -187,7 +191,7 @@ def program(tracking: Tracking, own: str) -> Iterator[Program]:
     artifacts = (paths.home() / "proxied").as_uri()
     with (
         serving(tracking, site=Site(artifact_base=artifacts, proxied=True)) as server,
-        relay_to(tracking, server.url, settings) as found,
+        relay_to(server.url, settings) as found,
     ):
         yield Program(*found)
 
@@ -288,6 +292,108 @@ def test_what_was_left_open_is_closed_even_without_the_server(
     program.endpoint.settle(FAILED)
     deliver(program.transport.journal, there, place=program.transport.place, run_id=own)
     assert status_of(tracking, left) == "FAILED"
+
+
+class Failing:
+    """A way to the server on which some requests fail, once."""
+
+    def __init__(self, there: Transport, part: str, answer: RemoteAnswer | None) -> None:
+        self._there = there
+        self._part = part
+        self._answer = answer
+        self.failed = False
+
+    def send(self, request: Request) -> RemoteAnswer:
+        if self._part in request.path and not self.failed:
+            self.failed = True
+            if self._answer is not None:
+                return self._answer
+            self._there.send(request)
+            raise UncertainError("The answer was lost.")
+        return self._there.send(request)
+
+    def open(self, request: Request) -> Any:
+        return self._there.open(request)
+
+    def close(self) -> None:
+        pass
+
+
+def failing(program: Program, part: str, status: int | None) -> None:
+    body = b'{"error_code": "INTERNAL_ERROR", "message": "database is locked"}'
+    answer = None if status is None else RemoteAnswer(status=status, headers={}, body=body)
+    program.transport.transport = Failing(program.transport.transport, part, answer)
+
+
+def test_a_run_that_the_server_did_not_close_is_closed_at_the_end(
+    tracking: Tracking, program: Program
+) -> None:
+    made = program.client.ok("POST", "runs/create", experiment_id="0")["run"]["info"]["run_id"]
+    failing(program, "runs/update", 500)
+    assert program.client.post("runs/update", run_id=made, status="FINISHED").status == 500
+    program.endpoint.settle(FAILED)
+    assert status_of(tracking, made) == "FAILED"
+
+
+def test_an_end_that_the_server_fails_at_waits(tracking: Tracking, program: Program, own: str) -> None:
+    made = program.client.ok("POST", "runs/create", experiment_id="0")["run"]["info"]["run_id"]
+    failing(program, "runs/update", 500)
+    there = program.transport.transport
+    program.endpoint.settle(FAILED)
+    assert status_of(tracking, made) == "RUNNING"
+    deliver(program.transport.journal, there, place=program.transport.place, run_id=own)
+    assert status_of(tracking, made) == "FAILED"
+
+
+def test_an_end_that_the_server_refuses_is_told(program: Program) -> None:
+    program.client.ok("POST", "runs/create", experiment_id="0")
+    failing(program, "runs/update", 400)
+    told: list[str] = []
+    with events.listening(lambda event: told.append(event.message)):
+        assert program.endpoint.settle(FAILED) == FAILED
+    assert [message for message in told if "stays open: database is locked" in message]
+
+
+def test_a_run_whose_making_had_no_answer_is_closed_too(tracking: Tracking, program: Program) -> None:
+    failing(program, "runs/create", None)
+    assert program.client.post("runs/create", experiment_id="0").status == 503
+    second = program.client.ok("POST", "runs/create", experiment_id="0")["run"]["info"]["run_id"]
+    program.endpoint.settle(FAILED)
+    found = tracking.runs.search_runs(RunQuery(filter="tags.`proj.owner` != ''")).runs
+    assert len(found) == 2
+    assert second in {run.run_id for run in found}
+    assert {run.status.value for run in found} == {"FAILED"}
+
+
+def test_a_run_whose_making_had_no_answer_is_told_of_where_it_cannot_be_looked_for(program: Program) -> None:
+    failing(program, "runs/create", None)
+    program.client.post("runs/create", experiment_id="0")
+    program.leave()
+    told: list[str] = []
+    with events.listening(lambda event: told.append(event.message)):
+        assert program.endpoint.settle(FAILED) == FAILED
+    assert [message for message in told if "may stay open" in message]
+
+
+def test_the_own_run_is_not_closed_by_a_path_in_other_writing(
+    tracking: Tracking, program: Program, own: str
+) -> None:
+    body = json.dumps({"run_id": own, "status": "FINISHED"}).encode()
+    assert program.client.send("POST", "/api/2.0/mlflow/runs/%75pdate", body).status == 200
+    assert status_of(tracking, own) == "RUNNING"
+
+
+def test_bare_numbers_that_are_none_reach_the_server_as_words(echoing: Client) -> None:
+    point = b'{"run_id": "x", "key": "a", "value": NaN, "timestamp": 1}'
+    sent = echoing.send("POST", "/api/2.0/mlflow/runs/log-metric", point).json["body"]
+    assert json.loads(sent) == {"run_id": "x", "key": "a", "value": "NaN", "timestamp": 1}
+    batch = (
+        b'{"run_id": "x", "metrics": [{"key": "a", "value": -Infinity}, {"key": "b", "value": Infinity}, '
+        b'{"key": "NaN", "value": 1.5}], "tags": [{"key": "t", "value": "v"}]}'
+    )
+    sent = json.loads(echoing.send("POST", "/api/2.0/mlflow/runs/log-batch", batch).json["body"])
+    assert [point["value"] for point in sent["metrics"]] == ["-Infinity", "Infinity", 1.5]
+    assert sent["tags"] == [{"key": "t", "value": "v"}]
 
 
 @pytest.mark.parametrize(
