@@ -16,7 +16,6 @@ from proj.model import SourceBundle
 from proj.source import git
 from proj.source.digests import sha256
 from proj.source.files import free_bytes, make_folder, os_failure, remove_tree
-from proj.source.tree import quoted_path, write_skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +48,8 @@ class Workshop:
         self, folder: Path, *, objects: Sequence[Path] = (), shallow: Sequence[str] = (), digits: int = 40
     ) -> None:
         self.path = folder
+        from proj.source.tree import quoted_path, write_skeleton  # a clean tree can do without
+
         self._borrows = bool(objects)
         try:
             write_skeleton(folder, _CONFIG, long_hashes=digits != _SHA1_DIGITS)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from proj.source import git
 from proj.source.files import os_failure
-from proj.source.tree import write_skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +51,8 @@ def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
     else:
         git_dir = scratch / "listing"
         if not git_dir.exists():
+            from proj.source.tree import write_skeleton  # a repository can do without
+
             try:
                 write_skeleton(git_dir, "[core]\n\tbare = false\n")
             except OSError as error:

@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from proj.source.digests import sha256
-from proj.source.refs import is_full_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 SUFFIX = ".known"
+_DIGITS = (40, 64)
 
 
 class Memory:
@@ -37,7 +37,8 @@ class Memory:
             digest, *answers = self._path.read_text("utf-8").splitlines()
         except (OSError, ValueError):
             return None, []
-        if not all(is_full_hash(answer.removeprefix("040000 tree ").rstrip("\t")) for answer in answers):
+        hashes = [answer.removeprefix("040000 tree ").rstrip("\t") for answer in answers]
+        if any(len(each) not in _DIGITS or each.strip("0123456789abcdef") for each in hashes):
             return None, []
         return digest, answers
 

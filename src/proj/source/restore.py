@@ -34,6 +34,15 @@ _CONFIG = (
     "\tprotectHFS = true\n\tprotectNTFS = true\n[gc]\n\tauto = 0\n"
 )
 _MOST_NAMED = 20
+# what old tools have written into commits and trees leads nowhere; what could is refused
+_STRICT = "--strict=" + ",".join(
+    f"{flaw}=ignore"
+    for flaw in (
+        *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingEmail"),
+        *("missingNameBeforeEmail", "missingSpaceBeforeDate", "missingSpaceBeforeEmail"),
+        *("multipleAuthors", "zeroPaddedDate", "zeroPaddedFilemode"),
+    )
+)
 _AS_THEY_ARE = "* -text -ident !eol !filter !working-tree-encoding\n"
 
 
@@ -166,7 +175,7 @@ class _Restoration:
                 "The source bundle does not belong to the snapshot: it builds on other commits."
             )
         try:
-            git.run("index-pack", "--strict", str(pack), git_dir=self._git_dir)
+            git.run("index-pack", _STRICT, str(pack), git_dir=self._git_dir)
         except ToolFailedError as error:
             raise SourceError(
                 "The source bundle is damaged, or not to be trusted: git refuses its objects.",

@@ -15,6 +15,7 @@ from proj.source import git, worktree
 from proj.source.contents import Content, UnfitError, read_file
 from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
+from proj.source.names import is_refused
 from proj.source.repositories import places_of
 from proj.source.secretfiles import secret_by_name, secrets_in
 from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree, shown
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _DEPTH_MAX = 10
 _SUBMODULE = "160000"
+_MODULES = ".gitmodules"
 _ChangeKind = Literal[
     "added", "modified", "deleted", "untracked", "conflicted", "converted", "submodule"
 ]  # fmt: skip
@@ -313,9 +315,13 @@ def leave_out_outputs(part: Part, outputs: Collection[str]) -> None:
 
 def read_contents(part: Part) -> None:
     """Read the files to be stored, and leave out what must not be."""
+    links: dict[str, bool] = {}
     for wanted in sorted(part.wanted.values(), key=lambda each: each.path):
         try:
-            content = _fit_content(part, wanted)
+            if is_refused(wanted.path):
+                raise UnfitError("special", "git keeps no file of such a name")  # noqa: TRY301  like the others
+            behind_link = wanted.tracked and _is_behind_link(part.folder, wanted.path, links)
+            content = None if behind_link else _fit_content(part, wanted)
         except UnfitError as reason:
             part.leave_out(wanted, reason)
             continue
@@ -325,6 +331,16 @@ def read_contents(part: Part) -> None:
             part.deleted.add(wanted.path)
 
 
+def _is_behind_link(folder: Path, path: str, known: dict[str, bool]) -> bool:
+    """Whether a folder on the way to a file has become a link: the file is not there then, as git sees it."""
+    parent = path.rpartition("/")[0]
+    if not parent:
+        return False
+    if parent not in known:
+        known[parent] = os.path.islink(f"{folder}/{parent}") or _is_behind_link(folder, parent, known)  # noqa: PTH114  many paths
+    return known[parent]
+
+
 def _fit_content(part: Part, wanted: Wanted) -> Content | None:
     named = secret_by_name(wanted.path)
     if named is not None:
@@ -332,6 +348,8 @@ def _fit_content(part: Part, wanted: Wanted) -> Content | None:
     content = read_file(part.folder / wanted.path)
     if content is None:
         return _from_index(part, wanted)
+    if content.mode == "120000" and wanted.path.rpartition("/")[2].lower() == _MODULES:
+        raise UnfitError("special", f"git keeps no link of the name {_MODULES}")
     found = secrets_in(content.data)
     if found and part.tree is not None and wanted.head_hash.strip("0"):
         committed = read_blob(part.tree.root, wanted.head_hash)
@@ -379,7 +397,7 @@ def _commit_facts(tree: Worktree, commit: str) -> tuple[str, int]:
         "rev-list", "--max-count=1", "--format=%T %ct", commit, cwd=tree.root, env=NO_LAZY_FETCH
     ).stdout
     digest, _, time = answer.splitlines()[1].partition(" ")
-    return digest, int(time)
+    return digest, int(time) if time.isdecimal() else 0  # other tools have written commits without a time
 
 
 def _bases(tree: Worktree, commit: str) -> tuple[str, ...]:

@@ -712,6 +712,46 @@ def test_what_is_remembered_of_a_tree_may_be_damaged(kit: Kit, shared: Repo) -> 
         assert known.read_text().splitlines() == lines
 
 
+@pytest.mark.parametrize("name", ["git~1", ".GIT/x", "sub/.Git ", ".g\u200cit/x", "GIT~1. .", "a\\.git:x"])
+def test_names_that_git_refuses_are_left_out_so_that_the_rest_comes_back(
+    kit: Kit, shared: Repo, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "folder"
+    for top in (shared.path, folder):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("x")
+        (top / ".github").write_text("kept")
+        taken = kit.take(top)
+        assert left_out(taken) == {name: ("special", False)}
+        assert on_disk(kit.restore(taken)) == on_disk(top, without=[name])
+
+
+def test_a_link_for_a_list_of_submodules_is_left_out(kit: Kit, shared: Repo) -> None:
+    (shared.path / ".gitmodules").symlink_to("elsewhere")
+    taken = kit.take(shared.path)
+    assert left_out(taken) == {".gitmodules": ("special", False)}
+    assert on_disk(kit.restore(taken)) == on_disk(shared.path, without=[".gitmodules"])
+
+
+def test_a_folder_that_became_a_link_is_not_read_through(kit: Kit, shared: Repo, tmp_path: Path) -> None:
+    shared.git("update-index", "--assume-unchanged", "sub/train.py")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/train.py").write_text("private")
+    shutil.rmtree(shared.path / "sub")
+    (shared.path / "sub").symlink_to(tmp_path / "elsewhere")
+    kit.round_trip(shared.path)
+
+
+def test_commits_as_other_tools_have_written_them(kit: Kit, repo: Repo) -> None:
+    tree = repo.git("rev-parse", "HEAD^{tree}")
+    text = f"tree {tree}\nauthor a<a@example.org> 1 +0000\ncommitter nobody\n\nOld\n"
+    odd = repo.path / ".git/odd"
+    odd.write_text(text)
+    commit = repo.git("hash-object", "--literally", "-w", "-t", "commit", str(odd))
+    repo.git("update-ref", "HEAD", commit)
+    assert kit.round_trip(repo.path).root.commit == commit
+
+
 # --- what may get in the way --------------------------------------------------------------------------
 
 
