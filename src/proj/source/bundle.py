@@ -26,6 +26,8 @@ _CONFIG = (
     "[pack]\n\tthreads = 1\n\twindow = 10\n\tdepth = 50\n\tcompression = 6\n\tuseBitmaps = false\n"
     "[gc]\n\tauto = 0\n"
 )
+_UNCOMPRESSED = (("core.compression", "0"), ("pack.compression", "0"))
+"""For what is packed anew afterwards."""
 _CHUNK_BYTES = 1024**2
 _SHA1_DIGITS = 40
 _LITTLE_BYTES = 1024**2
@@ -65,7 +67,12 @@ class Workshop:
     def import_commits(self, stream: bytes) -> list[str]:
         """Write commits that are given in the format of `git fast-import`, and return its answers."""
         with _telling_of_full_disks(self.path):
-            answer = git.run("fast-import", "--quiet", "--done", "--force", git_dir=self.path, stdin=stream)
+            answer = git.run(
+                *("fast-import", "--quiet", "--done", "--force"),
+                git_dir=self.path,
+                stdin=stream,
+                settings=_UNCOMPRESSED if self._borrows else (),
+            )
         return answer.stdout.splitlines()
 
     def pack(self, tips: Sequence[str], bases: Sequence[str]) -> Path:
