@@ -58,7 +58,7 @@ def command(retry_refused: bool, drop_refused: bool) -> SyncResult:
     home = paths.home()
     forget_failures(home)
     with open_tracking() as tracking:
-        recovery.close_abandoned(tracking, home)
+        recovery.close_abandoned(tracking, home, patient=True)
     done = sync(home, retry_refused=retry_refused, drop_refused=drop_refused)
     waiting = sum(run.waiting for run in done.runs)
     return SyncResult(

@@ -144,6 +144,42 @@ def test_a_run_whose_creation_had_no_answer_is_found_by_its_claim(server: Tracki
     assert [run.run_id for run in found] == [made.run_id]
 
 
+class Late(Lossy):
+    """A transport that loses the answer to a creation, which the server is done with a little later."""
+
+    def __init__(self, inner: Transport, looks: int) -> None:
+        super().__init__(inner, "\0")
+        self._looks = looks
+        self._creation: Request | None = None
+
+    def send(self, request: Request) -> Answer:
+        if request.path.endswith("runs/create"):
+            self._creation = request
+            raise UncertainError("The answer was lost.")
+        if request.path.endswith("runs/search") and self._creation is not None:
+            self._looks -= 1
+            if self._looks == 0:
+                super().send(self._creation)
+        return super().send(request)
+
+
+def test_a_run_that_is_made_late_is_waited_for(
+    server: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("proj.remote.runs.time.sleep", pauses.append)
+    with open_remote(url, transport=Late(HttpTransport(url), looks=3)) as tracking:
+        made = tracking.runs.create_run(claimed())
+    assert server.runs.run(made.run_id).params == {"a": "1"}
+    assert pauses == [0.0, 0.5, 1.0]
+    with (
+        open_remote(url, transport=Late(HttpTransport(url), looks=99)) as tracking,
+        pytest.raises(UncertainError, match="was lost"),
+    ):
+        tracking.runs.create_run(claimed("c-2"))
+    assert 5 < sum(pauses) < 15
+
+
 def test_an_experiment_whose_creation_had_no_answer_is_there(url: str) -> None:
     with open_remote(url, transport=Lossy(HttpTransport(url), "experiments/create")) as tracking:
         assert tracking.runs.create_experiment("wine").name == "wine"
