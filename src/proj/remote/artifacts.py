@@ -20,6 +20,7 @@ from proj.errors import NotFoundError, ProjError, StoreError, UnreachableError, 
 from proj.model import ArtifactInfo
 from proj.remote.client import refusal
 from proj.remote.transport import Request
+from proj.remote.verdicts import Verdict, verdict
 from proj.tracking.artifact_stores import ArtifactStores, uri_scheme
 from proj.tracking.artifacts import files_below, local_path
 from proj.tracking.object_errors import no_artifact
@@ -169,7 +170,7 @@ class RemoteArtifactStore:
 
     def _ask(self, request: Request, path: str) -> None:
         answer = self._client.transport.send(request)
-        if answer.status == _OK:
+        if verdict(answer) is Verdict.TAKEN:
             return
         failure = refusal(answer, self._client.url)
         raise _refused(path, failure) if isinstance(failure, UsageError) else failure
