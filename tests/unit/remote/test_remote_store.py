@@ -434,6 +434,6 @@ def test_a_server_that_answers_with_another_run_is_not_believed() -> None:
 def test_no_workspace_lies_outside_of_their_folder(remote: Tracking) -> None:
     run = remote.runs.create_run(claimed())
     assert remote.workspace(run).name == run.run_id
-    for other in ("..", "../../x", "/etc", ""):
+    for other in ("..", "../../x", "/no/such/folder", ""):
         with pytest.raises(StoreError, match="cannot be the id of a run"):
             remote.workspace(msgspec.structs.replace(run, run_id=other))
