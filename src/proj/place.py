@@ -78,6 +78,11 @@ def current() -> Place:
     return of_folder(paths.home())
 
 
+def is_named() -> bool:
+    """Whether the user names the place to us, by `--tracking-uri` or `PROJ_TRACKING_URI`."""
+    return bool(_chosen.get() or os.environ.get(VARIABLE))
+
+
 def foreign() -> str | None:
     """`MLFLOW_TRACKING_URI` where only MLflow's client can use what it names, such as `sqlite:…`.
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import events, place
+from proj import events, paths, place
 from proj.cli import output, wording
+from proj.cli.options import tracking_option
 from proj.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     help="Where files are that are not where the records say; repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
+@tracking_option
 @output.json_option
 def command(
     source: str, experiments: tuple[str, ...], no_artifacts: bool, beside: tuple[Path, ...], dry_run: bool
@@ -118,11 +120,11 @@ def command(
     """  # noqa: D301  \b is click's mark for text that must not be wrapped
     from proj.importing import import_from
 
-    here = place.current()
+    here = _here()
     if here.folder is None:
         raise UsageError(
             f"Records are imported into a folder of this machine, and {here.uri} is a server.",
-            hint="Run this on the server's machine with its PROJ_HOME, and without a tracking URI.",
+            hint="Name a folder with --tracking-uri, or run this on the server's machine with its PROJ_HOME.",
         )
     with output.Watcher(quiet=output.as_json()) as watcher, events.listening(watcher):
         report = import_from(
@@ -134,6 +136,14 @@ def command(
             dry_run=dry_run,
         )
     return _result(report)
+
+
+def _here() -> place.Place:
+    """Where to: `MLFLOW_TRACKING_URI`, if it is a server, says where from rather."""
+    here = place.current()
+    if here.folder is None and not place.is_named():
+        return place.of_folder(paths.home())
+    return here
 
 
 def _result(report: ImportReport) -> ImportResult:

@@ -84,7 +84,9 @@ class Writer:
             experiments: Those to take over.
             whole: Whether these are all; else only versions whose run is here are taken over.
         """
-        events.step(f"Importing {len(experiments)} experiments of {self._source.uri}")
+        doing = "Looking at" if self._report.dry_run else "Importing"
+        noun = "experiment" if len(experiments) == 1 else "experiments"
+        events.step(f"{doing} {len(experiments)} {noun} of {self._source.uri}")
         for experiment in experiments:
             self._experiment(experiment)
         self._runs(experiments)
