@@ -144,11 +144,14 @@ def command(
         if root is not None:
             _check_destination(tracking.artifacts, root)
         recovery.recover(tracking, home)
-        if auth and not _tokens().tokens():
-            say = "Nobody has a token yet, so nobody is let in: `proj server token add NAME` makes one."
-            output.say(say, label="warning:", fg="yellow")
-        serve(tracking, home, settings, lambda url: output.say(f"Serving {home} on {url}; Ctrl-C stops it."))
+        serve(tracking, home, settings, lambda url: _announce(home, url, auth=auth))
     output.say("Stopped.")
+
+
+def _announce(home: Path, url: str, *, auth: bool) -> None:
+    nobody = auth and not _tokens().tokens()
+    hint = " Nobody is let in yet: `proj server token add NAME` makes a token." if nobody else ""
+    output.say(f"Serving {home} on {url}; Ctrl-C stops it.{hint}")
 
 
 def _check_destination(artifacts: ArtifactStore, root: str) -> None:
