@@ -200,21 +200,17 @@ def run(
         ProjError: It could not be run.
         TypeError: An option is unknown.
     """
-    for name, value in (
-        ("parameters", parameters),
-        ("docker_args", docker_args),
-        ("tags", options.get("tags")),
-    ):
-        _check_mapping(name, value)
     if build_image or docker_auth:
         events.warning("build_image and docker_auth have no effect on a project without docker_env.")
+    _check_mapping("tags", options.get("tags"))
     request = RunRequest(
         uri=str(uri),
         entry_point=entry_point,
         version=version,
-        parameters={str(name): str(value) for name, value in (parameters or {}).items()},
+        parameters={str(name): str(value) for name, value in _items("parameters", parameters)},
         docker_args=tuple(
-            (name, None if value is True else str(value)) for name, value in (docker_args or {}).items()
+            (name, None if value is True else str(value))
+            for name, value in _items("docker_args", docker_args)
         ),
         experiment_name=experiment_name,
         experiment_id=None if experiment_id is None else str(experiment_id),
@@ -226,14 +222,21 @@ def run(
         env_manager=env_manager,
         **options,
     )
-    if not synchronous:
-        return Run(runner.submit(request).run_id)
+    return _run_to_its_end(request) if synchronous else Run(runner.submit(request).run_id)
+
+
+def _run_to_its_end(request: RunRequest) -> Run:
     finished = runner.run(request)
     ended = Run(finished.run_id)
     if finished.outcome.status is not RunStatus.FINISHED:
         ran = ended.record().tags.get("mlflow.project.entryPoint")
         raise RunFailedError(ended, finished.outcome, name=finished.run_name, entry_point=ran)
     return ended
+
+
+def _items(name: str, value: Mapping[str, object] | None) -> collections.abc.Iterable[tuple[str, object]]:
+    _check_mapping(name, value)
+    return (value or {}).items()
 
 
 def _check_mapping(name: str, value: object) -> None:

@@ -15,6 +15,7 @@ from proj.times import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from queue import SimpleQueue
 
     from proj.assignment import Assignment
     from proj.backends.base import MetricSink
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _METRIC_FLUSH_S = 1.0
 _METRIC_BATCH = 500
+_MOST_METRICS = 1_000_000
+"""Of those that wait; a server that hangs is given up long before that, and they go into the journal."""
+_FULL_S = 0.05
 _FACTS_WAIT_S = 3.0
 """How long the end of a run waits for what is said of the machine (`nvidia-smi` may hang)."""
 
@@ -154,7 +158,9 @@ def write_environment(assignment: Assignment, tracking: Tracking, facts: Environ
 
 
 class MetricBuffer:
-    """Collects metrics that the program printed and logs them in batches, at the latest after a second.
+    """Logs metrics that the program printed, in batches, at the latest after a second.
+
+    A thread does so: whoever hands on what the program prints does not wait for a server.
 
     Args:
         tracking: The records.
@@ -166,31 +172,93 @@ class MetricBuffer:
         self._tracking = tracking
         self._run_id = run_id
         self._lenient = lenient
-        self._pending: list[Metric] = []
-        self._flushed_s = time.monotonic()
+        self._queue: SimpleQueue[Metric | None] | None = None
+        self._thread: threading.Thread | None = None
+        self._error: ProjError | None = None
+        self._left: list[Metric] = []
+        """What could not be logged; no more was tried after that."""
 
     def __call__(self, key: str, value: float, step: int) -> None:
-        """See `MetricSink`."""
-        self._pending.append(Metric(key=key, value=value, timestamp_ms=now_ms(), step=step))
-        if len(self._pending) >= _METRIC_BATCH or time.monotonic() - self._flushed_s > _METRIC_FLUSH_S:
-            self.flush()
+        """See `MetricSink`. Where very many wait already, wait for some of them to be logged.
+
+        Raises:
+            ProjError: Earlier ones could not be logged.
+        """
+        if self._queue is None:
+            self._queue = self._start()
+        while self._error is None and self._queue.qsize() >= _MOST_METRICS:
+            time.sleep(_FULL_S)
+        self._queue.put(Metric(key=key, value=value, timestamp_ms=now_ms(), step=step))
+        if self._error is not None:
+            raise self._error
+
+    def _start(self) -> SimpleQueue[Metric | None]:
+        from queue import SimpleQueue  # few runs have a use for it
+
+        waiting: SimpleQueue[Metric | None] = (
+            SimpleQueue()
+        )  # signals may raise anywhere, not within its calls
+        target = contextvars.copy_context().run  # or it would be without the listener of events
+        self._thread = threading.Thread(
+            target=target, args=(self._work, waiting), name="proj-metrics", daemon=True
+        )
+        self._thread.start()
+        return waiting
+
+    def _work(self, waiting: SimpleQueue[Metric | None]) -> None:
+        ended = False
+        while not ended:
+            batch, ended = _next_batch(waiting)
+            try:
+                self._log(batch)
+            except ProjError as error:
+                self._left, self._error = batch, error
+                return
+
+    def _log(self, batch: list[Metric]) -> None:
+        if not batch:
+            return
+        try:
+            self._tracking.runs.log(self._run_id, metrics=batch)
+        except ProjError as error:
+            if not self._lenient:
+                raise
+            events.warning(f"The record is incomplete: {error.message}")
 
     def flush(self) -> None:
-        """Log what was collected.
+        """Log what was collected; the end of it.
 
         Raises:
             ProjError: It cannot be logged, and it is not to go on without.
         """
-        if self._pending:
-            with process.deferred():
-                try:
-                    self._tracking.runs.log(self._run_id, metrics=self._pending)
-                except ProjError as error:
-                    if not self._lenient:
-                        raise
-                    events.warning(f"The record is incomplete: {error.message}")
-                self._pending = []
-        self._flushed_s = time.monotonic()
+        waiting, self._queue = self._queue, None
+        if waiting is None or self._thread is None:
+            return
+        with process.deferred():
+            waiting.put(None)
+            self._thread.join()
+            batch, ended = self._left, self._error is None
+            while batch or not ended:
+                self._log(batch)
+                batch, ended = ([], True) if ended else _next_batch(waiting)
+
+
+def _next_batch(waiting: SimpleQueue[Metric | None]) -> tuple[list[Metric], bool]:
+    """Wait for metrics and take those that come within a second; says as well whether they are the last."""
+    from queue import Empty
+
+    batch: list[Metric] = []
+    due_s: float | None = None
+    while len(batch) < _METRIC_BATCH:
+        try:
+            metric = waiting.get(timeout=None if due_s is None else max(0.0, due_s - time.monotonic()))
+        except Empty:
+            return batch, False
+        if metric is None:
+            return batch, True
+        batch.append(metric)
+        due_s = due_s or time.monotonic() + _METRIC_FLUSH_S
+    return batch, False
 
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ OPTION = "--tracking-uri"
 VARIABLE = "PROJ_TRACKING_URI"
 _THEIRS = "MLFLOW_TRACKING_URI"
 _PLACES = "Give http://HOST, https://HOST, or the path of a folder."
+
+_CLIENTS_WORDS = ("databricks", "databricks-uc", "uc")
+"""Places that MLflow's client knows by a word."""
+_ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
+"""A host with its port, and no scheme."""
 
 _chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("proj_place", default=None)
 
@@ -46,7 +52,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose(uri: str) -> Callable[[], None]:
-    """Use this place, as `--tracking-uri` says; returns what undoes it."""
+    """Use this place, as `--tracking-uri` says; returns what undoes it.
+
+    Raises:
+        UsageError: It is the empty text, a variable that is not set perhaps.
+    """
+    if not uri:
+        raise UsageError(f"{OPTION} is empty.", hint=_PLACES)
     token = _chosen.set(uri)
     return lambda: _chosen.reset(token)
 
@@ -64,6 +76,11 @@ def current() -> Place:
     if uri and not _is_foreign(uri):
         return parse(uri, _THEIRS)
     return of_folder(paths.home())
+
+
+def is_named() -> bool:
+    """Whether the user names the place to us, by `--tracking-uri` or `PROJ_TRACKING_URI`."""
+    return bool(_chosen.get() or os.environ.get(VARIABLE))
 
 
 def foreign() -> str | None:
@@ -104,6 +121,13 @@ def parse(uri: str, named_by: str = OPTION) -> Place:
     scheme = _scheme(uri)
     if scheme in ("http", "https"):
         return _server(uri, named_by)
+    address = uri.strip()
+    if _ADDRESS.fullmatch(address) and not Path(address).exists():
+        raise UsageError(
+            f"{named_by} is no URL of a server: {address}.", hint=f"Did you mean http://{address}?"
+        )
+    if uri in _CLIENTS_WORDS:
+        raise UsageError(f"{named_by} is {uri}, which proj keeps no records in.", hint=_PLACES)
     if scheme not in ("", "file"):
         raise UsageError(f"{named_by} is a {scheme}: URI, which proj keeps no records in.", hint=_PLACES)
     from proj.tracking.artifacts import local_path
@@ -112,6 +136,8 @@ def parse(uri: str, named_by: str = OPTION) -> Place:
         folder = local_path(uri).expanduser().absolute()
     except StoreError as error:
         raise UsageError(f"{named_by}: {error.message}", hint=_PLACES) from error
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{named_by} names {folder}, which is no folder.", hint=_PLACES)
     if _is_mlruns(folder):
         raise UsageError(
             f"{named_by} names {folder}, which holds records in MLflow's own format.",
@@ -147,7 +173,7 @@ def open_tracking(place: Place | None = None, *, patient: bool = True) -> Tracki
 
     Args:
         place: Where they are; None: the current place.
-        patient: Whether a server that is away is waited for, and asked again.
+        patient: Whether a server that is away is waited for, and asked again; else it has two seconds.
 
     Raises:
         UsageError: The current place is none that records can be kept in.
@@ -160,10 +186,9 @@ def open_tracking(place: Place | None = None, *, patient: bool = True) -> Tracki
 
     if patient:
         return open_remote(place.url)
-    from proj.remote.http import HttpTransport, Patience
+    from proj.remote.http import QUICK, HttpTransport
 
-    hasty = Patience(connect_s=1.0, read_s=30.0, retries=0)
-    return open_remote(place.uri, transport=HttpTransport(place.url, patience=hasty))
+    return open_remote(place.uri, transport=HttpTransport(place.url, patience=QUICK))
 
 
 def check(place: Place) -> None:
@@ -220,7 +245,7 @@ def _is_foreign(uri: str) -> bool:
     scheme = _scheme(uri)
     if scheme in ("http", "https"):
         return False
-    if scheme not in ("", "file") or uri in ("databricks", "databricks-uc", "uc"):
+    if scheme not in ("", "file") or uri in _CLIENTS_WORDS:
         return True
     from proj.tracking.artifacts import local_path
 

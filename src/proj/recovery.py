@@ -15,6 +15,9 @@ from proj.supervise import close_run, run_of
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
 
+_LATE_MS = 15 * 60 * 1000
+"""For how long a run may still appear whose creation had no answer."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,8 +46,13 @@ def recover(tracking: Tracking, home: Path) -> tuple[str, ...]:
     return closed
 
 
-def close_abandoned(tracking: Tracking, home: Path) -> tuple[str, ...]:
+def close_abandoned(tracking: Tracking, home: Path, *, patient: bool = False) -> tuple[str, ...]:
     """Close runs as `recover` does. Where the record cannot be written, the claim stays for the next command.
+
+    Args:
+        tracking: See `recover`.
+        home: See `recover`.
+        patient: Whether servers are waited for; else what they do not take in two seconds is left for later.
 
     Raises:
         StoreError: As `recover`.
@@ -56,7 +64,7 @@ def close_abandoned(tracking: Tracking, home: Path) -> tuple[str, ...]:
         if place == tracking.uri and place.startswith("file:"):
             run_id = _recover(claim, tracking)
         else:
-            run_id = _recover_elsewhere(claim, place, home)
+            run_id = _recover_elsewhere(claim, place, home, patient=patient)
         closed += [run_id] if run_id else []
     return tuple(closed)
 
@@ -65,7 +73,10 @@ def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
     """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to."""
     run = run_of(claim, tracking)
     if run is None:
-        claim.release()
+        if _may_appear(claim):
+            claim.hand_over()
+        else:
+            claim.release()
         return None
     if run.status.finished:
         bring_files(tracking, run)
@@ -78,6 +89,8 @@ def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
         close_run(tracking, run, outcome, claim)
         _close_owned(tracking, run, outcome)
     except StoreError as error:
+        if isinstance(error, UnreachableError) and not tracking.uri.startswith("file:"):
+            raise
         # A full disk, say: what is recorded can be looked at nevertheless.
         events.warning(f"The run {run.run_id} has ended, which cannot be recorded now: {error.message}")
         claim.hand_over()
@@ -86,7 +99,13 @@ def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
     return run.run_id
 
 
-def _recover_elsewhere(claim: active.Claim, uri: str, home: Path) -> str | None:
+def _may_appear(claim: active.Claim) -> bool:
+    """Whether a server may still make the run of a claim: it was asked to, and has not answered."""
+    asked = claim.info.outcome if claim.info.run_id is None else None
+    return asked is not None and now_ms() - (asked.ended_ms or 0) < _LATE_MS
+
+
+def _recover_elsewhere(claim: active.Claim, uri: str, home: Path, *, patient: bool) -> str | None:
     """Close the run of a claim where it is recorded; one command in half a minute asks a server for it."""
     from proj import place, sync
 
@@ -94,7 +113,7 @@ def _recover_elsewhere(claim: active.Claim, uri: str, home: Path) -> str | None:
         claim.hand_over()
         return None
     try:
-        with place.open_tracking(place.named(uri), patient=False) as tracking:
+        with place.open_tracking(place.named(uri), patient=patient) as tracking:
             return _recover(claim, tracking)
     except ProjError as error:
         if isinstance(error, UnreachableError):

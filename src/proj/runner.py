@@ -284,13 +284,28 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
             params=params,
             tags=tags,
         )
-        created = tracking.runs.create_run(new)
+        created = _created(new, tracking, claim)
     else:
         if request.run_name is None:
             del tags["mlflow.runName"]
         created = _reopen(request.run_id, params, tags, tracking)
     claim.update(run_id=created.run_id, backend=request.backend)
     return created
+
+
+def _created(new: NewRun, tracking: Tracking, claim: active.Claim) -> RunRecord:
+    """Create a run; where a server was asked to and has not answered, its claim stays: it may appear."""
+    try:
+        return tracking.runs.create_run(new)
+    except BaseException as error:
+        from proj.remote.transport import UncertainError
+
+        interrupted = not isinstance(error, Exception) and not tracking.uri.startswith("file:")
+        if interrupted or isinstance(error, UncertainError):
+            with process.deferred():
+                claim.update(outcome=outcome_of(error))
+                claim.hand_over()
+        raise
 
 
 def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tracking: Tracking) -> RunRecord:

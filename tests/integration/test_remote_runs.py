@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess  # noqa: TID251  a program that calls proj, as users write it
 import sys
 import time
 from pathlib import Path
@@ -212,6 +213,22 @@ def test_another_machine_follows_waits_and_cancels(remote: ProjFolder, server: R
     assert server.the_run()["info"]["status"] == "KILLED"
     eventually(lambda: not remote.processes())
     check_nothing_is_left(remote)
+
+
+def test_a_program_that_calls_proj_outlives_a_run_that_is_cancelled_elsewhere(
+    remote: ProjFolder, server: RestartableServer
+) -> None:
+    script(remote, 'meet("half")')
+    caller = "import proj\ntry: proj.run('.')\nexcept proj.RunFailedError: pass\nprint('still here')"
+    with subprocess.Popen(
+        [sys.executable, "-c", caller], cwd=remote.path, env=remote.environment(), stdout=subprocess.PIPE
+    ) as calling:
+        eventually((remote.path / "half").exists)
+        run_id = server.the_run()["info"]["run_id"]
+        server.call("runs/set-tag", run_id=run_id, key="proj.cancel", value="now")
+        said, _ = calling.communicate()
+    assert said.endswith(b"still here\n")
+    assert server.the_run()["info"]["status"] == "KILLED"
 
 
 # --- the server goes away -----------------------------------------------------------------------------

@@ -10,15 +10,7 @@ from proj.tracking import open_tracking
 from records import Command, record_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def chosen() -> Iterator[None]:
-    undo = place.choose("http://chosen:1")
-    yield
-    undo()
 
 
 def test_nothing_said_means_the_folder_of_the_records() -> None:
@@ -26,14 +18,14 @@ def test_nothing_said_means_the_folder_of_the_records() -> None:
     assert place.foreign() is None
 
 
-@pytest.mark.usefixtures("chosen")
 def test_the_option_comes_first_then_our_variable_then_that_of_the_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PROJ_TRACKING_URI", "http://ours:2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://theirs:3")
+    undo = place.choose("http://chosen:1")
     assert place.current().uri == "http://chosen:1"
-    place.choose("")
+    undo()
     assert place.current().uri == "http://ours:2"
     monkeypatch.delenv("PROJ_TRACKING_URI")
     assert place.current().uri == "http://theirs:3"
@@ -74,6 +66,30 @@ def test_a_path_and_a_file_uri_are_folders(tmp_path: Path, monkeypatch: pytest.M
 def test_other_uris_are_refused(uri: str) -> None:
     with pytest.raises(UsageError, match="PROJ_TRACKING_URI"):
         place.parse(uri, "PROJ_TRACKING_URI")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7102", "localhost:7102", "runs.example.org:5000/below"])
+def test_an_address_without_its_scheme_is_asked_about(address: str) -> None:
+    with pytest.raises(UsageError, match="is no URL of a server") as caught:
+        place.parse(address)
+    assert caught.value.hint == f"Did you mean http://{address}?"
+
+
+@pytest.mark.parametrize("word", ["databricks", "databricks-uc", "uc"])
+def test_words_of_the_client_are_no_folders(word: str) -> None:
+    with pytest.raises(UsageError, match=f"PROJ_TRACKING_URI is {word}, which proj keeps no records in"):
+        place.parse(word, "PROJ_TRACKING_URI")
+
+
+def test_a_file_is_no_place(tmp_path: Path) -> None:
+    (tmp_path / "MLproject").touch()
+    with pytest.raises(UsageError, match="which is no folder"):
+        place.parse(str(tmp_path / "MLproject"))
+
+
+def test_an_empty_option_is_not_taken_for_no_option() -> None:
+    with pytest.raises(UsageError, match="--tracking-uri is empty"):
+        place.choose("")
 
 
 def test_a_folder_in_the_format_of_mlflow_is_refused(tmp_path: Path) -> None:

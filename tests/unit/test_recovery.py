@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess  # noqa: TID251  a process that is none of ours
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from faultykit import faulty, reply
+from faultykit import drop, faulty, reply
 from proj import active, assignment, control, events, paths, place, record, recovery, runner, supervise
 from proj.errors import FailureCode, StoreError
 from proj.model import NewRun, Outcome, RunStatus
 from proj.planning import RunRequest
 from proj.recording import Recording
+from proj.remote.http import Patience
+from proj.remote.store import open_remote
+from proj.remote.transport import UncertainError
 from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -206,7 +212,7 @@ def shown(run_id: str, status: str = "FINISHED") -> bytes:
     return json.dumps({"run": {"info": info}}).encode()
 
 
-@pytest.mark.parametrize("named", ["../../victim", "/etc", "..", "", "b" * 32, "a/b", "x" * 300])
+@pytest.mark.parametrize("named", ["../../victim", "{folder}/victim", "..", "", "b" * 32, "a/b", "x" * 300])
 def test_no_server_has_a_folder_of_its_choice_uploaded_and_removed(
     tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
@@ -214,7 +220,8 @@ def test_no_server_has_a_folder_of_its_choice_uploaded_and_removed(
     for victim in (tmp_path / "victim", paths.home() / "workspaces" / ("b" * 32)):
         victim.mkdir(parents=True)
         (victim / "thesis.txt").write_text("all of it")
-    with faulty(reply(body=shown(named))) as server:
+    # What is named lies below the test's own folder: code that falls for it removes that, and nothing else.
+    with faulty(reply(body=shown(named.format(folder=tmp_path)))) as server:
         claim = begin_on(server.url, "a" * 32)
         told: list[str] = []
         with events.listening(lambda event: told.append(event.message)):
@@ -225,3 +232,70 @@ def test_no_server_has_a_folder_of_its_choice_uploaded_and_removed(
     assert (paths.home() / "active" / claim.token).exists(), "its own run is still to be closed"
     assert len(told) == 1
     assert server.url in told[0]
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_a_server_that_hangs_holds_up_only_who_has_time(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    monkeypatch.setattr("proj.remote.http.QUICK", Patience(read_s=0.1, retries=0))
+
+    def slowly(connection: socket.socket) -> None:
+        threading.Event().wait(1)
+        reply(body=shown("a" * 32))(connection)
+
+    with faulty(slowly) as server:
+        claim = begin_on(server.url, "a" * 32)
+        recovery.close_abandoned(tracking, paths.home(), patient=patient)
+    assert (paths.home() / "active" / claim.token).exists() is not patient
+
+
+def test_a_server_that_hangs_in_the_middle_is_left_alone_for_a_while(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proj.remote.http.QUICK", Patience(read_s=0.1, retries=0))
+    with faulty(reply(body=shown("a" * 32, "RUNNING")), reply()) as server:
+        server._steps[1] = server.hang
+        claim = begin_on(server.url, "a" * 32)
+        recovery.recover(tracking, paths.home())
+        heard = len(server.heard)
+        recovery.recover(tracking, paths.home())
+        assert len(server.heard) == heard > 1
+    assert (paths.home() / "active" / claim.token).exists()
+
+
+def test_a_run_whose_creation_had_no_answer_is_closed_when_it_appears(tracking: Tracking) -> None:
+    claim = active.Claim.create(paths.home(), "http://tracking.invalid")
+    new = NewRun(experiment_id="0", run_name="late", started_ms=1, tags={record.TAG_CLAIM: claim.info.token})
+    with faulty(drop) as server, open_remote(server.url) as remote, pytest.raises(UncertainError):
+        runner._created(new, remote, claim)
+    assert not claim.held
+    assert (paths.home() / "active" / claim.info.token).exists()
+    (abandoned,) = active.abandoned(paths.home())
+    assert recovery._recover(abandoned, tracking) is None
+    assert (paths.home() / "active" / claim.info.token).exists(), "it may still appear"
+    run = tracking.runs.create_run(new)
+    (abandoned,) = active.abandoned(paths.home())
+    assert recovery._recover(abandoned, tracking) == run.run_id
+    assert state(tracking, run)[0] == "FAILED"
+    assert not (paths.home() / "active" / claim.info.token).exists()
+
+
+def test_an_impatient_user_leaves_no_run_open_on_a_server() -> None:
+    claim = active.Claim.create(paths.home(), "http://tracking.invalid")
+    new = NewRun(experiment_id="0", run_name="late", started_ms=1, tags={})
+
+    def interrupt(_: socket.socket) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with faulty(interrupt) as server, open_remote(server.url) as remote, pytest.raises(KeyboardInterrupt):
+        runner._created(new, remote, claim)
+    assert not claim.held
+    assert (paths.home() / "active" / claim.info.token).exists()
+
+
+def test_a_run_that_never_appeared_is_forgotten(tracking: Tracking) -> None:
+    claim = active.Claim.create(paths.home(), "http://tracking.invalid")
+    claim.update(outcome=ENDED)  # long ago
+    assert recovery._recover(claim, tracking) is None
+    assert not (paths.home() / "active" / claim.info.token).exists()

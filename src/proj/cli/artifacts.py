@@ -38,6 +38,9 @@ class ListResult(msgspec.Struct, frozen=True, kw_only=True):
             )
             for entry in self.artifacts
         )
+        if not rows:
+            output.say("No files.")
+            return
         yield output.Table(columns=("PATH", "SIZE"), rows=rows, right_aligned=frozenset({"SIZE"}))
 
 

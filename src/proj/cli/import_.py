@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj import events, place
+from proj import events, paths, place
 from proj.cli import output, wording
+from proj.cli.options import tracking_option
 from proj.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     "--verify-signature=ALLOWED; without ALLOWED, the file that git uses.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
+@tracking_option
 @output.json_option
 def command(
     source: str,
@@ -138,11 +140,11 @@ def command(
     proj import mlflow:sqlite:///mlflow.db         a database; mlflow:mlflow.db is the same
     proj import mlflow:https://tracking.example    a server
     """  # noqa: D301  \b is click's mark for text that must not be wrapped
-    here = place.current()
+    here = _here()
     if here.folder is None:
         raise UsageError(
             f"Records are imported into a folder of this machine, and {here.uri} is a server.",
-            hint="Run this on the server's machine with its PROJ_HOME, and without a tracking URI.",
+            hint="Name a folder with --tracking-uri, or run this on the server's machine with its PROJ_HOME.",
         )
     with output.Watcher(quiet=output.as_json()) as watcher, events.listening(watcher):
         if _is_archive(source):
@@ -150,7 +152,7 @@ def command(
                 raise UsageError("--experiment, --no-artifacts and --artifacts are for mlflow:SOURCE alone.")
             from proj.cli.import_archive import import_archive
 
-            return import_archive(source, allowed=allowed, dry_run=dry_run)
+            return import_archive(source, here, allowed=allowed, dry_run=dry_run)
         if allowed is not None:
             raise UsageError("--verify-signature is for a file that `proj export` wrote.")
         from proj.importing import import_from
@@ -169,6 +171,14 @@ def command(
 def _is_archive(source: str) -> bool:
     """Whether a file is named, and not a kind of records."""
     return not source.startswith("mlflow:") and Path(source).expanduser().is_file()
+
+
+def _here() -> place.Place:
+    """Where to: `MLFLOW_TRACKING_URI`, if it is a server, says where from rather."""
+    here = place.current()
+    if here.folder is None and not place.is_named():
+        return place.of_folder(paths.home())
+    return here
 
 
 def _result(report: ImportReport) -> ImportResult:

@@ -56,11 +56,12 @@ class ArchiveResult(msgspec.Struct, frozen=True, kw_only=True):
             yield "It is signed; --verify-signature checks by whom."
 
 
-def import_archive(file: str, *, allowed: str | None, dry_run: bool) -> ArchiveResult:
+def import_archive(file: str, here: place.Place, *, allowed: str | None, dry_run: bool) -> ArchiveResult:
     """Verify an archive, then add its runs to the records.
 
     Args:
         file: The archive.
+        here: Where the records are.
         allowed: File of allowed signers, empty for the one that git uses; None: no signature is asked for.
         dry_run: Only say what would be done.
 
@@ -73,7 +74,7 @@ def import_archive(file: str, *, allowed: str | None, dry_run: bool) -> ArchiveR
             from proj.archive.signatures import verify
 
             signature = verify(archive, Path(allowed).expanduser() if allowed else None)
-        runs = _runs(archive, dry_run=dry_run)
+        runs = _runs(archive, here, dry_run=dry_run)
         return ArchiveResult(
             file=file,
             dry_run=dry_run,
@@ -84,9 +85,9 @@ def import_archive(file: str, *, allowed: str | None, dry_run: bool) -> ArchiveR
         )
 
 
-def _runs(archive: Archive, *, dry_run: bool) -> tuple[AddedRun, ...]:
-    folder = place.current().folder
+def _runs(archive: Archive, here: place.Place, *, dry_run: bool) -> tuple[AddedRun, ...]:
+    folder = here.folder
     if dry_run and folder is not None and not (folder / "proj.db").exists():
         return preview(archive)  # to open the records would make them
-    with place.open_tracking() as tracking:
+    with place.open_tracking(here) as tracking:
         return add(archive, tracking, dry_run=dry_run)

@@ -78,8 +78,7 @@ class RunsResult(msgspec.Struct, frozen=True, kw_only=True):
             output.say(f"Not shown: {names}")
         if self.more:
             shown = len(self.runs)
-            told = wording.counted(shown, "run")
-            output.say(f"There are more than the {told} shown: -n {shown * 5} lists up to {shown * 5}.")
+            output.say(f"There are more runs: -n {shown * 5} lists up to {shown * 5}.")
 
 
 @click.command()

@@ -10,7 +10,7 @@ import msgspec
 
 from proj import paths
 from proj.cli import output, wording
-from proj.errors import NotFoundError, UnreachableError
+from proj.errors import NotFoundError, StoreError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,8 +144,14 @@ def command(
         if root is not None:
             _check_destination(tracking.artifacts, root)
         recovery.recover(tracking, home)
-        serve(tracking, home, settings, lambda url: output.say(f"Serving {home} on {url}; Ctrl-C stops it."))
+        serve(tracking, home, settings, lambda url: _announce(home, url, auth=auth))
     output.say("Stopped.")
+
+
+def _announce(home: Path, url: str, *, auth: bool) -> None:
+    nobody = auth and not _tokens().tokens()
+    hint = " Nobody is let in yet: `proj server token add NAME` makes a token." if nobody else ""
+    output.say(f"Serving {home} on {url}; Ctrl-C stops it.{hint}")
 
 
 def _check_destination(artifacts: ArtifactStore, root: str) -> None:
@@ -160,6 +166,10 @@ def _check_destination(artifacts: ArtifactStore, root: str) -> None:
         return
     except UnreachableError as error:
         output.say(f"{error.message} What needs no artifacts is served all the same.")
+    except StoreError as error:
+        # It speaks of the name that was tried, which nobody has asked for.
+        why = error.message.partition(": ")[2] or error.message
+        raise StoreError(f"No artifacts can be kept in {root}: {why}", hint=error.hint) from error
 
 
 @command.group()

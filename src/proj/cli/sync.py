@@ -30,11 +30,15 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> Iterator[output.Block]:
         """Yield a line for each run, what was refused, and the sum."""
         for run in self.runs:
-            left = f", {wording.counted(run.waiting, 'item')} left: {run.problem}" if run.waiting else ""
+            left = f", {wording.counted(run.waiting, 'item')} left" if run.waiting else ""
             yield f"{run.run_id} {wording.counted(run.delivered, 'item')} delivered to {run.place}{left}"
+            if run.waiting and run.problem:
+                yield f"  {run.problem}"
         for refused in self.refused:
             path = refused.what.rpartition("/api/2.0/")[2] or refused.what
             yield f"{refused.run_id} refused by {refused.place} ({refused.status}): {path}: {refused.message}"
+        if self.waiting:
+            output.say("What is left waits for the next `proj sync`.", label="hint:", fg="cyan")
         if self.refused:
             output.say(
                 "--retry-refused offers what was refused once more, --drop-refused forgets it.",
@@ -58,7 +62,7 @@ def command(retry_refused: bool, drop_refused: bool) -> SyncResult:
     home = paths.home()
     forget_failures(home)
     with open_tracking() as tracking:
-        recovery.close_abandoned(tracking, home)
+        recovery.close_abandoned(tracking, home, patient=True)
     done = sync(home, retry_refused=retry_refused, drop_refused=drop_refused)
     waiting = sum(run.waiting for run in done.runs)
     return SyncResult(

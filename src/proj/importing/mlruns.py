@@ -7,6 +7,7 @@ files whose names are the keys. See `mlflow/store/tracking/file_store.py` and
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -232,18 +233,29 @@ def _check(root: Path) -> None:
         entries = list(root.iterdir())
     except OSError as error:
         raise StoreError(f"The folder {root} cannot be read: {error.strerror}.") from error
-    if any((entry / "meta.yaml").is_file() for entry in entries):
+    if _holds_records(entries):
         return
-    if any(entry.name in (TRASH, MODELS) and entry.is_dir() for entry in entries):
-        return
+    if any(entry.name == "proj.db" for entry in entries):
+        raise StoreError(
+            f"{root} holds records of proj, not of MLflow.",
+            hint=f"`proj --tracking-uri {root} runs` lists them.",
+        )
     within = root / "mlruns"
     databases = [entry for entry in entries if entry.suffix in (".db", ".sqlite")]
     hint = "It has experiments in it, each a folder with a meta.yaml."
-    if within.is_dir():
-        hint = f"Did you mean mlflow:{within}?"
-    elif databases:
-        hint = f"Did you mean mlflow:{databases[0]}?"
+    with contextlib.suppress(OSError):
+        if within.is_dir() and _holds_records(list(within.iterdir())):  # beside a database it has only files
+            databases = [within]
+    if databases:
+        hint = f"Did you mean {' or '.join(f'mlflow:{each}' for each in sorted(databases))}?"
     raise StoreError(f"{root} is no mlruns folder of MLflow.", hint=hint)
+
+
+def _holds_records(entries: list[Path]) -> bool:
+    return any(
+        (entry / "meta.yaml").is_file() or (entry.name in (TRASH, MODELS) and entry.is_dir())
+        for entry in entries
+    )
 
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ import msgspec
 
 from proj.model import RunStatus
 from proj.tracking.inputs import RunInputs
-from proj.tracking.logged_models import LoggedModelStatus, ModelMetric
-from proj.tracking.registry import ModelVersion
+from proj.tracking.past import PastLoggedModel, PastModel
 from proj.tracking.values import storable
 
 if TYPE_CHECKING:
@@ -53,39 +52,16 @@ class ForeignRun(msgspec.Struct, frozen=True, kw_only=True):
     """Where a folder store keeps it."""
 
 
-class ForeignLoggedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A logged model as the other store has it."""
+class ForeignLoggedModel(PastLoggedModel, frozen=True, kw_only=True):
+    """A logged model as the other store has it, its experiment's id that of there."""
 
-    model_id: str
-    experiment_id: str
-    name: str
-    status: LoggedModelStatus
-    created_ms: int
-    updated_ms: int
-    deleted: bool = False
-    model_type: str | None = None
-    source_run_id: str | None = None
-    status_message: str | None = None
     artifact_uri: str | None = None
-    params: Mapping[str, str] = {}
-    tags: Mapping[str, str] = {}
-    metrics: tuple[ModelMetric, ...] = ()
     folder: str = ""
     """Where a folder store keeps it."""
 
 
-class ForeignModel(msgspec.Struct, frozen=True, kw_only=True):
+class ForeignModel(PastModel, frozen=True, kw_only=True):
     """A registered model as the other store has it."""
-
-    name: str
-    created_ms: int
-    updated_ms: int
-    description: str | None = None
-    tags: Mapping[str, str] = {}
-    aliases: Mapping[str, int] = {}
-    versions: tuple[ModelVersion, ...] = ()
-    last_version: int = 0
-    """The greatest number that was ever given."""
 
 
 class ForeignFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,8 @@ class Tables:
             StoreError: The database is damaged.
         """
         try:
-            yield from self._connection.execute(statement, values)
+            for row in self._connection.execute(statement, values):  # noqa: UP028
+                yield row  # `yield from` closes the cursor of who stops early, perhaps after the database
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 

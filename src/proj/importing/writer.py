@@ -13,10 +13,10 @@ from proj.errors import ProjError
 from proj.importing.origins import ORIGIN, Relocation, with_origin
 from proj.times import now_ms
 from proj.tracking.inputs import RunInputs
-from proj.tracking.past import PastExperiment, PastLoggedModel, PastModel, PastRun
+from proj.tracking.past import PastExperiment, PastLoggedModel, PastRun
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from proj.importing.copying import Copier
     from proj.importing.model import (
@@ -84,7 +84,9 @@ class Writer:
             experiments: Those to take over.
             whole: Whether these are all; else only versions whose run is here are taken over.
         """
-        events.step(f"Importing {len(experiments)} experiments of {self._source.uri}")
+        doing = "Looking at" if self._report.dry_run else "Importing"
+        noun = "experiment" if len(experiments) == 1 else "experiments"
+        events.step(f"{doing} {len(experiments)} {noun} of {self._source.uri}")
         for experiment in experiments:
             self._experiment(experiment)
         self._runs(experiments)
@@ -154,12 +156,7 @@ class Writer:
             ended_ms=run.ended_ms,
             deleted_ms=run.deleted_ms,
             params=run.params,
-            tags=with_origin(
-                run.tags,
-                self._source.uri,
-                experiment_id=run.experiment_id,
-                artifact_uri=run.artifact_uri,
-            ),
+            tags=self._tags(run),
             inputs=run.inputs,
         )
 
@@ -211,25 +208,14 @@ class Writer:
         events.progress(f"{self._report.logged_models.all} logged models", self._report.logged_models.all)
 
     def _logged_model(self, model: ForeignLoggedModel) -> PastLoggedModel:
-        return PastLoggedModel(
-            model_id=model.model_id,
-            experiment_id=self._here[model.experiment_id],
-            name=model.name,
-            status=model.status,
-            created_ms=model.created_ms,
-            updated_ms=model.updated_ms,
-            deleted=model.deleted,
-            model_type=model.model_type,
-            source_run_id=model.source_run_id,
-            status_message=model.status_message,
-            params=model.params,
-            tags=with_origin(
-                model.tags,
-                self._source.uri,
-                experiment_id=model.experiment_id,
-                artifact_uri=model.artifact_uri,
-            ),
-            metrics=model.metrics,
+        return msgspec.structs.replace(
+            model, experiment_id=self._here[model.experiment_id], tags=self._tags(model)
+        )
+
+    def _tags(self, item: ForeignRun | ForeignLoggedModel) -> Mapping[str, str]:
+        """Its tags, and where it comes from."""
+        return with_origin(
+            item.tags, self._source.uri, experiment_id=item.experiment_id, artifact_uri=item.artifact_uri
         )
 
     def _model(self, model: ForeignModel, relocation: Relocation, *, whole: bool) -> None:
@@ -245,15 +231,10 @@ class Writer:
             return
         numbers = {version.version for version in versions}
         added = self._past.add_model(
-            PastModel(
-                name=model.name,
-                created_ms=model.created_ms,
-                updated_ms=model.updated_ms,
-                description=model.description,
-                tags=model.tags,
+            msgspec.structs.replace(
+                model,
                 aliases={alias: number for alias, number in model.aliases.items() if number in numbers},
                 versions=tuple(versions),
-                last_version=model.last_version,
             )
         )
         _count(self._report.registered_models, added)

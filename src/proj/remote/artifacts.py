@@ -15,10 +15,12 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from proj import events
 from proj.errors import NotFoundError, ProjError, StoreError, UnreachableError, UsageError
 from proj.model import ArtifactInfo
 from proj.remote.client import refusal
 from proj.remote.transport import Request
+from proj.remote.verdicts import Verdict, verdict
 from proj.tracking.artifact_stores import ArtifactStores, uri_scheme
 from proj.tracking.artifacts import files_below, local_path
 from proj.tracking.object_errors import no_artifact
@@ -42,6 +44,8 @@ _MAX_ERROR_BYTES = 10_000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LEVELS = 2
 """Of the run's and the experiment's folder between its artifacts and the folder of them all."""
+_TOLD: set[tuple[str, str]] = set()
+"""Servers, and folders here that they chose: each is told once, however often a command opens the records."""
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]+=*):")
 
 
@@ -166,7 +170,7 @@ class RemoteArtifactStore:
 
     def _ask(self, request: Request, path: str) -> None:
         answer = self._client.transport.send(request)
-        if answer.status == _OK:
+        if verdict(answer) is Verdict.TAKEN:
             return
         failure = refusal(answer, self._client.url)
         raise _refused(path, failure) if isinstance(failure, UsageError) else failure
@@ -262,7 +266,7 @@ class ServerArtifactStores(ArtifactStores):
         self._url = client.url
 
     def store_of(self, artifact_uri: str) -> ArtifactStore:
-        """See `ArtifactStores.store_of`.
+        """See `ArtifactStores.store_of`. It is told which folder a server of another machine has chosen here.
 
         Raises:
             StoreError: Also for a folder that is not on this machine.
@@ -275,6 +279,11 @@ class ServerArtifactStores(ArtifactStores):
                 raise StoreError(
                     f"The server {self._url} keeps artifacts in {base}, a folder that is not here.",
                     hint="Start the server with --serve-artifacts, or with an artifact root that both reach.",
+                )
+            if (self._url, str(base)) not in _TOLD:
+                _TOLD.add((self._url, str(base)))
+                events.warning(
+                    f"{self._url} keeps artifacts in the folder {base}: the one of this machine is used."
                 )
         return super().store_of(artifact_uri)
 

@@ -14,7 +14,7 @@ from proj.errors import (
     StoreError,
     UsageError,
 )
-from proj.remote.credentials import NAMES
+from proj.remote.credentials import NAMES, incomplete
 from proj.remote.failures import shortened
 from proj.remote.transport import Request
 from proj.wire.codec import Empty, decode_body, encode_query, encode_request
@@ -45,6 +45,13 @@ _KINDS: dict[str, type[ProjError]] = {
 
 class UnknownCallError(UsageError):
     """The server has no such call: it is older than that, or no tracking server at all."""
+
+
+class NoTrackingServerError(UnknownCallError):
+    """What answers does not speak MLflow's protocol at all, or not that call: nothing the user asked for."""
+
+    code = StoreError.code
+    exit_code = StoreError.exit_code
 
 
 class Client:
@@ -134,14 +141,12 @@ def refusal(answer: Answer, url: str) -> ProjError:
         body = None
     said = shortened(body.message.strip() if body is not None else "")
     if answer.status in _UNAUTHORIZED:
-        return StoreError(
-            f"The tracking server {url} wants credentials, or others than these{_colon(said)}.",
-            hint=f"Set {NAMES}.",
-        )
+        return _unauthorized(answer, url)
     if answer.status == _FORBIDDEN:
+        whose = f"The credentials are those in {answer.credentials}: a" if answer.credentials else "A"
         return StoreError(
             f"The tracking server {url} does not allow that{_colon(said)}.",
-            hint=f"The credentials are those in {NAMES}: ask who runs the server, or set others.",
+            hint=f"{whose}sk who runs the server, or set others.",
         )
     if body is None:
         return _without_words(answer, url)
@@ -153,11 +158,23 @@ def refusal(answer: Answer, url: str) -> ProjError:
     return StoreError(f"The tracking server {url} failed: {said or body.error_code}.")
 
 
+def _unauthorized(answer: Answer, url: str) -> StoreError:
+    """What to do about credentials; what servers say of it is for their own clients."""
+    if answer.credentials is not None:
+        return StoreError(
+            f"The tracking server {url} does not take the credentials in {answer.credentials}.",
+            hint="They are mistyped, or have been revoked: set others.",
+        )
+    half = incomplete()
+    why = f", and {half}" if half else ""
+    return StoreError(f"The tracking server {url} wants credentials{why}.", hint=f"Set {NAMES}.")
+
+
 def _without_words(answer: Answer, url: str) -> ProjError:
     if answer.status in _NO_SUCH_CALL:
-        return UnknownCallError(
-            f"There is no such call at {url} (status {answer.status}).",
-            hint="It is no tracking server of MLflow's kind, its address is incomplete, or it is too old.",
+        return NoTrackingServerError(
+            f"{url} is no tracking server, or one that is too old (status {answer.status}).",
+            hint="Check the address: it may lack a path.",
         )
     if answer.status == _TOO_LARGE:
         return StoreError(

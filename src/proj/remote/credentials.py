@@ -21,6 +21,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 _TRUE = ("1", "true")
 _FALSE = ("", "0", "false")
 _QUOTE = "Give http://HOST or https://HOST; in a password before it, write / ? # @ as %2F %3F %23 %40."
+_FILE = "~/.mlflow/credentials"
 NAMES = "PROJ_TRACKING_TOKEN, or PROJ_TRACKING_USERNAME and PROJ_TRACKING_PASSWORD"
 """The variables to set, for messages; their namesakes of MLflow's client do as well."""
 
@@ -30,6 +31,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     authorization: str | None = None
     """The whole header's value."""
+    origin: str | None = None
+    """Where that was found: the names of variables, say."""
     verify: bool | str = True
     """Whether to check the server's certificate, or the file or folder of those that vouch for it."""
     client_certificate: str | None = None
@@ -69,8 +72,10 @@ def find_credentials(userinfo: str | None = None) -> Credentials:
     Raises:
         UsageError: They contradict each other, or cannot be sent.
     """
+    authorization, origin = _authorization(userinfo)
     return Credentials(
-        authorization=_authorization(userinfo),
+        authorization=authorization,
+        origin=origin,
         verify=_verify(),
         client_certificate=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None,
     )
@@ -86,10 +91,21 @@ def are_set() -> bool:
     return found.authorization is not None or found.client_certificate is not None
 
 
-def _authorization(userinfo: str | None) -> str | None:
+def incomplete() -> str | None:
+    """What is set, but is of no use alone, in words; None if there is nothing of that kind."""
+    for family in ("PROJ_TRACKING", *(() if _is_within_run() else ("MLFLOW_TRACKING",))):
+        name, secret = (bool(os.environ.get(f"{family}_{word}")) for word in ("USERNAME", "PASSWORD"))
+        if name != secret:
+            there, missing = ("USERNAME", "PASSWORD") if name else ("PASSWORD", "USERNAME")
+            return f"{family}_{there} is set without {family}_{missing}"
+    return None
+
+
+def _authorization(userinfo: str | None) -> tuple[str | None, str | None]:
+    """The header's value, and where it was found."""
     if userinfo is not None:
         user, _, password = userinfo.partition(":")
-        return _basic(unquote(user), unquote(password), "The URL's user or password")
+        return _basic(unquote(user), unquote(password), "The URL's user or password"), "its URL"
     theirs = not _is_within_run()
     for family in ("PROJ_TRACKING", "MLFLOW_TRACKING"):
         given: Mapping[str, str] = os.environ if theirs or family == "PROJ_TRACKING" else {}
@@ -100,10 +116,13 @@ def _authorization(userinfo: str | None) -> str | None:
         )
         token = given.get(f"{family}_TOKEN")
         if name and secret:
-            return _basic(name, secret, f"{family}_USERNAME or {family}_PASSWORD")
+            origin = f"{family}_USERNAME and {family}_PASSWORD"
+            if not given.get(f"{family}_PASSWORD"):
+                origin = _FILE
+            return _basic(name, secret, f"{family}_USERNAME or {family}_PASSWORD"), origin
         if token:
-            return f"Bearer {_sendable(token.strip(), f'{family}_TOKEN', 'ascii')}"
-    return None
+            return f"Bearer {_sendable(token.strip(), f'{family}_TOKEN', 'ascii')}", f"{family}_TOKEN"
+    return None, None
 
 
 def _is_within_run() -> bool:
@@ -113,7 +132,7 @@ def _is_within_run() -> bool:
 
 
 def _of_file() -> Mapping[str, str]:
-    path = Path(os.path.expanduser("~/.mlflow/credentials"))  # noqa: PTH111  a user without a home is no error
+    path = Path(os.path.expanduser(_FILE))  # noqa: PTH111  a user without a home is no error
     if not path.is_file():
         return {}
     parser = configparser.ConfigParser(interpolation=None)

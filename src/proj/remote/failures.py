@@ -53,8 +53,7 @@ def lost(error: requests.RequestException, url: str) -> StoreError:
     if isinstance(error, kinds.ReadTimeout):
         return LostError(f"{where} does not answer in time.", hint=_TIME, late=True)
     if isinstance(error, kinds.SSLError):
-        said = f"{where} cannot be trusted: {_cause(error)}."
-        return LostError(said, hint=_CERTIFICATES, may_be_done=False, hopeless=True)
+        return _unencrypted(error, url)
     if not isinstance(error, kinds.ConnectionError):
         return StoreError(f"{where} cannot be asked: {_cause(error)}.", hint=_CHECK)
     if isinstance(error, kinds.ProxyError):
@@ -65,6 +64,16 @@ def lost(error: requests.RequestException, url: str) -> StoreError:
     return LostError(f"The connection to {url} was lost: {_cause(error)}.", hint="Try again.")
 
 
+def _unencrypted(error: requests.RequestException, url: str) -> LostError:
+    """Say why there is no safe way there; nothing was sent, and another try would be the same."""
+    said, hint = f"The tracking server {url} cannot be trusted: {_cause(error)}.", _CERTIFICATES
+    if any(getattr(cause, "reason", None) in _NO_TLS for cause in _causes(error)):
+        said, hint = f"The tracking server {url} speaks no TLS.", f"Try {url.replace('https:', 'http:', 1)}."
+    return LostError(said, hint=hint, may_be_done=False, hopeless=True)
+
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE")
+"""What OpenSSL finds in an answer that is no TLS, by its version."""
 _CHECK = "Check the address, and that the server is up."
 _TIME = "MLFLOW_HTTP_REQUEST_TIMEOUT is the time in seconds."
 _PROXIES = "HTTPS_PROXY and HTTP_PROXY name it; NO_PROXY names hosts to reach without it."

@@ -210,10 +210,13 @@ class HttpTransport:
             raise
         body = Download(response, self.url, lambda: self._pool.give(session))
         headers = {name.lower(): value for name, value in response.headers.items()}
+        answer = Answer(
+            status=response.status_code, headers=headers, body=b"", credentials=self._credentials.origin
+        )
         if not whole:
-            return Answer(status=response.status_code, headers=headers, body=b""), body
+            return answer, body
         with body:
-            return Answer(status=response.status_code, headers=headers, body=body.readall() or b""), body
+            return msgspec.structs.replace(answer, body=body.readall() or b""), body
 
     def _follow(self, session: requests.Session, request: Request) -> requests.Response:
         """Send a request, and again where the server says that its place is another."""

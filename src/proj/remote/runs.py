@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import TYPE_CHECKING
 
 from proj.errors import ConflictError, NotFoundError, ProjError, UnreachableError, UsageError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _ID_DIGITS = 32
 _AT_ONCE = 100
+_LOOKS_AFTER_S = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Pauses before each look for a run whose creation had no answer."""
 
 
 class RemoteRunStore(RunReader, RemoteExperiments):
@@ -63,7 +66,7 @@ class RemoteRunStore(RunReader, RemoteExperiments):
 
         Parameters, and a state other than RUNNING, come with requests of their own; a run that they are
         refused for is deleted again. If the answer to the creation is lost, the run is looked for by its tag
-        `proj.claim`.
+        `proj.claim` for some seconds: the server may still be at it.
         """
         tags = {RUN_NAME_TAG: new.run_name, **new.tags}
         check_id(new.experiment_id)
@@ -77,11 +80,8 @@ class RemoteRunStore(RunReader, RemoteExperiments):
         )
         try:
             run_id = self._client.post("runs/create", message, RunAnswer).run.to_model().run_id
-        except UncertainError:
-            found = self._claimed(new)
-            if found is None:
-                raise
-            run_id = found
+        except UncertainError as error:
+            run_id = self._claimed(new, error)
         except (UsageError, ConflictError):
             self._active_experiment(new.experiment_id)
             raise
@@ -98,16 +98,27 @@ class RemoteRunStore(RunReader, RemoteExperiments):
             raise
         return self.run(run_id)
 
-    def _claimed(self, new: NewRun) -> str | None:
-        """Find a run whose creation had no answer."""
+    def _claimed(self, new: NewRun, lost: UncertainError) -> str:
+        """Find a run whose creation had no answer.
+
+        Raises:
+            UncertainError: It is not there, for now.
+        """
         claim = new.tags.get(TAG_CLAIM)
         if claim is None:
-            return None
+            raise lost
         query = RunQuery(
             experiment_ids=(new.experiment_id,), filter=f"tags.`{TAG_CLAIM}` = {_quoted(claim)}", limit=1
         )
-        found = self.search_runs(query).runs
-        return found[0].run_id if found else None
+        for pause_s in _LOOKS_AFTER_S:
+            time.sleep(pause_s)
+            try:
+                found = self.search_runs(query).runs
+            except UnreachableError:
+                raise lost from None
+            if found:
+                return found[0].run_id
+        raise lost
 
     def log(
         self,

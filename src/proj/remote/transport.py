@@ -34,6 +34,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    credentials: str | None = None
+    """Where those that were sent were found; None: there were none."""
 
 
 class UncertainError(UnreachableError):

@@ -110,3 +110,9 @@ def test_a_folder_that_cannot_be_written_is_said(proj: Command, tmp_path: Path) 
     answer = proj("artifacts", "get", "r", "plot.png", "-o", str(tmp_path / "file"))
     assert answer.exit_code == 125
     assert "cannot be written" in answer.err
+
+
+def test_that_there_are_no_files_is_said(proj: Command) -> None:
+    record_run("bare")
+    answer = proj("artifacts", "ls", "bare")
+    assert (answer.exit_code, answer.out, answer.err) == (0, "", "No files.\n")

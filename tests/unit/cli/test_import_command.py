@@ -69,3 +69,16 @@ def test_what_is_no_source_is_refused(proj: Command, tmp_path: Path) -> None:
     assert answer.exit_code == 2
     assert "mlflow:FOLDER" in answer.err
     assert proj("import", f"mlflow:{tmp_path}").exit_code == 125
+
+
+def test_where_to_is_said_by_an_option_and_not_by_the_client_of_a_server(
+    proj: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    path = database(tmp_path)
+    said = proj("import", f"mlflow:{path}", "--dry-run", "--experiment", "Default")
+    assert said.exit_code == 0
+    assert "Looking at 1 experiment of " in said.err
+    assert proj("import", f"mlflow:{path}", "--tracking-uri", str(tmp_path / "to")).exit_code == 0
+    assert (tmp_path / "to" / "proj.db").exists()
+    assert not paths.home().exists()

@@ -87,7 +87,10 @@ def test_a_server_that_is_away_is_named(command: Command) -> None:
     add("http://127.0.0.1:9", "a" * 32, tag("a" * 32, "v"))
     answer = command("sync")
     assert answer.exit_code == 1
-    assert f"{'a' * 32} 0 items delivered to http://127.0.0.1:9, 1 item left: " in answer.out
+    line, why = answer.out.splitlines()
+    assert line == f"{'a' * 32} 0 items delivered to http://127.0.0.1:9, 1 item left"
+    assert why.startswith("  The tracking server http://127.0.0.1:9 cannot be reached")
+    assert answer.err == "hint: What is left waits for the next `proj sync`.\n"
 
 
 def test_other_commands_deliver_too_but_not_to_a_server_that_was_away(

@@ -590,11 +590,15 @@ def test_folders_that_are_no_store(tmp_path: Path, home: Path) -> None:
     with pytest.raises(StoreError) as error:
         bring(tmp_path, home)
     assert error.value.hint == f"Did you mean mlflow:{tmp_path / 'mlruns'}?"
-    (tmp_path / "db").mkdir()
+    with open_tracking(tmp_path / "ours") as tracking:
+        tracking.runs.create_experiment("e")
+    with pytest.raises(StoreError, match="holds records of proj"):
+        bring(tmp_path / "ours", home)
+    (tmp_path / "db" / "mlruns" / "0").mkdir(parents=True)  # files alone: their records are in the database
     database(tmp_path / "db").rename(tmp_path / "db" / "x.db")
     with pytest.raises(StoreError) as error:
         bring(tmp_path / "db", home)
-    assert error.value.hint is not None
+    assert error.value.hint == f"Did you mean mlflow:{tmp_path / 'db' / 'x.db'}?"
     assert not home.exists(), "nothing is made for what cannot be read"
 
 

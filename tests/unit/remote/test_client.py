@@ -18,7 +18,7 @@ from proj.errors import (
     UnreachableError,
     UsageError,
 )
-from proj.remote.client import Client, UnknownCallError
+from proj.remote.client import Client, NoTrackingServerError, UnknownCallError
 from proj.remote.credentials import Credentials
 from proj.remote.http import QUICK, HttpTransport
 from proj.remote.store import check, open_remote
@@ -37,10 +37,10 @@ def refuse(status: int, code: str, message: str = "because") -> Step:
     return reply(status, json.dumps({"error_code": code, "message": message}).encode())
 
 
-def asked(step: Step, kind: type[Any] = Empty) -> Any:
+def asked(step: Step, kind: type[Any] = Empty, credentials: Credentials | None = None) -> Any:
     """The answer of a server that says this."""
     with faulty(step) as server:
-        transport = HttpTransport(server.url, credentials=Credentials(), patience=QUICK)
+        transport = HttpTransport(server.url, credentials=credentials or Credentials(), patience=QUICK)
         try:
             return Client(transport, server.url).get("runs/get", OfRun(run_id="1"), kind)
         finally:
@@ -61,8 +61,8 @@ def asked(step: Step, kind: type[Any] = Empty) -> Any:
         (refuse(400, "SOMETHING_NEW", ""), StoreError, "SOMETHING_NEW"),
         (refuse(501, "NOT_IMPLEMENTED"), UnknownCallError, "because"),
         (refuse(404, "ENDPOINT_NOT_FOUND"), UnknownCallError, "because"),
-        (reply(404, b"<h1>Not Found</h1>"), UnknownCallError, "no tracking server"),
-        (reply(405, b""), UnknownCallError, "no such call"),
+        (reply(404, b"<h1>Not Found</h1>"), NoTrackingServerError, "no tracking server"),
+        (reply(405, b""), NoTrackingServerError, "no tracking server"),
         (reply(401, b"who are you?"), StoreError, "PROJ_TRACKING_TOKEN"),
         (refuse(401, "UNAUTHENTICATED"), StoreError, "PROJ_TRACKING_TOKEN"),
         (reply(403, b"Permission denied"), StoreError, "does not allow"),
@@ -164,3 +164,42 @@ def test_opening_asks_nothing_and_closing_twice_is_no_error() -> None:
         tracking.close()
         tracking.close()
     assert server.heard == []
+
+
+@pytest.mark.parametrize(
+    ("credentials", "variables", "words"),
+    [
+        (Credentials(), {}, "wants credentials."),
+        (
+            Credentials(),
+            {"PROJ_TRACKING_USERNAME": "ada"},
+            "wants credentials, and PROJ_TRACKING_USERNAME is set without PROJ_TRACKING_PASSWORD.",
+        ),
+        (
+            Credentials(authorization="Bearer x", origin="MLFLOW_TRACKING_TOKEN"),
+            {},
+            "does not take the credentials in MLFLOW_TRACKING_TOKEN.",
+        ),
+    ],
+)
+def test_why_nobody_is_let_in(
+    credentials: Credentials, variables: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError) as caught:
+        asked(refuse(401, "UNAUTHENTICATED", "Set MLFLOW_TRACKING_TOKEN."), credentials=credentials)
+    assert caught.value.message.endswith(words)
+    assert "MLFLOW_TRACKING_TOKEN." not in words or caught.value.message.count("MLFLOW_TRACKING_TOKEN") == 1
+
+
+@pytest.mark.parametrize(
+    "step", [reply(404, b"nothing"), reply(405), reply(501, b"<h1>Unsupported method ('POST')</h1>")]
+)
+def test_what_is_no_tracking_server_is_the_same_error_for_every_command(step: Step) -> None:
+    with faulty(step) as server, pytest.raises(ProjError, match="is no tracking server") as first:
+        check(server.url, transport=HttpTransport(server.url, credentials=Credentials(), patience=QUICK))
+    with pytest.raises(ProjError, match="is no tracking server") as later:
+        asked(step)
+    for caught in (first, later):
+        assert (caught.value.code, caught.value.exit_code) == ("store_failed", 125)

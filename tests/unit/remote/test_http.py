@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess  # noqa: TID251  openssl makes a certificate
 import threading
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from proj.remote.transport import Request, UncertainError
 from proj.testing.threads import in_threads
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
     from faultykit import Step
@@ -430,3 +430,22 @@ def test_a_stream_that_is_left_early_gives_its_connection_back() -> None:
                 assert stream.read(10) == b"x" * 10
         assert len(transport._pool._idle) == 1
         transport.close()
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_not_trusted(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def refuse() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(UnreachableError, match="speaks no TLS") as caught:
+            over(f"https://{address}").send(GET)
+        thread.join()
+    assert f"Try http://{address}." in told(caught)
+    assert pauses == []

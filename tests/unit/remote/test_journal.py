@@ -11,6 +11,7 @@ import pytest
 
 from proj import paths
 from proj.errors import StoreError, UnreachableError
+from proj.remote import delivery
 from proj.remote import journal as journals
 from proj.remote.delivery import Courier, deliver
 from proj.remote.journal import Journal
@@ -368,6 +369,27 @@ def test_the_courier_delivers_while_the_run_goes_on(
         transport.send(post("set-tag", b"5"))
     assert server.bodies == [b"%d" % number for number in range(6)]
     assert journal.queues() == ()
+
+
+def test_a_server_that_hangs_does_not_keep_the_courier(
+    server: Server, journal: Journal, transport: JournalTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_FIRST_PAUSE_S", 0.01)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hang(request: Request) -> Answer:
+        asked.set()
+        assert go_on.wait(60)
+        raise UnreachableError(request.path)
+
+    with Courier(transport) as courier:
+        monkeypatch.setattr(server, "send", hang)
+        journal.add(PLACE, RUN, post("set-tag"))
+        transport.behind.set()
+        assert asked.wait(60)
+    go_on.set()
+    courier._thread.join()
+    assert journal.waits(PLACE, RUN) == 1
 
 
 # --- several processes, and death -------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 from faultykit import broken_off, faulty, reply
 from httpkit import serving
+from proj import events
 from proj.errors import (
     ConflictError,
     ParameterConflictError,
@@ -142,6 +143,42 @@ def test_a_run_whose_creation_had_no_answer_is_found_by_its_claim(server: Tracki
             tracking.runs.create_run(claimed(None))
     found = server.runs.search_runs(RunQuery(filter=f"tags.`{TAG_CLAIM}` = 'c-1'")).runs
     assert [run.run_id for run in found] == [made.run_id]
+
+
+class Late(Lossy):
+    """A transport that loses the answer to a creation, which the server is done with a little later."""
+
+    def __init__(self, inner: Transport, looks: int) -> None:
+        super().__init__(inner, "\0")
+        self._looks = looks
+        self._creation: Request | None = None
+
+    def send(self, request: Request) -> Answer:
+        if request.path.endswith("runs/create"):
+            self._creation = request
+            raise UncertainError("The answer was lost.")
+        if request.path.endswith("runs/search") and self._creation is not None:
+            self._looks -= 1
+            if self._looks == 0:
+                super().send(self._creation)
+        return super().send(request)
+
+
+def test_a_run_that_is_made_late_is_waited_for(
+    server: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("proj.remote.runs.time.sleep", pauses.append)
+    with open_remote(url, transport=Late(HttpTransport(url), looks=3)) as tracking:
+        made = tracking.runs.create_run(claimed())
+    assert server.runs.run(made.run_id).params == {"a": "1"}
+    assert pauses == [0.0, 0.5, 1.0]
+    with (
+        open_remote(url, transport=Late(HttpTransport(url), looks=99)) as tracking,
+        pytest.raises(UncertainError, match="was lost"),
+    ):
+        tracking.runs.create_run(claimed("c-2"))
+    assert 5 < sum(pauses) < 15
 
 
 def test_an_experiment_whose_creation_had_no_answer_is_there(url: str) -> None:
@@ -344,8 +381,15 @@ def test_folders_of_the_servers_machine_are_used_where_they_are_here(
     uri = (tmp_path / "mlruns" / "1" / "run" / "artifacts").as_uri()
     with open_remote("http://127.0.0.1:1") as tracking:
         tracking.artifacts.write(uri, "a.txt", b"here")
-    with open_remote("http://tracking.example") as tracking:
-        assert [entry.path for entry in tracking.artifacts.list(uri)] == ["a.txt"]
+    told: list[str] = []
+    with (
+        events.listening(lambda each: told.append(each.message)),
+        open_remote("http://tracking.example") as tracking,
+    ):
+        for _ in range(2):
+            assert [entry.path for entry in tracking.artifacts.list(uri)] == ["a.txt"]
+        assert len(told) == 1
+        assert str(tmp_path / "mlruns") in told[0]
         for gone in ("file:///srv/no-such/mlruns/1/run/artifacts", "./mlruns/1/run/artifacts", "/x"):
             with pytest.raises(StoreError, match="folder that is not here") as caught:
                 tracking.artifacts.write(gone, "a.txt", b"lost")
@@ -390,6 +434,6 @@ def test_a_server_that_answers_with_another_run_is_not_believed() -> None:
 def test_no_workspace_lies_outside_of_their_folder(remote: Tracking) -> None:
     run = remote.runs.create_run(claimed())
     assert remote.workspace(run).name == run.run_id
-    for other in ("..", "../../x", "/etc", ""):
+    for other in ("..", "../../x", "/no/such/folder", ""):
         with pytest.raises(StoreError, match="cannot be the id of a run"):
             remote.workspace(msgspec.structs.replace(run, run_id=other))

@@ -12,17 +12,20 @@ import pytest
 from faultykit import faulty, reply
 from proj import paths
 from proj.errors import UnreachableError
+from proj.recording.uploads import Uploads
 from proj.remote.delivery import deliver
 from proj.remote.http import HttpTransport, Patience
 from proj.remote.journal import Journal
 from proj.remote.journaled import JournalTransport
 from proj.remote.latest import Latest
+from proj.remote.store import open_remote
 from proj.remote.transport import Answer, Request
 from proj.remote.verdicts import Verdict, verdict
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from faultykit import FaultyServer, Step
 
@@ -154,6 +157,20 @@ def test_when_there_is_no_time_writes_wait_without_asking(journal: Journal) -> N
         transport.send(TAG)
         assert server.heard == []
         assert journal.waits(server.url, RUN) == 1
+
+
+@pytest.mark.parametrize("step", AWAY.values(), ids=AWAY)
+def test_a_file_is_not_where_it_belongs_when_no_tracking_server_has_taken_it(
+    step: Step, tmp_path: Path
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "model.bin").write_bytes(b"w")
+    with way_to(step) as (server, way), open_remote(server.url, transport=way) as tracking:
+        uploads = Uploads(RUN, "mlflow-artifacts:/1/a/artifacts", tmp_path / "workspace")
+        (problem,) = uploads.upload(tracking.artifacts)
+        uploads.discard()
+    assert "model.bin cannot be stored" in problem
+    assert (tmp_path / "workspace" / "model.bin").exists()
 
 
 # --- quoted paths ---------------------------------------------------------------------------------------

@@ -215,6 +215,20 @@ def test_loopback_needs_no_consent(tmp_path: Path) -> None:
         client.close()
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_that_nobody_has_a_token_is_told(known: bool) -> None:
+    if known:
+        home_tokens(paths.home()).add("ada")
+    argv = [PROJ, "server", "--port", "0", "--auth"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.terminate()
+        process.communicate(timeout=LIMIT_S)
+    assert said.startswith("Serving ")
+    assert ("proj server token add" in said) is not known
+
+
 @pytest.mark.parametrize("options", [(), ("--auth",), ("--insecure",)])
 def test_a_browser_that_was_sent_here_by_a_foreign_name_is_refused(
     tmp_path: Path, options: tuple[str, ...]
