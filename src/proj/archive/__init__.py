@@ -5,7 +5,7 @@ from __future__ import annotations
 from proj.archive.adding import AddedRun, add, preview
 from proj.archive.documents import ArchivedRun
 from proj.archive.failures import DamagedError, SignatureError
-from proj.archive.reading import Archive, Lock, Source, open_archive
+from proj.archive.reading import Archive, open_archive
 from proj.archive.writing import Exported, Options, export, with_children
 
 __all__ = [
@@ -14,10 +14,8 @@ __all__ = [
     "ArchivedRun",
     "DamagedError",
     "Exported",
-    "Lock",
     "Options",
     "SignatureError",
-    "Source",
     "add",
     "export",
     "open_archive",

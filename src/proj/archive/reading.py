@@ -4,44 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import msgspec
-
-from proj import record
 from proj.archive import manifest
 from proj.archive.container import Member, read_bytes, read_members
 from proj.archive.documents import ArchivedRun, Contents, decode, decode_points
 from proj.archive.failures import DamagedError
 from proj.archive.statement import check_statement
 from proj.errors import StoreError
-from proj.model import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from proj.model import Metric
 
 _LARGEST_DOCUMENT_BYTES = 512 * 1024**2
 _MOST_NAMED = 20
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """The code of a run, as `proj.source.restore` takes it."""
-
-    snapshot: Snapshot
-    bundle: Path | None
-    whole: bool
-    """Whether no remote is needed."""
-
-
-class Lock(msgspec.Struct, frozen=True, kw_only=True):
-    """The lock of a run's environment."""
-
-    name: str
-    """`pylock.toml`, or what else it is called."""
-    content: bytes
 
 
 class Archive:
@@ -167,28 +146,6 @@ class Archive:
         """Return path -> file in the archive of a logged model's files."""
         return self._below(manifest.files_of_model(model_id))
 
-    def source(self, run_id: str, folder: Path) -> Source | None:
-        """Return a run's code; its bundle is written below a folder. None where it was not kept."""
-        source = self.run(run_id).source
-        if source is None:
-            return None
-        bundle = None
-        if source.bundle is not None:
-            bundle = folder / "source.bundle"
-            self.extract(source.bundle, bundle)
-        return Source(snapshot=source.snapshot, bundle=bundle, whole=source.whole)
-
-    def lock(self, run_id: str) -> Lock | None:
-        """Return the lock of a run's environment; None where nothing was locked."""
-        found = self.artifacts(run_id)
-        if record.ENVIRONMENT not in found:
-            return None
-        environment = _decoded(self.read(found[record.ENVIRONMENT]), record.ENVIRONMENT)
-        if environment.lock not in found:
-            return None
-        name = environment.lock.rpartition("/")[2]
-        return Lock(name=name, content=self.read(found[environment.lock]))
-
     def packages(self, run_id: str, folder: Path) -> Path | None:
         """Write the packages of a run's lock into a folder, for `--find-links`; None where none are here."""
         packages = self.run(run_id).packages
@@ -281,10 +238,3 @@ def open_archive(path: Path, *, verify: bool = True) -> Archive:
             raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from error
         stack.pop_all()
         return archive
-
-
-def _decoded(content: bytes, name: str) -> record.EnvironmentRecord:
-    try:
-        return msgspec.json.decode(content, type=record.EnvironmentRecord)
-    except msgspec.MsgspecError as error:
-        raise DamagedError(f"{name} cannot be understood: {error}") from error

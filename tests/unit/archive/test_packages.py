@@ -85,9 +85,8 @@ def test_the_packages_of_the_lock_are_there_again(tracking: Tracking, tmp_path: 
     run = run_with(tracking, locked(content))
     path = export(tracking, run, tmp_path / "run.zip")
     with open_archive(path) as opened:
-        lock = opened.lock(run.run_id)
-        assert lock is not None
-        assert (lock.name, lock.content.decode()) == ("pylock.toml", locked(content))
+        lock = opened.artifacts(run.run_id)["proj/environment/pylock.toml"]
+        assert opened.read(lock).decode() == locked(content)
         folder = opened.packages(run.run_id, tmp_path / "packages")
     assert folder is not None
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
@@ -104,10 +103,9 @@ def test_they_are_installed_without_any_index(
     run = run_with(tracking, locked(wheel("tiny", "1.0")))
     with open_archive(export(tracking, run, tmp_path / "run.zip")) as opened:
         folder = opened.packages(run.run_id, tmp_path / "packages")
-        lock = opened.lock(run.run_id)
+        lock = opened.read(opened.artifacts(run.run_id)["proj/environment/pylock.toml"])
     assert folder is not None
-    assert lock is not None
-    lines, others = requirement_lines(lock.content.decode())
+    lines, others = requirement_lines(lock.decode())
     assert not others
     (tmp_path / "requirements.txt").write_text("\n".join(lines))
     for name in ("PIP_INDEX_URL", "UV_FIND_LINKS"):
