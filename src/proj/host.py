@@ -45,6 +45,9 @@ VARIABLES = re.compile(
 )
 """Names of variables whose values are recorded: all that may change a result and hold no secret."""
 
+_DEVICES = re.compile(r"(CUDA|HIP)_VISIBLE_DEVICES")
+_NO_DEVICE = frozenset({"", "-1", "NoDevFiles"})
+
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """An NVIDIA device, as `nvidia-smi` names it."""
@@ -111,6 +114,23 @@ def _known(variables: Mapping[str, str | None]) -> dict[str, str]:
         name: value
         for name, value in sorted(variables.items())
         if value is not None and VARIABLES.fullmatch(name)
+    }
+
+
+def chooses_devices(name: str) -> bool:
+    """Whether a variable chooses among the devices of one machine: its value means nothing on another."""
+    return _DEVICES.fullmatch(name) is not None
+
+
+def deciding(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """The variables that results depend on, whichever machine computes them.
+
+    Which of its devices a machine used does not count; that it was to use none does.
+    """
+    return {
+        name: value
+        for name, value in _known(variables).items()
+        if not chooses_devices(name) or value in _NO_DEVICE
     }
 
 

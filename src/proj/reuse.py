@@ -14,7 +14,7 @@ import msgspec
 
 from proj import record
 from proj.errors import ProjError, StoreError
-from proj.host import VARIABLES
+from proj.host import deciding
 from proj.model import ImageRuntime, ParameterKind, RunStatus
 from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
@@ -89,11 +89,7 @@ def parts(
     }
     runtime = {} if isinstance(prepared.runtime, ImageRuntime) else prepared.runtime.variables
     variables = {**os.environ, **runtime}
-    return found | {
-        f"variable {name}": value
-        for name, value in variables.items()
-        if value is not None and VARIABLES.fullmatch(name)
-    }
+    return found | {f"variable {name}": value for name, value in deciding(variables).items()}
 
 
 def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord) -> dict[str, str]:
@@ -202,7 +198,7 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
         found |= {"code": facts.source.tree or "", "folder": facts.source.subdir}
     if facts.host is not None:
         found["machine"] = f"{facts.host.system} {facts.host.machine}"
-        found |= {f"variable {name}": value for name, value in facts.host.variables.items()}
+        found |= {f"variable {name}": value for name, value in deciding(facts.host.variables).items()}
     if facts.lock_digest is not None:
         found["lock"] = facts.lock_digest
     elif facts.packages is not None:

@@ -32,6 +32,12 @@ def test_variables_that_decide_about_numbers_are_recorded(name: str) -> None:
     assert host.inspect({name: "7"}).variables[name] == "7"
 
 
+@pytest.mark.parametrize(("value", "counts"), [("0,1", False), ("GPU-8e2f", False), ("", True), ("-1", True)])
+def test_devices_do_not_decide_but_that_there_are_none(value: str, *, counts: bool) -> None:
+    given = {"CUDA_VISIBLE_DEVICES": value, "HIP_VISIBLE_DEVICES": value, "TZ": "UTC"}
+    assert host.deciding(given) == (given if counts else {"TZ": "UTC"})
+
+
 @pytest.mark.parametrize(
     "name", ["AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_TOKEN", "OMP_TOKEN", "MY_TZ", "TZ_KEY", "PATH", "HOME"]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from proj.host import VARIABLES, inspect
+from proj.host import VARIABLES, chooses_devices, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ _SHORT = 60
 def changes(recorded: Host) -> dict[str, str | None]:
     """What to set, and what to remove, so that the variables that numbers depend on are as recorded.
 
-    A record may come from anywhere: other variables that it names are not set.
+    A record may come from anywhere: other variables that it names are not set. Devices are chosen here.
     """
     wanted = _known(recorded.variables)
     now = _known(os.environ)
@@ -37,7 +37,11 @@ def changes(recorded: Host) -> dict[str, str | None]:
 
 
 def _known(variables: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if VARIABLES.fullmatch(name)}
+    return {name: value for name, value in variables.items() if _is_replayed(name)}
+
+
+def _is_replayed(name: str) -> bool:
+    return VARIABLES.fullmatch(name) is not None and not chooses_devices(name)
 
 
 def machine_differences(recorded: Host) -> Iterator[str]:

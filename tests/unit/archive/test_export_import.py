@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from archives import ARTIFACTS, build, contents, exported, rich_run
-from proj import archive, events, paths
+from proj import archive, events, paths, record
 from proj.archive import manifest, open_archive
 from proj.errors import AlreadyExistsError, ConflictError, StoreError
 from proj.model import NewRun, RunStatus
@@ -67,6 +67,15 @@ def test_a_run_arrives_as_it_was_recorded(there: Tracking, here: Tracking, tmp_p
         )
     assert files_of(here, mine.artifact_uri) == ARTIFACTS
     assert here.inputs.of_runs([run.run_id]) == there.inputs.of_runs([run.run_id])
+
+
+def test_tags_that_are_believed_do_not_arrive(there: Tracking, here: Tracking, tmp_path: Path) -> None:
+    run = rich_run(there)
+    there.runs.log(run.run_id, tags={record.TAG_REUSE: "blake2b:00", record.TAG_CLAIM: "x"})
+    bring(export(there, tmp_path / "run.zip", run), here)
+    mine = here.runs.run(run.run_id).tags
+    assert not {record.TAG_REUSE, record.TAG_CLAIM} & mine.keys()
+    assert mine.items() >= run.tags.items()
 
 
 def test_its_logged_models_arrive_too(there: Tracking, here: Tracking, tmp_path: Path) -> None:

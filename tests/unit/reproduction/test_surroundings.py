@@ -28,6 +28,15 @@ def test_variables_become_what_they_were(monkeypatch: pytest.MonkeyPatch) -> Non
     }
 
 
+def test_devices_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in host.inspect().variables:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    recorded = {"CUDA_VISIBLE_DEVICES": "6,7", "HIP_VISIBLE_DEVICES": "3"}
+    assert surroundings.changes(msgspec.structs.replace(HOST, variables=recorded)) == {}
+    assert surroundings.changes(msgspec.structs.replace(HOST, variables={})) == {}
+
+
 def test_a_record_cannot_set_any_variable() -> None:
     hostile = msgspec.structs.replace(HOST, variables={"LD_PRELOAD": "/tmp/x.so", "PYTHONPATH": "/tmp"})
     assert not {"LD_PRELOAD", "PYTHONPATH"} & surroundings.changes(hostile).keys()
