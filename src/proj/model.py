@@ -213,6 +213,13 @@ class LeftOut(_Value, frozen=True):
     """Its time stamp, milliseconds since the epoch."""
     digest: str | None = None
     """`sha256:<hex>` of a file left out by `limit` that is small enough to be read all the same."""
+    absent: bool = False
+    """Whether the run had to do without: it was made again, from the record of one that had the file."""
+
+    @property
+    def missed(self) -> bool:
+        """Whether a file is lacking that the user did not say to be no part of the code."""
+        return self.reason != "commits" and (self.reason != "ignored" or self.committed)
 
 
 class SourcePart(_Value, frozen=True, kw_only=True):
@@ -268,10 +275,7 @@ class Snapshot(_Value, frozen=True, kw_only=True):
     @property
     def complete(self) -> bool:
         """Whether it holds all files that ran, but those that the user said to be no part of it."""
-        return all(
-            left.reason == "commits" or (left.reason == "ignored" and not left.committed)
-            for left in self.left_out
-        )
+        return not any(left.missed for left in self.left_out)
 
 
 class Checkout(_Value, frozen=True):
@@ -409,11 +413,13 @@ class PreparedEnvironment(_Value, frozen=True):
     """Deviations to record, such as another patch version of Python than was asked for."""
 
 
-class Package(_Value, frozen=True):
+class Package(_Value, frozen=True, omit_defaults=True):
     """An installed distribution."""
 
     name: str
     version: str
+    source: str | None = None
+    """Where it comes from, if from no index: `-e FOLDER` if its code is used where it lies, a folder, a URL."""
 
 
 class NumericLibrary(_Value, frozen=True):

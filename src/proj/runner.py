@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _STALE_S = 1.0
 """Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
+WITHOUT_REUSE = {"PROJ_REUSE": "never"}
+"""Set for a run that is made again: what is compared must have run, all of it."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +163,9 @@ def _earlier(request: RunRequest, plan: Plan, tracking: Tracking) -> RunRecord |
         snapshot = snapshots.take(
             plan.checkout,
             outputs=plan.project.extensions.outputs,
+    if os.environ.get("PROJ_REUSE") == WITHOUT_REUSE["PROJ_REUSE"]:
+        events.note("No earlier run is reused: PROJ_REUSE is never, as it is within `proj reproduce`.")
+        return None
             archive=request.archive_source,
             limit_bytes=request.snapshot_limit_bytes,
         )

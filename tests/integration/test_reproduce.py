@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 import proj
@@ -15,7 +18,7 @@ from environment_kit import write_wheel
 from index_server import IndexServer
 from proj import record
 from proj.environments.interpreters import find_interpreters
-from projkit import bare_repository, echo_project, git, wheel
+from projkit import PROJ, bare_repository, echo_project, git, wheel
 from remote_server import RestartableServer
 
 if TYPE_CHECKING:
@@ -291,6 +294,65 @@ def test_a_dry_run_starts_and_records_nothing(folder: ProjFolder) -> None:
     assert "All of it can be had" in folder.run("reproduce", "latest", "--dry-run").stdout
     assert len(folder.runs()) == 1
     folder.clean()
+
+
+def test_runs_within_are_made_again_as_well(folder: ProjFolder) -> None:
+    step = f"{shlex.quote(PROJ)} run . -e step --reuse"
+    folder.write({
+        "MLproject": f"""
+entry_points:
+  main: {{command: {json.dumps(step)}}}
+  step: {{command: "head -c 16 /dev/urandom | od -An -tx1 > $PROJ_ARTIFACTS/drawn"}}
+"""
+    })  # fmt: skip
+    assert folder.run("run", ".").code == 0
+    assert folder.run("run", ".").code == 0
+    assert len(folder.runs()) == 3, "the step was reused"
+    assert folder.run("reproduce", "latest").code == 0
+    entry_points = [run.tags["mlflow.project.entryPoint"] for run in folder.runs()[:2]]
+    assert sorted(entry_points) == ["main", "step"]
+    folder.clean()
+
+
+@pytest.fixture
+def secretive(folder: ProjFolder) -> ProjFolder:
+    """A project that reads a file which is not kept with its run."""
+    folder.write({"MLproject": echo_project("cat .env || true"), "code.txt": "1\n"})
+    git(folder.path, "init", "-q", "-b", "main")
+    git(folder.path, "add", ".")
+    git(folder.path, "commit", "-q", "-m", "first")
+    folder.write({".env": "A=1\n", "code.txt": "2\n"})
+    assert folder.run("run", ".").code == 0
+    return folder
+
+
+def test_what_was_left_out_is_not_said_to_be_the_same(secretive: ProjFolder) -> None:
+    done = verified(secretive)
+    assert (done.code, set(rows(done))) == (1, {"code/left out", "code/uncommitted"})
+    found = rows(done)["code/left out"]
+    assert (found["status"], found["left"][:4], found["required"]) == ("not comparable", ".env", True)
+    assert "was not there" in found["right"]
+    secretive.clean()
+
+
+def test_a_dry_run_names_what_was_left_out(secretive: ProjFolder) -> None:
+    assert "Not all of it can be had: .env, not" in secretive.run("reproduce", "latest", "--dry-run").stdout
+    data = secretive.run("reproduce", "latest", "--dry-run", "--json").json["data"]
+    assert data["left_out"] == [".env"]
+
+
+def test_the_record_says_what_the_new_run_had_to_do_without(secretive: ProjFolder) -> None:
+    assert secretive.run("reproduce", "latest").code == 0
+    again = secretive.runs()[0]
+    assert record.TAG_REUSE not in again.tags
+    with secretive.tracking() as tracking, tracking.artifacts.open(again.artifact_uri, record.SOURCE) as file:
+        source = msgspec.json.decode(file.read(), type=record.SourceRecord)
+    assert source.snapshot is not None
+    assert [(left.path, left.absent) for left in source.snapshot.left_out] == [(".env", True)]
+    assert [change.path for change in source.snapshot.changes] == ["code.txt"]
+    assert source.changed_files == ("code.txt",)
+    done = secretive.run("reproduce", "latest", "--verify")
+    assert done.code == 0, "both had to do without it"
 
 
 def test_a_failure_that_comes_again_is_the_same(folder: ProjFolder) -> None:

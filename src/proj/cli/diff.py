@@ -78,7 +78,9 @@ class MarkdownResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance for metrics.")
 @click.option("--ignore", multiple=True, metavar="GLOB", help="Artifacts to leave out.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
-@click.option("--exit-code", is_flag=True, help="End with 1 if anything differs.")
+@click.option(
+    "--exit-code", is_flag=True, help="End with 1 if anything differs, or what counts cannot be compared."
+)
 @tracking_option
 @output.json_option
 def command(
@@ -118,7 +120,7 @@ def command(
         artifacts=texts,
         notes=notes,
         ignored=found.ignored,
-        exit_code=int(exit_code and different),
+        exit_code=int(exit_code and (different or not found.reproduced)),
         show_all=show_all,
         stat=stat,
     )

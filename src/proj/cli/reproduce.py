@@ -14,6 +14,8 @@ from proj.cli.diff import MarkdownResult
 from proj.cli.difftext import shown_values
 from proj.cli.options import pairs, tracking_option
 from proj.compare import GROUPS, Row, Status
+from proj.compare.leftout import named
+from proj.errors import UsageError
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import Outcome, RunStatus
 
@@ -106,7 +108,7 @@ class ReproduceResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be made again; all of it can be had."""
+    """What would be made again; all of it can be had but for what was left out."""
 
     reproduces: str
     tree: str
@@ -118,6 +120,8 @@ class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, str]
     variables: dict[str, str | None]
     """What the command would get; null: what would be removed."""
+    left_out: tuple[str, ...] = ()
+    """Files that ran and were not kept with the run."""
 
     def text(self) -> Iterator[output.Block]:
         """Yield one line for each."""
@@ -129,7 +133,11 @@ class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
         yield f"command      {wording.one_line(self.command)}"
         for name, value in self.variables.items():
             yield f"variable     {name}{' is removed' if value is None else f'={wording.one_line(value)}'}"
-        yield "All of it can be had."
+        if self.left_out:
+            files = wording.one_line(named(list(self.left_out)))
+            yield f"Not all of it can be had: {files}, not kept with the run."
+        else:
+            yield "All of it can be had."
 
 
 def _item(row: Row) -> str:
@@ -234,6 +242,7 @@ def _plan(ready: reproduction.Ready) -> ReproducePlan:
     )
 
 
+        left_out=tuple(left.path for left in plan.snapshot.left_out if left.missed) if plan.snapshot else (),
 def _result(made: reproduction.Reproduction) -> ReproduceResult:
     outcome, found = made.finished.outcome, made.comparison
     if outcome.status is not RunStatus.FINISHED and not output.as_json():

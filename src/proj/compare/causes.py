@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from typing import TYPE_CHECKING
+from proj.compare.leftout import left_out_rows
+from proj.compare.portable import written
 
 from proj.compare.rows import Row, Status, row, unknown
 
@@ -94,6 +96,7 @@ def _code(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
         ", ".join(source.changed_files) if source and source.dirty is not None else None
         for source in (left, right)
     ]
+    yield from left_out_rows(left, right)
     yield from _optional("code", "uncommitted", changed[0], changed[1])
 
 

@@ -206,7 +206,7 @@ class _Preflight:
             committed_at_s=code.committed_at_s,
             branch=code.branch,
             repository_url=code.repository_url,
-            changed_files=code.changed_files,
+            changed_files=_as_changed(code),
         )
         kind: Literal["git", "archive", "local"] = "local"
         if code.kind in ("git", "archive"):
@@ -402,10 +402,9 @@ class _Preflight:
             environment=environment,
             environment_request=wanted,
             downloads=self._downloads,
-            # what was left out of it is not in this tree either
-            snapshot=msgspec.structs.replace(snapshot, left_out=()),
+            snapshot=_as_restored(snapshot),
             bundle=self._bundle,
-            variables=surroundings.changes(host) if host is not None else {},
+            variables={**(surroundings.changes(host) if host is not None else {}), **runner.WITHOUT_REUSE},
             tags={record.TAG_REPRODUCES: self._recipe.run.run_id},
         )
 
@@ -444,3 +443,20 @@ class _Preflight:
         """Remove what nobody needs once the run is over; the run itself removes a private checkout."""
         if self._private is not None and self._options.directory is not None:
             checkouts.discard(self._private)
+
+
+def _as_changed(code: record.SourceRecord) -> tuple[str, ...]:
+    """The files that had changed, as far as they are kept: the others are not changed here, or not there."""
+    left = code.snapshot.left_out if code.snapshot is not None else ()
+    missed = {each.path for each in left if each.missed}
+    return tuple(path for path in code.changed_files if path not in missed)
+
+
+def _as_restored(snapshot: Snapshot) -> Snapshot:
+    """The snapshot of a run that has to do without what was left out."""
+    missed = {left.path for left in snapshot.left_out if left.missed}
+    return msgspec.structs.replace(
+        snapshot,
+        changes=tuple(change for change in snapshot.changes if change.path not in missed),
+        left_out=tuple(msgspec.structs.replace(left, absent=left.missed) for left in snapshot.left_out),
+    )

@@ -50,6 +50,14 @@ def test_the_same_run_again_differs_in_nothing(project: ProjFolder) -> None:
     assert "Ignored: when.log." in done.stdout
 
 
+def test_what_was_left_out_may_differ(project: ProjFolder) -> None:
+    project.write({".env": "A=1\n"})
+    left, right = ran(project), ran(project)
+    done = project.run("diff", left, right, "--exit-code")
+    assert (done.code, "No difference" in done.stdout) == (1, False), done
+    assert "not comparable; content not known" in done.stdout
+
+
 def test_one_parameter_makes_its_own_row_different_and_what_came_of_it(project: ProjFolder) -> None:
     left, right = ran(project), ran(project, "-P", "lr=0.75")
     assert set(differing(project, left, right)) == {"parameters/lr", "metrics/loss"}

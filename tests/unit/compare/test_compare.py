@@ -16,7 +16,7 @@ from proj.compare.locks import PackageFacts, read_packages
 from proj.compare.results import close
 from proj.compare.rows import settings
 from proj.inputs import Input, InputFile
-from proj.model import Snapshot, SourcePart, Tolerance, Verification
+from proj.model import LeftOut, Snapshot, SourcePart, Tolerance, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +101,43 @@ def test_trees_are_what_counts_of_code() -> None:
     assert not any(row.required for row in found.values())
     changed = commit(snapshot=snapshot("b" * 40))
     assert unlike(facts(source=one), facts(source=changed))["code/tree"].required
+
+
+def without(*left_out: LeftOut) -> RunFacts:
+    return facts(source=commit(snapshot=msgspec.structs.replace(snapshot("a" * 40), left_out=left_out)))
+
+
+SECRET = LeftOut(path=".env", reason="secret", detail="")
+LARGE = LeftOut(path="data.bin", reason="limit", detail="", size_bytes=5, digest="sha256:1")
+HUGE = msgspec.structs.replace(LARGE, digest=None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "status"),
+    [
+        (LARGE, LARGE, Status.SAME),
+        (LARGE, msgspec.structs.replace(LARGE, digest="sha256:2"), Status.DIFFERENT),
+        (HUGE, msgspec.structs.replace(HUGE, size_bytes=6), Status.DIFFERENT),
+        (HUGE, HUGE, Status.NOT_COMPARABLE),
+        (SECRET, SECRET, Status.NOT_COMPARABLE),
+        (SECRET, LARGE, Status.NOT_COMPARABLE),
+        (LARGE, msgspec.structs.replace(LARGE, absent=True), Status.NOT_COMPARABLE),
+        (
+            msgspec.structs.replace(LARGE, absent=True),
+            msgspec.structs.replace(LARGE, absent=True),
+            Status.SAME,
+        ),
+    ],
+)
+def test_the_tree_says_nothing_of_what_was_left_out(one: LeftOut, other: LeftOut, status: Status) -> None:
+    found = compare(without(one), without(other), Settings())
+    (row,) = (row for row in found.rows if row.item == "left out")
+    assert (row.status, row.required, found.reproduced) == (status, True, status is Status.SAME)
+
+
+def test_what_the_user_left_out_does_not_count() -> None:
+    ignored = LeftOut(path="out", reason="ignored", detail="")
+    assert unlike(without(ignored), without()) == {}
 
 
 def test_clean_commits_stand_for_their_trees() -> None:
