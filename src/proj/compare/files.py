@@ -7,6 +7,7 @@ compared alone; where it cannot, the reason says what kind of file it is, and th
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import struct
 import zlib
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import IO, BinaryIO
 
 READ_BYTES = 64 << 20
 """Larger files are compared by their bytes alone."""
+TEXT_BYTES = 8 << 20
+"""In larger texts, times are not looked for: that takes many times as much memory."""
 _CHUNK_BYTES = 1 << 20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -92,15 +95,51 @@ def compare(
 
 def digest_of(content: bytes) -> str:
     """`sha256:<hex>` of bytes."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
+    return digest_of_all((content,))
+
+
+def digest_of_all(pieces: Iterable[bytes]) -> str:
+    """The same of bytes that come piece by piece."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return "sha256:" + digest.hexdigest()
+
+
+def without(file: BinaryIO, run_id: str) -> Iterator[bytes]:
+    """Yield what is in a file with `RUN` for a run's own id, in pieces of any length but 0."""
+    own = run_id.encode()
+    rest = b""
+    while chunk := file.read(_CHUNK_BYTES):
+        parts = (rest + chunk).split(own)
+        # The end may be the beginning of an id.
+        cut = max(len(parts[-1]) - len(own) + 1, 0)
+        rest = parts[-1][cut:]
+        parts[-1] = parts[-1][:cut]
+        if piece := b"RUN".join(parts):
+            yield piece
+    if rest:
+        yield rest
+
+
+def first_line_apart(left: Iterator[bytes], right: Iterator[bytes]) -> int:
+    """In which line, from 1, two texts first differ."""
+    line = 1
+    one = other = b""
+    while True:
+        one, other = one or next(left, b""), other or next(right, b"")
+        length = min(len(one), len(other))
+        if not length or one[:length] != other[:length]:
+            pairs = zip(one, other, strict=False)
+            length = next((place for place, (a, b) in enumerate(pairs) if a != b), length)
+            return line + one.count(b"\n", 0, length)
+        line += one.count(b"\n", 0, length)
+        one, other = one[length:], other[length:]
 
 
 def _digest(side: Callable[[str], BinaryIO], path: str) -> str:
-    digest = hashlib.sha256()
     with side(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return "sha256:" + digest.hexdigest()
+        return digest_of_all(iter(lambda: file.read(_CHUNK_BYTES), b""))
 
 
 def _kind(path: str) -> str | None:
@@ -123,12 +162,20 @@ def _look_inside(
             return True, told
     if any(b"\0" in content for content in contents):
         return False, _kind(path)
-    named = [content.replace(name.encode(), b"RUN") for content, name in zip(contents, names, strict=True)]
+    named = [digest_of_all(_nameless(*pair)) for pair in zip(contents, names, strict=True)]
     if named[0] == named[1]:
         return True, "only the run's own id differs"
-    if _TIME.sub(b"TIME", named[0]) == _TIME.sub(b"TIME", named[1]):
-        return False, "only times differ"
+    if all(len(content) <= TEXT_BYTES for content in contents):
+        timeless = [
+            _TIME.sub(b"TIME", b"".join(_nameless(*pair))) for pair in zip(contents, names, strict=True)
+        ]
+        if timeless[0] == timeless[1]:
+            return False, "only times differ"
     return False, _kind(path)
+
+
+def _nameless(content: bytes, run_id: str) -> Iterator[bytes]:
+    return without(io.BytesIO(content), run_id)
 
 
 def _picture(_path: str, content: bytes) -> object | None:
@@ -149,9 +196,11 @@ def _picture(_path: str, content: bytes) -> object | None:
 
 
 def _members(_path: str, content: bytes) -> object | None:
-    """Names and contents of a zip's members, in any order."""
+    """Names, attributes and contents of a zip's members, in any order."""
     found = _zip(content)
-    return None if found is None else sorted((name, digest_of(data)) for name, data in found.items())
+    if found is None:
+        return None
+    return sorted((name, member.attributes, digest_of(member.content)) for name, member in found.items())
 
 
 def _skops(path: str, content: bytes) -> object | None:
@@ -161,28 +210,36 @@ def _skops(path: str, content: bytes) -> object | None:
     if found is None or schema is None:
         return None
     numbers: dict[bytes, bytes] = {}
-    for address in _ADDRESS.findall(schema):
+    for address in _ADDRESS.findall(schema.content):
         numbers.setdefault(address, b"#%d" % len(numbers))
 
     def number(match: re.Match[bytes]) -> bytes:
         return numbers.get(match[0], match[0])
 
-    renamed = {_NUMBER.sub(number, name.encode()): data for name, data in found.items()}
-    return {**renamed, b"schema.json": _NUMBER.sub(number, schema)}
+    renamed: dict[bytes, object] = {_NUMBER.sub(number, name.encode()): found[name] for name in found}
+    return {**renamed, b"schema.json": _NUMBER.sub(number, schema.content)}
 
 
-def _zip(content: bytes) -> dict[str, bytes] | None:
-    """Name -> content of a zip's members; None if it is none, is damaged, or holds too much."""
+class _Member(msgspec.Struct, frozen=True):
+    attributes: int
+    """Kind and mode of a file, as the system that packed it knows them."""
+    content: bytes
+
+
+def _zip(content: bytes) -> dict[str, _Member] | None:
+    """Name -> member of a zip; None if it is none, is damaged, holds too much, or two of one name."""
     if not content.startswith(_ZIP):
         return None
-    import io
     import zipfile
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > READ_BYTES:
+            infos = archive.infolist()
+            if sum(info.file_size for info in infos) > READ_BYTES or archive.comment:
                 return None
-            return {info.filename: archive.read(info) for info in archive.infolist()}
+            if len({info.filename for info in infos}) < len(infos):
+                return None  # which one counts depends on the program that unpacks it
+            return {info.filename: _Member(info.external_attr, archive.read(info)) for info in infos}
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, ValueError):
         return None
 
@@ -190,7 +247,6 @@ def _zip(content: bytes) -> dict[str, bytes] | None:
 def _unpacked(_path: str, content: bytes) -> object | None:
     """What is in a gzip file or a tar archive."""
     import gzip
-    import io
 
     try:
         if content.startswith(_GZIP):
@@ -207,7 +263,6 @@ def _unpacked(_path: str, content: bytes) -> object | None:
 def _tar(content: bytes) -> object | None:
     if content[_TAR_MARK] != b"ustar":
         return None
-    import io
     import tarfile
 
     def digests(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes, str, int, str | None]]:
@@ -217,10 +272,14 @@ def _tar(content: bytes) -> object | None:
             yield member.name, member.type, member.linkname, member.mode, digest
 
     try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            return sorted(digests(archive), key=lambda member: member[:3])
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            members = sorted(digests(archive), key=lambda member: member[:3])
+            if content[archive.offset :].strip(b"\0"):
+                return None  # something follows the archive
     except (tarfile.TarError, OSError):
         return None
+    # Of two of one name, the later one counts.
+    return members if len({member[0] for member in members}) == len(members) else None
 
 
 def _model(path: str, content: bytes) -> object | None:
@@ -235,7 +294,19 @@ def _model(path: str, content: bytes) -> object | None:
         return None
     if not isinstance(found, dict):
         return None
-    return {key: value for key, value in found.items() if key not in _MLMODEL_OWN}
+    try:
+        return _typed({key: value for key, value in found.items() if key not in _MLMODEL_OWN})
+    except RecursionError:  # an alias of what it stands in
+        return None
+
+
+def _typed(value: object) -> object:
+    """A value that equals another only if its types do: to Python, `true` is 1."""
+    if isinstance(value, dict):
+        return sorted((repr(key), _typed(each)) for key, each in value.items())
+    if isinstance(value, list):
+        return [_typed(each) for each in value]
+    return type(value).__name__, repr(value)
 
 
 _ESSENCES: tuple[tuple[Callable[[str, bytes], object | None], str], ...] = (

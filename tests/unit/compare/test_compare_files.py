@@ -5,6 +5,7 @@ import io
 import pickle
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Literal
@@ -145,6 +146,83 @@ def test_a_model_of_skops_is_compared_without_addresses() -> None:
     # one object in two places is something else than two equal ones
     assert not compared("m.skops", model(1001, 1002), model(2001, 2001))[0]
     assert not compared("m.skops", model(1001, 1002), packed({"a": b"1"}))[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("true", "1"), ("1", "1.0"), ("0.0", "-0.0"), ("[true]", "[1]"), ("{1: a}", "{true: a}")],
+)
+def test_values_of_other_types_are_others_in_a_models_description(one: str, other: str) -> None:
+    texts = [
+        f"run_id: {name}\nvalue: {value}\n".encode() for name, value in zip(NAMES, (one, other), strict=True)
+    ]
+    assert not compared("model/MLmodel", texts[0], texts[1])[0]
+    assert compared("model/MLmodel", texts[0], texts[0].replace(b"a" * 32, b"c" * 32))[0]
+
+
+def test_a_description_that_holds_itself_is_compared_by_its_bytes() -> None:
+    assert not compared("MLmodel", b"a: &a [*a]\n", b"a:  &a [*a]\n")[0]
+
+
+def zipped(*members: tuple[str, bytes, int], comment: bytes = b"", year: int = 2024) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.comment = comment
+        for name, data, mode in members:
+            info = zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0))
+            info.external_attr = mode << 16
+            archive.writestr(info, data)
+    return content.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_modes_comments_and_duplicates_of_a_zip_count() -> None:
+    one = ("a", b"1", 0o644)
+    assert compared("a.zip", zipped(one), zipped(one, year=2025))[0]
+    assert not compared("a.zip", zipped(one), zipped(("a", b"1", 0o755)))[0]
+    assert not compared("a.zip", zipped(one), zipped(one, comment=b"x"))[0]
+    twice = one, ("a", b"2", 0o644)
+    assert not compared("a.zip", zipped(*twice), zipped(*reversed(twice)))[0]
+
+
+def twice(*types: bytes) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for kind in types:
+            info = tarfile.TarInfo("a")
+            info.type = kind
+            archive.addfile(info)
+    return content.getvalue()
+
+
+def test_what_follows_a_tar_and_the_order_of_duplicates_count() -> None:
+    one, later = tarred({"a": b"1"}), tarred({"a": b"1"}, time_s=7)
+    assert compared("a.tar", one, later + b"\0" * 512)[0]
+    assert not compared("a.tar", one, later + b"x" * 512)[0]
+    assert not compared("a.tar", one, later[:1024] + b"x" * 512 + later[1536:])[0]
+    assert not compared("a.tar.gz", gzip.compress(one), gzip.compress(later + b"x" * 512))[0]
+    assert not compared(
+        "a.tar", twice(tarfile.REGTYPE, tarfile.DIRTYPE), twice(tarfile.DIRTYPE, tarfile.REGTYPE)
+    )[0]
+
+
+def test_large_texts_are_compared_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    size_bytes = 4 << 20
+    texts = [
+        f"run {name} 10:11:1{end}\n".encode() * (size_bytes // 50)
+        for name, end in zip(NAMES, "12", strict=True)
+    ]
+    monkeypatch.setattr(files, "TEXT_BYTES", size_bytes // 2)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 1 << 16)
+    tracemalloc.start()
+    try:
+        assert compared("x.log", texts[0], texts[1]) == (False, None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * size_bytes
+    same = texts[0].replace(NAMES[0].encode(), NAMES[1].encode())
+    assert compared("x.log", texts[0], same) == (True, "only the run's own id differs")
 
 
 def test_the_runs_own_ids_do_not_count() -> None:
