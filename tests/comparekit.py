@@ -70,6 +70,7 @@ def facts(
         libraries={"openblas": "0.3.29"},
         image="sha256:i",
         host=HOST,
+        variables={"PYTHONHASHSEED": "0"},
         command="python train.py 0.1 {data}",
         variables_set=("PROJ_RUN_ID",),
         params={"lr": "0.1", "data": "d", "seen": "3"},

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
+
 from proj.compare.leftout import left_out_rows
 from proj.compare.portable import written
-
 from proj.compare.rows import Row, Status, row, unknown
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _template(line: str, params: Mapping[str, str], names: list[str]) -> str:
     """A shell line with the values of some parameters taken out, where they stand as words or in quotes."""
     for name in sorted(names, key=lambda name: -len(params.get(name, ""))):
         value = params.get(name)
-        for text in (shlex.quote(value), value) if value else ():
+        for text in written(value) if value else ():
             line = re.sub(rf"(?<![\w.]){re.escape(text)}(?![\w.])", lambda _: "{}", line)
     return line
 
@@ -96,8 +95,8 @@ def _code(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
         ", ".join(source.changed_files) if source and source.dirty is not None else None
         for source in (left, right)
     ]
-    yield from left_out_rows(left, right)
     yield from _optional("code", "uncommitted", changed[0], changed[1])
+    yield from left_out_rows(left, right)
 
 
 def _state(source: SourceFacts | None) -> str | None:
@@ -179,12 +178,14 @@ def _same_content(name: str, left: RunFacts, right: RunFacts) -> bool:
 
 
 def _inputs(left: RunFacts, right: RunFacts) -> Iterator[Row]:
-    for name in sorted({*(left.inputs or {}), *(right.inputs or {})}):
+    unread = {name for run in (left, right) if run.inputs is None for name in run.paths}
+    for name in sorted({*(left.inputs or {}), *(right.inputs or {}), *unread}):
         one = (left.inputs or {}).get(name)
         other = (right.inputs or {}).get(name)
         shown = [_shown(each) for each in (one, other)]
         if left.inputs is None or right.inputs is None:
-            yield unknown("inputs", name, shown, f"{NOT_RECORDED} of one of the runs", required=True)
+            whose = "both" if left.inputs is None and right.inputs is None else "one"
+            yield unknown("inputs", name, shown, f"{NOT_RECORDED} of {whose} of the runs", required=True)
         elif one is None or other is None:
             yield row("inputs", name, *shown, required=True)
         elif one.digest is None or other.digest is None:
@@ -213,9 +214,13 @@ def _changed_files(left: Input, right: Input) -> str | None:
 
 
 def _variables(left: RunFacts, right: RunFacts) -> Iterator[Row]:
-    if left.host is not None and right.host is not None:
-        for name in sorted({*left.host.variables, *right.host.variables}):
-            yield row("variables", name, left.host.variables.get(name), right.host.variables.get(name))
+    if left.variables is not None and right.variables is not None:
+        for name in sorted({*left.variables, *right.variables}):
+            yield row("variables", name, left.variables.get(name), right.variables.get(name))
+    elif left.host is not None or right.host is not None:
+        told = [None if run.variables is None else " ".join(sorted(run.variables)) for run in (left, right)]
+        whose = "both" if told == [None, None] else "one"
+        yield unknown("variables", "values", told, f"{NOT_RECORDED} of {whose} of the runs")
     names = [None if run.variables_set is None else " ".join(run.variables_set) for run in (left, right)]
     yield from _optional("variables", "set by proj", names[0], names[1])
 

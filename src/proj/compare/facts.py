@@ -14,6 +14,7 @@ import msgspec
 
 from proj import record
 from proj.compare.locks import PackageFacts, read_packages
+from proj.compare.portable import portable_line, portable_value
 from proj.errors import NotFoundError, ProjError
 from proj.host import Host
 from proj.inputs import Input, InputsRecord
@@ -85,15 +86,20 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """For linear algebra: name -> version or file."""
     image: str | None = None
     host: Host | None = None
+    variables: Mapping[str, str] | None = None
+    """Values of the variables that numbers depend on; None where they were not looked at."""
     command: str | None = None
     """The shell line; folders of this machine are written `{name}` and `.`."""
     variables_set: tuple[str, ...] | None = None
     """Names of the variables that proj set."""
     params: Mapping[str, str] = {}
+    """Folders of this machine are written as in `command` where the program logged them."""
     given: frozenset[str] = frozenset()
     """Names of the parameters that the entry point got; the others were logged by the program."""
     inputs: Mapping[str, Input] | None = None
     """Parameter -> file or folder; None where inputs were not looked at."""
+    paths: frozenset[str] = frozenset()
+    """Names of the parameters that name an input."""
     metrics: Mapping[str, float] = {}
     """The latest values."""
     artifacts: Mapping[str, int | None] = {}
@@ -106,6 +112,11 @@ class _Facts(msgspec.Struct, frozen=True):
     platform: str | None = None
     packages: tuple[dict[str, str], ...] = ()
     libraries: tuple[dict[str, str | None], ...] = ()
+
+
+class _HostVariables(msgspec.Struct, frozen=True):
+    variables: dict[str, str] | None = None
+    """Older records of a host have none."""
 
 
 class _Environment(msgspec.Struct, frozen=True):
@@ -126,11 +137,13 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
     inputs = evidence.document(record.INPUTS, InputsRecord)
     facts = environment.facts if environment is not None else _Facts()
     bound = command.parameters if command is not None else ()
+    source = evidence.document(record.SOURCE, SourceFacts) or _source_of_tags(run)
+    subdir = source.subdir if source is not None else ""
     packages = evidence.packages(environment)
+    paths = frozenset(each.name for each in bound if each.kind is ParameterKind.PATH and each.value)
     named = {each.parameter: each for each in inputs.inputs} if inputs is not None else {}
-    looked = inputs is not None or (
-        command is not None and all(each.kind is not ParameterKind.PATH for each in bound)
-    )
+    looked = inputs is not None or (command is not None and not paths)
+    host = evidence.document(record.HOST, _HostVariables)
     return RunFacts(
         run_id=run.run_id,
         run_name=run.run_name,
@@ -138,7 +151,7 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         evidence=evidence,
         exit_code=_number(run.tags.get(record.TAG_EXIT_CODE)),
         failure=run.tags.get(record.TAG_FAILURE),
-        source=evidence.document(record.SOURCE, SourceFacts) or _source_of_tags(run),
+        source=source,
         packages=packages,
         lock_digest=run.tags.get("proj.lock") or (environment.lock_digest if environment else None),
         python=" ".join(filter(None, (facts.implementation, facts.python_version))) or None,
@@ -146,14 +159,27 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         libraries={str(each.get("name")): _library(each) for each in facts.libraries},
         image=next((run.tags[tag] for tag in IMAGE_TAGS if tag in run.tags), None),
         host=evidence.document(record.HOST, Host),
-        command=_portable(command) if command is not None else None,
+        variables=host.variables if host is not None else None,
+        command=portable_line(command, subdir) if command is not None else None,
         variables_set=command.variables if command is not None else None,
-        params={**run.params, **{each.name: each.given for each in bound}},
+        params={**_logged(run, command, subdir), **{each.name: each.given for each in bound}},
         given=frozenset(each.name for each in bound),
         inputs=named if looked else None,
+        paths=paths,
         metrics={key: metric.value for key, metric in run.metrics.items()},
         artifacts=evidence.sizes,
     )
+
+
+def _logged(run: RunRecord, command: record.CommandRecord | None, subdir: str) -> Mapping[str, str]:
+    """A run's parameters; programs log folders, too, which are others wherever the run is made again."""
+    if command is None:
+        return run.params
+    return {name: portable_value(value, command, subdir) for name, value in run.params.items()}
+
+
+def _installed(found: Mapping[str, str]) -> PackageFacts:
+    return PackageFacts(version=" ".join(filter(None, (found.get("version", ""), found.get("source")))))
 
 
 def _library(found: Mapping[str, str | None]) -> str:
@@ -178,19 +204,6 @@ def _source_of_tags(run: RunRecord) -> SourceFacts | None:
         repository_url=run.tags.get("mlflow.source.git.repoURL"),
         dirty=dirty,
     )
-
-
-def _portable(command: record.CommandRecord) -> str:
-    """The line as it would be elsewhere: paths of parameters and of the project's folder are named."""
-    line = command.line
-    moved = [
-        each
-        for each in command.parameters
-        if (each.kind is ParameterKind.PATH or each.value != each.given) and len(each.value) > 1
-    ]
-    for each in sorted(moved, key=lambda each: -len(each.value)):
-        line = line.replace(each.value, f"{{{each.name}}}")
-    return line.replace(command.cwd, ".") if len(command.cwd) > 1 else line
 
 
 class _Recorded:
@@ -256,5 +269,5 @@ class _Recorded:
             if locked is not None:
                 return locked
         facts = environment.facts
-        found = {each["name"]: PackageFacts(version=each.get("version", "")) for each in facts.packages}
+        found = {each["name"]: _installed(each) for each in facts.packages}
         return found if found or facts.python_version else None

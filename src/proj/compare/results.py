@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from proj.compare.rows import FLOAT_RTOL, Row, Status, row, unknown
 from proj.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from proj.compare.facts import RunFacts
     from proj.compare.rows import Settings
@@ -64,11 +65,17 @@ def _metric(key: str, left: RunFacts, right: RunFacts, tolerance: Tolerance) -> 
     reason = None if required else "measured on the machine"
     if one is None or other is None:
         return row("metrics", key, shown[0], shown[1], required=required, reason=reason)
-    same = close(one, other, tolerance)
-    if same:  # else the histories, which may be long, differ anyway
-        told = _series(left.evidence.series(key), right.evidence.series(key), tolerance)
+    series = [_by_step(run.evidence.series(key)) for run in (left, right)]
+    shared = any(each and len(each[max(each)]) > 1 for each in series)
+    if same := close(one, other, tolerance):
+        told = _parting(series[0], series[1], tolerance)
         same = told is None
-        reason = reason or told or ("within the tolerance" if shown[0] != shown[1] else None)
+        within = "within the tolerance" if shown[0] != shown[1] else None
+        reason = reason or (f"the last value is the same; {told}" if told else within)
+    elif shared:  # which of several values is the last one depends on when they were logged
+        told = _parting(series[0], series[1], tolerance)
+        same = told is None
+        reason = reason or told or "the last step has several values, the same ones"
     status = Status.SAME if same else Status.DIFFERENT
     return Row(
         group="metrics",
@@ -81,20 +88,47 @@ def _metric(key: str, left: RunFacts, right: RunFacts, tolerance: Tolerance) -> 
     )
 
 
-def _series(
-    left: Sequence[tuple[int, float]], right: Sequence[tuple[int, float]], tolerance: Tolerance
+def _by_step(series: Sequence[tuple[int, float]]) -> Mapping[int, list[float]]:
+    """Step -> its distinct values in ascending order, NaN at the end."""
+    found: dict[int, dict[str, float]] = {}
+    for step, value in series:
+        found.setdefault(step, {})[repr(value)] = value
+    return {
+        step: sorted(values.values(), key=lambda value: (math.isnan(value), value))
+        for step, values in found.items()
+    }
+
+
+def _parting(
+    left: Mapping[int, list[float]], right: Mapping[int, list[float]], tolerance: Tolerance
 ) -> str | None:
-    """Where two histories part, if they do. When a value was logged does not count."""
+    """Where two histories part, if they do. When, and how often, a value was logged does not count."""
     if len(left) != len(right):
-        return (
-            f"the last value is the same; {min(len(left), len(right))} or {max(len(left), len(right))} values"
-        )
-    for (step, one), (other_step, other) in zip(left, right, strict=True):
-        if step != other_step:
-            return f"the last value is the same; logged for other steps from {min(step, other_step)} on"
-        if not close(one, other, tolerance):
-            return f"the last value is the same; the values differ from step {step} on"
+        return f"{min(len(left), len(right))} or {max(len(left), len(right))} steps"
+    if odd := left.keys() ^ right.keys():
+        return f"logged for other steps from {min(odd)} on"
+    for step in sorted(left):
+        if not _alike(left[step], right[step], tolerance):
+            return f"the values differ from step {step} on"
     return None
+
+
+def _alike(left: list[float], right: list[float], tolerance: Tolerance) -> bool:
+    """Whether each value of one step is close to one of the other's."""
+    return all(
+        any(close(value, near, tolerance) for near in _around(value, others))
+        for values, others in ((left, right), (right, left))
+        for value in values
+    )
+
+
+def _around(value: float, ordered: list[float]) -> list[float]:
+    """The values nearest to one, in a list as `_by_step` makes it."""
+    if math.isnan(value):
+        return ordered[-1:]
+    numbers = ordered[:-1] if math.isnan(ordered[-1]) else ordered
+    place = bisect.bisect_left(numbers, value)
+    return numbers[max(place - 1, 0) : place + 2]
 
 
 def _artifact(path: str, left: RunFacts, right: RunFacts) -> Row:
@@ -129,19 +163,20 @@ def _size(size_bytes: int | None) -> str:
 
 def _stdout(left: RunFacts, right: RunFacts) -> Row:
     """What the programs printed, with the runs' own ids taken out."""
-    texts = [_printed(run) for run in (left, right)]
-    shown = [None if text is None else files.digest_of(text) for text in texts]
-    lines = [text.splitlines() for text in texts if text is not None]
-    if len(lines) < len(texts):
+    shown = [_printed(run) for run in (left, right)]
+    if None in shown:
         return unknown("stdout", "text", shown, "not recorded of one of the runs")
-    places = [number for number, pair in enumerate(zip(*lines, strict=False), start=1) if pair[0] != pair[1]]
-    first = places[0] if places else min(map(len, lines)) + 1
-    return row("stdout", "text", shown[0], shown[1], reason=f"differs from line {first} on")
+    reason = None
+    if shown[0] != shown[1]:
+        with left.evidence.open(record.STDOUT) as one, right.evidence.open(record.STDOUT) as other:
+            line = files.first_line_apart(files.without(one, left.run_id), files.without(other, right.run_id))
+        reason = f"differs from line {line} on"
+    return row("stdout", "text", shown[0], shown[1], reason=reason)
 
 
-def _printed(run: RunFacts) -> bytes | None:
+def _printed(run: RunFacts) -> str | None:
     try:
         with run.evidence.open(record.STDOUT) as file:
-            return file.read(files.READ_BYTES).replace(run.run_id.encode(), b"RUN")
+            return files.digest_of_all(files.without(file, run.run_id))
     except NotFoundError:
         return None

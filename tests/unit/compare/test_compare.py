@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from comparekit import HOST, facts, unlike
-from proj.compare import GROUPS, RunFacts, Settings, Status, compare
+from proj.compare import GROUPS, RunFacts, Settings, Status, compare, files
 from proj.compare.facts import SourceFacts
 from proj.compare.locks import PackageFacts, read_packages
 from proj.compare.results import close
@@ -76,7 +76,7 @@ def test_what_is_required_makes_its_own_row_different_and_no_other(item: str) ->
         ("host/processor can", {"host": msgspec.structs.replace(HOST, cpu_flags=("avx2",))}),
         ("host/name", {"host": msgspec.structs.replace(HOST, hostname="other")}),
         ("host/cuda", {"host": msgspec.structs.replace(HOST, cuda="12.4")}),
-        ("variables/PYTHONHASHSEED", {"host": msgspec.structs.replace(HOST, variables={})}),
+        ("variables/PYTHONHASHSEED", {"variables": {}}),
         ("variables/set by proj", {"variables_set": ()}),
         ("interpreter/openblas", {"libraries": {"openblas": "0.3.30"}}),
         ("packages/lock", {"lock_digest": "sha256:m"}),
@@ -248,6 +248,11 @@ def test_a_command_differs_by_more_than_its_parameters(left: str, right: str, sa
     assert ("command/line" not in unlike(one, other)) is same
 
 
+def test_a_quoted_apostrophe_is_part_of_the_value() -> None:
+    one = facts(params={"name": "it's"}, command=r"f 'it'\''s'")
+    assert "command/line" not in unlike(one, facts(params={"name": "x"}, command="f x"))
+
+
 def folder(**digests: str) -> dict[str, Input]:
     tree = tuple(InputFile(path=path, digest=digest) for path, digest in digests.items())
     return {"data": Input(parameter="data", path="/d", kind="folder", digest=str(digests), tree=tree)}
@@ -266,6 +271,25 @@ def test_inputs_that_were_not_read_cannot_be_compared() -> None:
     assert (row.status, row.reason) == (Status.NOT_COMPARABLE, "larger than 1 GiB")
     row = unlike(facts(), facts(inputs=None))["inputs/data"]
     assert (row.status, row.reason) == (Status.NOT_COMPARABLE, "not recorded of one of the runs")
+
+
+def test_inputs_that_neither_run_recorded_cannot_be_compared() -> None:
+    old = facts(inputs=None, paths=frozenset({"data"}))
+    found = compare(old, old)
+    (row,) = [row for row in found.rows if row.group == "inputs"]
+    assert (row.item, row.status, row.required) == ("data", Status.NOT_COMPARABLE, True)
+    assert row.reason == "not recorded of both of the runs"
+    assert not found.reproduced
+    assert unlike(old, facts(inputs={}))["inputs/data"].reason == "not recorded of one of the runs"
+
+
+def test_variables_that_a_run_did_not_record_cannot_be_compared() -> None:
+    old = facts(variables=None)
+    row = unlike(old, facts())["variables/values"]
+    assert (row.status, row.left, row.right) == (Status.NOT_COMPARABLE, None, "PYTHONHASHSEED")
+    assert unlike(old, old)["variables/values"].reason == "not recorded of both of the runs"
+    other = facts(variables=None, host=None)
+    assert not unlike(other, other)
 
 
 def test_an_input_that_one_run_does_not_have_is_different() -> None:
@@ -310,7 +334,7 @@ def test_closeness_is_symmetric(left: float, right: float, rtol: float | None, a
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (((0, 0.5), (1, 0.3), (2, 0.25)), "the last value is the same; 2 or 3 values"),
+        (((0, 0.5), (1, 0.3), (2, 0.25)), "the last value is the same; 2 or 3 steps"),
         (((0, 0.6), (1, 0.25)), "the last value is the same; the values differ from step 0 on"),
         (((0, 0.5), (2, 0.25)), "the last value is the same; logged for other steps from 1 on"),
         (((0, 0.5), (1, 0.26)), None),
@@ -319,6 +343,37 @@ def test_closeness_is_symmetric(left: float, right: float, rtol: float | None, a
 def test_the_whole_series_counts(other: tuple[tuple[int, float], ...], reason: str | None) -> None:
     row = unlike(facts(series={"loss": ((0, 0.5), (1, 0.25))}), facts(series={"loss": other}))["metrics/loss"]
     assert (row.status, row.reason) == (Status.DIFFERENT, reason)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        # both orders of two points that one millisecond or two may fall into
+        (((0, 0.5), (0, 0.25), (1, 1.0)), ((0, 0.25), (0, 0.5), (1, 1.0)), True),
+        (((0, 0.5), (0, 0.25)), ((0, 0.25), (0, 0.5)), True),
+        (((0, 0.5), (0, 0.5), (1, 1.0)), ((0, 0.5), (1, 1.0)), True),
+        (((0, math.nan), (0, 0.5)), ((0, 0.5), (0, math.nan)), True),
+        (((0, 0.5), (0, 0.25)), ((0, 0.25), (0, 0.5 + 1e-12)), True),
+        (((0, 0.5), (0, 0.25)), ((0, 0.5), (0, 0.75)), False),
+        (((0, 0.5), (0, 0.25), (1, 1.0)), ((0, 0.25), (0, 0.75), (1, 1.0)), False),
+        (((0, 0.5), (0, 0.25)), ((0, 0.25),), False),
+        (((0, math.nan), (0, 0.5)), ((0, 0.5),), False),
+        (((0, 0.5), (0, 0.25)), ((0, 0.25), (1, 0.5)), False),
+    ],
+)
+def test_of_several_values_at_one_step_the_order_does_not_count(
+    left: tuple[tuple[int, float], ...], right: tuple[tuple[int, float], ...], same: bool
+) -> None:
+    one, other = facts(series={"loss": left}), facts(series={"loss": right})
+    assert (not unlike(one, other)) is same
+    assert (not unlike(other, one)) is same
+
+
+def test_a_last_step_with_several_values_says_so() -> None:
+    one, other = (facts(series={"loss": ((3, value), (3, 1 - value))}) for value in (0.25, 0.75))
+    (row,) = [row for row in compare(one, other).rows if row.group == "metrics"]
+    assert (row.status, row.left, row.right) == (Status.SAME, "0.75", "0.25")
+    assert row.reason == "the last step has several values, the same ones"
 
 
 def test_a_metric_has_a_tolerance_of_its_own() -> None:
@@ -377,6 +432,31 @@ def test_output_is_compared_without_the_ids_of_the_runs() -> None:
     assert unlike(one, facts(), Settings(stdout=True))["stdout/text"].status is Status.NOT_COMPARABLE
 
 
+def printed(run_id: str, text: bytes) -> RunFacts:
+    return facts(run_id=run_id, files={"proj/stdout.log": text})
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 31, 32, 33, 1000])
+def test_output_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
+    monkeypatch.setattr(files, "_CHUNK_BYTES", chunk_bytes)
+    names = "a" * 32, "ab" * 16
+    one, other = (printed(name, f"x {name}{name}a\n{name}\nab".encode()) for name in names)
+    found = compare(one, other, Settings(stdout=True))
+    text = b"x RUNRUNa\nRUN\nab"
+    (row,) = [row for row in found.rows if row.group == "stdout"]
+    assert (row.status, row.left) == (Status.SAME, files.digest_of(text))
+    longer = printed(names[1], f"x {names[1] * 2}a\n{names[1]}\nac".encode())
+    assert unlike(one, longer, Settings(stdout=True))["stdout/text"].reason == "differs from line 3 on"
+
+
+def test_the_end_of_a_long_output_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "READ_BYTES", 1000)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 100)
+    one, other = (printed("a" * 32, b"line\n" * 500 + end) for end in (b"1\n", b"2\n"))
+    row = unlike(one, other, Settings(stdout=True))["stdout/text"]
+    assert (row.status, row.reason) == (Status.DIFFERENT, "differs from line 501 on")
+
+
 # --- laws -----------------------------------------------------------------------------------------------
 
 _names = st.sampled_from(["a", "b", "c"])
@@ -410,7 +490,9 @@ RUNS = _runs(
     params=st.dictionaries(_names, _texts),
     given=st.frozensets(_names),
     inputs=st.none() | st.dictionaries(_names, _inputs),
-    host=st.none() | st.just(HOST) | st.just(msgspec.structs.replace(HOST, variables={}, cuda="12")),
+    host=st.none() | st.just(HOST) | st.just(msgspec.structs.replace(HOST, cuda="12")),
+    variables=st.just({}) | st.just({"PYTHONHASHSEED": "1"}),
+    paths=st.frozensets(_names),
     command=st.none() | st.sampled_from(["f 1", "f 2", "f 'x y'"]),
     python=st.none() | _texts,
     exit_code=st.none() | st.integers(0, 2),

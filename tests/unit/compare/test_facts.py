@@ -2,16 +2,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
-from comparekit import not_same
+from comparekit import HOST, not_same
 from proj import paths
 from proj.compare import RunFacts, compare, read_facts
-from proj.model import Metric
+from proj.compare.facts import SourceFacts
+from proj.compare.portable import portable_line
+from proj.model import BoundParameter, Metric, ParameterKind
+from proj.record import CommandRecord
 from proj.tracking import open_tracking
 from proj.tracking.inputs import ModelOutput
 from proj.tracking.logged_models import NewLoggedModel
-from projkit import ProjFolder, local_environment
+from projkit import ProjFolder, local_environment, write
 from records import record_run
 
 if TYPE_CHECKING:
@@ -128,3 +132,95 @@ def test_series_come_from_the_store(tracking: Tracking) -> None:
     one, other = (read_facts(tracking, tracking.runs.run(run.run_id)) for run in runs)
     row = not_same(compare(one, other))["metrics/loss"]
     assert row.reason == "the last value is the same; the values differ from step 0 on"
+
+
+def test_a_blank_in_a_path_makes_no_other_command(
+    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both names of the project's folder, once as an input and once in a text of the command."""
+    for name in ("plain", "my own"):
+        project = folder.base / name / "project"
+        command = "cat {data} '{data}' && echo {data}.x {here} {here}/sub"
+        write(
+            project,
+            {
+                "MLproject": PROJECT.replace("cat {data};", f"{command};").replace(
+                    "n: {", "here: string, n: {"
+                ),
+                "the data.txt": "1\n",
+            },
+        )
+        monkeypatch.chdir(project)
+        given = ("-P", "data=the data.txt", "-P", f"here={project}/x")
+        assert folder.run("run", ".", *given, "--env-manager", "local").code == 0
+    with folder.tracking() as tracking:
+        found = [read_facts(tracking, run) for run in folder.runs()]
+    assert found[0].command == found[1].command
+    assert set(not_same(compare(found[0], found[1]))) <= {"parameters/here", "code/tree"}
+
+
+def ran(line: str, cwd: str, *parameters: BoundParameter) -> bytes:
+    return msgspec.json.encode(
+        CommandRecord(line=line, argv=(), cwd=cwd, variables=(), parameters=parameters)
+    )
+
+
+def bound(value: str) -> BoundParameter:
+    return BoundParameter(name="data", given="d", value=value, kind=ParameterKind.PATH)
+
+
+@pytest.mark.parametrize(
+    ("line", "cwd", "value", "portable"),
+    [
+        ("f '/my data/x'", "/p", "/my data/x", "f {data}"),
+        ("f /data/x", "/p", "/data/x", "f {data}"),
+        ("f '/data/x'", "/p", "/data/x", "f {data}"),
+        ("f '/my data/x'.y", "/p", "/my data/x", "f {data}.y"),
+        ('f "/a\\$b/x"', "/p", "/a$b/x", 'f "{data}"'),
+        (r"f '/it'\''s/x'", "/p", "/it's/x", "f {data}"),
+        ("f '/my p/x.py'", "/my p", "/d", "f ./x.py"),
+        ("f '/my p'/x.py", "/my p", "/d", "f ./x.py"),
+        ("f '/my p'", "/my p", "/d", "f ."),
+        ("f /p/x.py /p2 /p.bak /p", "/p", "/d", "f ./x.py /p2 /p.bak ."),
+        ("f '/my p/a b'", "/my p", "/d", "f './a b'"),
+    ],
+)
+def test_paths_are_named_with_their_quotes(line: str, cwd: str, value: str, portable: str) -> None:
+    command = msgspec.json.decode(ran(line, cwd, bound(value)), type=CommandRecord)
+    assert portable_line(command) == portable
+
+
+def test_folders_that_a_program_logged_are_the_same_elsewhere(tracking: Tracking) -> None:
+    found = []
+    for place in ("/home/ada", "/cache/my checkout"):
+        cwd = f"{place}/repo/sub"
+        logged = {
+            "cwd": cwd,
+            "top": f"{place}/repo",
+            "model": f"{cwd}/model.pkl",
+            "source": f"{place}/d.csv",
+            "other": "/repo",
+            "data": cwd,
+        }
+        files = {
+            "proj/command.json": ran("f", cwd, bound(f"{place}/d.csv")),
+            "proj/source.json": msgspec.json.encode(SourceFacts(subdir="sub")),
+        }
+        found.append(read_facts(tracking, record_run("one", params=logged, files=files)))
+    assert found[0].params == {
+        "cwd": ".", "top": "..", "model": "./model.pkl", "source": "{data}", "other": "/repo", "data": "d",
+    }  # fmt: skip
+    assert found[0].params == found[1].params
+
+
+def test_older_records_lack_inputs_and_variables(tracking: Tracking) -> None:
+    host = msgspec.to_builtins(HOST)
+    del host["variables"]
+    files = {"proj/host.json": msgspec.json.encode(host), "proj/command.json": ran("f", "/p", bound("/d"))}
+    old = read_facts(tracking, record_run("old", files=files))
+    assert (old.inputs, old.variables) == (None, None)
+    assert old.paths == {"data"}
+    assert old.host is not None
+    assert {"inputs/data", "variables/values"} <= set(not_same(compare(old, old)))
+    new = record_run("new", files={"proj/host.json": msgspec.json.encode(HOST)})
+    assert read_facts(tracking, new).variables == {"PYTHONHASHSEED": "0"}
