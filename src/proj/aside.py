@@ -139,8 +139,9 @@ def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFa
                 read = inputs.read(file.read())
         known = reuse.parts(
             tree=tree,
-            subdir=assignment.checkout.subdir,
+            checkout=assignment.checkout,
             entry_point=origin.entry_point,
+            line=assignment.execution.command.line,
             parameters=assignment.parameters,
             inputs=read,
             prepared=assignment.prepared,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import record
-from proj.errors import ProjError, StoreError
+from proj.environments.origins import IN_PLACE, is_pinned, unpinned
+from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
 from proj.model import ImageRuntime, ParameterKind, RunStatus
 from proj.tracking.store import RunQuery
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from proj.inputs import InputsRecord
     from proj.model import (
         BoundParameter,
+        Checkout,
         EnvironmentFacts,
         PreparedEnvironment,
         RunRecord,
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 Parts = Mapping[str, str]
 """What decides a result: its name for people -> its value."""
 
+_PRELOADING = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")
+_LOADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "R_LIBS", "R_LIBS_USER", *_PRELOADING)
+"""Variables that make programs load code which neither the tree nor the environment names."""
 _CANDIDATES = 50
 _COMPARED = 5
 _SHORT = 24
@@ -57,8 +62,9 @@ def is_whole(snapshot: Snapshot | None) -> bool:
 def parts(
     *,
     tree: str,
-    subdir: str,
+    checkout: Checkout,
     entry_point: str,
+    line: str,
     parameters: Iterable[BoundParameter],
     inputs: InputsRecord,
     prepared: PreparedEnvironment,
@@ -68,8 +74,9 @@ def parts(
 
     Args:
         tree: Hash of the tree.
-        subdir: Of the project in it.
+        checkout: Where it lies here.
         entry_point: What runs.
+        line: The shell line that it became: that depends on the quoting, too.
         parameters: With their values.
         inputs: What its `path` parameters name.
         prepared: What it runs in.
@@ -79,17 +86,53 @@ def parts(
         UnknownPartError: Something is not known.
     """
     names = os.uname()
+    parameters = tuple(parameters)
     found = {
         "code": tree,
-        "folder": subdir,
+        "folder": checkout.subdir,
         "entry point": entry_point,
+        "command": _portable(line, parameters),
         "machine": f"{names.sysname} {names.machine}",
         **_parameter_parts(parameters, inputs),
-        **_environment_parts(prepared, facts),
+        **_environment_parts(prepared, facts, checkout),
     }
-    runtime = {} if isinstance(prepared.runtime, ImageRuntime) else prepared.runtime.variables
-    variables = {**os.environ, **runtime}
+    if isinstance(prepared.runtime, ImageRuntime):
+        variables: dict[str, str | None] = dict(os.environ)
+    else:
+        variables = {**os.environ, **prepared.runtime.variables}
+        found |= _loading_parts(variables, checkout)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
+
+
+def _portable(line: str, parameters: Iterable[BoundParameter]) -> str:
+    """The line without the paths of inputs; the quotes around them stay, for they tell the quoting."""
+    paths = [each for each in parameters if each.kind is ParameterKind.PATH and len(each.value) > 1]
+    for each in sorted(paths, key=lambda each: -len(each.value)):
+        line = line.replace(each.value, f"{{{each.name}}}")
+    return line
+
+
+def _loading_parts(variables: Mapping[str, str | None], checkout: Checkout) -> dict[str, str]:
+    """The variables by which programs load code: it has to be that of the tree."""
+    found = {}
+    for name in _LOADING:
+        value = variables.get(name)
+        if not value:
+            continue
+        places = [_in_tree(place, checkout) for place in value.split(os.pathsep)]
+        known = [place for place in places if place is not None]
+        if name in _PRELOADING or len(known) < len(places):
+            raise UnknownPartError(f"{name} is set, and what it names is no part of the code")
+        found[f"variable {name}"] = os.pathsep.join(known)
+    return found
+
+
+def _in_tree(path: str, checkout: Checkout) -> str | None:
+    """A path relative to the tree; None if it leads out of it."""
+    root = os.path.realpath(checkout.root)
+    real = os.path.realpath(os.path.join(checkout.project_dir, path))  # noqa: PTH118  `path` may be empty
+    inside = real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+    return os.path.relpath(real, root) if inside else None
 
 
 def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord) -> dict[str, str]:
@@ -109,17 +152,35 @@ def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord)
     return found
 
 
-def _environment_parts(prepared: PreparedEnvironment, facts: EnvironmentFacts | None) -> dict[str, str]:
+def _environment_parts(
+    prepared: PreparedEnvironment, facts: EnvironmentFacts | None, checkout: Checkout
+) -> dict[str, str]:
     if isinstance(prepared.runtime, ImageRuntime):
         if prepared.runtime.digest is None:
             raise UnknownPartError("the image has no digest")
         return {"image": prepared.runtime.digest}
     if prepared.lock_digest is not None and prepared.python_version is not None:
+        for name, place in unpinned(prepared.lock or b""):
+            if _in_tree(place, checkout) is None:
+                raise UnknownPartError(f"the package {name} comes from {place}, which is no part of the code")
         return {"lock": prepared.lock_digest, "Python": prepared.python_version}
     if facts is None or facts.python_version is None:
         raise UnknownPartError("what is in the environment is not known")
-    installed = sorted(f"{each.name}=={each.version}" for each in facts.packages)
+    for each in facts.packages:
+        if each.source is not None and not _is_known(each.source, checkout):
+            raise UnknownPartError(
+                f"the package {each.name} was installed from {each.source}, which may have been changed since"
+            )
+    installed = sorted(
+        " ".join(filter(None, (f"{each.name}=={each.version}", each.source))) for each in facts.packages
+    )
     return {"packages": " ".join(installed), "Python": facts.python_version}
+
+
+def _is_known(source: str, checkout: Checkout) -> bool:
+    """Whether what was installed from there is known: by a digest or commit, or as part of the tree."""
+    in_place = source.startswith(IN_PLACE)
+    return is_pinned(source) or (in_place and _in_tree(source.removeprefix(IN_PLACE), checkout) is not None)
 
 
 def digest(known: Parts) -> str:
@@ -182,7 +243,11 @@ def _parts_of(run: RunRecord, tracking: Tracking) -> Parts:
     from proj.compare import read_facts
 
     facts = read_facts(tracking, run)
-    found = {"entry point": run.tags.get("mlflow.project.entryPoint", ""), **_recorded(facts)}
+    found = {
+        "entry point": run.tags.get("mlflow.project.entryPoint", ""),
+        **_recorded_line(facts),
+        **_recorded(facts),
+    }
     for name in facts.given:
         entry = facts.inputs.get(name) if facts.inputs else None
         if entry is None:
@@ -190,6 +255,15 @@ def _parts_of(run: RunRecord, tracking: Tracking) -> Parts:
         elif entry.digest is not None:
             found[f"input {name}"] = entry.digest
     return found
+
+
+def _recorded_line(facts: RunFacts) -> dict[str, str]:
+    try:
+        with facts.evidence.open(record.COMMAND) as file:
+            found = msgspec.json.decode(file.read(), type=record.CommandRecord)
+    except (NotFoundError, msgspec.MsgspecError):
+        return {}
+    return {"command": _portable(found.line, found.parameters)}
 
 
 def _recorded(facts: RunFacts) -> dict[str, str]:
@@ -209,11 +283,10 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
 
 
 def _differences(known: Parts, other: Parts) -> list[str]:
-    return [
-        f"the {name}{_change(other.get(name), known.get(name))}"
-        for name in sorted({*known, *other})
-        if known.get(name) != other.get(name)
-    ]
+    names = sorted(name for name in {*known, *other} if known.get(name) != other.get(name))
+    if len(names) > 1 and "command" in names:  # it follows from the others
+        names.remove("command")
+    return [f"the {name}{_change(other.get(name), known.get(name))}" for name in names]
 
 
 def _change(before: str | None, now: str | None) -> str:

@@ -191,8 +191,9 @@ def _parts(plan: Plan, snapshot: Snapshot, prepared: PreparedEnvironment) -> reu
     unlocked = prepared.lock_digest is None
     return reuse.parts(
         tree=snapshot.root.tree,
-        subdir=plan.checkout.subdir,
+        checkout=plan.checkout,
         entry_point=plan.entry_point.name,
+        line=plan.command.line,
         parameters=plan.parameters,
         inputs=inputs.complete(inputs.measure(plan.parameters)),
         prepared=prepared,

@@ -87,6 +87,26 @@ def test_each_difference_is_named(project: ProjFolder, monkeypatch: pytest.Monke
     assert reused(project) is not None
 
 
+def test_the_quoting_counts(folder: ProjFolder) -> None:
+    main = """{parameters: {x: {default: a b}}, command: 'echo "got ({x})"'}"""
+    folder.write({"MLproject": f"entry_points: {{main: {main}}}\n"})
+    command = ("run", ".", "--reuse", "--json")
+    assert folder.run(*command).json["data"]["reused"] is False
+    done = folder.run("run", ".", "--reuse", "--quoting", "mlflow")
+    assert "differs in the command" in done.stderr
+    assert len(folder.runs()) == 2
+    assert folder.run(*command).json["data"]["reused"] is True
+
+
+def test_code_from_outside_the_tree_is_not_known(
+    project: ProjFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write({"../lib/lib.py": ""})
+    monkeypatch.setenv("PYTHONPATH", str(project.base / "lib"))
+    assert "PYTHONPATH is set, and what it names is no part of the code." in told(project)
+    assert record.TAG_REUSE not in project.runs()[0].tags
+
+
 def test_failed_and_deleted_runs_are_not_reused(project: ProjFolder) -> None:
     (made,) = project.runs()
     assert project.run("rm", made.run_id).code == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from proj import reuse
 from proj.inputs import Input, InputsRecord
 from proj.model import (
     BoundParameter,
+    Checkout,
     EnvironmentFacts,
     HostRuntime,
     ImageRuntime,
@@ -29,8 +31,9 @@ FACTS = EnvironmentFacts(python_version="3.11.7", packages=(Package(name="six", 
 def digest(**changes: Any) -> str:
     fields: dict[str, Any] = {
         "tree": "1" * 40,
-        "subdir": "",
+        "checkout": Checkout(uri=".", kind="local", root=Path("/tree"), project_dir=Path("/tree/sub")),
         "entry_point": "main",
+        "line": "echo 1",
         "parameters": (BoundParameter(name="n", given="1", value="1"),),
         "inputs": InputsRecord(),
         "prepared": LOCKED,
@@ -48,7 +51,12 @@ def test_it_is_the_same_for_the_same() -> None:
     "changes",
     [
         {"tree": "2" * 40},
-        {"subdir": "sub"},
+        {
+            "checkout": Checkout(
+                uri=".", kind="local", root=Path("/tree"), project_dir=Path("/tree"), subdir="s"
+            )
+        },
+        {"line": "echo '1'"},
         {"entry_point": "train"},
         {"parameters": (BoundParameter(name="n", given="2", value="2"),)},
         {"parameters": (BoundParameter(name="m", given="1", value="1"),)},
@@ -92,6 +100,101 @@ def test_what_is_not_known_has_no_digest() -> None:
         digest(prepared=bare, facts=EnvironmentFacts())
     with pytest.raises(reuse.UnknownPartError, match="no digest"):
         digest(prepared=msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i")))
+
+
+def test_the_path_of_an_input_is_no_part_of_the_command_and_its_quotes_are() -> None:
+    def with_line(path: str, line: str) -> str:
+        bound = BoundParameter(name="data", given=path, value=path, kind=ParameterKind.PATH)
+        found = Input(parameter="data", path=path, kind="file", digest="sha256:1")
+        return digest(parameters=(bound,), inputs=InputsRecord(inputs=(found,)), line=line)
+
+    assert with_line("/a b", 'cat "/a b"') == with_line("/c d", 'cat "/c d"')
+    assert with_line("/a b", 'cat "/a b"') != with_line("/a b", "cat \"'/a b'\"")
+
+
+DIRECTORY = '[[packages]]\nname = "mylib"\ndirectory = {{ path = "{}" }}\n'
+WHEEL = '[[packages]]\nname = "mylib"\nwheels = [{{ path = "../../w/mylib-1-py3-none-any.whl"{} }}]\n'
+
+
+@pytest.mark.parametrize(
+    ("lock", "known"),
+    [
+        (DIRECTORY.format("."), True),
+        (DIRECTORY.format("../lib"), True),
+        (DIRECTORY.format("../../lib"), False),
+        (DIRECTORY.format("../../tree2"), False),
+        (DIRECTORY.format("/elsewhere"), False),
+        (DIRECTORY.format("../../lib").replace('"../../lib"', "'../../lib'"), False),
+        (WHEEL.format(', hashes = { sha256 = "00" }'), True),
+        (WHEEL.format(""), False),
+    ],
+)
+def test_locked_packages_have_to_be_in_the_tree_or_to_have_a_digest(lock: str, *, known: bool) -> None:
+    prepared = msgspec.structs.replace(LOCKED, lock=lock.encode())
+    if known:
+        assert digest(prepared=prepared) == digest()
+    else:
+        with pytest.raises(reuse.UnknownPartError, match=r"package mylib comes from .*no part of the code"):
+            digest(prepared=prepared)
+
+
+@pytest.mark.parametrize(
+    ("source", "known"),
+    [
+        ("-e /tree/lib", True),
+        ("-e /lib", False),
+        ("-e /tree/../lib", False),
+        ("/tree/lib", False),  # a copy, made at some time
+        ("git+https://host/mylib@5f3c", True),
+        ("https://host/mylib.whl#sha256=00", True),
+        ("https://host/mylib.whl", False),
+    ],
+)
+def test_so_have_those_that_are_installed(source: str, *, known: bool) -> None:
+    bare = msgspec.structs.replace(LOCKED, lock_digest=None)
+    one = Package(name="mylib", version="1", source=source)
+    found = msgspec.structs.replace(FACTS, packages=(one,))
+    if known:
+        plain = msgspec.structs.replace(FACTS, packages=(msgspec.structs.replace(one, source=None),))
+        assert digest(prepared=bare, facts=found) != digest(prepared=bare, facts=plain)
+    else:
+        with pytest.raises(reuse.UnknownPartError, match="package mylib was installed from"):
+            digest(prepared=bare, facts=found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("PYTHONPATH", "", True),
+        ("PYTHONPATH", "/tree/src:.", True),
+        ("PYTHONPATH", "../src:/other", False),
+        ("PYTHONPATH", "../..", False),
+        ("PYTHONSTARTUP", "/other/start.py", False),
+        ("R_LIBS", "/other", False),
+        ("LD_PRELOAD", "libx.so", False),
+    ],
+)
+def test_variables_load_code_only_from_the_tree(
+    name: str, value: str, *, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest()
+    monkeypatch.setenv(name, value)
+    if known:
+        assert (digest() == before) is (not value)
+        return
+    with pytest.raises(reuse.UnknownPartError, match=f"{name} is set"):
+        digest()
+    image = msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i", digest="sha256:3"))
+    assert digest(prepared=image)  # those of this machine do not reach into a container
+
+
+def test_devices_do_not_count_but_that_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    before = digest()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert digest() == before
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert digest() != before
 
 
 def test_values_need_not_be_text() -> None:

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from proj.environments.numerics import numeric_libraries
+from proj.environments.origins import IN_PLACE, source_of
 from proj.model import EnvironmentFacts, Package
 
 if TYPE_CHECKING:
@@ -57,9 +58,27 @@ def packages_in(sites: Iterable[Path]) -> tuple[Package, ...]:
         for name in sorted(names):
             match = _DIST.match(name)
             if match:
-                distribution = re.sub(r"[-_.]+", "-", match["name"]).lower()
-                found.setdefault(distribution, Package(name=distribution, version=match["version"]))
+                distribution = _normalized(match["name"])
+                if distribution not in found:
+                    found[distribution] = Package(
+                        name=distribution, version=match["version"], source=source_of(site / name)
+                    )
+            elif name.endswith(".egg-link"):  # how setuptools did it before there was `direct_url.json`
+                distribution = _normalized(name[: -len(".egg-link")])
+                source = IN_PLACE + _first_line(site / name)
+                found.setdefault(distribution, Package(name=distribution, version="", source=source))
     return tuple(found[name] for name in sorted(found))
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    except OSError:
+        return ""
 
 
 def _pyvenv(folder: Path) -> dict[str, str]:
