@@ -215,7 +215,8 @@ def _problem(
         local = _local(value)
         bases = _bases(parameter, given, caller_dir, project_dir)
         if local is not None and _existing(local, bases) is None:
-            return f"(path) names {shown(value)}, which does not exist in {' or '.join(map(str, bases))}"
+            where = " or ".join(dict.fromkeys(map(str, bases)))
+            return f"(path) names {shown(value)}, which does not exist in {where}"
     return None
 
 

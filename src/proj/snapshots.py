@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from proj.tracking.store import ArtifactStore
 
 _MOST_NAMED = 3
+_MOST_SECRETS = 5
 
 
 def keep(
@@ -129,11 +130,19 @@ def _tell(taken: Snapshot) -> None:
     _tell_of_limit(taken)
     secret = [left.path for left in taken.left_out if left.reason == "secret"]
     if secret:
-        more = f" and {len(secret) - 1} more" if len(secret) > 1 else ""
-        events.note(f"{secret[0]}{more} looks like a secret, so it is not kept with the run.")
+        what = "looks like a secret, so it is" if len(secret) == 1 else "look like secrets, so they are"
+        events.note(f"{_named(secret)} {what} not kept with the run.")
     for left in taken.left_out:
         if left.reason in ("unreadable", "special"):
             events.warning(f"{left.path} is not kept with the run: {left.detail}.")
+
+
+def _named(names: Sequence[str]) -> str:
+    """Some names as in a sentence; of very many, the first."""
+    *first, last = names
+    if len(names) > _MOST_SECRETS:
+        return f"{', '.join(names[:_MOST_SECRETS])} and {len(names) - _MOST_SECRETS} more"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _tell_of_limit(taken: Snapshot) -> None:

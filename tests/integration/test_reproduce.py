@@ -318,6 +318,7 @@ entry_points:
 def secretive(folder: ProjFolder) -> ProjFolder:
     """A project that reads a file which is not kept with its run."""
     folder.write({"MLproject": echo_project("cat .env || true"), "code.txt": "1\n"})
+    assert folder.run("reproduce", "latest", "-q", "--remote", "../moved.git").code == 0
     git(folder.path, "init", "-q", "-b", "main")
     git(folder.path, "add", ".")
     git(folder.path, "commit", "-q", "-m", "first")
@@ -432,6 +433,11 @@ def test_an_archive_with_packages_needs_no_network_and_no_records(
     done = seeded.run("export", "latest", "-o", str(seeded.base / "run.zip"), "--with-packages")
     assert done.code == 0, done
     shutil.rmtree(seeded.path)
+def test_a_file_that_is_not_there_is_no_run(folder: ProjFolder) -> None:
+    done = folder.run("reproduce", "nope.zip")
+    assert (done.code != 0, "There is no file 'nope.zip'" in done.stderr) == (True, True), done
+
+
     shutil.rmtree(seeded.base / "uv-cache")
     monkeypatch.chdir(seeded.base)
     monkeypatch.setenv("PROJ_HOME", str(seeded.base / "other-home"))

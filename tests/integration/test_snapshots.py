@@ -160,7 +160,8 @@ def test_a_secret_is_not_kept_and_that_is_said(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("cat .env"), ".env": "PASSWORD=hunter2\n"})
     result = folder.run("run", ".")
     assert result.stdout == "PASSWORD=hunter2\n"
-    assert ".env looks like a secret" in result.stderr
+    assert ".env looks like a secret, so it is not kept" in result.stderr
+    assert f"{'not kept':<13}.env: it looks like a secret" in folder.run("show", "latest").stdout
     result = folder.run("checkout", "latest", "../again")
     assert ".env is not as it ran" in result.stderr
     assert not (folder.base / "again/.env").exists()
@@ -187,6 +188,29 @@ def test_another_machine_needs_only_the_tracking_server(
 
 def test_a_run_of_an_older_proj_has_no_code(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("true")})
+def test_the_changed_files_are_counted(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true")})
+    git(folder.path, "init", "-q", "-b", "main")
+    git(folder.path, "add", ".")
+    git(folder.path, "commit", "-q", "-m", "first")
+    folder.write({"new.txt": "1\n"})
+    assert folder.run("run", ".").code == 0
+    assert "with 1 changed file, tree" in folder.run("checkout", "latest", "../again").stdout
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (2, "note: .env.0 and .env.1 look like secrets, so they are not kept with the run."),
+        (5, "note: .env.0, .env.1, .env.2, .env.3 and .env.4 look like secrets"),
+        (7, "note: .env.0, .env.1, .env.2, .env.3, .env.4 and 2 more look like secrets"),
+    ],
+)
+def test_secrets_are_named(folder: ProjFolder, count: int, said: str) -> None:
+    folder.write({"MLproject": echo_project("true"), **{f".env.{n}": "A=1\n" for n in range(count)}})
+    assert said in folder.run("run", ".").stderr
+
+
     assert folder.run("run", ".").code == 0
     run = folder.the_run()
     older = msgspec.structs.replace(source(folder), snapshot=None)

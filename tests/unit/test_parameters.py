@@ -226,6 +226,14 @@ def test_a_given_path_starts_where_the_caller_stands(tmp_path: Path) -> None:
     assert bound.given == "d.csv"
 
 
+def test_a_folder_is_named_once(tmp_path: Path) -> None:
+    data = Parameter(name="data", kind=ParameterKind.PATH, default="x", declared_type="path")
+    point = EntryPoint(name="main", command="", parameters=(data,))
+    with pytest.raises(UsageError) as caught:
+        parameters.bind(point, {}, caller_dir=tmp_path, project_dir=tmp_path, download=no_download)
+    assert caught.value.message.count(str(tmp_path)) == 1
+
+
 def test_a_default_path_starts_in_the_project_then_where_the_caller_stands(tmp_path: Path) -> None:
     declared = (Parameter(name="p", kind=ParameterKind.PATH, default="d.csv"),)
     bind(tmp_path, (), {})

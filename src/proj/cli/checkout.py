@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from proj import events, paths
-from proj.cli import complete, output
-from proj.cli.options import tracking_option
+from proj.cli import complete, output, wording
+from proj.cli.options import remote_url, tracking_option
 from proj.errors import StoreError
 from proj.model import LeftOut
 from proj.place import open_tracking
@@ -39,7 +39,7 @@ class CheckoutResult(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> Iterator[output.Block]:
         """Yield what was written, and where."""
         commit = f"commit {self.commit[:12]}" if self.commit else "no commit"
-        changed = f" with {self.changed_files} changed files" if self.changed_files else ""
+        changed = f" with {wording.counted(self.changed_files, 'changed file')}" if self.changed_files else ""
         yield f"{self.directory}: {commit}{changed}, tree {self.tree[:12]}, checked"
 
 
@@ -47,7 +47,10 @@ class CheckoutResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.argument("run", shell_complete=complete.run_ids)
 @click.argument("directory", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
 @click.option(
-    "--remote", metavar="URL", help="Repository to get the commit from, if the recorded one has moved."
+    "--remote",
+    metavar="URL",
+    callback=remote_url,
+    help="Repository to get the commit from, if the recorded one has moved.",
 )
 @tracking_option
 @output.json_option

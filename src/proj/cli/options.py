@@ -31,6 +31,15 @@ def tracking_option(function: _F) -> _F:
     return option(function)
 
 
+def remote_url(_ctx: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    """The absolute path of a repository that is a folder here; git looks elsewhere for a relative one."""
+    from pathlib import Path
+
+    if url is not None and (url.startswith(("./", "../")) or Path(url).is_dir()):
+        return str(Path(url).resolve())
+    return url
+
+
 def pairs(values: tuple[str, ...], option: str) -> tuple[tuple[str, str], ...]:
     """Split values of a repeatable `NAME=VALUE` option at their first `=`.
 

@@ -12,10 +12,10 @@ from proj import events
 from proj.cli import complete, output, wording
 from proj.cli.diff import MarkdownResult
 from proj.cli.difftext import shown_values
-from proj.cli.options import pairs, tracking_option
+from proj.cli.options import pairs, remote_url, tracking_option
 from proj.compare import GROUPS, Row, Status
 from proj.compare.leftout import named
-from proj.errors import UsageError
+from proj.errors import NotFoundError, UsageError
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import Outcome, RunStatus
 
@@ -173,7 +173,10 @@ def _remark(row: Row) -> str:
 )
 @click.option("--python", metavar="VERSION", help="Python to use instead of the very version that it ran in.")
 @click.option(
-    "--remote", metavar="URL", help="Repository to get the commit from, if the recorded one has moved."
+    "--remote",
+    metavar="URL",
+    callback=remote_url,
+    help="Repository to get the commit from, if the recorded one has moved.",
 )
 @click.option("--offline", is_flag=True, help="Do without the network: what is in the caches only.")
 @click.option("--keep", is_flag=True, help="Keep the private checkout.")
@@ -203,9 +206,14 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
     )
     watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
     with watcher, events.listening(watcher):
-        if options["dry_run"]:
-            return _plan(reproduction.check(run, chosen))
-        made = reproduction.reproduce(run, chosen, _check(options))
+        try:
+            if options["dry_run"]:
+                return _plan(reproduction.check(run, chosen))
+            made = reproduction.reproduce(run, chosen, _check(options))
+        except NotFoundError as error:
+            if not run.endswith(".zip") or Path(run).exists():
+                raise
+            raise NotFoundError(f"There is no file {run!r}.", hint="`proj export RUN` writes one.") from error
     result = _result(made)
     if options["as_markdown"] and options["verify"] and not output.as_json():
         return MarkdownResult(markdown="\n".join(result.markdown()), exit_code=result.exit_code)

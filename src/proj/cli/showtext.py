@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from proj.cli.output import Block
     from proj.cli.show import ShowResult
     from proj.model import ArtifactInfo
+    from proj.record import SourceRecord
 
 _LABEL = 13
 _SHORT_ID = 8
@@ -76,6 +77,7 @@ def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
         yield "took", wording.span(run.duration_s) + ("" if run.ended_ms is not None else " so far")
     yield "user", run.user
     yield from _source(shown)
+    yield from _not_kept(shown.source)
     if run.entry_point:
         yield "entry point", run.entry_point
     if shown.command:
@@ -122,6 +124,19 @@ def _source(shown: ShowResult) -> Iterator[tuple[str, str]]:
         hidden = len(source.changed_files) - _MAX_FILES
         files = list(source.changed_files[:_MAX_FILES])
         yield "changed", "\n".join([*files, *([f"… and {hidden} more"] if hidden > 0 else [])])
+
+
+def _not_kept(source: SourceRecord | None) -> Iterator[tuple[str, str]]:
+    """Files that ran, and that nobody gets back."""
+    snapshot = source.snapshot if source is not None else None
+    missed = [left for left in snapshot.left_out if left.missed] if snapshot is not None else []
+    if missed:
+        lines = [
+            f"{each.path}: {'the run had to do without it' if each.absent else each.detail}"
+            for each in missed[:_MAX_FILES]
+        ]
+        hidden = len(missed) - _MAX_FILES
+        yield "not kept", "\n".join([*lines, *([f"… and {hidden} more"] if hidden > 0 else [])])
 
 
 def _host(shown: ShowResult) -> str:
