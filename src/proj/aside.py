@@ -50,6 +50,8 @@ class Aside:
         self._thread: threading.Thread | None = None
         self.tags: Mapping[str, str] = {}
         """What is to be said of the run if it ends well."""
+        self.cut_short = False
+        """Whether the run was stopped: then nobody is to wait for what is still being read."""
         self._facts: EnvironmentFacts | None = None
         self._inputs: Reading | None = None
 
@@ -72,14 +74,15 @@ class Aside:
     def __enter__(self) -> Aside:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        cut_short = self.cut_short or (kind is not None and not issubclass(kind, Exception))
         with process.deferred():
             if self._thread is not None:
                 self._thread.join(_FACTS_WAIT_S)
                 if self._thread.is_alive():
                     events.warning("The record is incomplete: this machine does not say what it is in time.")
             if self._inputs is not None:
-                self._inputs.finish()
+                self._inputs.finish(0) if cut_short else self._inputs.finish()
             if self._facts is not None and self._assignment.has_inputs:
                 self.tags = _reuse_tags(self._assignment, self._tracking, self._facts)
             self.metrics.flush()

@@ -71,14 +71,18 @@ def run(request: RunRequest, plan: Plan | None = None) -> Finished:
     Raises:
         ProjError: It could not be run; a run that was recorded already is closed as failed.
     """
-    where = place.current()
-    with _opened(where) as tracking:
-        claim = active.Claim.create(paths.home(), tracking.uri)
-        with settling(claim, tracking):
-            assignment = _assign(request, where, tracking, claim, plan=plan)
-            if isinstance(assignment, RunRecord):
-                return _reused(assignment, tracking)
-            outcome = supervise(assignment, tracking, claim)
+    with contextlib.ExitStack() as unused:
+        if plan is not None:
+            unused.callback(discard, plan)
+        where = place.current()
+        with _opened(where) as tracking:
+            claim = active.Claim.create(paths.home(), tracking.uri)
+            with settling(claim, tracking):
+                assignment = _assign(request, where, tracking, claim, plan=plan)
+                unused.pop_all()  # the end of the run removes them, or keeps them if that was asked for
+                if isinstance(assignment, RunRecord):
+                    return _reused(assignment, tracking)
+                outcome = supervise(assignment, tracking, claim)
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
 
@@ -159,13 +163,13 @@ def _earlier(request: RunRequest, plan: Plan, tracking: Tracking) -> RunRecord |
 
     if request.run_id is not None:
         raise UsageError("An earlier run cannot be reused as the run that --run-id names.")
+    if os.environ.get("PROJ_REUSE") == WITHOUT_REUSE["PROJ_REUSE"]:
+        events.note("No earlier run is reused: PROJ_REUSE is never, as it is within `proj reproduce`.")
+        return None
     try:
         snapshot = snapshots.take(
             plan.checkout,
             outputs=plan.project.extensions.outputs,
-    if os.environ.get("PROJ_REUSE") == WITHOUT_REUSE["PROJ_REUSE"]:
-        events.note("No earlier run is reused: PROJ_REUSE is never, as it is within `proj reproduce`.")
-        return None
             archive=request.archive_source,
             limit_bytes=request.snapshot_limit_bytes,
         )

@@ -58,6 +58,7 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
                 Aside(assignment, recording) as aside,
             ):
                 outcome = _execute(assignment, recording, claim, aside)
+                aside.cut_short = outcome.failure is FailureCode.CANCELLED
         except BaseException as error:
             # An interrupt that comes after the command has ended does not change how it ended.
             finish(assignment, recording, claim, outcome or outcome_of(error))
