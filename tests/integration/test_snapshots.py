@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from proj import record
+from proj.source import restore
 from projkit import bare_repository, echo_project, git
 from remote_server import RestartableServer
 from snapshot_kit import on_disk
@@ -70,6 +71,26 @@ def test_a_folder_comes_back_by_its_run(folder: ProjFolder) -> None:
     assert result.code == 125
     assert "not an empty folder" in result.stderr
     folder.clean()
+
+
+def test_a_bundle_is_brought_where_killed_processes_leave_nothing_for_long(
+    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write({"MLproject": echo_project("true")})
+    assert folder.run("run", ".").code == 0
+    bundles: list[Path] = []
+    usual = restore.restore
+
+    def noted(*args: Any, bundle_path: Path, **options: Any) -> None:
+        bundles.append(bundle_path)
+        usual(*args, bundle_path=bundle_path, **options)
+
+    monkeypatch.setattr(restore, "restore", noted)
+    assert folder.run("checkout", "latest", "../again").code == 0
+    (bundle,) = bundles
+    assert bundle.parent.parent == folder.cache / "snapshots"
+    assert bundle.parent.name.startswith(".")  # what is called so is removed when it is old
+    assert not bundle.parent.exists()
 
 
 def test_a_clean_commit_is_kept_by_its_name(folder: ProjFolder, cloned: Path) -> None:
@@ -167,27 +188,6 @@ def test_a_secret_is_not_kept_and_that_is_said(folder: ProjFolder) -> None:
     assert not (folder.base / "again/.env").exists()
 
 
-def test_another_machine_needs_only_the_tracking_server(
-    folder: ProjFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = RestartableServer(tmp_path / "server", "proj").start()
-    try:
-        monkeypatch.setenv("PROJ_TRACKING_URI", server.url)
-        folder.write({"MLproject": echo_project("true"), "a": "1\n"})
-        assert folder.process("run", ".").code == 0
-        expected = on_disk(folder.path)
-        for place in (folder.path / "MLproject", folder.path / "a"):
-            place.unlink()
-        for place in (folder.home, folder.cache):
-            shutil.rmtree(place)
-        assert folder.process("checkout", "latest", "../again").code == 0
-        assert on_disk(folder.base / "again") == expected
-    finally:
-        server.kill()
-
-
-def test_a_run_of_an_older_proj_has_no_code(folder: ProjFolder) -> None:
-    folder.write({"MLproject": echo_project("true")})
 def test_the_changed_files_are_counted(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("true")})
     git(folder.path, "init", "-q", "-b", "main")
@@ -211,6 +211,27 @@ def test_secrets_are_named(folder: ProjFolder, count: int, said: str) -> None:
     assert said in folder.run("run", ".").stderr
 
 
+def test_another_machine_needs_only_the_tracking_server(
+    folder: ProjFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = RestartableServer(tmp_path / "server", "proj").start()
+    try:
+        monkeypatch.setenv("PROJ_TRACKING_URI", server.url)
+        folder.write({"MLproject": echo_project("true"), "a": "1\n"})
+        assert folder.process("run", ".").code == 0
+        expected = on_disk(folder.path)
+        for place in (folder.path / "MLproject", folder.path / "a"):
+            place.unlink()
+        for place in (folder.home, folder.cache):
+            shutil.rmtree(place)
+        assert folder.process("checkout", "latest", "../again").code == 0
+        assert on_disk(folder.base / "again") == expected
+    finally:
+        server.kill()
+
+
+def test_a_run_of_an_older_proj_has_no_code(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("true")})
     assert folder.run("run", ".").code == 0
     run = folder.the_run()
     older = msgspec.structs.replace(source(folder), snapshot=None)

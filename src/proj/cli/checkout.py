@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +67,7 @@ def command(run: str, directory: Path | None, remote: str | None) -> CheckoutRes
 
 def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str | None) -> CheckoutResult:
     from proj.archive.code import kept_code
+    from proj.source.bundle import workplace
     from proj.source.restore import restore, say_left_out
 
     snapshot, bundle_artifact = kept_code(tracking, run)
@@ -80,8 +80,8 @@ def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str 
     with contextlib.ExitStack() as cleanup:
         bundle: Path | None = None
         if bundle_artifact is not None:
-            bundle = paths.cache() / f"checkout-{os.urandom(4).hex()}.bundle"
-            cleanup.callback(bundle.unlink, missing_ok=True)
+            # should we be killed, what is in there is removed later
+            bundle = cleanup.enter_context(workplace(paths.cache() / "snapshots")) / "run.bundle"
             _get(tracking, run, bundle_artifact, bundle)
         restore(snapshot, target, bundle_path=bundle, remotes={} if remote is None else {"": remote})
     say_left_out(snapshot)
