@@ -188,13 +188,16 @@ def _remark(row: Row) -> str:
 def command(run: str, directory: Path | None, **options: Any) -> object:
     """Make RUN again from its record: the same code, packages, parameters, inputs and variables.
 
-    RUN may be a file that `proj export` wrote, too: its run is imported first, and its packages are used.
+    RUN may be a file that `proj export` wrote, too: its run is imported once all of it can be had, and its
+    packages are used.
 
     What cannot be had is told before anything starts, all of it. The new run is recorded beside the old one,
     with its id in the tag `proj.reproduces`. DIR is where the code is put, by default a private folder.
     """
     from proj import reproduction
 
+    if options["as_markdown"] and not options["verify"]:
+        raise UsageError("--md writes down how the runs compare.", hint="Add --verify, which compares them.")
     chosen = reproduction.Options(
         directory=directory,
         inputs=dict(pairs(options["inputs"], "--input")),
@@ -215,7 +218,7 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
                 raise
             raise NotFoundError(f"There is no file {run!r}.", hint="`proj export RUN` writes one.") from error
     result = _result(made)
-    if options["as_markdown"] and options["verify"] and not output.as_json():
+    if options["as_markdown"] and not output.as_json():
         return MarkdownResult(markdown="\n".join(result.markdown()), exit_code=result.exit_code)
     return result
 
@@ -247,10 +250,10 @@ def _plan(ready: reproduction.Ready) -> ReproducePlan:
         command=plan.command.line,
         parameters={parameter.name: parameter.given for parameter in plan.parameters},
         variables=dict(plan.variables),
+        left_out=tuple(left.path for left in plan.snapshot.left_out if left.missed) if plan.snapshot else (),
     )
 
 
-        left_out=tuple(left.path for left in plan.snapshot.left_out if left.missed) if plan.snapshot else (),
 def _result(made: reproduction.Reproduction) -> ReproduceResult:
     outcome, found = made.finished.outcome, made.comparison
     if outcome.status is not RunStatus.FINISHED and not output.as_json():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,17 +13,19 @@ from proj.compare.rows import settings
 from proj.errors import UsageError
 from proj.model import RunRecord
 from proj.place import open_tracking
-from proj.planning import Plan
-from proj.reproduction.preflight import Options, prepared
+from proj.planning import Plan, RunRequest
+from proj.reproduction.origin import find_origin
+from proj.reproduction.preflight import Options, active_experiment, prepared
 from proj.reproduction.problems import CannotReproduceError, Problem
 from proj.reproduction.recipe import read_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
-    from proj.archive import Archive
     from proj.compare import Row
     from proj.model import Verification
+    from proj.reproduction.origin import Origin
     from proj.tracking import Tracking
 
 __all__ = [
@@ -78,18 +79,19 @@ def check(run: str, options: Options) -> Ready:
     options = msgspec.structs.replace(options, directory=None)
     with (
         contextlib.closing(_opened()) as tracking,
-        _found(tracking, run, options) as (original, chosen),
-        prepared(tracking, read_recipe(tracking, original), chosen) as (_, plan),
+        find_origin(tracking, run) as origin,
+        _prepared(origin, options) as (_, plan),
     ):
         planning.discard(plan)
-        return Ready(original=original, plan=plan)
+        return Ready(original=origin.run, plan=plan)
 
 
 def reproduce(run: str, options: Options, verify: Check | None = None) -> Reproduction:
     """Make a run again: the same code, packages, parameters, inputs and variables, recorded as a new run.
 
     Args:
-        run: Its id, a prefix of it, its name, or the path of an archive, whose run is imported then.
+        run: Its id, a prefix of it, its name, or the path of an archive, whose run is imported once all that
+            it needs is restored.
         options: How.
         verify: How to compare the new run with it; None: not at all.
 
@@ -98,52 +100,28 @@ def reproduce(run: str, options: Options, verify: Check | None = None) -> Reprod
         UsageError: It has not ended.
         CannotReproduceError: Something that it was made of cannot be had; nothing was started.
     """
-    with contextlib.closing(_opened()) as tracking, _found(tracking, run, options) as (original, chosen):
-        if not original.status.finished:
-            raise UsageError(
-                f"Run {original.run_id} has not ended yet.",
-                hint=f"Wait for it: `proj wait {original.run_id[:8]}`.",
-            )
-        with prepared(tracking, read_recipe(tracking, original), chosen) as (request, plan):
-            finished = runner.run(request, plan)
+    with contextlib.closing(_opened()) as tracking:
+        with find_origin(tracking, run) as origin:
+            if not origin.run.status.finished:
+                raise UsageError(
+                    f"Run {origin.run.run_id} has not ended yet.",
+                    hint=f"Wait for it: `proj wait {origin.run.run_id[:8]}`.",
+                )
+            with _prepared(origin, options) as (request, plan):
+                with planning.given(plan):
+                    original = origin.keep()
+                    experiment = active_experiment(tracking, original)
+                finished = runner.run(msgspec.structs.replace(request, experiment_id=experiment), plan)
         compared = None
         if verify is not None:
             compared = _compare(tracking, original, finished.run_id, plan.project.extensions.verify, verify)
     return Reproduction(original=original, finished=finished, comparison=compared)
 
 
-@contextlib.contextmanager
-def _found(tracking: Tracking, run: str, options: Options) -> Iterator[tuple[RunRecord, Options]]:
-    """The run, and how it is to be made again: with the packages of its archive, if it comes with some."""
-    path = Path(run)
-    if not path.is_file():
-        yield tracking.runs.find_run(run, "all"), options
-        return
-    import tempfile
-
-    from proj import archive
-
-    paths.cache().mkdir(parents=True, exist_ok=True)
-    with (
-        archive.open_archive(path) as opened,
-        tempfile.TemporaryDirectory(prefix="packages-", dir=paths.cache()) as folder,
-    ):
-        run_id = _the_run(opened)
-        archive.add(opened, tracking)
-        packages = opened.packages(run_id, Path(folder)) or options.packages
-        yield tracking.runs.run(run_id), msgspec.structs.replace(options, packages=packages)
-
-
-def _the_run(archive: Archive) -> str:
-    """The run that an archive is of; those below it do not count."""
-    ids = {run.run_id for run in archive.runs}
-    tops = [run.run_id for run in archive.runs if run.tags.get("mlflow.parentRunId") not in ids]
-    if len(tops) != 1:
-        raise UsageError(
-            f"{archive.path} holds {len(tops)} runs: {', '.join(tops)}.",
-            hint=f"`proj import {archive.path}`, then `proj reproduce RUN` for one of them.",
-        )
-    return tops[0]
+def _prepared(origin: Origin, options: Options) -> AbstractContextManager[tuple[RunRequest, Plan]]:
+    if origin.packages is not None:
+        options = msgspec.structs.replace(options, packages=origin.packages)
+    return prepared(origin.tracking, read_recipe(origin.tracking, origin.run), options)
 
 
 def _opened() -> Tracking:

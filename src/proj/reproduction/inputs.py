@@ -75,35 +75,45 @@ class Locator:
         if chosen is None and recorded is not None and recorded.kind in ("missing", "other"):
             inside = self._in_checkout(parameter.value)  # such as a file that the command makes
             return msgspec.structs.replace(parameter, value=str(inside or parameter.value))
-        places = [Path(chosen).absolute()] if chosen is not None else list(self._places(parameter))
+        known = recorded is not None and recorded.digest is not None
+        places = (
+            [Path(chosen).absolute()]
+            if chosen is not None
+            else list(self._places(parameter, in_code_first=known))
+        )
         found = [place for place in places if place.exists()]
+        wrong: list[str] = []
         for place in found:
-            if self._is_same(parameter, place, recorded):
+            why = self._difference(parameter, place, recorded)
+            if why is None:
                 given = parameter.given if chosen is None else chosen
                 return msgspec.structs.replace(parameter, given=given, value=str(place))
+            wrong.append(why)
         if found:
-            message = (
-                f"{found[0]}, the input {parameter.name}, has changed: its hash is not the one recorded."
-            )
+            message = f"{found[0]}, the input {parameter.name}, {wrong[0]}."
         elif places:
             message = f"{places[-1]}, the input {parameter.name}, is not there."
         else:
             return parameter
-        hint = f"Say where the same content is: --input {parameter.name}=PATH."
-        self.problems.append(Problem(item="inputs", message=message, hint=hint))
+        self.problems.append(Problem(item="inputs", message=message, hint=_hint(parameter, recorded)))
         return parameter
 
-    def _places(self, parameter: BoundParameter) -> Iterator[Path]:
-        """Where it may be: in the code, if it was there, and where it was."""
+    def _places(self, parameter: BoundParameter, *, in_code_first: bool) -> Iterator[Path]:
+        """Where it may be: in the code, if it was there, and where it was.
+
+        Where no hash tells, what the run has read comes first: the code may hold a part of it.
+        """
         if "://" in parameter.given:
             downloaded = self._download(parameter)
             if downloaded is not None:
                 yield downloaded
             return
         inside = self._in_checkout(parameter.value)
-        if inside is not None:
+        if inside is not None and in_code_first:
             yield inside
         yield Path(parameter.value)
+        if inside is not None and not in_code_first:
+            yield inside
 
     def _download(self, parameter: BoundParameter) -> Path | None:
         try:
@@ -125,11 +135,44 @@ class Locator:
             return None
         return self._checkout.root / value[len(top) :].lstrip("/")
 
-    def _is_same(self, parameter: BoundParameter, place: Path, recorded: Input | None) -> bool:
-        if recorded is None or recorded.digest is None:
-            why = recorded.reason if recorded is not None and recorded.reason else "it is not recorded"
-            events.warning(f"Whether the input {parameter.name} is the same is not known: {why}.")
-            return True
+    def _difference(self, parameter: BoundParameter, place: Path, recorded: Input | None) -> str | None:
+        """What tells that it is not the input of the run; None if nothing does."""
         here = msgspec.structs.replace(parameter, value=str(place))
-        (measured,) = inputs.complete(inputs.measure([here])).inputs
-        return measured.digest == recorded.digest
+        measured = inputs.measure([here])
+        if recorded is not None and recorded.digest is not None:
+            (found,) = inputs.complete(measured).inputs
+            return (
+                None if found.digest == recorded.digest else "has changed: its hash is not the one recorded"
+            )
+        why = recorded.reason if recorded is not None and recorded.reason else "it is not recorded"
+        (found,) = measured.inputs
+        if recorded is not None and recorded.size_bytes is not None:
+            if _outline(found) != _outline(recorded):
+                return f"has changed: it is {_said(found)}, and was {_said(recorded)}"
+            told = f"It is {_said(found)}, as it was; more is not known, since it has no hash: {why}."
+        elif parameter.name in self._chosen:
+            told = f"Whether it is the same is not known: {why}."
+        else:
+            return f"cannot be told from another, since it has no hash: {why}"
+        events.warning(f"{place}, the input {parameter.name}: {told}")
+        return None
+
+
+def _outline(one: Input) -> tuple[str, int | None, int | None]:
+    return one.kind, one.size_bytes, one.files
+
+
+def _said(one: Input) -> str:
+    size = f"of {one.size_bytes:,} bytes" if one.size_bytes is not None else "of unknown size"
+    if one.kind == "folder" and one.files is not None:
+        return f"a folder of {one.files:,} files, {size}"
+    return f"a {one.kind} {size}"
+
+
+def _hint(parameter: BoundParameter, recorded: Input | None) -> str:
+    if recorded is not None and recorded.kind == "folder" and recorded.files == 0:
+        return f"It was an empty folder when the run began: --input {parameter.name}=PATH names another one."
+    hint = f"Say where the same content is: --input {parameter.name}=PATH"
+    if recorded is not None:
+        hint += "; if the run wrote there, a copy of what was there before"
+    return f"{hint}."

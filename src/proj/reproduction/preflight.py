@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    from proj.model import BoundParameter, EntryPoint, Project, Snapshot
+    from proj.model import BoundParameter, EntryPoint, Project, RunRecord, Snapshot
     from proj.reproduction.recipe import Recipe
     from proj.tracking import Tracking
 
@@ -73,6 +73,15 @@ def prepared(tracking: Tracking, recipe: Recipe, options: Options) -> Iterator[t
         yield ready
     finally:
         preflight.tidy()
+
+
+def active_experiment(tracking: Tracking, run: RunRecord) -> str | None:
+    """The experiment of a run; None, which stands for the project's own, where that is deleted."""
+    try:
+        found = tracking.runs.experiment(run.experiment_id)
+    except NotFoundError:
+        return None
+    return found.experiment_id if found.lifecycle_stage == "active" else None
 
 
 class _Preflight:
@@ -346,21 +355,13 @@ class _Preflight:
             uri=code.uri,
             entry_point=self._recipe.entry_point,
             version=code.version,
-            experiment_id=self._experiment_id(),
+            experiment_id=active_experiment(self._tracking, self._recipe.run),
             backend=self._recipe.backend,
             env_manager=self._manager() if "PROJ_ENV_MANAGER" in made.variables else None,
             offline=self._options.offline,
             quiet=self._options.quiet,
             keep=self._options.keep,
         )
-
-    def _experiment_id(self) -> str | None:
-        """The same experiment; the project's own where that is deleted."""
-        try:
-            found = self._tracking.runs.experiment(self._recipe.run.experiment_id)
-        except NotFoundError:
-            return None
-        return found.experiment_id if found.lifecycle_stage == "active" else None
 
     def _warn(self, request: RunRequest, made: record.CommandRecord) -> None:
         import os
