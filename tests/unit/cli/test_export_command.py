@@ -101,16 +101,15 @@ def test_code_that_cannot_be_had_is_said(folder: ProjFolder, monkeypatch: pytest
     assert source.why_not
 
 
-def test_pieces_for_making_a_run_again(ran: ProjFolder) -> None:
+def test_all_of_the_code_is_there_without_its_remote(ran: ProjFolder) -> None:
     run = ran.the_run()
     ran.run("export", "latest", "-o", "../run.zip")
     with open_archive(Path("../run.zip")) as opened:
-        source = opened.source(run.run_id, ran.base / "pieces")
+        source = opened.run(run.run_id).source
         assert source is not None
         assert source.whole
         assert source.bundle is not None
-        assert source.bundle.read_bytes().startswith(b"# v")
-        assert opened.lock(run.run_id) is None
+        assert opened.read(source.bundle).startswith(b"# v")
         assert opened.packages(run.run_id, ran.base / "pieces") is None
 
 
