@@ -146,6 +146,9 @@ def _package(name: str, left: PackageFacts | None, right: PackageFacts | None) -
             reason="the same version from other files",
             required=True,
         )
+    if found.status is Status.SAME and left and right and (left.loose or right.loose):
+        reason = f"what {left.loose or right.loose} held is not recorded: it is no part of the code"
+        return unknown("packages", name, versions, reason, required=True)
     return found
 
 

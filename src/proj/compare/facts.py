@@ -6,6 +6,7 @@ one or another client wrote is taken as far as it can be understood.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -15,6 +16,7 @@ import msgspec
 from proj import record
 from proj.compare.locks import PackageFacts, read_packages
 from proj.compare.portable import portable_line, portable_value
+from proj.environments.origins import IN_PLACE, is_pinned
 from proj.errors import NotFoundError, ProjError
 from proj.host import Host
 from proj.inputs import Input, InputsRecord
@@ -139,7 +141,7 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
     bound = command.parameters if command is not None else ()
     source = evidence.document(record.SOURCE, SourceFacts) or _source_of_tags(run)
     subdir = source.subdir if source is not None else ""
-    packages = evidence.packages(environment)
+    packages = _packages(evidence.packages(environment), command, subdir)
     paths = frozenset(each.name for each in bound if each.kind is ParameterKind.PATH and each.value)
     named = {each.parameter: each for each in inputs.inputs} if inputs is not None else {}
     looked = inputs is not None or (command is not None and not paths)
@@ -178,8 +180,32 @@ def _logged(run: RunRecord, command: record.CommandRecord | None, subdir: str) -
     return {name: portable_value(value, command, subdir) for name, value in run.params.items()}
 
 
+def _packages(
+    found: Mapping[str, PackageFacts] | None, command: record.CommandRecord | None, subdir: str
+) -> Mapping[str, PackageFacts] | None:
+    """Those that are used where they lie in the tree are known by the tree."""
+    if found is None or command is None:
+        return found
+    folder = os.path.normpath(command.cwd)
+    root = os.path.normpath(os.path.join(folder, os.path.relpath(".", subdir or ".")))  # noqa: PTH118  text
+    return {
+        name: msgspec.structs.replace(each, loose=None)
+        if each.loose and _is_below(os.path.join(folder, each.loose), root)  # noqa: PTH118  text
+        else each
+        for name, each in found.items()
+    }
+
+
+def _is_below(path: str, root: str) -> bool:
+    return "://" not in path and f"{os.path.normpath(path)}/".startswith(f"{root}/")
+
+
 def _installed(found: Mapping[str, str]) -> PackageFacts:
-    return PackageFacts(version=" ".join(filter(None, (found.get("version", ""), found.get("source")))))
+    source = found.get("source")
+    loose = None if source is None or is_pinned(source) else source.removeprefix(IN_PLACE)
+    if loose is not None and loose == source and loose.startswith("/"):
+        loose = f"file://{loose}"  # a copy, made at some time: not what lies there
+    return PackageFacts(version=" ".join(filter(None, (found.get("version", ""), source))), loose=loose)
 
 
 def _library(found: Mapping[str, str | None]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from proj.environments.origins import unpinned_places
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -22,6 +24,8 @@ class PackageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Or where it comes from, if that is no index."""
     files: str | None = None
     """Digest of the digests of its files; None where none are recorded."""
+    loose: str | None = None
+    """Where it comes from, if that does not say what it holds: a folder, or a file without digest."""
 
 
 def read_packages(content: bytes) -> dict[str, PackageFacts] | None:
@@ -42,7 +46,9 @@ def read_packages(content: bytes) -> dict[str, PackageFacts] | None:
             found.setdefault(entry["name"], []).append(entry)
     return {
         name: PackageFacts(
-            version=" or ".join(sorted({_version(each) for each in several})), files=_files(several)
+            version=" or ".join(sorted({_version(each) for each in several})),
+            files=_files(several),
+            loose=next((place for each in several for place in unpinned_places(each)), None),
         )
         for name, several in found.items()
     }

@@ -29,11 +29,12 @@ def unpinned(lock: bytes) -> Iterator[tuple[str, str]]:
         return
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict):
-            for place in _unpinned(entry):
+            for place in unpinned_places(entry):
                 yield str(entry.get("name", "?")), place
 
 
-def _unpinned(entry: dict[str, Any]) -> Iterator[str]:
+def unpinned_places(entry: dict[str, Any]) -> Iterator[str]:
+    """The paths or URLs that an entry of a lock takes a package from without saying what is there."""
     directory = entry.get("directory")
     if isinstance(directory, dict):
         yield str(directory.get("path", ""))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ from proj import paths
 from proj.compare import RunFacts, compare, read_facts
 from proj.compare.facts import SourceFacts
 from proj.compare.portable import portable_line
+from proj.compare.rows import Status
 from proj.model import BoundParameter, Metric, ParameterKind
 from proj.record import CommandRecord
 from proj.tracking import open_tracking
@@ -72,6 +74,53 @@ def test_packages_are_those_of_the_lock(folder: ProjFolder) -> None:
     assert found.packages["tiny"].version == "1.0"
     assert found.packages["tiny"].files is not None
     assert found.lock_digest is not None
+
+
+LOCK = '[[packages]]\nname = "mylib"\ndirectory = {{ path = "{}" }}\n'
+
+
+def run_with_package(
+    tracking: Tracking, *, locked: str | None = None, installed: str | None = None
+) -> RunFacts:
+    """A run in /tree/sub that has a package from somewhere."""
+    package = {"name": "mylib", "version": "1", **({"source": installed} if installed else {})}
+    documents: dict[str, object] = {
+        "source": {"uri": "/tree/sub", "kind": "local", "subdir": "sub"},
+        "command": {"line": "true", "argv": [], "cwd": "/tree/sub", "variables": [], "parameters": []},
+        "environment": {
+            "lock": "proj/environment/pylock.toml" if locked else None,
+            "facts": {"python_version": "3.11.7", "packages": [package]},
+        },
+    }
+    files = {f"proj/{name}.json": json.dumps(value).encode() for name, value in documents.items()}
+    if locked:
+        files["proj/environment/pylock.toml"] = LOCK.format(locked).encode()
+    return read_facts(tracking, record_run("run", files=files))
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        ({"locked": "."}, True),
+        ({"locked": "../lib"}, True),
+        ({"locked": "../../lib"}, False),
+        ({"locked": "/tree2"}, False),
+        ({"installed": "-e /tree/lib"}, True),
+        ({"installed": "-e /lib"}, False),
+        ({"installed": "/tree/lib"}, False),
+        ({"installed": "https://host/mylib.whl"}, False),
+        ({"installed": "git+https://host/mylib@5f"}, True),
+        ({}, True),
+    ],
+)
+def test_packages_from_outside_of_the_tree_are_not_said_to_be_the_same(
+    tracking: Tracking, options: dict[str, str], *, known: bool
+) -> None:
+    one, other = run_with_package(tracking, **options), run_with_package(tracking, **options)
+    found = not_same(compare(one, other))
+    assert ("packages/mylib" not in found) is known
+    if not known:
+        assert found["packages/mylib"].status is Status.NOT_COMPARABLE
 
 
 def test_a_run_without_path_parameters_has_no_inputs(folder: ProjFolder) -> None:
