@@ -115,13 +115,13 @@ def _delta(row: Row) -> str | None:
     return f"{delta:+.6g} ({delta / abs(left):+.2%})"
 
 
-def shown_values(row: Row) -> tuple[str, str]:
+def shown_values(row: Row, width: int = _MAX_VALUE) -> tuple[str, str]:
     """Both values, cut to what fits; where they begin alike, from where they differ."""
     left, right = (None if value is None else wording.one_line(value) for value in (row.left, row.right))
-    if left is None or right is None or left == right or max(len(left), len(right)) <= _MAX_VALUE:
+    if left is None or right is None or left == right or max(len(left), len(right)) <= width:
         return _shown(left), _shown(right)
     alike = next((i for i, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), 0)
-    start = max(0, alike - _MAX_VALUE // 4)
+    start = max(0, alike - width // 4)
     begun = "…" if start else ""
     return _shown(f"{begun}{left[start:]}"), _shown(f"{begun}{right[start:]}")
 

@@ -13,6 +13,7 @@ from proj.cli import complete, output, wording
 from proj.cli.diff import MarkdownResult
 from proj.cli.difftext import shown_values
 from proj.cli.options import pairs, remote_url, tracking_option
+from proj.cli.reproducetext import item_of, verification_blocks
 from proj.compare import GROUPS, Row, Status
 from proj.compare.leftout import named
 from proj.errors import NotFoundError, UsageError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from proj import reproduction
 
-_MAX_ITEM = 40
-_MAX_REASON = 80
-_MANY = 12
 _SHORT_ID = 8
 
 
@@ -53,34 +51,11 @@ class ReproduceResult(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.same is None:
             return
-        yield output.Table(
-            columns=("", "ITEM", "WAS", "IS", ""),
-            rows=tuple(self._table()),
-        )
+        yield from verification_blocks(self.rows)
         yield ""
         if self.ignored:
             yield f"Ignored: {', '.join(map(wording.one_line, self.ignored))}."
         yield self.verdict()
-
-    def _table(self) -> Iterator[tuple[str, ...]]:
-        counts = {group: sum(row.group == group for row in self.rows) for group in GROUPS}
-        alike = {
-            group
-            for group in GROUPS
-            if counts[group] > _MANY
-            and all(row.status is Status.SAME for row in self.rows if row.group == group)
-        }
-        for row in self.rows:
-            if row.group not in alike:
-                yield (
-                    row.status.value,
-                    wording.shortened(_item(row), _MAX_ITEM),
-                    *shown_values(row),
-                    wording.shortened(_remark(row), _MAX_REASON),
-                )
-            elif counts.pop(row.group, 0):
-                number = sum(each.group == row.group for each in self.rows)
-                yield (Status.SAME.value, f"{row.group}: all {number}", "", "", "")
 
     def verdict(self) -> str:
         """Say in a sentence how it came out."""
@@ -88,7 +63,7 @@ class ReproduceResult(msgspec.Struct, frozen=True, kw_only=True):
         wrong = [row for row in self.rows if row.required and row.status is not Status.SAME]
         if not wrong:
             return f"{names[0]} came out the same as {names[1]}."
-        listed = ", ".join(wording.one_line(_item(row)) for row in wrong[:5])
+        listed = ", ".join(wording.one_line(item_of(row)) for row in wrong[:5])
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""  # noqa: PLR2004  as many as are listed
         return f"{names[0]} is not the same as {names[1]}: {listed}{more}."
 
@@ -104,7 +79,7 @@ class ReproduceResult(msgspec.Struct, frozen=True, kw_only=True):
         yield "|---|---|---|---|---|"
         for row in self.rows:
             values = " | ".join(cell(value) for value in shown_values(row))
-            yield f"| {row.status.value} | {cell(_item(row))} | {values} | {cell(_remark(row))} |"
+            yield f"| {row.status.value} | {cell(item_of(row))} | {values} | {cell(_remark(row))} |"
 
 
 class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,10 +113,6 @@ class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
             yield f"Not all of it can be had: {files}, not kept with the run."
         else:
             yield "All of it can be had."
-
-
-def _item(row: Row) -> str:
-    return f"{row.group}: {row.item}"
 
 
 def _remark(row: Row) -> str:
