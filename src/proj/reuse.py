@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import record
+from proj import events, record
 from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
@@ -208,6 +208,21 @@ def find(known: Parts, tracking: Tracking) -> RunRecord | None:
         except StoreError:  # noqa: PERF203  what it made may be gone as well
             continue
     return None
+
+
+def note_ignored(checkout: Checkout) -> None:
+    """Say that files which git ignores were not compared, if there are any."""
+    from proj.source.ignored import ignored
+
+    if checkout.private or checkout.git is None:
+        return
+    try:
+        found = ignored(checkout.root)
+    except ProjError:  # a run is reused all the same
+        return
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        events.note(f"What git ignores was not compared: {found[0]}{more}.")
 
 
 def nearest(known: Parts, tracking: Tracking) -> str:

@@ -186,6 +186,7 @@ def _earlier(request: RunRequest, plan: Plan, tracking: Tracking) -> RunRecord |
         events.note(reuse.nearest(known, tracking))
     else:
         events.status(f"=== Run (ID '{found.run_id}'), {found.run_name}, was made of the same: reused ===")
+        reuse.note_ignored(plan.checkout)
     return found
 
 

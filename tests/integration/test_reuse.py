@@ -9,7 +9,7 @@ import pytest
 
 import proj
 from proj import record
-from projkit import echo_project
+from projkit import echo_project, git
 from remote_server import RestartableServer
 
 if TYPE_CHECKING:
@@ -85,6 +85,19 @@ def test_each_difference_is_named(project: ProjFolder, monkeypatch: pytest.Monke
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert "of other" in project.run("run", ".", "-e", "other", "--reuse").stderr
     assert reused(project) is not None
+
+
+def test_it_says_that_ignored_files_are_not_compared(project: ProjFolder) -> None:
+    git(project.path, "init", "-q", "-b", "main")
+    git(project.path, "add", ".")
+    git(project.path, "commit", "-q", "-m", "first")
+    made = {"__pycache__/a.pyc": "", ".venv/pyvenv.cfg": ""}
+    project.write({".gitignore": "*.csv\n__pycache__/\n.venv/\n", **made})
+    command = ("run", ".", "-P", "data=../data.txt", "--reuse")
+    project.run(*command)
+    assert "git ignores" not in project.run(*command).stderr
+    project.write({"a.csv": "1\n", "b.csv": "2\n"})
+    assert "What git ignores was not compared: a.csv and 1 more." in project.run(*command).stderr
 
 
 def test_the_quoting_counts(folder: ProjFolder) -> None:

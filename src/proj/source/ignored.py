@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROJIGNORE = ".projignore"
+_MADE = ("__pycache__/", ".ipynb_checkpoints/", "_cache/", ".egg-info/")
 _CACHES = ("__pycache__/", ".ipynb_checkpoints/", ".DS_Store")
 _IN_FOLDERS = (*_CACHES, "mlruns/", "node_modules/")
 """What nobody wants from a folder that, being no repository, seldom has a `.gitignore`."""
@@ -43,6 +44,21 @@ def projignored(folder: Path, scratch: Path | None) -> set[str]:
     """
     kinds = ("--others",) if scratch is not None else ("--others", "--cached")
     return set(_list(folder, scratch, "--ignored", *kinds, f"--exclude-per-directory={PROJIGNORE}"))
+
+
+def ignored(folder: Path) -> tuple[str, ...]:
+    """What git ignores in a folder of a repository, and no tool makes of the rest by itself.
+
+    Folders of which all is ignored end with a slash.
+    """
+    found = _list(folder, None, "--others", "--ignored", "--exclude-standard", "--directory")
+    return tuple(
+        path
+        for path in found
+        if not f"{path.rstrip('/').rpartition('/')[2]}/".endswith(_MADE)
+        and not path.endswith((".pyc", ".DS_Store"))
+        and not (folder / path / "pyvenv.cfg").is_file()
+    )
 
 
 def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
