@@ -6,11 +6,6 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,6 +18,12 @@ def unpinned(lock: bytes) -> Iterator[tuple[str, str]]:
     """Name and path or URL of the packages whose content a `pylock.toml` does not say."""
     if b"path" not in lock and b"url" not in lock:
         return
+    # here, since every run imports this module and few locks get so far
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         entries = tomllib.loads(lock.decode("utf-8", "replace")).get("packages")
     except tomllib.TOMLDecodeError:
