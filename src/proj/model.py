@@ -419,7 +419,7 @@ class Package(_Value, frozen=True, omit_defaults=True):
     name: str
     version: str
     source: str | None = None
-    """Where it comes from, if from no index: `-e FOLDER` if its code is used where it lies, a folder, a URL."""
+    """Where it comes from, if from no index: `-e FOLDER` if it is used where it lies, a folder, a URL."""
 
 
 class NumericLibrary(_Value, frozen=True):
