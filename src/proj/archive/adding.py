@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from proj import events, record
+from proj import events
 from proj.archive.container import CHUNK_BYTES
-from proj.archive.documents import ArchivedRun, encode, encode_points, model_metrics
+from proj.archive.documents import LOCAL_TAGS, ArchivedRun, encode, encode_points, model_metrics
 from proj.archive.manifest import SOURCE, WHOLE, WHOLE_BUNDLE
 from proj.errors import ConflictError, StoreError
 from proj.model import Metric
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _NO_MARK = "proj.archive"
 """No experiment has a tag of that key: experiments are told apart by their names."""
-_TAGS_OF_ELSEWHERE = frozenset({record.TAG_REUSE, record.TAG_CLAIM})
-"""Tags that are believed: an archive may come from anybody, and no process here looked after its runs."""
 
 
 class AddedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +245,7 @@ def _past_run(plan: _Plan, experiment_id: str) -> PastRun:
         started_ms=run.started_ms,
         ended_ms=run.ended_ms,
         params=run.params,
-        tags={name: value for name, value in run.tags.items() if name not in _TAGS_OF_ELSEWHERE},
+        tags={name: value for name, value in run.tags.items() if name not in LOCAL_TAGS},
         metrics=plan.metrics,
         inputs=RunInputs(datasets=run.inputs.datasets, models=run.inputs.models, outputs=run.inputs.outputs),
     )

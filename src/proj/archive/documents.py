@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
+from proj import record
 from proj.archive.failures import DamagedError
 from proj.model import Metric, RunStatus, Snapshot
 from proj.tracking.inputs import RunInputs
@@ -15,6 +16,10 @@ from proj.tracking.logged_models import LoggedModelStatus, ModelMetric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+LOCAL_TAGS = frozenset({record.TAG_REUSE, record.TAG_CLAIM})
+"""Tags that do not travel: they are believed, an archive may come from anybody, and no process where it is
+imported looked after its runs."""
 
 FORMAT = 1
 """Version of the archive: of its documents and of where files are in it."""

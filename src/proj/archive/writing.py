@@ -14,7 +14,15 @@ from proj.archive import manifest
 from proj.archive.code import archived_source
 from proj.archive.container import CHUNK_BYTES, Stored, Writer
 from proj.archive.crate import write_crate
-from proj.archive.documents import ArchivedModel, ArchivedRun, Contents, encode, encode_points, model_points
+from proj.archive.documents import (
+    LOCAL_TAGS,
+    ArchivedModel,
+    ArchivedRun,
+    Contents,
+    encode,
+    encode_points,
+    model_points,
+)
 from proj.archive.failures import DamagedError
 from proj.archive.statement import write_statement
 from proj.errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError
@@ -144,7 +152,7 @@ class _Export:
             started_ms=run.started_ms,
             ended_ms=run.ended_ms or run.started_ms,
             params=run.params,
-            tags=run.tags,
+            tags={name: value for name, value in run.tags.items() if name not in LOCAL_TAGS},
             inputs=inputs,
             models=tuple(self._model(output.model_id) for output in inputs.outputs),
             source=source,
