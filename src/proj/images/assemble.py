@@ -152,9 +152,7 @@ def _finish(
     config = derive(
         base.config_bytes,
         Changes(
-            steps=tuple(
-                Step(diff_id=each.diff_id, made_by=_SAID[each.kind]) for each in layers
-            ),
+            steps=tuple(Step(diff_id=each.diff_id, made_by=_SAID[each.kind]) for each in layers),
             created_s=spec.created_s,
             working_dir=_working_dir(spec),
             variables={**_variables(spec, base), **spec.variables},
