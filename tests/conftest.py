@@ -13,13 +13,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["projkit", "clients"]
+pytest_plugins = ["projkit", "clients", "clusterkit"]
 
 MARKERS = {
     "network": "needs a package index",
     "slow": "takes more than a few seconds",
     "faults": "kills and interrupts proj at every stage",
     "tmux": "needs tmux",
+    "cluster": "needs a Kubernetes cluster",
     "clients": "makes virtualenvs of stock mlflow clients from a package index",
 }
 """Marker -> why a test that carries it is not part of the default run."""

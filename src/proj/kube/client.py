@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,7 +20,7 @@ from proj.kube.objects import Status
 from proj.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from proj.kube.kubeconfig import Connection
 
@@ -27,12 +28,60 @@ T = TypeVar("T")
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 _JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
 _CHUNK_BYTES = 65536
 _CONNECT_S = 5.0
 _READ_S = 30.0
 _TRIES = 4
 _FIRST_PAUSE_S = 0.2
 _CONNECTIONS = 16
+# A log may be silent for hours: whether anybody is still there has to be asked.
+_SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+
+
+class Stream:
+    """An answer that comes bit by bit.
+
+    Args:
+        answer: It, unread.
+        lost: Makes an error of ours of one of the connection's.
+    """
+
+    def __init__(
+        self, answer: urllib3.BaseHTTPResponse, lost: Callable[[Exception], UnreachableClusterError]
+    ) -> None:
+        self._answer = answer
+        self._lost = lost
+        self._aborted = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield its pieces as they come.
+
+        Raises:
+            UnreachableClusterError: The connection broke before the end.
+        """
+        try:
+            yield from self._answer.stream(_CHUNK_BYTES, decode_content=False)
+        except (HTTPError, OSError) as error:
+            if not self._aborted:
+                raise self._lost(error) from error
+
+    def abort(self) -> None:
+        """Make whoever reads it stop; from any thread."""
+        self._aborted = True
+        connection = self._answer.connection
+        sock = getattr(connection, "sock", None)
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):  # it has ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 class Client:
@@ -83,6 +132,7 @@ class Client:
         query: Mapping[str, str] | None = None,
         content_type: str = _JSON,
         tries: int = _TRIES,
+        metadata_only: bool = False,
     ) -> bytes:
         """Send a request, again if the server is busy or gone for a moment; returns the answer's body.
 
@@ -96,7 +146,9 @@ class Client:
         pause_s = _FIRST_PAUSE_S
         for left in reversed(range(tries)):
             try:
-                answer = self._request(method, path, payload, query, content_type, what)
+                answer = self._request(
+                    method, path, payload, query, content_type, what, accept=_METADATA if metadata_only else _JSON
+                )
                 data = answer.data
             except UnreachableClusterError:
                 if not left:
@@ -116,7 +168,7 @@ class Client:
     @contextlib.contextmanager
     def stream(
         self, path: str, what: str, *, read_s: float | None, query: Mapping[str, str]
-    ) -> Iterator[Iterator[bytes]]:
+    ) -> Iterator[Stream]:
         """Ask for something that comes bit by bit.
 
         Args:
@@ -125,18 +177,15 @@ class Client:
             read_s: How long nothing may come; None: for ever.
             query: Of the request.
 
-        Yields:
-            Its pieces as they come.
-
         Raises:
             ApiError: It is refused.
-            UnreachableClusterError: The connection cannot be made, or broke: also raised by the pieces.
+            UnreachableClusterError: The connection cannot be made.
         """
         answer = self._request("GET", path, None, query, _JSON, what, read_s=read_s)
         try:
             if answer.status >= 400:  # noqa: PLR2004  HTTP's border
                 raise refusal(what, answer.status, answer.data)
-            yield self._pieces(answer)
+            yield Stream(answer, self._lost)
         finally:
             # A connection with an answer that was not read to its end serves nobody any more.
             answer.close()
@@ -148,17 +197,11 @@ class Client:
 
     # --- below ----------------------------------------------------------------------------------------
 
-    def _pieces(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        try:
-            yield from answer.stream(_CHUNK_BYTES, decode_content=False)
-        except (HTTPError, OSError, AttributeError, ValueError) as error:
-            # The latter two where another thread closed it under our hands.
-            raise self._lost(error) from error
-
     def _connect(self) -> urllib3.PoolManager:
         cluster = self.connection.cluster
         host = urlsplit(self._base).hostname or ""
         options: dict[str, object] = {"maxsize": _CONNECTIONS, "block": False, "retries": False}
+        options["socket_options"] = _SOCKET_OPTIONS
         if self._base.startswith("https:"):
             options["ssl_context"] = self._credentials.tls()
             if cluster.insecure_skip_tls_verify:
@@ -166,7 +209,7 @@ class Client:
             elif cluster.tls_server_name:
                 options["server_hostname"] = cluster.tls_server_name
         proxy = cluster.proxy_url or _proxy_of(self._base, host)
-        headers = {"User-Agent": f"proj/{__version__}", "Accept": _JSON}
+        headers = {"User-Agent": f"proj/{__version__}"}
         if proxy:
             return urllib3.ProxyManager(proxy, headers=headers, **options)  # type: ignore[arg-type]  # as it takes them
         return urllib3.PoolManager(headers=headers, **options)  # type: ignore[arg-type]  # same
@@ -181,10 +224,11 @@ class Client:
         what: str,
         *,
         read_s: float | None = _READ_S,
+        accept: str = _JSON,
     ) -> urllib3.BaseHTTPResponse:
         url = self._base + quote(path, safe="/:") + (f"?{urlencode(query)}" if query else "")
         for renew in (False, True):
-            headers = {**self._pool.headers, **self._credentials.headers(renew=renew)}
+            headers = {**self._pool.headers, **self._credentials.headers(renew=renew), "Accept": accept}
             if payload is not None:
                 headers["Content-Type"] = content_type
             self.calls += 1

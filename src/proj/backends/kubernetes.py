@@ -1,0 +1,198 @@
+"""The Kubernetes backend: the command runs as a Job, on any cluster that the user's kubeconfig reaches."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.errors import BackendError, FailureCode
+from proj.model import HostRuntime, ImageRuntime, Reach, RecipeRuntime, Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proj.backends.base import Backend, Handle, MetricSink
+    from proj.kube.cluster import Cluster
+    from proj.kube.manifest import Blueprint
+    from proj.kube.settings import Settings
+    from proj.model import Execution
+
+_OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""Secrets that are made for a run, and never taken from this process's variables."""
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what a Job is found again whose client died; as JSON, a handle's reference."""
+
+    namespace: str
+    run_id: str
+    context: str | None = None
+    job: str | None = None
+    """None: it was about to be created."""
+
+    def text(self) -> str:
+        """As one line."""
+        return msgspec.json.encode(self).decode()
+
+
+class KubernetesBackend:
+    """Runs commands as Jobs of a cluster."""
+
+    target = "cluster"
+
+    def accepts(self, runtime: type[Runtime]) -> str | None:
+        """None for images and recipes; see `Backend.accepts`."""
+        if runtime is HostRuntime:
+            return "The environment is on this machine, where a cluster does not find it: use `--backend local`."
+        return None
+
+    def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
+        """Create the Job; see `Backend.submit`."""
+        from proj.kube.cluster import open_cluster
+        from proj.kube.following import Following
+        from proj.kube.launch import launch
+        from proj.kube.manifest import Names
+        from proj.kube.names import job_name
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(execution.backend_config)
+        blueprint = _blueprint(execution, settings)
+        cluster = open_cluster(settings.kube_context)
+        names = Names(
+            job=job_name(execution.project_name, execution.run_id),
+            namespace=cluster.namespace(settings.namespace),
+            session=cluster.session,
+        )
+        following: list[Following] = []
+
+        def follow(names: Names) -> None:
+            """Listen before there is anything to be heard, so that nothing is missed."""
+            for earlier in following:
+                earlier.abandon()
+            reference = _reference(cluster, names.namespace, execution.run_id, names.job)
+            following[:] = [
+                Following(
+                    execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
+                    pending_s=settings.pending_s, tap=_metrics_tap(execution, on_metric),
+                )
+            ]  # fmt: skip
+
+        try:
+            launch(cluster.client, blueprint, names, on_name=follow)
+        except BaseException:
+            for each in following:
+                each.abandon()
+            raise
+        return following[0]
+
+    def attach(self, execution: Execution, reference: str) -> Handle | None:
+        """Find a Job again; see `Backend.attach`."""
+        from proj.kube.attach import find
+
+        return find(execution, msgspec.json.decode(reference, type=Reference))
+
+    def foretell(self, execution: Execution) -> str:
+        """The reference by which what `submit` is about to create will be found, should we die within it."""
+        from proj.kube.cluster import open_cluster
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(execution.backend_config)
+        cluster = open_cluster(settings.kube_context)
+        namespace = cluster.namespace(settings.namespace)
+        return _reference(cluster, namespace, execution.run_id, None).text()
+
+    def reach(self, execution: Execution) -> Reach | None:
+        """By the address that the settings name; see `Backend.reach`."""
+        from proj.kube.settings import read_settings
+
+        host = read_settings(execution.backend_config).endpoint_host
+        return None if host is None else Reach(bind=host, host=host)
+
+
+def _reference(cluster: Cluster, namespace: str, run_id: str, job: str | None) -> Reference:
+    context = cluster.client.connection.context
+    return Reference(context=context, namespace=namespace, run_id=run_id, job=job)
+
+
+def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
+    from proj.kube.manifest import Blueprint
+
+    runtime = execution.runtime
+    if isinstance(runtime, HostRuntime):
+        raise BackendError(
+            "The Kubernetes backend cannot run an environment of this machine.",
+            code=FailureCode.PROJECT_INVALID,
+            hint=KubernetesBackend().accepts(HostRuntime),
+        )
+    docker = runtime.docker
+    execution = _with_host_variables(execution, runtime)
+    image = settings.base_image if False else runtime.image
+    if isinstance(runtime, ImageRuntime):
+        bundle = None
+        if not runtime.has_code and execution.code is not None:
+            bundle = _bundle(execution, None)
+        return Blueprint(
+            execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
+            path=runtime.path, image_variables=runtime.variables,
+        )  # fmt: skip
+    return Blueprint(
+        execution=execution,
+        settings=settings,
+        image=image,
+        bundle=_bundle(execution, runtime) if execution.code is not None else None,
+        lock_digest=runtime.lock_digest if runtime.lock is not None else None,
+        python=runtime.python,
+        docker=docker,
+        plain_user=docker is None,
+    )
+
+
+def _with_host_variables(execution: Execution, runtime: ImageRuntime | RecipeRuntime) -> Execution:
+    """With the values that are this machine's to give; none of them is shown in the Job.
+
+    Raises:
+        BackendError: One is not set here.
+    """
+    variables: dict[str, str] = {}
+    hidden = list(execution.secrets)
+    for name in execution.secrets:
+        if name not in _OF_ENDPOINT and name not in execution.variables:
+            variables[name] = _host_value(name, "`secrets` of the project file")
+    for name, value in runtime.docker.environment if runtime.docker is not None else ():
+        if value is None:
+            variables[name] = _host_value(name, "docker_env")
+            hidden.append(name)
+        else:
+            variables[name] = value
+    return msgspec.structs.replace(
+        execution, variables={**variables, **execution.variables}, secrets=tuple(dict.fromkeys(hidden))
+    )
+
+
+def _host_value(name: str, origin: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError as error:
+        raise BackendError(
+            f"The variable {name}, which {origin} asks for, is not set here.",
+            code=FailureCode.PROJECT_INVALID,
+            hint=f"Set it: `export {name}=…`.",
+        ) from error
+
+
+def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> object:
+    raise NotImplementedError
+
+
+def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:
+    if not execution.metrics_from_stdout or on_metric is None:
+        return None
+    from proj.backends.stdout_metrics import MetricReader
+
+    return MetricReader(on_metric).feed
+
+
+if TYPE_CHECKING:
+    _backend: Backend = KubernetesBackend()

@@ -1,0 +1,74 @@
+"""Send what is in PROJ_ARTIFACTS to the tracking server, from a pod, by MLflow's protocol."""
+# ruff: noqa: INP001, S310, PTH, UP032, UP031, UP015
+# mypy: ignore-errors
+# Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
+
+import base64
+import json
+import mimetypes
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+SERVER = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+RUN_ID = os.environ.get("MLFLOW_RUN_ID", "")
+FOLDER = os.environ["PROJ_ARTIFACTS"]
+TIMEOUT_S = 60
+
+
+def request(method, path, data=None, length=None, kind="application/json"):
+    """Ask the server, with the credentials that the program had."""
+    asked = urllib.request.Request(SERVER + path, data=data, method=method)
+    asked.add_header("Content-Type", kind)
+    if length is not None:
+        asked.add_header("Content-Length", str(length))
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    if os.environ.get("MLFLOW_TRACKING_USERNAME") and password:
+        pair = "%s:%s" % (os.environ["MLFLOW_TRACKING_USERNAME"], password)
+        asked.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+    elif os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        asked.add_header("Authorization", "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"])
+    with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
+        return answer.read()
+
+
+def root():
+    """Where the run's artifacts are, below the server's proxy."""
+    query = urllib.parse.urlencode({"run_id": RUN_ID})
+    run = json.loads(request("GET", "/api/2.0/mlflow/runs/get?" + query).decode())
+    uri = run["run"]["info"]["artifact_uri"]
+    if not uri.startswith("mlflow-artifacts:"):
+        raise ValueError("the server keeps artifacts at %s, which is no place behind it" % uri)
+    return urllib.parse.unquote(urllib.parse.urlsplit(uri).path).strip("/")
+
+
+def files():
+    """All files, each with its path relative to the folder; links that leave it are left out."""
+    top = os.path.realpath(FOLDER)
+    for folder, _, names in os.walk(FOLDER):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            inside = os.path.realpath(path).startswith(top + os.sep)
+            if inside and os.path.isfile(path):
+                yield path, os.path.relpath(path, FOLDER).replace(os.sep, "/")
+
+
+def main():
+    """Send all; say what could not be sent."""
+    if not SERVER.startswith(("http://", "https://")) or not RUN_ID:
+        raise ValueError("no tracking server is known")
+    base = root()
+    for path, name in files():
+        target = "/api/2.0/mlflow-artifacts/artifacts/" + urllib.parse.quote("%s/%s" % (base, name))
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        with open(path, "rb") as file:
+            request("PUT", target, data=file, length=os.path.getsize(path), kind=kind)
+
+
+try:
+    main()
+except Exception as error:  # noqa: BLE001  the program has ended: nothing but a word is lost
+    sys.stderr.write("proj: what is in PROJ_ARTIFACTS is not kept: %s\n" % error)
+    sys.exit(1)
