@@ -386,7 +386,7 @@ def _assignment(
         quiet=request.quiet or detached,
         metrics_from_stdout=plan.project.extensions.metrics == "stdout",
         docker_args=request.docker_args,
-        backend_config=request.backend_config,
+        backend_config=plan.backend_config,
         code=plan.code,
         mounts=plan.mounts,
         secrets=(*_SECRETS, *plan.project.extensions.secrets),

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 BACKENDS: Registry[Backend] = Registry(
     "backend",
-    {"local": "proj.backends.local:LocalBackend"},
+    {
+        "kubernetes": "proj.backends.kubernetes:KubernetesBackend",
+        "local": "proj.backends.local:LocalBackend",
+    },
     group="proj.backends",
     adapters={"mlflow.project_backend": "proj.backends.mlflow_plugin:PluginBackend"},
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import BackendError, FailureCode
-from proj.model import HostRuntime, ImageRuntime, Reach, RecipeRuntime, Runtime
+from proj.model import CODE_DIR, HostRuntime, ImageRuntime, Reach, RecipeRuntime, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from proj.backends.base import Backend, Handle, MetricSink
     from proj.kube.cluster import Cluster
     from proj.kube.manifest import Blueprint
+    from proj.kube.parts import Bundle
     from proj.kube.settings import Settings
-    from proj.model import Execution
+    from proj.model import Code, Execution, ImageRequest, Project
 
 _OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Secrets that are made for a run, and never taken from this process's variables."""
@@ -47,6 +48,30 @@ class KubernetesBackend:
         if runtime is HostRuntime:
             return "The environment is on this machine, where a cluster does not find it: use `--backend local`."
         return None
+
+    def configure(self, config: str, project: Project, image: ImageRequest) -> tuple[str, ImageRequest]:
+        """The settings of all places, the template read, and what they say of the image.
+
+        Raises:
+            UsageError: One is unknown, or is not what it should be.
+        """
+        from proj.kube.settings import merged, read_settings
+        from proj.kube.template import read_template
+
+        config = merged(project.extensions.kubernetes, config)
+        settings = read_settings(config)
+        if settings.kube_job_template_path is not None:
+            template = read_template(settings.kube_job_template_path, project.directory)
+            config = merged(config, msgspec.json.encode({"kube-job-template": template}).decode())
+        wants_image = settings.delivery == "image" or (
+            settings.delivery is None and settings.repository_uri is not None
+        )
+        image = msgspec.structs.replace(
+            image,
+            base=image.base or settings.base_image,
+            repository=settings.repository_uri if wants_image else None,
+        )
+        return config, image
 
     def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
         """Create the Job; see `Backend.submit`."""
@@ -128,7 +153,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         )
     docker = runtime.docker
     execution = _with_host_variables(execution, runtime)
-    image = settings.base_image if False else runtime.image
+    image = runtime.image
     if isinstance(runtime, ImageRuntime):
         bundle = None
         if not runtime.has_code and execution.code is not None:
@@ -182,8 +207,42 @@ def _host_value(name: str, origin: str) -> str:
         ) from error
 
 
-def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> object:
-    raise NotImplementedError
+def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> Bundle | None:
+    """What the pod is brought: the code as it would run, what it takes to make the environment, and scripts."""
+    from proj.kube.inpod import script
+    from proj.kube.manifest import PREPARER, UPLOADER
+    from proj.kube.parts import bundled, packed
+
+    if execution.code is None:
+        return None
+    files = {UPLOADER: script(UPLOADER).encode()}
+    if recipe is not None and recipe.lock is not None:
+        from proj.environments.piplist import listed
+
+        requirements = listed(recipe.lock.decode())
+        files |= {
+            PREPARER: script(PREPARER).encode(),
+            "requirements.txt": requirements.hashed.encode(),
+            "unhashed.txt": requirements.other.encode(),
+        }
+    return bundled(packed(_code(execution.code)), files)
+
+
+def _code(code: Code) -> bytes:
+    """The tree as a tar file, as an image of it would have it."""
+    import io
+
+    from proj.images.code import code_entries, code_folder_mode
+    from proj.images.tarfiles import with_folders, write_tar
+
+    prefix = f"{CODE_DIR[1:]}/"
+    entries = [
+        msgspec.structs.replace(entry, path=entry.path.removeprefix(prefix))
+        for entry in code_entries(code.root, code.subdir)
+    ]
+    buffer = io.BytesIO()
+    write_tar(with_folders(entries, folder_mode=code_folder_mode), buffer)
+    return buffer.getvalue()
 
 
 def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:

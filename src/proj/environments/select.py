@@ -26,6 +26,8 @@ def select(request: EnvironmentRequest) -> str:
     manager = request.manager
     if manager is not None and manager not in _MANAGERS:
         return _third_party(manager)
+    if request.target == "cluster":
+        return "recipe"
     if manager == "local":
         return "system"
     declaration = request.declaration

@@ -70,9 +70,12 @@ class Stream:
         """
         try:
             yield from self._answer.stream(_CHUNK_BYTES, decode_content=False)
-        except (HTTPError, OSError) as error:
-            if not self._aborted:
+        except (HTTPError, OSError, AttributeError, ValueError) as error:
+            if self._aborted:  # the connection was taken from under our hands
+                return
+            if isinstance(error, HTTPError | OSError):
                 raise self._lost(error) from error
+            raise
 
     def abort(self) -> None:
         """Make whoever reads it stop; from any thread."""

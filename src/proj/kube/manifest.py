@@ -55,7 +55,7 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     def environment_dir(self) -> str:
         """Where the Python environment is."""
         if self.settings.cache_claim is None or self.lock_digest is None:
-            return ENVIRONMENT_DIR
+            return f"{ENVIRONMENT_DIR}/venv"
         return f"{CACHE_DIR}/{self.lock_digest.partition(':')[2][:24] or self.lock_digest}-{slug(self.image)}"
 
 
