@@ -55,11 +55,13 @@ class KubernetesBackend:
         Raises:
             UsageError: One is unknown, or is not what it should be.
         """
+        from proj.kube.kubeconfig import connection
         from proj.kube.settings import merged, read_settings
         from proj.kube.template import read_template
 
         config = merged(project.extensions.kubernetes, config)
         settings = read_settings(config)
+        connection(settings.kube_context)  # better said now than when all is ready
         if settings.kube_job_template_path is not None:
             template = read_template(settings.kube_job_template_path, project.directory)
             config = merged(config, msgspec.json.encode({"kube-job-template": template}).decode())

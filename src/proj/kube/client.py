@@ -84,7 +84,8 @@ class Stream:
         sock = getattr(connection, "sock", None)
         if isinstance(sock, socket.socket):
             with contextlib.suppress(OSError):  # it has ended by itself
-                sock.shutdown(socket.SHUT_RDWR)
+                # SSLSocket's own method takes the encryption away first: its reader would get ciphertext.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class Client:

@@ -94,7 +94,8 @@ def bundled(code: bytes | None, files: Mapping[str, bytes]) -> Bundle:
             hint="Name what the run does not need in .dockerignore, or have an image made: "
             "`repository-uri` in the backend's settings, or `--delivery image`.",
         )
-    entries = [*_split(code), *sorted(files.items())]
+    # API servers take an empty file for none, and then for a change of what must not change.
+    entries = [*_split(code), *sorted((name, content) for name, content in files.items() if content)]
     return Bundle(
         code_digest=None if code is None else hashlib.sha256(code).hexdigest(),
         maps=tuple(ConfigMap(files=dict(group)) for group in _grouped(entries)),

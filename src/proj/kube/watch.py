@@ -106,6 +106,8 @@ class Watch(Generic[T]):
                 trouble: BackendError = error
             except UnreachableClusterError as error:
                 trouble = error
+            except msgspec.DecodeError as error:  # from a proxy in between, say
+                trouble = UnreachableClusterError(f"The cluster's answer makes no sense: {error}.")
             else:
                 continue
             if self._stopped.is_set():
