@@ -84,6 +84,7 @@ class Following:
         self._stopped_at_s: float | None = None
         self._cancelled = False
         self._told: str | None = None
+        self._explains = False
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
@@ -282,7 +283,9 @@ class Following:
         waited_s = now_s - self._begun_s
         if waited_s < _EXPLAIN_AFTER_S:
             return
-        self._hub.want_events(self._name)
+        if not self._explains:
+            self._explains = True
+            self._hub.want_events(self._name)
         told = state.progress()
         if told and told != self._told:
             events.progress(told)

@@ -37,7 +37,9 @@ class Hub:
         self._receivers: dict[str, Receiver] = {}
         self._watches: list[Watch[Job] | Watch[Pod] | Watch[Event]] = []
         self._events: Watch[Event] | None = None
+        self._wanting: set[str] = set()
         self._told: dict[str, list[Event]] = {}
+        """Events of those that do not want them yet."""
 
     def join(self, job: str, receiver: Receiver) -> None:
         """Hand what concerns a Job to `receiver` from now on, in the watches' threads."""
@@ -53,6 +55,7 @@ class Hub:
         with self._lock:
             self._receivers.pop(job, None)
             self._told.pop(job, None)
+            self._wanting.discard(job)
             if self._receivers:
                 return
             ending, self._watches, self._events = self._watches, [], None
@@ -60,15 +63,16 @@ class Hub:
             watch.stop()
 
     def want_events(self, job: str) -> None:
-        """Hand on events too: most runs are over before anybody needs to know why they wait."""
+        """Hand on a Job's events too; most runs are over before anybody needs to know why they wait."""
         with self._lock:
-            if job not in self._receivers:
+            if job not in self._receivers or job in self._wanting:
                 return
+            self._wanting.add(job)
             if self._events is None:
                 self._events = self._watch_events()
                 self._watches.append(self._events)
                 self._events.start()
-            told, receiver = tuple(self._told.get(job, ())), self._receivers[job]
+            told, receiver = self._told.pop(job, []), self._receivers[job]
         for event in told:
             receiver("event", "ADDED", event)
 
@@ -103,8 +107,9 @@ class Hub:
         for job in (name, name.rpartition("-")[0]):
             with self._lock:
                 receiver = self._receivers.get(job)
-                if receiver is not None:
+                if receiver is not None and job not in self._wanting:
                     self._told.setdefault(job, []).append(event)
+                    return
             if receiver is not None:
                 receiver("event", change, event)
                 return
