@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.25
 """How late a signal may be seen: Python tells the main thread of it, and wakes nobody up."""
-_EXPLAIN_AFTER_S = 1.0
+_EXPLAIN_AFTER_S = 2.0
 """From when on it is told what is waited for."""
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0

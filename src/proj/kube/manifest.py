@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     image_variables: Mapping[str, str] = {}
     plain_user: bool = False
     """Whether the image is known to do with any user."""
+
+    @property
+    def prepares(self) -> bool:
+        """Whether an init container prepares it: one takes a second, so the program's own unpacks mere code."""
+        return self.bundle is not None and self.lock_digest is not None
 
     @property
     def environment_dir(self) -> str:
@@ -191,7 +197,7 @@ def _fill_pod(pod: Manifest, blueprint: Blueprint, names: Names) -> None:
     containers = pod.setdefault("containers", [{}]) or [{}]
     pod["containers"] = containers
     _fill_main(containers[0], blueprint, names, [mount.manifest() for mount in volumes.main])
-    if blueprint.bundle is not None:
+    if blueprint.prepares:
         prepare = _prepare(blueprint, [mount.manifest() for mount in volumes.prepare])
         pod["initContainers"] = [prepare, *(pod.get("initContainers") or [])]
     if volumes.volumes:
@@ -231,7 +237,7 @@ def _fill_main(container: Manifest, blueprint: Blueprint, names: Names, mounts: 
         "name": slug(execution.project_name),
         "image": blueprint.image,
         "command": ["sh", "-c", escaped(_start(blueprint)), "sh", *map(escaped, execution.command.argv)],
-        "workingDir": execution.command.cwd,
+        "workingDir": CODE_DIR if _unpacks(blueprint) else execution.command.cwd,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if settings.image_pull_policy:
@@ -298,6 +304,9 @@ def _start(blueprint: Blueprint) -> str:
     """The script that starts the command, behind what it needs to find its environment."""
     folders = [*blueprint.path]
     lines = []
+    if _unpacks(blueprint):
+        values = "; ".join(f"{name}={shlex.quote(value)}" for name, value in _prepare_variables(blueprint).items())
+        lines += [f"({values}", f"{script('prepare.sh')}) || exit", f"cd {shlex.quote(blueprint.execution.command.cwd)} || exit"]
     if blueprint.lock_digest is not None:
         folders.insert(0, f"{blueprint.environment_dir}/bin")
         lines.append(f"VIRTUAL_ENV={blueprint.environment_dir}; export VIRTUAL_ENV")
@@ -339,20 +348,28 @@ def _usual_variables(blueprint: Blueprint) -> dict[str, str]:
     return found
 
 
-def _prepare(blueprint: Blueprint, mounts: list[Manifest]) -> Manifest:
-    settings, bundle = blueprint.settings, blueprint.bundle
-    assert bundle is not None  # noqa: S101  asked by the caller
-    variables = {
-        "HOME": HOME_DIR,
-        **settings.environment,
+def _unpacks(blueprint: Blueprint) -> bool:
+    """Whether the program's container brings the code to its place itself."""
+    return blueprint.bundle is not None and not blueprint.prepares and blueprint.bundle.code_digest is not None
+
+
+def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
+    """What the script that prepares has to know."""
+    bundle = blueprint.bundle
+    return {
         "PROJ_BUNDLE_DIR": BUNDLE_DIR,
         "PROJ_CODE_DIR": CODE_DIR,
         "PROJ_WORK_DIR": WORK_DIR,
-        "PROJ_CODE_SHA256": bundle.code_digest or "",
+        "PROJ_CODE_SHA256": (bundle.code_digest if bundle is not None else None) or "",
         "PROJ_LOCK_DIGEST": blueprint.lock_digest or "",
         "PROJ_PYTHON_MINOR": blueprint.python or "",
         "PROJ_ENVIRONMENT_DIR": blueprint.environment_dir,
     }
+
+
+def _prepare(blueprint: Blueprint, mounts: list[Manifest]) -> Manifest:
+    settings = blueprint.settings
+    variables = {"HOME": HOME_DIR, **settings.environment, **_prepare_variables(blueprint)}
     found: Manifest = {
         "name": PREPARE,
         "image": blueprint.image,

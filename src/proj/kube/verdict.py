@@ -33,6 +33,7 @@ _HOPELESS = re.compile(
 _CANNOT_START = frozenset(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"))
 _CANNOT_RUN = frozenset(("ContainerCannotRun", "StartError"))
 _REFUSED_PODS = ("FailedCreate",)
+_OWN = re.compile(r"proj: (?P<word>source_failed|env_failed): (?P<said>[^\n]+)")
 _PASSING = re.compile(r"etcdserver|timeout|timed out|connection refused|try again|internal error", re.I)
 PULL_PATIENCE_S = 90.0
 """How long a pull may fail for a reason that may pass, such as a registry that does not answer."""
@@ -102,16 +103,22 @@ def _failed_init(status: ContainerStatus, ended: Terminated) -> Verdict:
         return Verdict(
             code=FailureCode.OOM_KILLED, message=f"The init container {status.name} ran out of memory."
         )
-    if status.name == PREPARE:
-        word, _, rest = (ended.message or "").strip().partition(": ")
-        known = {code.value: code for code in FailureCode}
-        if word in known:
-            return Verdict(code=known[word], message=f"In the pod, {rest}.".replace("..", "."))
+    own = _own_words(ended)
+    if own is not None:
+        return own
     detail = f": {said[-500:]}" if said else ""
     return Verdict(
         code=FailureCode.ENV_FAILED,
         message=f"The init container {status.name} ended with exit code {ended.exit_code}{detail}",
     )
+
+
+def _own_words(ended: Terminated) -> Verdict | None:
+    """What our own scripts in the pod have to say."""
+    found = _OWN.match((ended.message or "").strip())
+    if found is None or not ended.exit_code:
+        return None
+    return Verdict(code=FailureCode(found["word"]), message=f"In the pod, {found['said'].rstrip('.')}.")
 
 
 def ended(pod: Pod, status: ContainerStatus, terminated: Terminated) -> Outcome:
@@ -129,6 +136,9 @@ def ended(pod: Pod, status: ContainerStatus, terminated: Terminated) -> Outcome:
         return msgspec.structs.replace(base, failure=taken.code, message=taken.message)
     if code == 0:
         return msgspec.structs.replace(base, status=RunStatus.FINISHED, exit_code=0)
+    own = _own_words(terminated)
+    if own is not None:
+        return msgspec.structs.replace(base, failure=own.code, message=own.message)
     if terminated.reason == "OOMKilled":
         limit = _memory_limit(pod, status.name)
         of = f" its limit of {limit}" if limit else " what the node has"

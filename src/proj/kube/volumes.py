@@ -67,7 +67,7 @@ def volumes_of(blueprint: Blueprint) -> PodVolumes:
         shared.append(VolumeMount(name=_BUNDLE, path=BUNDLE_DIR, read_only=True))
         if bundle.code_digest is not None:
             shared.append(_work(CODE_DIR))
-        prepare.append(_work(WORK_DIR))
+        (prepare if blueprint.prepares else shared).append(_work(WORK_DIR))
     if blueprint.lock_digest is not None:
         if settings.cache_claim is None:
             shared.append(_work(ENVIRONMENT_DIR))
@@ -85,7 +85,7 @@ def volumes_of(blueprint: Blueprint) -> PodVolumes:
         volumes.append(found)
         own.append(mount)
     return PodVolumes(
-        volumes=tuple(volumes), main=(*shared, *own), prepare=(*shared, *prepare) if bundle else ()
+        volumes=tuple(volumes), main=(*shared, *own), prepare=(*shared, *prepare) if blueprint.prepares else ()
     )
 
 

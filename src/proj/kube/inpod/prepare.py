@@ -20,7 +20,7 @@ def fail(word, message):
     sys.stderr.write("proj: %s: %s\n" % (word, message))
     try:
         with open("/dev/termination-log", "w") as log:
-            log.write("%s: %s" % (word, message))
+            log.write("proj: %s: %s" % (word, message))
     except OSError:
         pass
     sys.exit(1)

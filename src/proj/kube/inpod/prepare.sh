@@ -1,7 +1,8 @@
 # Unpacks the code that ConfigMaps brought, after a look at its digest, and makes the environment, if any.
 set -eu
-fail() { echo "proj: $1: $2" >&2; printf '%s: %s' "$1" "$2" >/dev/termination-log 2>/dev/null || true; exit 1; }
+fail() { echo "proj: $1: $2" >&2; printf 'proj: %s: %s' "$1" "$2" >/dev/termination-log 2>/dev/null || true; exit 1; }
 cd "$PROJ_CODE_DIR"
+umask 0
 if [ -n "${PROJ_CODE_SHA256:-}" ]; then
     archive=$PROJ_WORK_DIR/.code.tar.gz
     cat "$PROJ_BUNDLE_DIR"/code.tar.gz.* >"$archive"
