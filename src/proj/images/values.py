@@ -27,6 +27,8 @@ class CodeSpec(_Value, frozen=True):
     """Top of the tree; all of it that a run would see is in the image."""
     project: str = ""
     """The project's folder in it; empty: the top."""
+    outputs: tuple[str, ...] = ()
+    """Globs, relative to the project's folder: untracked files that match are left out."""
 
 
 class PackagesSpec(_Value, frozen=True):
