@@ -59,6 +59,9 @@ class Engine(Protocol):
     def load_image(self, data: Iterator[bytes], *, quiet: bool) -> Iterator[dict[str, Any]]:
         """Take an archive."""
 
+    def build(self, **options: object) -> Iterator[dict[str, Any]]:
+        """Build a Dockerfile."""
+
     def close(self) -> None:
         """End the connection."""
 

@@ -35,6 +35,11 @@ def index_of(images: Sequence[BuiltImage]) -> bytes:
     return encode_index(Index(manifests=tuple(entries)))
 
 
+def digest_of_all(images: Sequence[BuiltImage]) -> str:
+    """What images are found by: the digest of the one, or that of the index of all."""
+    return images[0].manifest_digest if len(images) == 1 else digest_of(index_of(images))
+
+
 # --- an OCI layout --------------------------------------------------------------------------------------
 
 
