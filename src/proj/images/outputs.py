@@ -66,9 +66,7 @@ def write_layout(images: tuple[BuiltImage, ...], folder: Path, tag: str | None) 
             entry = Descriptor(mediaType=INDEX, digest=digest_of(content), size=len(content))
         if tag is not None:
             entry = msgspec.structs.replace(entry, annotations={_TAG: tag})
-        kept = tuple(
-            each for each in known if each.annotations.get(_TAG) != tag and each.digest != entry.digest
-        )
+        kept = tuple(each for each in known if each.annotations.get(_TAG) != tag)
         files.write_whole(folder / "oci-layout", encode(_LAYOUT))
         files.write_whole(folder / "index.json", encode_index(Index(manifests=(*kept, entry))))
     except OSError as error:
