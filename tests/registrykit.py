@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 import re
 import shutil
 import socket
@@ -331,23 +332,37 @@ _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {folder}}}}}
-http: {{addr: {host}}}
+http: {{addr: {host}{tls}}}
 """
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
     """The real registry, for the whole session; tests that use it carry the marker `registry`."""
+    with serving(tmp_path_factory.mktemp("registry")) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(folder: Path, tls: str = "") -> Iterator[RealRegistry]:
+    """Start the real registry.
+
+    Args:
+        folder: For what it keeps.
+        tls: Its settings for TLS, in YAML.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
-    folder = tmp_path_factory.mktemp("registry")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{probe.getsockname()[1]}"
-    (folder / "config.yml").write_text(_CONFIG.format(folder=folder / "store", host=host))
+    (folder / "config.yml").write_text(_CONFIG.format(folder=folder / "store", host=host, tls=tls))
     with (folder / "log").open("wb") as log:
-        server = process.spawn([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+        words = [program, "serve", str(folder / "config.yml")]
+        server = process.spawn(
+            words, cwd=folder, env=dict(os.environ), stdout=log.fileno(), stderr=log.fileno()
+        )
     try:
         _await(host)
         yield RealRegistry(host, folder / "store")

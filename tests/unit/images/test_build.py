@@ -141,7 +141,7 @@ def test_the_same_image_in_other_folders_under_other_umasks_on_other_pythons(
             process.run(["sh", "-c", f"umask {umask}; cp -r {code(tmp_path / 'code', a__b='x')}/. {root}"])
             env = {"PROJ_CACHE": str(tmp_path / f"cache{number}{umask}"), "PYTHONPATH": str(REPO / "src")}
             words = [str(root), base, str(tmp_path / "pylock.toml"), umask, compress]
-            done = process.run([str(interpreter), "-c", PROGRAM, *words], env=env)  # type: ignore[arg-type]
+            done = process.run([str(interpreter), "-c", PROGRAM, *words], env=env)
             seen.add(done.stdout)
     assert len(seen) == 1
     assert len(OTHER_PYTHONS) == 2, "the comparison between Python versions needs 3.10 and 3.13 here"
