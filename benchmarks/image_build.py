@@ -1,6 +1,6 @@
 """`proj build --push` beside `docker build` and `docker push` of an equivalent Dockerfile, to one registry.
 
-Needs a docker daemon with a base image that has Python (`BENCH_BASE`), `docker-registry`, and a package index.
+Needs a docker daemon with a base image that has Python (`BENCH_BASE`), `docker-registry`, a package index.
 """
 
 from __future__ import annotations
