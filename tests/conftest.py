@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["projkit", "clients", "clusterkit"]
+pytest_plugins = ["projkit", "clients", "registrykit", "clusterkit"]
 
 MARKERS = {
     "network": "needs a package index",
@@ -22,6 +22,8 @@ MARKERS = {
     "tmux": "needs tmux",
     "cluster": "needs a Kubernetes cluster",
     "clients": "makes virtualenvs of stock mlflow clients from a package index",
+    "registry": "needs docker-registry, a registry for images",
+    "docker": "needs a docker daemon",
 }
 """Marker -> why a test that carries it is not part of the default run."""
 

@@ -118,7 +118,10 @@ class KubernetesBackend:
         """Find a Job again; see `Backend.attach`."""
         from proj.kube.attach import find
 
-        return find(execution, msgspec.json.decode(reference, type=Reference))
+        known = msgspec.json.decode(reference, type=Reference)
+        return find(
+            execution, context=known.context, namespace=known.namespace, job=known.job, reference=reference
+        )
 
     def foretell(self, execution: Execution) -> str:
         """The reference by which what `submit` is about to create will be found, should we die within it."""
@@ -214,13 +217,12 @@ def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> Bundle | None
     from proj.kube.inpod import script
     from proj.kube.manifest import PREPARER, UPLOADER
     from proj.kube.parts import bundled, packed
+    from proj.kube.piplist import listed
 
     if execution.code is None:
         return None
     files = {UPLOADER: script(UPLOADER).encode()}
     if recipe is not None and recipe.lock is not None:
-        from proj.environments.piplist import listed
-
         requirements = listed(recipe.lock.decode())
         files |= {
             PREPARER: script(PREPARER).encode(),
@@ -256,4 +258,7 @@ def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable
 
 
 if TYPE_CHECKING:
+    from proj.kube.following import Following as _Following
+
+    _handle: type[Handle] = _Following
     _backend: Backend = KubernetesBackend()

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 
 from proj import events
+from proj.environments.elsewhere import minor_for
 from proj.environments.inputs import read_input
+from proj.environments.interpreters import Interpreter, current_interpreter
 from proj.environments.lock import LOCK_NAME, find_lock, obtain_lock
-from proj.environments.pythonspec import parse_python_spec, show
-from proj.model import EnvironmentFacts, EnvironmentPlan, LockMode, PreparedEnvironment, RecipeRuntime
+from proj.environments.pythonspec import parse_version, show
+from proj.errors import EnvironmentFailedError
+from proj.model import EnvironmentFacts, EnvironmentPlan, PreparedEnvironment, RecipeRuntime
 
 if TYPE_CHECKING:
     from proj.environments.base import Environment
-    from proj.environments.choose import Choice
     from proj.environments.inputs import PythonInput
     from proj.environments.lock import Lock
     from proj.model import EnvironmentRequest
+
+_PLATFORM = "linux/amd64"
+_TARGETS = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
+"""Platform -> what uv calls it; images of Debian 10 and later have that glibc."""
 
 
 class RecipeEnvironment:
@@ -31,7 +36,7 @@ class RecipeEnvironment:
         image = base_image(project, request)
         lock = None
         if project is not None:
-            lock = find_lock(project, _choose(project, request, planning=True).interpreter, request)
+            lock = find_lock(project, _interpreter(project, request), request)
         return EnvironmentPlan(
             kind="recipe",
             summary=_summary(project, image),
@@ -54,9 +59,9 @@ class RecipeEnvironment:
         notes = input_notes(project)
         for note in notes:
             events.warning(note)
-        choice = _choose(project, request)
-        lock = obtain_lock(project, choice.interpreter, request)
-        return _prepared(project, image, choice, lock, notes)
+        interpreter = _interpreter(project, request)
+        lock = obtain_lock(project, interpreter, request)
+        return _prepared(project, request, interpreter, lock, notes)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:  # noqa: ARG002  the interface's signature
         """Nothing: it is not on this machine."""
@@ -79,22 +84,20 @@ def base_image(project: PythonInput | None, request: EnvironmentRequest) -> str:
         return declaration.docker.image
     if request.image.base is not None:
         return request.image.base
-    asked = request.python or (project.python if project is not None else None)
-    minor = parse_python_spec(asked).minor if asked is not None else None
-    return f"python:{show(minor or sys.version_info[:2])}-slim"
+    return f"python:{minor_for(project, request)}-slim"
 
 
-def _choose(project: PythonInput, request: EnvironmentRequest, *, planning: bool = False) -> Choice:
-    """A Python of this machine to resolve with: that of the image counts by its minor version alone."""
-    from proj.environments.choose import choose_python
-
-    locked = project.shipped_lock is not None and request.mode is not LockMode.UPGRADE
-    return choose_python(
-        request.python or project.python,
-        origin="--python" if request.python else project.origin,
-        as_of_s=None if locked or project.requirements.hashed else request.as_of_s,
-        download=not planning and not request.offline,
-        remember=not planning,
+def _interpreter(project: PythonInput, request: EnvironmentRequest) -> Interpreter:
+    """The image's Python, as far as a lock has to know it; it need not be on this machine."""
+    platform = request.image.platform or _PLATFORM
+    target = _TARGETS.get(platform)
+    if target is None:
+        raise EnvironmentFailedError(
+            f"The platform {platform} is not known.", hint=f"Known are {', '.join(_TARGETS)}."
+        )
+    minor = minor_for(project, request)
+    return Interpreter(
+        path=current_interpreter().path, version=parse_version(minor) or (), origin="an image", target=target
     )
 
 
@@ -103,14 +106,19 @@ def _summary(project: PythonInput | None, image: str) -> str:
 
 
 def _prepared(
-    project: PythonInput, image: str, choice: Choice, lock: Lock, notes: tuple[str, ...]
+    project: PythonInput,
+    request: EnvironmentRequest,
+    interpreter: Interpreter,
+    lock: Lock,
+    notes: tuple[str, ...],
 ) -> PreparedEnvironment:
+    image = base_image(project, request)
     text = lock.text.encode("utf-8", "surrogateescape")
     runtime = RecipeRuntime(
         image=image,
         lock=text if lock.count else None,
         lock_digest=lock.digest if lock.count else None,
-        python=show(choice.interpreter.version[:2]),
+        python=show(interpreter.version[:2]),
     )
     return PreparedEnvironment(
         kind="recipe",
@@ -120,7 +128,7 @@ def _prepared(
         lock_name=LOCK_NAME,
         lock_digest=lock.digest,
         python_version=None,
-        python_requested=choice.requested,
+        python_requested=request.python or project.python,
         as_of_s=lock.as_of_s,
         notes=(*notes, *lock.notes),
     )

@@ -56,7 +56,7 @@ def build(spec: BuildSpec) -> BuiltImage:
         layers.append(_packages_layer(spec, base, inside, cache))
     if spec.code is not None:
         events.step("Packing the code")
-        entries = code_entries(spec.code.root, spec.code.project)
+        entries = code_entries(spec.code)
         layers.append(
             make_layer(entries, "code", cache, folder_mode=code_folder_mode, compress=spec.compress)
         )

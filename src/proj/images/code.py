@@ -14,6 +14,7 @@ from proj.source.listing import list_tree
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from proj.images.values import CodeSpec
     from proj.model import LeftOut
     from proj.source.listing import TreeFile
 
@@ -24,20 +25,21 @@ FOLDER_MODE: Final = 0o777
 _MOST_NAMED: Final = 5
 
 
-def code_entries(root: Path, project: str) -> list[Entry]:
+def code_entries(spec: CodeSpec) -> list[Entry]:
     """What the layer has.
 
     Args:
-        root: Top of the tree.
-        project: The project's folder in it; empty: the top.
+        spec: Which tree.
 
     Raises:
         ImageError: A `.dockerignore` cannot be read.
         SourceError: See `list_tree`.
     """
+    root, project = spec.root, spec.project
     listing = list_tree(root, store=paths.cache() / "listings", project=project)
     _tell(listing.left_out)
-    kept = list(listing.files)
+    outputs = {path for pattern in spec.outputs for path in (root / project).glob(pattern)}
+    kept = [file for file in listing.files if file.tracked or root / file.path not in outputs]
     for folder in dict.fromkeys(("", project)):
         kept = _without_ignored(kept, root, folder)
     found = [_entry(root, file) for file in kept]

@@ -9,6 +9,7 @@ import random
 import re
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urljoin, urlsplit
@@ -57,6 +58,10 @@ class NotNowError(ImageError):
 
     asked_s: float | None = None
     """How long the registry asks to wait."""
+
+
+class CancelledError(ImageError):
+    """Another thread has failed or was interrupted, so that this one need not go on."""
 
 
 class Answer:
@@ -164,14 +169,27 @@ class Transport:
         self._tokens: dict[frozenset[str], tuple[str, float]] = {}
         self._lock = threading.RLock()
         self._local = threading.local()
+        self._cancelled = False
         self._sessions: list[requests.Session] = []
+        # a base image keeps its registry for as long as its layers may be wanted
+        self._finalizer = weakref.finalize(self, _close, self._sessions)
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            sessions, self._sessions, self._local = self._sessions, [], threading.local()
-        for session in sessions:
-            session.close()
+        self._finalizer()
+
+    def cancel(self) -> None:
+        """Let requests of other threads end at the next chance, without another try."""
+        self._cancelled = True
+
+    def check(self) -> None:
+        """See that nobody has cancelled.
+
+        Raises:
+            CancelledError: Somebody has.
+        """
+        if self._cancelled:
+            raise CancelledError(f"What was asked of {self.host} is no longer wanted.")
 
     def ask(
         self,
@@ -249,6 +267,7 @@ class Transport:
         body: Body,
         stream: Callable[[], object] | None,
     ) -> Answer:
+        self.check()
         url = urljoin(f"{self.base}/v2/", path)
         ours = urlsplit(url).netloc == urlsplit(self.base).netloc
         authorization = self._known(scopes) if ours else None
@@ -420,6 +439,11 @@ class Transport:
         if not (token.token or token.access_token):
             raise ImageError(f"{parts.netloc} answered with a token that is empty.")
         return token
+
+
+def _close(sessions: list[requests.Session]) -> None:
+    while sessions:
+        sessions.pop().close()
 
 
 def _is_loopback(netloc: str) -> bool:

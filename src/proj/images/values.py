@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from proj.images.bases import Base
 from proj.images.documents import Descriptor
-from proj.model import EntryPoint, _Value
+from proj.model import CODE_DIR, EntryPoint, _Value
 
-CODE: Final = "/mlflow/projects/code"
+CODE: Final = CODE_DIR
 """Where an image has the code: as MLflow's images."""
 ENVIRONMENT: Final = "/mlflow/projects/env"
 """Where it has the virtual environment."""
@@ -27,6 +27,8 @@ class CodeSpec(_Value, frozen=True):
     """Top of the tree; all of it that a run would see is in the image."""
     project: str = ""
     """The project's folder in it; empty: the top."""
+    outputs: tuple[str, ...] = ()
+    """Globs, relative to the project's folder: untracked files that match are left out."""
 
 
 class PackagesSpec(_Value, frozen=True):

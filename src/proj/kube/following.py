@@ -27,9 +27,9 @@ from proj.times import now_ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proj.backends.base import Handle
     from proj.kube.hub import Hub
     from proj.kube.verdict import Verdict
+    from proj.process.interrupts import Pending
 
 _LOOK_S = 0.25
 """How late a signal may be seen: Python tells the main thread of it, and wakes nobody up."""
@@ -136,7 +136,7 @@ class Following:
     def _until_timer(self) -> float:
         return _LOOK_S if self._state.pod is None or self._stop else 1.0
 
-    def _follow(self, pending: process.Pending) -> Outcome:
+    def _follow(self, pending: Pending) -> Outcome:
         while True:
             for kind, change, item in self._next_news():
                 self._take(kind, change, item)
@@ -188,7 +188,7 @@ class Following:
         follower.start()
         return follower
 
-    def _finish(self, outcome: Outcome, pending: process.Pending) -> Outcome:
+    def _finish(self, outcome: Outcome, pending: Pending) -> Outcome:
         """Take the rest of the output, and write down what the cluster says."""
         end_s = time.monotonic() + _LOGS_WAIT_S
         for (uid, _, _), follower in self._logs.items():
@@ -323,7 +323,3 @@ class Following:
         return Outcome(
             status=RunStatus.KILLED, failure=FailureCode.CANCELLED, signal=name, message=message, **times
         )
-
-
-if TYPE_CHECKING:
-    _handle: type[Handle] = Following

@@ -110,11 +110,8 @@ def _complete(client: Client, blueprint: Blueprint, names: Names, body: Manifest
         path = f"/api/v1/namespaces/{names.namespace}/secrets"
         with _already_there():
             client.send("POST", path, f"create the Secret {names.secret}", body=secret)
-    if not body["spec"].get("suspend"):
-        path = f"/apis/batch/v1/namespaces/{names.namespace}/jobs/{names.job}"
-        client.send(
-            "PATCH", path, f"start the Job {names.job}", body=manifest.release(body), content_type=MERGE
-        )
+    path = f"/apis/batch/v1/namespaces/{names.namespace}/jobs/{names.job}"
+    client.send("PATCH", path, f"start the Job {names.job}", body=manifest.release(body), content_type=MERGE)
 
 
 @contextlib.contextmanager

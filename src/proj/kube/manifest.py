@@ -25,6 +25,7 @@ PREPARE = "proj-prepare"
 """Name of the init container that unpacks the code and makes the environment."""
 UPLOADER = "upload.py"
 PREPARER = "prepare.py"
+_COMPLETE = "proj/complete"
 _USER = 1000
 _POD_GRACE_S = 1
 """Beyond the program's own: the container's shell has to end too."""
@@ -115,13 +116,27 @@ def waits_for_parts(blueprint: Blueprint) -> bool:
 def held(manifest: Manifest) -> Manifest:
     """The Job without pods, until what it owns is there: `parallelism` says how many it may have."""
     if manifest["spec"].get("suspend"):
-        return manifest
+        meta = manifest["metadata"]
+        annotations = {**(meta.get("annotations") or {}), _COMPLETE: "false"}
+        return {**manifest, "metadata": {**meta, "annotations": annotations}}
     return {**manifest, "spec": {**manifest["spec"], "parallelism": 0}}
 
 
 def release(manifest: Manifest) -> Manifest:
     """The change by which a Job that was held begins."""
+    if manifest["spec"].get("suspend"):  # it begins when its queue says so
+        return {"metadata": {"annotations": {_COMPLETE: "true"}}}
     return {"spec": {"parallelism": manifest["spec"].get("parallelism", 1)}}
+
+
+def is_held(found: Job) -> bool:
+    """Whether a Job was left before all was there that it needs."""
+    status = found.status
+    if status.active or status.succeeded or status.failed:
+        return False
+    if found.spec.suspend:
+        return (found.metadata.annotations or {}).get(_COMPLETE) == "false"
+    return found.spec.parallelism == 0
 
 
 def owner(found: Job) -> Manifest:

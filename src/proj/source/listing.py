@@ -36,6 +36,7 @@ class TreeFile(msgspec.Struct, frozen=True):
     executable: bool = False
     link: str | None = None
     """What a symbolic link names."""
+    tracked: bool = False
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -160,7 +161,8 @@ def _look(folder: Path, path: str, found: _Found, tree: Worktree | None) -> Tree
         if _is_behind_link(folder, found.path):
             return None
         if stat.S_ISLNK(status.st_mode):
-            return TreeFile(path, link=os.fsdecode(os.fsencode(place.readlink())))
+            link = os.fsdecode(os.fsencode(place.readlink()))
+            return TreeFile(path, link=link, tracked=found.committed is not None)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -169,7 +171,8 @@ def _look(folder: Path, path: str, found: _Found, tree: Worktree | None) -> Tree
         raise UnfitError("special", "it is neither a file nor a link")
     if found.committed != "":  # what is as committed is known to whoever has the repository
         _check_secret(place, found, tree, status.st_size)
-    return TreeFile(path, executable=bool(status.st_mode & _EXECUTABLE))
+    executable = bool(status.st_mode & _EXECUTABLE)
+    return TreeFile(path, executable=executable, tracked=found.committed is not None)
 
 
 def _check_secret(place: Path, found: _Found, tree: Worktree | None, size_bytes: int) -> None:

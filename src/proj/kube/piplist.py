@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
 
-from proj.environments.toml import parse_toml
 from proj.errors import EnvironmentFailedError
 
 
@@ -28,14 +28,24 @@ def listed(lock: str) -> Listed:
     Raises:
         EnvironmentFailedError: It is no lock, or a package in it cannot be named to pip.
     """
-    table = parse_toml(lock, "pylock.toml")
-    packages = table.get("packages")
+    packages = _parsed(lock).get("packages")
     hashed: list[str] = []
     other: list[str] = []
     for package in packages if isinstance(packages, list) else ():
         line, has_hashes = _line(package)
         (hashed if has_hashes else other).append(line)
     return Listed(hashed="".join(f"{line}\n" for line in hashed), other="".join(f"{line}\n" for line in other))
+
+
+def _parsed(lock: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(lock)
+    except tomllib.TOMLDecodeError as error:
+        raise EnvironmentFailedError(f"The lock is not valid TOML: {error}.") from error
 
 
 def _line(package: dict[str, Any]) -> tuple[str, bool]:
