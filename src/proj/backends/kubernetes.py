@@ -42,6 +42,7 @@ class KubernetesBackend:
     """Runs commands as Jobs of a cluster."""
 
     target = "cluster"
+    outlives = True
 
     def accepts(self, runtime: type[Runtime]) -> str | None:
         """None for images and recipes; see `Backend.accepts`."""
@@ -236,13 +237,14 @@ def _code(code: Code) -> bytes:
     """The tree as a tar file, as an image of it would have it."""
     import io
 
+    from proj.images import CodeSpec
     from proj.images.code import code_entries, code_folder_mode
     from proj.images.tarfiles import with_folders, write_tar
 
     prefix = f"{CODE_DIR[1:]}/"
     entries = [
         msgspec.structs.replace(entry, path=entry.path.removeprefix(prefix))
-        for entry in code_entries(code.root, code.subdir)
+        for entry in code_entries(CodeSpec(root=code.root, project=code.subdir, outputs=code.outputs))
     ]
     buffer = io.BytesIO()
     write_tar(with_folders(entries, folder_mode=code_folder_mode), buffer)

@@ -10,7 +10,7 @@ from proj.environments.elsewhere import minor_for
 from proj.environments.inputs import read_input
 from proj.environments.interpreters import Interpreter, current_interpreter
 from proj.environments.lock import LOCK_NAME, find_lock, obtain_lock
-from proj.environments.pythonspec import parse_version, show
+from proj.environments.pythonspec import show
 from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentFacts, EnvironmentPlan, PreparedEnvironment, RecipeRuntime
 
@@ -96,9 +96,8 @@ def _interpreter(project: PythonInput, request: EnvironmentRequest) -> Interpret
             f"The platform {platform} is not known.", hint=f"Known are {', '.join(_TARGETS)}."
         )
     minor = minor_for(project, request)
-    return Interpreter(
-        path=current_interpreter().path, version=parse_version(minor) or (), origin="an image", target=target
-    )
+    version = tuple(int(number) for number in minor.split("."))
+    return Interpreter(path=current_interpreter().path, version=version, origin="an image", target=target)
 
 
 def _summary(project: PythonInput | None, image: str) -> str:

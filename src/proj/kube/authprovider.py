@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proj.kube.errors import ConfigError
 
@@ -27,7 +27,8 @@ def token_of(connection: Connection) -> str:
         ) from error
     files = ":".join(map(str, connection.files))
     try:
-        client = kubernetes.config.new_client_from_config(config_file=files, context=connection.context)
+        load: Any = kubernetes.config.new_client_from_config
+        client = load(config_file=files, context=connection.context)
         found = client.configuration.get_api_key_with_prefix("authorization")
     except Exception as error:  # whatever a provider raises
         raise ConfigError(

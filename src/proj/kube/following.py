@@ -302,24 +302,22 @@ class Following:
         if not self._state.at_rest and time.monotonic() - self._stopped_at_s < slack_s:
             return None
         ended = self._state.ended_main()
-        times = {
-            "started_ms": ended.started_ms if ended else None,
-            "ended_ms": (ended.ended_ms if ended else None) or now_ms(),
-        }
+        base = Outcome(
+            status=RunStatus.FAILED,
+            started_ms=ended.started_ms if ended else None,
+            ended_ms=(ended.ended_ms if ended else None) or now_ms(),
+        )
         if self._given_up is not None:
-            return Outcome(
-                status=RunStatus.FAILED, failure=self._given_up.code, message=self._given_up.message, **times
-            )
+            found = self._given_up
+            return msgspec.structs.replace(base, failure=found.code, message=found.message)
         if ended is not None and ended.status is RunStatus.FINISHED and self._stop == "cancelled":
             return ended  # it was faster
         if self._stop == "deadline":
             limit_s = self._execution.timeout_s
             message = f"The command took longer than {limit_s:g} s and was stopped."
-            return Outcome(
-                status=RunStatus.FAILED, failure=FailureCode.DEADLINE, message=message, **times
-            )
+            return msgspec.structs.replace(base, failure=FailureCode.DEADLINE, message=message)
         name = signal.Signals(self._asked_by).name if self._asked_by else None
         message = f"The run was interrupted by {name}." if name else "The run was cancelled."
-        return Outcome(
-            status=RunStatus.KILLED, failure=FailureCode.CANCELLED, signal=name, message=message, **times
+        return msgspec.structs.replace(
+            base, status=RunStatus.KILLED, failure=FailureCode.CANCELLED, signal=name, message=message
         )

@@ -7,12 +7,13 @@ import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from proj.kube.errors import ConfigError
 
+T = TypeVar("T")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -192,7 +193,7 @@ def _cluster(entry: Mapping[str, Any], folder: Path, name: str) -> Cluster:
     return cluster
 
 
-def _convert(value: object, kind: type[Any], what: str) -> Any:
+def _convert(value: object, kind: type[T], what: str) -> T:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -41,6 +41,8 @@ class JobState:
         self._gone: dict[str, Pod] = {}
         self._events: dict[str, Event] = {}
         self._since: tuple[str, float] | None = None
+        self._pull_error: str | None = None
+        """Why an image was not pulled: between two tries, the cluster says only that it waits."""
         self._ended_at_s: float | None = None
 
     # --- news -----------------------------------------------------------------------------------------
@@ -58,6 +60,7 @@ class JobState:
             self._gone[uid] = pod
         else:
             self.pods[uid] = pod
+            self._pull_error = verdict.pull_error(pod) or self._pull_error
 
     def take_event(self, event: Event) -> None:
         """Take what is told of it."""
@@ -135,7 +138,9 @@ class JobState:
         if self.running:
             return None
         found = (
-            verdict.stuck(pod, self.main_of(pod)) if pod is not None else verdict.refused_pod(self.events)
+            verdict.stuck(pod, self.main_of(pod), self._pull_error)
+            if pod is not None
+            else verdict.refused_pod(self.events)
         )
         if found is None:
             self._since = None

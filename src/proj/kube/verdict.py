@@ -56,10 +56,29 @@ def started(pod: Pod, name: str) -> bool:
     return status is not None and (status.state.running is not None or status.state.terminated is not None)
 
 
-def stuck(pod: Pod, main: str) -> Verdict | None:
-    """Why a pod that has not begun is not going to; None while there is hope."""
-    for status in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
-        found = _stuck_container(status)
+def pull_error(pod: Pod) -> str | None:
+    """What is said of an image that was not pulled just now."""
+    for status in _statuses(pod):
+        waiting = status.state.waiting
+        if waiting is not None and waiting.reason in _PULLING - {"ImagePullBackOff"} and waiting.message:
+            return waiting.message
+    return None
+
+
+def _statuses(pod: Pod) -> tuple[ContainerStatus, ...]:
+    return (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
+
+
+def stuck(pod: Pod, main: str, pulled: str | None = None) -> Verdict | None:
+    """Why a pod that has not begun is not going to; None while there is hope.
+
+    Args:
+        pod: It.
+        main: Name of the container that runs the program.
+        pulled: What was said when the image was not pulled.
+    """
+    for status in _statuses(pod):
+        found = _stuck_container(status, pulled)
         if found is not None:
             return found
         ended = status.state.terminated
@@ -72,15 +91,14 @@ def _is_init(pod: Pod, status: ContainerStatus) -> bool:
     return status in (pod.status.init_container_statuses or ())
 
 
-def _stuck_container(status: ContainerStatus) -> Verdict | None:
+def _stuck_container(status: ContainerStatus, pulled: str | None) -> Verdict | None:
     waiting = status.state.waiting
     if waiting is None or waiting.reason is None:
         return None
-    said = " ".join((waiting.message or waiting.reason).split())
+    told = pulled if waiting.reason == "ImagePullBackOff" else None
+    said = " ".join((told or waiting.message or waiting.reason).split())
     if waiting.reason in _PULLING or waiting.reason in _NEVER_PULLED:
         hopeless = waiting.reason in _NEVER_PULLED or _HOPELESS.search(said) is not None
-        if not hopeless and waiting.reason == "ImagePullBackOff" and "rpc error" not in said:
-            said = f"{said} (the events of the pod say why)"
         return Verdict(
             code=FailureCode.IMAGE_PULL,
             message=f"The image {status.image} cannot be pulled: {said}",
@@ -266,7 +284,7 @@ def progress(job: Job | None, pod: Pod | None, events: Iterable[Event], main: st
     for event in events:
         if event.involved_object.uid == pod.metadata.uid and event.reason in ("FailedMount", "FailedAttachVolume"):
             return " ".join(event.message.split())[:200]
-    for status in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
+    for status in _statuses(pod):
         waiting = status.state.waiting
         if waiting is not None and waiting.reason in _PULLING | _CANNOT_START:
             return f"{waiting.reason}: {' '.join((waiting.message or status.image).split())}"[:300]
