@@ -7,9 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from proj import active, events, paths, record, source
-from proj.backends import BACKENDS
-from proj.errors import FailureCode, ProjError, StoreError, UnreachableError
-from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
+from proj.errors import ProjError, StoreError, UnreachableError
 from proj.recording import bring_files
 from proj.supervise import close_run, run_of
 from proj.times import now_ms
@@ -21,8 +19,7 @@ _LATE_MS = 15 * 60 * 1000
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proj.backends.base import Handle
-    from proj.model import RunRecord
+    from proj.model import Outcome, RunRecord
     from proj.tracking import Tracking
 
 
@@ -86,6 +83,8 @@ def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
         remove_partial(tracking.workspace(run))
     try:
         outcome = _outcome(claim, run, tracking)
+        if outcome is None:
+            return _look_after_again(claim, run, tracking)
         close_run(tracking, run, outcome, claim)
         _close_owned(tracking, run, outcome)
     except StoreError as error:
@@ -146,7 +145,21 @@ def _clean_up(claim: active.Claim) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome:
+def _look_after_again(claim: active.Claim, run: RunRecord, tracking: Tracking) -> str | None:
+    """Have somebody look after what has outlived its supervisor; the run's id, if it has ended by now."""
+    from proj import reattach
+
+    home = claim.home
+    try:
+        ended = reattach.hand_over(claim, home, tracking.workspace(run) / "proj")
+    except ProjError as error:
+        events.warning(f"The run {run.run_id} goes on, and nobody looks after it: {error.message}")
+        return None
+    return run.run_id if ended and tracking.runs.run(run.run_id).status.finished else None
+
+
+def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
+    """How a run ended; None if it may go on without the process that looked after it."""
     if claim.info.outcome is not None:
         return claim.info.outcome
     try:
@@ -156,35 +169,13 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
         written = None  # it died before it could write one
     if written is not None and written.claim == claim.info.token:
         return written.outcome
-    handle = _attached(claim, run, tracking)
-    if handle is not None:
-        return handle.wait()
-    return Outcome(
-        status=RunStatus.KILLED,
-        failure=FailureCode.LOST,
-        message="The proj process that looked after this run was killed, and the run with it.",
-        started_ms=run.started_ms,
-        ended_ms=now_ms(),
-    )
+    from proj import reattach
 
-
-def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle | None:
-    if claim.info.backend is None or claim.info.reference is None:
+    if reattach.outlives(claim):
         return None
     try:
-        return BACKENDS.load(claim.info.backend).attach(_execution(run, tracking), claim.info.reference)
+        handle = reattach.attached(claim, run, tracking)
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")
-        return None
-
-
-def _execution(run: RunRecord, tracking: Tracking) -> Execution:
-    return Execution(
-        run_id=run.run_id,
-        run_name=run.run_name,
-        project_name="",
-        command=Command(line="", argv=(), cwd=""),
-        runtime=HostRuntime(),
-        variables={},
-        record_dir=str(tracking.workspace(run) / "proj"),
-    )
+        handle = None
+    return handle.wait() if handle is not None else reattach.lost(run)
