@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from proj.kube.client import Client
 from proj.kube.errors import ApiError
-from proj.kube.kubeconfig import connection
+from proj.kube.kubeconfig import connection, decoded
 from proj.kube.objects import Items, Job, Meta, Pod
 
 if TYPE_CHECKING:
@@ -132,3 +133,58 @@ def _await_service_account(namespace: Namespace) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def limited_kubeconfig(namespace: Namespace, tmp_path: Path, rules: list[dict[str, Any]]) -> Path:
+    """A kubeconfig of a service account that may do what `rules` say, in the namespace."""
+    name = f"limited-{os.urandom(3).hex()}"
+    meta = {"name": name}
+    namespace.create("serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
+    namespace.create(f"{group}/v1/roles", role)
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace.name}
+    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta, "subjects": [subject],
+               "roleRef": {"apiGroup": group, "kind": "Role", "name": name}}  # fmt: skip
+    namespace.create(f"{group}/v1/rolebindings", binding)
+    return _kubeconfig(namespace, _token(namespace, name), tmp_path / "limited.yaml")
+
+
+def _token(namespace: Namespace, account: str) -> str:
+    """The token that the cluster makes for a service account."""
+    end_s = time.monotonic() + 30
+    while time.monotonic() < end_s:
+        listed = msgspec.json.decode(namespace.text("secrets"))
+        for item in listed["items"]:
+            owner = item["metadata"].get("annotations", {}).get("kubernetes.io/service-account.name")
+            if owner == account and "token" in item.get("data", {}):
+                return base64.b64decode(item["data"]["token"]).decode()
+        time.sleep(0.2)
+    raise AssertionError("no token")
+
+
+def _kubeconfig(namespace: Namespace, token: str, path: Path) -> Path:
+    cluster = namespace.client.connection.cluster
+    authority = decoded(cluster.certificate_authority_data or "", "the authority")
+    content = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "limited",
+        "clusters": [{"name": "c", "cluster": {
+            "server": cluster.server, "certificate-authority-data": base64.b64encode(authority).decode(),
+        }}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "limited",
+                      "context": {"cluster": "c", "user": "u", "namespace": namespace.name}}],
+    }  # fmt: skip
+    path.write_bytes(msgspec.json.encode(content))
+    return path
+
+
+RULES = [
+    {"apiGroups": ["batch"], "resources": ["jobs"],
+     "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["create", "patch"]},
+]  # fmt: skip
+"""What docs/how-to/kubernetes.md says is enough."""

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from clusterkit import IMAGE, Namespace
+from clusterkit import IMAGE, RULES, Namespace, limited_kubeconfig
 from proj.backends.kubernetes import KubernetesBackend
 from proj.errors import BackendError, FailureCode
 from proj.exitcodes import exit_code
-from proj.kube.kubeconfig import decoded
 from proj.model import Execution, ImageRuntime, Outcome, RunStatus
 from proj.testing.backends import Waiter, await_output, execution_maker, stored
 
@@ -138,9 +137,7 @@ def test_a_quota_that_can_never_be_met_is_told_at_once(
     assert "exceeded quota" in (outcome.message or "")
 
 
-def test_an_init_container_that_fails_is_named(
-    make: Callable[..., Execution], namespace: Namespace
-) -> None:
+def test_an_init_container_that_fails_is_named(make: Callable[..., Execution], namespace: Namespace) -> None:
     init = {"name": "fetch", "image": IMAGE, "command": ["sh", "-c", "echo no data >&2; exit 3"]}
     template: dict[str, Any] = {"kind": "Job", "spec": {"template": {"spec": {"initContainers": [init]}}}}
     execution = make("true", config=namespace.config(kube_job_template=template))
@@ -155,61 +152,6 @@ def test_a_command_that_cannot_be_started_is_told(make: Callable[..., Execution]
     outcome = run(make("true", image="proj-test/pause:3.2"))
     assert (outcome.failure, exit_code(outcome)) == (FailureCode.IMAGE_FAILED, 125)
     assert "sh" in (outcome.message or "")
-
-
-def limited_kubeconfig(namespace: Namespace, tmp_path: Path, rules: list[dict[str, Any]]) -> Path:
-    """A kubeconfig of a service account that may do what `rules` say, in the namespace."""
-    name = f"limited-{os.urandom(3).hex()}"
-    meta = {"name": name}
-    namespace.create("serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-    group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
-    namespace.create(f"{group}/v1/roles", role)
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace.name}
-    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta, "subjects": [subject],
-               "roleRef": {"apiGroup": group, "kind": "Role", "name": name}}  # fmt: skip
-    namespace.create(f"{group}/v1/rolebindings", binding)
-    return _kubeconfig(namespace, _token(namespace, name), tmp_path / "limited.yaml")
-
-
-def _token(namespace: Namespace, account: str) -> str:
-    """The token that the cluster makes for a service account."""
-    end_s = time.monotonic() + 30
-    while time.monotonic() < end_s:
-        listed = msgspec.json.decode(namespace.text("secrets"))
-        for item in listed["items"]:
-            owner = item["metadata"].get("annotations", {}).get("kubernetes.io/service-account.name")
-            if owner == account and "token" in item.get("data", {}):
-                return base64.b64decode(item["data"]["token"]).decode()
-        time.sleep(0.2)
-    raise AssertionError("no token")
-
-
-def _kubeconfig(namespace: Namespace, token: str, path: Path) -> Path:
-    cluster = namespace.client.connection.cluster
-    authority = decoded(cluster.certificate_authority_data or "", "the authority")
-    content = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "limited",
-        "clusters": [{"name": "c", "cluster": {
-            "server": cluster.server, "certificate-authority-data": base64.b64encode(authority).decode(),
-        }}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "limited",
-                      "context": {"cluster": "c", "user": "u", "namespace": namespace.name}}],
-    }  # fmt: skip
-    path.write_bytes(msgspec.json.encode(content))
-    return path
-
-
-RULES = [
-    {"apiGroups": ["batch"], "resources": ["jobs"],
-     "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
-    {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["create", "patch"]},
-]  # fmt: skip
-"""What docs/how-to/kubernetes.md says is enough."""
 
 
 def test_what_is_forbidden_is_named(
@@ -236,7 +178,7 @@ def test_few_rights_are_enough(
     make: Callable[..., Execution], namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(limited_kubeconfig(namespace, tmp_path, RULES)))
-    execution = make("sleep 3; printf %s \"$TOKEN\"", variables={"TOKEN": "$(x) y"}, secrets=("TOKEN",))
+    execution = make('sleep 3; printf %s "$TOKEN"', variables={"TOKEN": "$(x) y"}, secrets=("TOKEN",))
     assert run(execution).status is RunStatus.FINISHED
     assert stored(execution) == b"$(x) y"
 

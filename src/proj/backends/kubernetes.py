@@ -47,7 +47,9 @@ class KubernetesBackend:
     def accepts(self, runtime: type[Runtime]) -> str | None:
         """None for images and recipes; see `Backend.accepts`."""
         if runtime is HostRuntime:
-            return "The environment is on this machine, where a cluster does not find it: use `--backend local`."
+            return (
+                "The environment is on this machine, where a cluster does not find it: use `--backend local`."
+            )
         return None
 
     def configure(self, config: str, project: Project, image: ImageRequest) -> tuple[str, ImageRequest]:

@@ -142,11 +142,15 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 @click.option("--experiment-id", envvar="MLFLOW_EXPERIMENT_ID", metavar="ID", help="Experiment by its id.")
 @click.option("-b", "--backend", default="local", show_default=True, metavar="NAME", help="Where to run.")
 @click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
-@click.option("-n", "--namespace", metavar="NAME", help="Kubernetes: the namespace.  [default: the context's]")
+@click.option(
+    "-n", "--namespace", metavar="NAME", help="Kubernetes: the namespace.  [default: the context's]"
+)
 @click.option("--context", "kube_context", metavar="NAME", help="Kubernetes: the kubeconfig's context.")
 @click.option("--cpu", metavar="CPUS", help="Kubernetes: CPUs that the program needs, such as 2 or 500m.")
 @click.option("--memory", metavar="SIZE", help="Kubernetes: memory that the program gets, such as 8Gi.")
-@click.option("--gpus", metavar="COUNT", type=click.IntRange(0), help="Kubernetes: GPUs that the program gets.")
+@click.option(
+    "--gpus", metavar="COUNT", type=click.IntRange(0), help="Kubernetes: GPUs that the program gets."
+)
 @click.option("--queue", metavar="NAME", help="Kubernetes: a LocalQueue of Kueue.")
 @click.option(
     "--delivery",
@@ -155,7 +159,9 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 )
 @click.option("--base-image", metavar="IMAGE", help="What the environment is made on top of in a container.")
 @click.option("--allow-host-path", is_flag=True, help="Kubernetes: let docker_env mount folders of the node.")
-@click.option("--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]")
+@click.option(
+    "--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]"
+)
 @click.option(
     "--env-manager",
     metavar="NAME",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-
 from proj import events
 from proj.environments.elsewhere import minor_for
 from proj.environments.inputs import read_input

@@ -86,4 +86,3 @@ def _never_begun() -> Outcome:
         "it was deleted.",
         ended_ms=now_ms(),
     )
-

@@ -151,7 +151,13 @@ class Client:
         for left in reversed(range(tries)):
             try:
                 answer = self._request(
-                    method, path, payload, query, content_type, what, accept=_METADATA if metadata_only else _JSON
+                    method,
+                    path,
+                    payload,
+                    query,
+                    content_type,
+                    what,
+                    accept=_METADATA if metadata_only else _JSON,
                 )
                 data = answer.data
             except UnreachableClusterError:

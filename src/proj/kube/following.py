@@ -15,7 +15,6 @@ import msgspec
 
 from proj import events, process
 from proj.errors import BackendError, FailureCode
-from proj.kube import verdict
 from proj.kube.errors import NOT_FOUND, ApiError
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod

@@ -195,10 +195,16 @@ def _cluster(entry: Mapping[str, Any], folder: Path, name: str) -> Cluster:
 
 def _convert(value: object, kind: type[T], what: str) -> T:
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         # Its text holds types and places, never values: there are secrets here.
         raise ConfigError(f"Cannot make sense of {what}: {error}.") from error
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return Path(str(value))
 
 
 def _in_cluster() -> Connection:
@@ -213,9 +219,7 @@ def _in_cluster() -> Connection:
             hint="Set automountServiceAccountToken for it, or give a kubeconfig.",
         ) from error
     return Connection(
-        cluster=Cluster(
-            server=f"https://{host}:{port}", certificate_authority=_SERVICE_ACCOUNT / "ca.crt"
-        ),
+        cluster=Cluster(server=f"https://{host}:{port}", certificate_authority=_SERVICE_ACCOUNT / "ca.crt"),
         user=User(token_file=_SERVICE_ACCOUNT / "token"),
         namespace=name or "default",
     )

@@ -320,8 +320,14 @@ def _start(blueprint: Blueprint) -> str:
     folders = [*blueprint.path]
     lines = []
     if _unpacks(blueprint):
-        values = "; ".join(f"{name}={shlex.quote(value)}" for name, value in _prepare_variables(blueprint).items())
-        lines += [f"({values}", f"{script('prepare.sh')}) || exit", f"cd {shlex.quote(blueprint.execution.command.cwd)} || exit"]
+        values = "; ".join(
+            f"{name}={shlex.quote(value)}" for name, value in _prepare_variables(blueprint).items()
+        )
+        lines += [
+            f"({values}",
+            f"{script('prepare.sh')}) || exit",
+            f"cd {shlex.quote(blueprint.execution.command.cwd)} || exit",
+        ]
     if blueprint.lock_digest is not None:
         folders.insert(0, f"{blueprint.environment_dir}/bin")
         lines.append(f"VIRTUAL_ENV={blueprint.environment_dir}; export VIRTUAL_ENV")
@@ -365,7 +371,9 @@ def _usual_variables(blueprint: Blueprint) -> dict[str, str]:
 
 def _unpacks(blueprint: Blueprint) -> bool:
     """Whether the program's container brings the code to its place itself."""
-    return blueprint.bundle is not None and not blueprint.prepares and blueprint.bundle.code_digest is not None
+    return (
+        blueprint.bundle is not None and not blueprint.prepares and blueprint.bundle.code_digest is not None
+    )
 
 
 def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:

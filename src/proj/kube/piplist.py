@@ -34,7 +34,9 @@ def listed(lock: str) -> Listed:
     for package in packages if isinstance(packages, list) else ():
         line, has_hashes = _line(package)
         (hashed if has_hashes else other).append(line)
-    return Listed(hashed="".join(f"{line}\n" for line in hashed), other="".join(f"{line}\n" for line in other))
+    return Listed(
+        hashed="".join(f"{line}\n" for line in hashed), other="".join(f"{line}\n" for line in other)
+    )
 
 
 def _parsed(lock: str) -> dict[str, Any]:

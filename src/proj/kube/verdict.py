@@ -34,7 +34,7 @@ _CANNOT_START = frozenset(("CreateContainerConfigError", "CreateContainerError",
 _CANNOT_RUN = frozenset(("ContainerCannotRun", "StartError"))
 _REFUSED_PODS = ("FailedCreate",)
 _OWN = re.compile(r"proj: (?P<word>source_failed|env_failed): (?P<said>[^\n]+)")
-_PASSING = re.compile(r"etcdserver|timeout|timed out|connection refused|try again|internal error", re.I)
+_PASSING = re.compile(r"etcdserver|timeout|timed out|connection refused|try again|internal error", re.IGNORECASE)
 PULL_PATIENCE_S = 90.0
 """How long a pull may fail for a reason that may pass, such as a registry that does not answer."""
 START_PATIENCE_S = 20.0
@@ -192,9 +192,18 @@ def lost_pod(pod: Pod) -> Verdict | None:
         return Verdict(code=FailureCode.DEADLINE, message=f"The pod took longer than it may. {said}".strip())
     if status.reason in ("Preempting", "Preempted"):
         return Verdict(code=FailureCode.PREEMPTED, message=f"The pod had to make room: {said}")
-    if status.reason in ("NodeLost", "Shutdown", "Terminated", "NodeShutdown", "NodeAffinity", "UnexpectedAdmissionError"):
+    if status.reason in (
+        "NodeLost",
+        "Shutdown",
+        "Terminated",
+        "NodeShutdown",
+        "NodeAffinity",
+        "UnexpectedAdmissionError",
+    ):
         node = pod.spec.node_name or "the node"
-        return Verdict(code=FailureCode.LOST, message=f"The pod was lost with {node}: {said or status.reason}")
+        return Verdict(
+            code=FailureCode.LOST, message=f"The pod was lost with {node}: {said or status.reason}"
+        )
     return _disrupted(pod)
 
 
@@ -282,7 +291,10 @@ def progress(job: Job | None, pod: Pod | None, events: Iterable[Event], main: st
     if waits:
         return f"no node yet: {waits}"
     for event in events:
-        if event.involved_object.uid == pod.metadata.uid and event.reason in ("FailedMount", "FailedAttachVolume"):
+        if event.involved_object.uid == pod.metadata.uid and event.reason in (
+            "FailedMount",
+            "FailedAttachVolume",
+        ):
             return " ".join(event.message.split())[:200]
     for status in _statuses(pod):
         waiting = status.state.waiting

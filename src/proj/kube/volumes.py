@@ -85,7 +85,9 @@ def volumes_of(blueprint: Blueprint) -> PodVolumes:
         volumes.append(found)
         own.append(mount)
     return PodVolumes(
-        volumes=tuple(volumes), main=(*shared, *own), prepare=(*shared, *prepare) if blueprint.prepares else ()
+        volumes=tuple(volumes),
+        main=(*shared, *own),
+        prepare=(*shared, *prepare) if blueprint.prepares else (),
     )
 
 
@@ -137,7 +139,7 @@ def _declared(blueprint: Blueprint, taken: set[str]) -> list[tuple[dict[str, Any
 
 
 def _quantity(size: str) -> str:
-    """docker's `2g` as Kubernetes' `2Gi`."""
+    """Docker's `2g` as Kubernetes' `2Gi`."""
     match = re.fullmatch(r"(\d+)\s*([bkmgt]?)b?", size.strip().lower())
     if match is None:
         raise UsageError(f"The size {size!r} of /dev/shm in docker_env is none, such as 2g.")

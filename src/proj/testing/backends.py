@@ -153,7 +153,11 @@ class BackendContract:
         """Bytes that are no text and a last line without its end arrive in the right log."""
         run = execution(r"printf 'out\000\377\r\n end'; printf 'err' >&2")
         backend.submit(run).wait()
-        out = b"out\0\xff\r\n end" if self.keeps_every_byte else "out\0\N{REPLACEMENT CHARACTER}\r\n end".encode()
+        out = (
+            b"out\0\xff\r\n end"
+            if self.keeps_every_byte
+            else "out\0\N{REPLACEMENT CHARACTER}\r\n end".encode()
+        )
         if self.keeps_streams_apart:
             assert (stored(run), stored(run, "stderr")) == (out, b"err")
         else:

@@ -1,5 +1,5 @@
 """Send what is in PROJ_ARTIFACTS to the tracking server, from a pod, by MLflow's protocol."""
-# ruff: noqa: INP001, S310, PTH, UP032, UP031, UP015
+# ruff: noqa: S310, PTH, UP032, UP031, UP015
 # mypy: ignore-errors
 # Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
 
