@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from proj.kube.client import Client
-from proj.kube.errors import ApiError
 from proj.kube.kubeconfig import connection, decoded
 from proj.kube.objects import Items, Job, Meta, Pod
 
@@ -124,15 +123,9 @@ def namespace(_cluster_namespace: Namespace, monkeypatch: pytest.MonkeyPatch) ->
 def _await_service_account(namespace: Namespace) -> None:
     """Pods are refused until the namespace has its default account."""
     end_s = time.monotonic() + LIMIT_S
-    while True:
-        try:
-            path = f"/api/v1/namespaces/{namespace.name}/serviceaccounts/default"
-            namespace.client.get(path, _Named, "read the service account")
-        except ApiError:
-            assert time.monotonic() < end_s
-            time.sleep(0.1)
-        else:
-            return
+    while "default" not in namespace.names("serviceaccounts"):
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
 
 
 def limited_kubeconfig(namespace: Namespace, tmp_path: Path, rules: list[dict[str, Any]]) -> Path:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 VARIABLE = "KUBE_MLFLOW_TRACKING_URI"
 """The server's address as pods know it; MLflow's own name for it."""
 _WAY_OUT = (
-    "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or record on a "
-    f"server that they reach: --tracking-uri, and {VARIABLE} where they know it by another address."
+    "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or record on "
+    f"a server that they reach: --tracking-uri, and {VARIABLE} where they know it by another address."
 )
 
 
@@ -31,7 +31,8 @@ def variables_of(where: Place, run_id: str, experiment_id: str) -> dict[str, str
     named = os.environ.get(VARIABLE)
     if where.folder is not None:
         events.warning(
-            f"The program's metrics and artifacts are not recorded: pods do not reach {where.folder}. {_WAY_OUT}"
+            f"The program's metrics and artifacts are not recorded: pods do not reach {where.folder}. "
+            f"{_WAY_OUT}"
         )
         return {}
     uri = named or where.uri

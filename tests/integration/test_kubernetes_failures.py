@@ -1,4 +1,4 @@
-"""Each way a run can fail that a cluster can produce: the word, the cause in the cluster's own terms, the code."""
+"""Each way a run can fail that a cluster can produce: the word, the cluster's own cause, the exit code."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def _host_value(name: str, origin: str) -> str:
 
 
 def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> Bundle | None:
-    """What the pod is brought: the code as it would run, what it takes to make the environment, and scripts."""
+    """What the pod is brought: the code as it would run, the lock of its environment, and scripts."""
     from proj.kube.inpod import script
     from proj.kube.manifest import PREPARER, UPLOADER
     from proj.kube.parts import bundled, packed

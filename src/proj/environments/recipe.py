@@ -77,7 +77,7 @@ def _declared(request: EnvironmentRequest) -> PythonInput | None:
 
 
 def base_image(project: PythonInput | None, request: EnvironmentRequest) -> str:
-    """The image that the environment is made on top of: the project's own, the one asked for, or a stock one."""
+    """The image that the environment is made on top of: the project's own, the one asked for, a stock one."""
     declaration = request.declaration
     if declaration is not None and declaration.docker is not None:
         return declaration.docker.image

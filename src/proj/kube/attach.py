@@ -82,7 +82,7 @@ def _never_begun() -> Outcome:
     return Outcome(
         status=RunStatus.KILLED,
         failure=FailureCode.LOST,
-        message="The proj process that looked after this run was killed before the Job had all that it needs; "
-        "it was deleted.",
+        message="The proj process that looked after this run was killed before the Job had all that it "
+        "needs; it was deleted.",
         ended_ms=now_ms(),
     )

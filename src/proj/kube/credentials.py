@@ -125,7 +125,7 @@ class Credentials:
 
     def _read_token_file(self) -> None:
         file = self._connection.user.token_file
-        assert file is not None  # noqa: S101  asked by the caller
+        assert file is not None
         try:
             self._token = file.read_text().strip()
         except OSError as error:
@@ -143,7 +143,7 @@ class Credentials:
         self._until_s = _expiry_s(status.expiration_timestamp)
 
     def _ask_client_library(self) -> None:
-        """Leave `auth-provider`, which kubeconfigs had before credential plugins, to Kubernetes' own client."""
+        """Leave `auth-provider`, what there was before credential plugins, to Kubernetes' own client."""
         from proj.kube.authprovider import token_of
 
         self._token = token_of(self._connection)
@@ -194,7 +194,7 @@ def _run_plugin(plugin: ExecPlugin, connection: Connection) -> _ExecStatus:
 
 def _plugin_path(command: str, connection: Connection) -> str:
     """A path with a slash in it is relative to the kubeconfig, as for kubectl; else PATH finds it."""
-    if os.sep in command and not os.path.isabs(command) and connection.files:  # noqa: PTH117  text
+    if os.sep in command and not os.path.isabs(command) and connection.files:
         return str(connection.files[0].parent / command)
     return command
 

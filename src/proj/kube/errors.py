@@ -7,7 +7,7 @@ import re
 from proj.errors import BackendError, FailureCode
 
 _DENIED = re.compile(
-    r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "[^"]*"'
     r'(?: in the namespace "(?P<namespace>[^"]+)")?'
 )
 NOT_FOUND = 404
@@ -56,11 +56,11 @@ def _explained(what: str, status: int, said: str) -> tuple[str, str | None]:
     if status == FORBIDDEN and denied is not None:
         where = f" in the namespace {denied['namespace']}" if denied["namespace"] else ""
         who = denied["user"] or "the user"
-        return (
-            f"Cannot {what}: {who} may not {denied['verb']} {denied['resource']}{where}.",
+        hint = (
             f"Ask for a role with the verb {denied['verb']} on {denied['resource']}; "
-            "`proj check --backend kubernetes` lists all that is needed.",
+            "`proj check --backend kubernetes` lists all that is needed."
         )
+        return f"Cannot {what}: {who} may not {denied['verb']} {denied['resource']}{where}.", hint
     if status == UNAUTHORIZED:
         return (
             f"Cannot {what}: the cluster does not know who asks ({said or 'unauthorized'}).",

@@ -202,9 +202,11 @@ class Following:
                     break
         lost = [follower.lost for follower in self._logs.values() if follower.lost]
         problems = [f"The output is incomplete: {lost[0]}."] if lost else []
-        for sink in (self._stdout, self._stderr):
-            if sink.log_error is not None:
-                problems.append(f"{sink.log.name} is incomplete: {sink.log_error.strerror}.")
+        problems += [
+            f"{sink.log.name} is incomplete: {sink.log_error.strerror}."
+            for sink in (self._stdout, self._stderr)
+            if sink.log_error is not None
+        ]
         if problems:
             outcome = msgspec.structs.replace(
                 outcome, message=" ".join(filter(None, (outcome.message, *problems)))
@@ -296,7 +298,7 @@ class Following:
 
     def _decide_stopped(self) -> Outcome | None:
         """How a run ended that we have ended: once it has, or the cluster takes too long to say so."""
-        assert self._stopped_at_s is not None  # noqa: S101  set with `_stop`
+        assert self._stopped_at_s is not None
         slack_s = self._execution.grace_s + _END_SLACK_S
         if not self._state.at_rest and time.monotonic() - self._stopped_at_s < slack_s:
             return None

@@ -1,7 +1,7 @@
 """Make the objects of a run, such that whoever is killed on the way leaves nothing that nobody owns.
 
-The Job comes first, without pods. All else names it as its owner, so what is there goes when the Job goes. Then
-the Job gets its pod, which finds everything that it needs.
+The Job comes first, without pods. All else names it as its owner, so what is there goes when the Job goes.
+Then the Job gets its pod, which finds everything that it needs.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _already_there() -> Iterator[None]:
 
 
 def _provide(client: Client, part: ConfigMap, namespace: str, owner: Manifest) -> None:
-    """See that a ConfigMap is there and belongs to the Job too; what others have brought is not sent again."""
+    """See that a ConfigMap is there and belongs to the Job too; what others brought is not sent again."""
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     change = {"metadata": {"ownerReferences": [owner]}}
     for _ in range(_TRIES):

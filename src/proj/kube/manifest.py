@@ -12,14 +12,13 @@ import msgspec
 from proj.errors import UsageError
 from proj.kube.inpod import script
 from proj.kube.names import MANAGED_BY, RUN_LABEL, SESSION_LABEL, escaped, is_variable, label, slug
+from proj.kube.parts import Bundle
+from proj.kube.settings import Settings
 from proj.kube.volumes import BUNDLE_DIR, CACHE_DIR, ENVIRONMENT_DIR, HOME_DIR, WORK_DIR, volumes_of
-from proj.model import CODE_DIR
+from proj.model import CODE_DIR, DockerDeclaration, Execution
 
 if TYPE_CHECKING:
     from proj.kube.objects import Job
-    from proj.kube.parts import Bundle
-    from proj.kube.settings import Settings
-    from proj.model import DockerDeclaration, Execution
 
 PREPARE = "proj-prepare"
 """Name of the init container that unpacks the code and makes the environment."""
@@ -55,7 +54,7 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prepares(self) -> bool:
-        """Whether an init container prepares it: one takes a second, so the program's own unpacks mere code."""
+        """Whether an init container prepares it: it takes a second, so mere code is unpacked without."""
         return self.bundle is not None and self.lock_digest is not None
 
     @property

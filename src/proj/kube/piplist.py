@@ -9,6 +9,9 @@ import msgspec
 
 from proj.errors import EnvironmentFailedError
 
+_ALGORITHMS = ("sha256", "sha384", "sha512")
+"""Those that pip takes."""
+
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """The packages of a lock; paths are relative to the project's folder."""
@@ -79,7 +82,7 @@ def _hashes(files: list[Any]) -> str:
     found = sorted({
         f"{algorithm}:{digest}"
         for file in files if isinstance(file, dict)
-        for algorithm, digest in (file.get("hashes") or {}).items() if algorithm in ("sha256", "sha384", "sha512")
+        for algorithm, digest in (file.get("hashes") or {}).items() if algorithm in _ALGORITHMS
     })  # fmt: skip
     return "".join(f" --hash={each}" for each in found)
 

@@ -16,7 +16,7 @@ Delivery = Literal["bundle", "image"]
 
 
 class CustomVolume(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """A volume for the program; exactly one of `claim`, `config-map`, `secret`, `empty-dir` says what it is."""
+    """A volume for the program: exactly one of a claim, a ConfigMap, a Secret, an empty folder."""
 
     path: str
     """Where the program finds it."""
@@ -36,7 +36,7 @@ class Toleration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     operator: Literal["Exists", "Equal"] | None = None
     value: str | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    tolerationSeconds: int | None = None  # noqa: N815  as Kubernetes writes it
+    tolerationSeconds: int | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -167,9 +167,9 @@ def merged(*configs: str) -> str:
         UsageError: One of them is no JSON object.
     """
     found: dict[str, msgspec.Raw] = {}
-    for config in configs:
-        try:
+    try:
+        for config in configs:
             found |= msgspec.json.decode(config or "{}", type=dict[str, msgspec.Raw])
-        except msgspec.DecodeError as error:
-            raise UsageError(f"The backend's settings are no JSON object: {error}.") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"The backend's settings are no JSON object: {error}.") from error
     return msgspec.json.encode(found).decode()

@@ -109,7 +109,7 @@ class JobState:
             return None
         return verdict.ended(pod, found[0], found[1])
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> Outcome | None:  # noqa: PLR0911  rules, in their order
         """How the run ended, if it has by itself."""
         job, pod = self.job, self.pod
         ended = self.ended_main()
@@ -150,7 +150,7 @@ class JobState:
         return found if now_s - self._since[1] >= found.after_s else None
 
     def waiting_for(self, waited_s: float) -> Verdict | None:
-        """The verdict on a run that has waited for too long; None if it waits for nothing of the cluster's."""
+        """The verdict on a run that has waited too long; None if it waits for nothing of the cluster's."""
         pod, job = self.pod, self.job
         if pod is None:
             found = verdict.refused_pod(self.events)

@@ -27,7 +27,7 @@ def read_template(path: str, project_dir: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != "Job":
         raise UsageError(
             f"The Job template {found} holds no Job.",
-            hint="It begins like `apiVersion: batch/v1`, `kind: Job`, as `kubectl create job --dry-run` writes it.",
+            hint="It begins with `apiVersion: batch/v1`, `kind: Job`, as `kubectl create job` writes it.",
         )
     _check(content, found)
     return content

@@ -34,7 +34,9 @@ _CANNOT_START = frozenset(("CreateContainerConfigError", "CreateContainerError",
 _CANNOT_RUN = frozenset(("ContainerCannotRun", "StartError"))
 _REFUSED_PODS = ("FailedCreate",)
 _OWN = re.compile(r"proj: (?P<word>source_failed|env_failed): (?P<said>[^\n]+)")
-_PASSING = re.compile(r"etcdserver|timeout|timed out|connection refused|try again|internal error", re.IGNORECASE)
+_PASSING = re.compile(
+    r"etcdserver|timeout|timed out|connection refused|try again|internal error", re.IGNORECASE
+)
 PULL_PATIENCE_S = 90.0
 """How long a pull may fail for a reason that may pass, such as a registry that does not answer."""
 START_PATIENCE_S = 20.0
@@ -139,7 +141,9 @@ def _own_words(ended: Terminated) -> Verdict | None:
     return Verdict(code=FailureCode(found["word"]), message=f"In the pod, {found['said'].rstrip('.')}.")
 
 
-def ended(pod: Pod, status: ContainerStatus, terminated: Terminated) -> Outcome:
+def ended(  # noqa: PLR0911  rules, in their order
+    pod: Pod, status: ContainerStatus, terminated: Terminated
+) -> Outcome:
     """The outcome that the end of the program's container tells."""
     from proj.kube.objects import milliseconds
 
@@ -288,8 +292,11 @@ def progress(job: Job | None, pod: Pod | None, events: Iterable[Event], main: st
     if started(pod, main):
         return None
     waits = unschedulable(pod)
-    if waits:
-        return f"no node yet: {waits}"
+    return f"no node yet: {waits}" if waits else _starting(pod, tuple(events))
+
+
+def _starting(pod: Pod, events: tuple[Event, ...]) -> str | None:
+    """What a pod does that has a node, and does not run yet."""
     for event in events:
         if event.involved_object.uid == pod.metadata.uid and event.reason in (
             "FailedMount",

@@ -21,6 +21,7 @@ WORK_DIR = f"{_TOP}/work"
 HOME_DIR = f"{_TOP}/home"
 ENVIRONMENT_DIR = f"{_TOP}/env"
 CACHE_DIR = f"{_TOP}/cache"
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108  the place that POSIX shared memory has on Linux
 _WORK = "proj-work"
 _BUNDLE = "proj-bundle"
 _CACHE = "proj-cache"
@@ -134,7 +135,7 @@ def _declared(blueprint: Blueprint, taken: set[str]) -> list[tuple[dict[str, Any
         )
     if docker.shm_size is not None:
         memory = {"medium": "Memory", "sizeLimit": _quantity(docker.shm_size)}
-        found.append(({"name": "shm", "emptyDir": memory}, VolumeMount(name="shm", path="/dev/shm")))
+        found.append(({"name": "shm", "emptyDir": memory}, VolumeMount(name="shm", path=_SHARED_MEMORY)))
     return found
 
 

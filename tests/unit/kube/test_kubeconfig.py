@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import ssl
 import stat
@@ -223,8 +224,8 @@ def client_of(api: FakeApi, **user: Any) -> Client:
 
 
 def test_what_is_forbidden_names_verb_and_resource(serve: Callable[..., FakeApi]) -> None:
-    said = ('jobs.batch is forbidden: User "system:serviceaccount:team:x" cannot create resource "jobs" in API '
-            'group "batch" in the namespace "team"')  # fmt: skip
+    said = ('jobs.batch is forbidden: User "system:serviceaccount:team:x" cannot create resource "jobs" in '
+            'API group "batch" in the namespace "team"')  # fmt: skip
     api = serve(lambda asked: asked.answer({"message": said, "reason": "Forbidden", "code": 403}, 403))
     with pytest.raises(ApiError, match="may not create jobs in the namespace team") as caught:
         client_of(api).send("POST", "/x", "create the Job a")
@@ -232,7 +233,8 @@ def test_what_is_forbidden_names_verb_and_resource(serve: Callable[..., FakeApi]
 
 
 def test_a_busy_server_is_asked_again(serve: Callable[..., FakeApi]) -> None:
-    api = serve(lambda asked: asked.answer({}, 503 if len(api.asked) < 3 else 200))
+    count = itertools.count()
+    api = serve(lambda asked: asked.answer({}, 503 if next(count) < 2 else 200))
     client = client_of(api)
     assert client.send("GET", "/x", "ask") == b"{}"
     assert client.calls == 3
@@ -270,7 +272,7 @@ def test_keys_touch_the_disk_for_a_moment_and_for_us_alone(
 ) -> None:
     modes: list[int] = []
 
-    def load(self: ssl.SSLContext, name: str) -> None:  # noqa: ARG001
+    def load(self: ssl.SSLContext, name: str) -> None:
         modes.append(stat.S_IMODE(Path(name).stat().st_mode))
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,9 @@ from proj.kube.names import escaped, is_variable, job_name, label, slug
 from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled, packed
 from proj.kube.settings import Settings, read_settings
 from proj.model import Command, DockerDeclaration, Execution, RecipeRuntime
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = Names(job="demo-1", namespace="team", session="s")
 _EXPANSION = re.compile(r"\$\$|\$\(([^)]*)\)")
@@ -30,7 +32,9 @@ def blueprint(bundle: Bundle | None = None, **changes: Any) -> Blueprint:
     settings = changes.pop("settings", {})
     execution = Execution(
         run_id="0123456789abcdef" * 2, run_name="a", project_name="My Project",
-        command=Command(line="x", argv=("sh", "-c", changes.pop("line", "echo")), cwd="/mlflow/projects/code"),
+        command=Command(
+            line="x", argv=("sh", "-c", changes.pop("line", "echo")), cwd="/mlflow/projects/code"
+        ),
         runtime=RecipeRuntime(image="i"), variables=changes.pop("variables", {}), record_dir="/x",
         secrets=changes.pop("secrets", ()),
     )  # fmt: skip
@@ -92,7 +96,8 @@ def test_settings_become_what_they_name() -> None:
     settings = {
         "cpu": "2", "memory": "4Gi", "gpus": 1, "queue": "team-q", "priority_class": "high", "deadline": "2h",
         "node_selector": {"disk": "ssd"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
-        "service_account": "runner", "image_pull_secrets": ["pull"], "secrets_from": ["s3"], "labels": {"a": "b"},
+        "service_account": "runner", "image_pull_secrets": ["pull"], "secrets_from": ["s3"],
+        "labels": {"a": "b"},
         "annotations": {"c": "d"}, "volumes": [{"path": "/data", "claim": "data", "read-only": True}],
         "dns_policy": "Default", "image_pull_policy": "Always", "environment": {"PIP_INDEX_URL": "x"},
     }  # fmt: skip

@@ -62,7 +62,7 @@ def ended(code: int, **more: Any) -> dict[str, Any]:
 
 TAKEN = [
     # As kubelets say it when a node is short of memory.
-    ({"reason": "Evicted", "message": "The node was low on resource: memory."}, FailureCode.EVICTED, "low on"),
+    ({"reason": "Evicted", "message": "The node was low on memory."}, FailureCode.EVICTED, "low on"),
     # Kubernetes 1.25 and later.
     ({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
                       "message": "preempting to accommodate a higher priority pod"}]},
@@ -70,12 +70,12 @@ TAKEN = [
     ({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
                       "message": "Eviction API: evicting"}]}, FailureCode.EVICTED, "Eviction API"),
     ({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
-                      "message": "Taint manager: deleting due to NoExecute taint"}]}, FailureCode.LOST, "taint"),
+                      "message": "deleting due to NoExecute taint"}]}, FailureCode.LOST, "taint"),
     ({"reason": "NodeLost", "message": "Node node-7 which was running pod is unresponsive"},
      FailureCode.LOST, "node-7"),
     ({"reason": "Terminated", "message": "Pod was terminated in response to imminent node shutdown."},
      FailureCode.LOST, "shutdown"),
-    ({"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"},
+    ({"reason": "DeadlineExceeded", "message": "Pod was active longer than the specified deadline"},
      FailureCode.DEADLINE, "longer"),
 ]  # fmt: skip
 
@@ -169,7 +169,8 @@ WAITING = [
     ("ErrImagePull", "rpc error: manifest unknown", FailureCode.IMAGE_PULL, 0.0),
     ("ErrImagePull", "pull access denied for x", FailureCode.IMAGE_PULL, 0.0),
     ("ErrImagePull", "dial tcp: i/o timeout", FailureCode.IMAGE_PULL, verdict.PULL_PATIENCE_S),
-    ("CreateContainerConfigError", 'secret "x" not found', FailureCode.IMAGE_FAILED, verdict.START_PATIENCE_S),
+    ("CreateContainerConfigError", 'secret "x" not found', FailureCode.IMAGE_FAILED,
+     verdict.START_PATIENCE_S),
     ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root",
      FailureCode.IMAGE_FAILED, 0.0),
 ]  # fmt: skip

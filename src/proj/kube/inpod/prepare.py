@@ -1,5 +1,4 @@
 """Make the environment that a lock describes, in a pod: by uv where the image has it, else by pip."""
-# ruff: noqa: TID251, PTH, UP032, UP031, UP022, UP021, PLW1510, FURB103, UP036, UP015, UP010
 # mypy: ignore-errors
 # Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
 

@@ -1,5 +1,4 @@
 """Send what is in PROJ_ARTIFACTS to the tracking server, from a pod, by MLflow's protocol."""
-# ruff: noqa: S310, PTH, UP032, UP031, UP015
 # mypy: ignore-errors
 # Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
 
@@ -69,6 +68,6 @@ def main():
 
 try:
     main()
-except Exception as error:  # noqa: BLE001  the program has ended: nothing but a word is lost
+except Exception as error:
     sys.stderr.write("proj: what is in PROJ_ARTIFACTS is not kept: %s\n" % error)
     sys.exit(1)
