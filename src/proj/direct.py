@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 VARIABLE = "KUBE_MLFLOW_TRACKING_URI"
 """The server's address as pods know it; MLflow's own name for it."""
 _WAY_OUT = (
-    "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or record on "
-    f"a server that they reach: --tracking-uri, and {VARIABLE} where they know it by another address."
+    "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or record "
+    f"on a server that they reach: --tracking-uri, and {VARIABLE} where they know it by another address."
 )
 
 

@@ -19,7 +19,7 @@ def token_of(connection: Connection) -> str:
         ConfigError: That client is not installed, or finds none.
     """
     try:
-        import kubernetes.config
+        import kubernetes.config  # noqa: TID251  only here: importing it takes most of a second
     except ImportError as error:
         raise ConfigError(
             f"The context {connection.context!r} uses an auth-provider, which needs Kubernetes' own client.",

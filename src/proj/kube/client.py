@@ -167,7 +167,7 @@ class Client:
                 if not left:
                     raise self._lost(error) from error
             else:
-                if answer.status < 400:
+                if answer.status < 400:  # noqa: PLR2004  HTTP's border
                     return data
                 if answer.status not in BUSY or not left:
                     raise refusal(what, answer.status, data)
@@ -193,7 +193,7 @@ class Client:
         """
         answer = self._request("GET", path, None, query, _JSON, what, read_s=read_s)
         try:
-            if answer.status >= 400:
+            if answer.status >= 400:  # noqa: PLR2004  HTTP's border
                 raise refusal(what, answer.status, answer.data)
             yield Stream(answer, self._lost)
         finally:

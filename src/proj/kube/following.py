@@ -298,7 +298,7 @@ class Following:
 
     def _decide_stopped(self) -> Outcome | None:
         """How a run ended that we have ended: once it has, or the cluster takes too long to say so."""
-        assert self._stopped_at_s is not None
+        assert self._stopped_at_s is not None  # noqa: S101  set with `_stop`
         slack_s = self._execution.grace_s + _END_SLACK_S
         if not self._state.at_rest and time.monotonic() - self._stopped_at_s < slack_s:
             return None

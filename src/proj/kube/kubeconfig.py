@@ -160,7 +160,7 @@ def _read(path: Path) -> _File:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_bytes(), Loader=loader)
+        content = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506  a safe loader
     except OSError as error:
         raise ConfigError(f"Cannot read the kubeconfig {path}: {error.strerror}.") from error
     except yaml.YAMLError as error:

@@ -32,8 +32,8 @@ class LogDecoder:
     """Takes the time stamps out of a log, and what is there already where a part of it comes again.
 
     A log is a row of entries: a time stamp, a blank, and a line. An entry without a line's end (a long line
-    in pieces, the last words of a stream) is followed at once by the next time stamp, which is told from text by
-    not being earlier than the entry that it stands in: what a program writes of the time is.
+    in pieces, the last words of a stream) is followed at once by the next time stamp, which is told from text
+    by not being earlier than the entry that it stands in: what a program writes of the time is.
 
     Args:
         sink: Takes the log's own bytes.

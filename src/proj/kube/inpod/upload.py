@@ -68,6 +68,6 @@ def main():
 
 try:
     main()
-except Exception as error:
+except Exception as error:  # noqa: BLE001  the program has ended: a word is all that can be said
     sys.stderr.write("proj: what is in PROJ_ARTIFACTS is not kept: %s\n" % error)
     sys.exit(1)
