@@ -596,6 +596,8 @@ class Execution(_Value, frozen=True):
     """What to bring where the command runs; None for those that run on this machine."""
     mounts: tuple[Mount, ...] = ()
     """Inputs on this machine that the command refers to, outside of the code."""
+    keep: bool = False
+    """Whether what it ran in is to stay when it has ended."""
     secrets: tuple[str, ...] = ()
     """Names of those variables whose values must be seen nowhere: in no log, argument or description."""
 

@@ -389,6 +389,7 @@ def _assignment(
         backend_config=request.backend_config,
         code=plan.code,
         mounts=plan.mounts,
+        keep=request.keep,
         secrets=(*_SECRETS, *plan.project.extensions.secrets),
         origin=Origin(
             uri=str(plan.checkout.project_dir),

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 BACKENDS: Registry[Backend] = Registry(
     "backend",
-    {"local": "proj.backends.local:LocalBackend"},
+    {
+        "local": "proj.backends.local:LocalBackend",
+        "docker": "proj.backends.docker:DockerBackend",
+    },
     group="proj.backends",
     adapters={"mlflow.project_backend": "proj.backends.mlflow_plugin:PluginBackend"},
 )

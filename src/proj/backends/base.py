@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 class Handle(Protocol):
-    """An execution under way."""
+    """An execution under way.
+
+    One that goes on without this process has two members more. A property `ended` says whether the execution
+    has ended, so that `wait` returns at once. A method `forget` is called when its outcome is recorded: what
+    the execution leaves where it ran may go then.
+    """
 
     @property
     def reference(self) -> str:
