@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["projkit", "clients"]
+pytest_plugins = ["projkit", "clients", "registrykit"]
 
 MARKERS = {
     "network": "needs a package index",
@@ -21,6 +21,8 @@ MARKERS = {
     "faults": "kills and interrupts proj at every stage",
     "tmux": "needs tmux",
     "clients": "makes virtualenvs of stock mlflow clients from a package index",
+    "registry": "needs docker-registry, a registry for images",
+    "docker": "needs a docker daemon",
 }
 """Marker -> why a test that carries it is not part of the default run."""
 

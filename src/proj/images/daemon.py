@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tarfile
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from proj.images.blobs import BlobCache
 
 _MISSING_LAYER: Final = re.compile(r"/layers/(\d+)-[0-9a-f]{64}\.tar: no such file")
+_SOCKET: Final = "/var/run/docker.sock"
 _TIMEOUT_S: Final = 600
 
 
@@ -32,9 +34,10 @@ def connected() -> Iterator[Engine]:
     client: Engine | None = None
     try:
         try:
+            _knock()
             client = cast("Engine", docker.from_env(timeout=_TIMEOUT_S).api)
             client.version()
-        except errors.DockerException as error:
+        except (errors.DockerException, OSError) as error:
             raise unreachable(error) from error
         yield client
     except errors.APIError as error:
@@ -59,15 +62,30 @@ class Engine(Protocol):
     def load_image(self, data: Iterator[bytes], *, quiet: bool) -> Iterator[dict[str, Any]]:
         """Take an archive."""
 
+    def build(self, **options: object) -> Iterator[dict[str, Any]]:
+        """Build a Dockerfile."""
+
     def close(self) -> None:
         """End the connection."""
 
 
+def _knock() -> None:
+    """See that somebody listens at the daemon's socket: docker's library says less about why nobody does.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    import socket
+
+    place = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
+    if place.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(place.removeprefix("unix://"))
+
+
 def unreachable(error: BaseException) -> ImageError:
     """The error for a daemon that does not answer: which one, and whether it is a matter of rights."""
-    import os
-
-    where = os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
+    where = os.environ.get("DOCKER_HOST") or _SOCKET
     said = str(error)
     if "Permission denied" in said or "PermissionError" in said:
         return ImageError(

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proj.errors import ImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NAME: Final = ".dockerignore"
 
@@ -59,11 +56,6 @@ class IgnoreRules:
         return ignored
 
 
-def kept(paths: Iterable[str], rules: IgnoreRules) -> list[str]:
-    """The paths that are not ignored."""
-    return [path for path in paths if not rules.ignores(path)]
-
-
 def _clean(line: str) -> str | None:
     """A line as docker reads it; None for one that says nothing."""
     if line.startswith("#"):
@@ -74,9 +66,11 @@ def _clean(line: str) -> str | None:
     keeps = pattern.startswith("!")
     body = pattern[1:].strip() if keeps else pattern
     if body:
-        body = posixpath.normpath(body)  # Go's filepath.Clean
-        body = body.lstrip("/") if len(body) > 1 else body
-    return f"!{body}" if keeps else body
+        body = posixpath.normpath(body).replace("//", "/")  # Go's filepath.Clean
+        body = body[1:] if len(body) > 1 and body.startswith("/") else body
+    # The reader of the file has done with it; the matcher takes blanks away and cleans once more.
+    text = (f"!{body}" if keeps else body).strip()
+    return posixpath.normpath(text).replace("//", "/") if text else None
 
 
 def _translated(pattern: str) -> str:

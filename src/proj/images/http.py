@@ -9,6 +9,7 @@ import random
 import re
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urljoin, urlsplit
@@ -165,13 +166,12 @@ class Transport:
         self._lock = threading.RLock()
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
+        # a base image keeps its registry for as long as its layers may be wanted
+        self._finalizer = weakref.finalize(self, _close, self._sessions)
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            sessions, self._sessions, self._local = self._sessions, [], threading.local()
-        for session in sessions:
-            session.close()
+        self._finalizer()
 
     def ask(
         self,
@@ -420,6 +420,11 @@ class Transport:
         if not (token.token or token.access_token):
             raise ImageError(f"{parts.netloc} answered with a token that is empty.")
         return token
+
+
+def _close(sessions: list[requests.Session]) -> None:
+    while sessions:
+        sessions.pop().close()
 
 
 def _is_loopback(netloc: str) -> bool:

@@ -35,6 +35,11 @@ def index_of(images: Sequence[BuiltImage]) -> bytes:
     return encode_index(Index(manifests=tuple(entries)))
 
 
+def digest_of_all(images: Sequence[BuiltImage]) -> str:
+    """What images are found by: the digest of the one, or that of the index of all."""
+    return images[0].manifest_digest if len(images) == 1 else digest_of(index_of(images))
+
+
 # --- an OCI layout --------------------------------------------------------------------------------------
 
 
@@ -61,9 +66,7 @@ def write_layout(images: tuple[BuiltImage, ...], folder: Path, tag: str | None) 
             entry = Descriptor(mediaType=INDEX, digest=digest_of(content), size=len(content))
         if tag is not None:
             entry = msgspec.structs.replace(entry, annotations={_TAG: tag})
-        kept = tuple(
-            each for each in known if each.annotations.get(_TAG) != tag and each.digest != entry.digest
-        )
+        kept = tuple(each for each in known if each.annotations.get(_TAG) != tag)
         files.write_whole(folder / "oci-layout", encode(_LAYOUT))
         files.write_whole(folder / "index.json", encode_index(Index(manifests=(*kept, entry))))
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -15,21 +15,25 @@ from proj.images.values import LauncherSpec
 from proj.model import BoundParameter, EntryPoint, Parameter, ParameterKind
 from shell_lines import FUZZ_EXAMPLES, SOUP, VALUE_PARTS, broken
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 WORDS = {"busybox": ("busybox", "sh")}
 NASTY = 'it\'s "x" $(touch pwned) `touch pwned` \\ ;&|\n# é \x01\x7f ~ * '
 
 
-def write(folder: Path, *entry_points: EntryPoint, **options: str) -> Path:
+def write(folder: Path, *entry_points: EntryPoint, quoting: Literal["safe", "mlflow"] = "safe") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    spec = LauncherSpec(entry_points=entry_points, default=entry_points[0].name, **options)  # type: ignore[arg-type]
+    spec = LauncherSpec(entry_points=entry_points, default=entry_points[0].name, quoting=quoting)
     path = folder / "run"
     path.write_text(launcher(spec), "utf-8", "surrogateescape")
     return path
 
 
 def call(
-    program: Path, *arguments: str, shell: str = "dash", env: dict[str, str | None] | None = None
+    program: Path, *arguments: str, shell: str = "dash", env: Mapping[str, str | None] | None = None
 ) -> process.Completed:
     return process.run(
         [*WORDS.get(shell, (shell,)), str(program), *arguments],
@@ -48,25 +52,36 @@ def string(name: str, default: str | None = None) -> Parameter:
     return Parameter(name=name, default=default)
 
 
-def local(template: str, values: dict[str, str], extra: dict[str, str], quoting: str) -> str | None:
+def rendered(template: str, **values: str) -> str:
+    """The line of a local run."""
+    line = local(template, values, {}, "safe")
+    assert line is not None
+    return line
+
+
+def local(
+    template: str, values: dict[str, str], extra: dict[str, str], quoting: Literal["safe", "mlflow"]
+) -> str | None:
     bound = [BoundParameter(name=name, given=value, value=value) for name, value in values.items()]
     bound += [
         BoundParameter(name=name, given=value, value=value, declared=False) for name, value in extra.items()
     ]
     try:
-        return command.render(template, bound, quoting="mlflow" if quoting == "mlflow" else "safe")
+        return command.render(template, bound, quoting=quoting)
     except command.CommandError:
         return None
 
 
 def _in_comment(template: str) -> bool:
-    """Whether a value stands in a comment: there the launcher writes another text that says nothing either."""
+    """Whether a value stands in a comment: what the launcher writes there says nothing, either."""
     return any(each.place is command.Place.COMMENT for each in command.placeholders(template, {"x", "y"}))
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("quoting", ["safe", "mlflow"])
-def test_the_line_is_that_of_a_local_run(shell: str, quoting: str, tmp_path: Path) -> None:
+def test_the_line_is_that_of_a_local_run(
+    shell: str, quoting: Literal["safe", "mlflow"], tmp_path: Path
+) -> None:
     rng = random.Random(None if FUZZ_EXAMPLES else f"{shell} {quoting}")  # noqa: S311  test data
     compared = refused = 0
     for _ in range(FUZZ_EXAMPLES or 150):
@@ -96,8 +111,9 @@ def test_the_line_is_that_of_a_local_run(shell: str, quoting: str, tmp_path: Pat
 @pytest.mark.parametrize(
     "template",
     [
-        "p {x}", "p '{x}'", 'p "{x}"', "p \"a'{x}\"", "p \"$(printf %s. {x})\"", "p \\'{x}\\'", "p \\{x}",
-        'p "\\{x}"', "p ${{N:-{x}}}", "cat > out <<EOF\n{x}\nEOF", "cat > out <<'EOF'\n{x}\nEOF", "p `echo {x}`",
+        "p {x}", "p '{x}'", 'p "{x}"', "p \"a'{x}\"", 'p "$(printf %s. {x})"', "p \\'{x}\\'", "p \\{x}",
+        'p "\\{x}"', "p ${{N:-{x}}}", "cat > out <<EOF\n{x}\nEOF", "cat > out <<'EOF'\n{x}\nEOF",
+        "p `echo {x}`",
     ],
 )  # fmt: skip
 def test_a_value_is_never_code(shell: str, template: str, tmp_path: Path) -> None:
@@ -122,7 +138,7 @@ def test_long_values_take_no_time(tmp_path: Path) -> None:
     program = write(tmp_path, main("p {x}", string("x")))
     value = "a" * 60_000 + "'" + "b" * 40_000
     done = process.run(["dash", str(program), "--dry-run", f"x={value}"], timeout_s=10)
-    assert done.stdout == local("p {x}", {"x": value}, {}, "safe") + "\n"  # type: ignore[operator]
+    assert done.stdout == rendered("p {x}", x=value) + "\n"
 
 
 TYPED = main(
@@ -188,16 +204,14 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_variables_are_parameters_too_and_arguments_win(tmp_path: Path) -> None:
     program = write(tmp_path, main("p {learning-rate} {x}", string("learning-rate"), string("x", "d")))
     env = {"PROJ_PARAM_learning_rate": NASTY, "PROJ_PARAM_x": "v"}
-    done = call(program, "--dry-run", "x=w", env=env)  # type: ignore[arg-type]
-    assert (
-        done.stdout == local("p {learning-rate} {x}", {"learning-rate": NASTY, "x": "w"}, {}, "safe") + "\n"
-    )  # type: ignore[operator]
+    done = call(program, "--dry-run", "x=w", env=env)
+    assert done.stdout == rendered("p {learning-rate} {x}", **{"learning-rate": NASTY}, x="w") + "\n"
 
 
 def test_the_program_finds_the_variables_of_the_container_as_they_are(tmp_path: Path) -> None:
     program = write(tmp_path, main("env -0 > seen; : {x}", string("x", "1")))
     given = {"LC_ALL": "C.UTF-8", "line": "mine", "name": "mine", "r": "mine", "IFS": ":", "value": "mine"}
-    call(program, env=given)  # type: ignore[arg-type]
+    call(program, env=given)
     seen = dict(entry.partition("=")[::2] for entry in (tmp_path / "seen").read_text().split("\0") if entry)
     assert {name: seen.get(name) for name in given if name != "IFS"} == {
         name: value for name, value in given.items() if name != "IFS"

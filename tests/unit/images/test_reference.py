@@ -36,7 +36,8 @@ def test_a_name_is_read_as_docker_reads_it(
     "text",
     [
         "", ":tag", "Python", "a//b", "a/", "/a", "a:b:c", "a:", "a@sha256:12", "a@md5:" + "a" * 32, "-a",
-        "a/../b", "host:99999999/a", "a b", "a\nb", "x" * 300, "https://host/a", "host/a?x=1", "a:" + "t" * 200,
+        "a/../b", "host:99999999/a", "a b", "a\nb", "x" * 300, "https://host/a", "host/a?x=1",
+        "a:" + "t" * 200,
     ],
 )  # fmt: skip
 def test_what_is_no_name_is_refused(text: str) -> None:
