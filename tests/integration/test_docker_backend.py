@@ -24,5 +24,5 @@ class TestContract(BackendContract):
         return DockerBackend()
 
     @pytest.fixture
-    def execution(self, tmp_path: Path, base_image: str) -> ExecutionMaker:
-        return execution_maker(tmp_path, runtime=ImageRuntime(image=base_image), cwd="/")
+    def execution(self, tmp_path: Path, shell_image: str) -> ExecutionMaker:
+        return execution_maker(tmp_path, runtime=ImageRuntime(image=shell_image), cwd="/")
