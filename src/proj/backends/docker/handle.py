@@ -118,7 +118,7 @@ class DockerHandle:
                 return
             # Its first process is a shell that waits, and which the kernel keeps signals from.
             name = signum.name.removeprefix("SIG")
-            script = {"Cmd": ["sh", "-c", f"kill -s {name} -1; kill -s CONT -1"], "AttachStdout": False}
+            script = {"Cmd": ["sh", "-c", f"kill -s {name} -- -1; kill -s CONT -- -1"], "AttachStdout": False}
             made = self._engine.ask("POST", f"/containers/{self._container}/exec", body=script)
             self._engine.ask("POST", f"/exec/{made['Id']}/start", body={"Detach": True})
 
