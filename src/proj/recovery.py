@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proj import active, events, paths, record, source
+from proj import active, events, paths, process, record, source
 from proj.backends import BACKENDS
 from proj.errors import FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
 from proj.recording import bring_files
-from proj.supervise import close_run, run_of
+from proj.supervise import close_run, forget, run_of
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
 
@@ -19,8 +21,6 @@ _LATE_MS = 15 * 60 * 1000
 """For how long a run may still appear whose creation had no answer."""
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from proj.backends.base import Handle
     from proj.model import RunRecord
     from proj.tracking import Tracking
@@ -69,8 +69,14 @@ def close_abandoned(tracking: Tracking, home: Path, *, patient: bool = False) ->
     return tuple(closed)
 
 
-def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
-    """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to."""
+def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -> str | None:
+    """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to.
+
+    Args:
+        claim: The claim, locked by us.
+        tracking: Where its run is recorded.
+        follow: Whether to wait for an execution that goes on; else a process of its own does.
+    """
     run = run_of(claim, tracking)
     if run is None:
         if _may_appear(claim):
@@ -85,7 +91,15 @@ def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
     with contextlib.suppress(OSError):  # it only takes space
         remove_partial(tracking.workspace(run))
     try:
-        outcome = _outcome(claim, run, tracking)
+        outcome = _known_outcome(claim, run, tracking)
+        handle = _attached(claim, run, tracking) if outcome is None else None
+        if handle is not None and not follow and not getattr(handle, "ended", True):
+            _take_over(claim, run, tracking)
+            return None
+        if outcome is None:
+            outcome = _lost(run) if handle is None else handle.wait()
+        if handle is not None:
+            forget(handle, outcome, claim)
         close_run(tracking, run, outcome, claim)
         _close_owned(tracking, run, outcome)
     except StoreError as error:
@@ -146,7 +160,8 @@ def _clean_up(claim: active.Claim) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome:
+def _known_outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
+    """How a run ended, if somebody wrote it down before he died."""
     if claim.info.outcome is not None:
         return claim.info.outcome
     try:
@@ -156,9 +171,10 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
         written = None  # it died before it could write one
     if written is not None and written.claim == claim.info.token:
         return written.outcome
-    handle = _attached(claim, run, tracking)
-    if handle is not None:
-        return handle.wait()
+    return None
+
+
+def _lost(run: RunRecord) -> Outcome:
     return Outcome(
         status=RunStatus.KILLED,
         failure=FailureCode.LOST,
@@ -187,4 +203,47 @@ def _execution(run: RunRecord, tracking: Tracking) -> Execution:
         runtime=HostRuntime(),
         variables={},
         record_dir=str(tracking.workspace(run) / "proj"),
+        quiet=True,
     )
+
+
+def _take_over(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
+    """Have a process of its own follow an execution that outlived its client, under the same claim."""
+    from proj.process.detached import spawn_detached
+
+    home = paths.home()
+    folder = tracking.workspace(run) / "proj"
+    argv = [sys.executable, "-m", "proj.recovery", str(home), claim.info.token, str(claim.descriptor)]
+    with process.deferred():
+        try:
+            pid = spawn_detached(
+                argv, cwd=home, stdin=b"", pass_fds=(claim.descriptor,), log=folder / "supervisor.log"
+            )
+        except OSError as error:
+            events.warning(f"The run {run.run_id} goes on, and cannot be followed now: {error.strerror}.")
+        else:
+            with contextlib.suppress(StoreError):
+                claim.update(pid=pid)
+            events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
+        claim.hand_over()
+
+
+def main() -> int:
+    """Follow one execution to its end; the arguments are the home, the claim's token and its open file."""
+    from proj import place
+    from proj.process.detached import take_signals
+
+    home = Path(sys.argv[1])
+    claim = active.Claim.adopt(home, sys.argv[2], int(sys.argv[3]))
+    uri = claim.info.place or home.as_uri()
+    try:
+        with process.interruptible(), place.open_tracking(place.named(uri)) as tracking:
+            take_signals()
+            _recover(claim, tracking, follow=True)
+    except (ProjError, process.Interrupted):
+        return 1  # the claim stays, and the next command tries again
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

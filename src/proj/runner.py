@@ -452,6 +452,7 @@ def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord)
         experiment_chosen=request.experiment_name is not None or request.experiment_id is not None,
         values={bound.name: bound.value for bound in plan.parameters if bound.value != bound.given},
         recorded={} if where.folder else {bound.name: bound.given for bound in plan.parameters},
+        proxied=plan.code is not None,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
-from proj.backends.docker.container import LABEL_RUN, body_of, secrets_of
+from proj.backends.docker import container
 from proj.backends.docker.handle import DockerHandle
 from proj.backends.docker.outcome import refused
 from proj.backends.docker.reach import reach_of
@@ -45,8 +45,8 @@ class DockerBackend:
                 hint=self.accepts(type(runtime)),
             )
         engine = _engine(execution, runtime)
-        body = body_of(execution, runtime)
-        secrets = secrets_of(execution)
+        body = container.body_of(execution, runtime)
+        secrets = container.secrets_of(execution)
         query = {"name": _name(execution), **_platform(body, runtime)}
         name = runtime.name or runtime.image
         try:
@@ -65,12 +65,7 @@ class DockerBackend:
         found = _find(engine, reference, execution.run_id)
         if found is None:
             return None
-        folder = Path(execution.record_dir)
-        following = Following(folder, grace_s=execution.grace_s, quiet=True)
-        seen = {number: _size(folder / f"{name}.log") for number, name in ((1, "stdout"), (2, "stderr"))}
-        handle = DockerHandle(engine, found, execution, following, seen)
-        handle.follow(None, None)
-        return handle
+        return DockerHandle(engine, found["Id"], container.resumed(execution, found))
 
     def reach(self, execution: Execution) -> Reach | None:
         """The engine's gateway; see `Backend.reach`."""
@@ -82,7 +77,7 @@ class DockerBackend:
 
 def _start(
     engine: Engine,
-    container: str,
+    container_id: str,
     execution: Execution,
     secrets: bytes,
     on_metric: MetricSink | None,
@@ -90,7 +85,7 @@ def _start(
 ) -> Handle:
     deadline = None if execution.timeout_s is None else time.monotonic() + execution.timeout_s
     with contextlib.ExitStack() as undo:
-        undo.callback(_remove, engine, container)
+        undo.callback(_remove, engine, container_id)
         try:
             following = Following(
                 Path(execution.record_dir),
@@ -105,11 +100,11 @@ def _start(
                 code=FailureCode.UNSCHEDULABLE,
             ) from error
         undo.callback(following.discard)
-        handle = DockerHandle(engine, container, execution, following)
+        handle = DockerHandle(engine, container_id, execution, following)
         attached = undo.enter_context(contextlib.ExitStack())
         try:
-            stream = attached.enter_context(engine.attached(container, stdin=True))
-            engine.ask("POST", f"/containers/{container}/start")
+            stream = attached.enter_context(engine.attached(container_id, stdin=True))
+            engine.ask("POST", f"/containers/{container_id}/start")
             with contextlib.suppress(OSError):  # it has ended already, which its exit code tells
                 stream.write_all(secrets)
         except EngineError as error:
@@ -148,9 +143,9 @@ def _platform(body: dict[str, Any], runtime: ImageRuntime) -> dict[str, str]:
     return {"platform": platform} if platform else {}
 
 
-def _find(engine: Engine, reference: str, run_id: str) -> str | None:
+def _find(engine: Engine, reference: str, run_id: str) -> dict[str, Any] | None:
     try:
-        found = engine.ask("GET", f"/containers/{reference}/json")
+        found: dict[str, Any] = engine.ask("GET", f"/containers/{reference}/json")
     except EngineError as error:
         if error.status == _NOT_FOUND:
             return None
@@ -158,20 +153,12 @@ def _find(engine: Engine, reference: str, run_id: str) -> str | None:
             f"The docker daemon does not tell of the container {reference[:12]}: {error.said}",
             code=FailureCode.LOST,
         ) from error
-    labels = (found.get("Config") or {}).get("Labels") or {}
-    return str(found["Id"]) if labels.get(LABEL_RUN) == run_id else None
+    return found if container.labels(found).get(container.LABEL_RUN) == run_id else None
 
 
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0
-
-
-def _remove(engine: Engine, container: str) -> None:
+def _remove(engine: Engine, container_id: str) -> None:
     with contextlib.suppress(EngineError, ImageError):
-        engine.ask("DELETE", f"/containers/{container}", {"force": "1", "v": "1"})
+        engine.ask("DELETE", f"/containers/{container_id}", {"force": "1", "v": "1"})
 
 
 if TYPE_CHECKING:

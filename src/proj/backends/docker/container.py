@@ -7,6 +7,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from proj.backends.docker import arguments
 from proj.backends.docker.volumes import expanded, missing_sources
 from proj.errors import BackendError, FailureCode, UsageError
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from proj.backends.docker.arguments import Body
 
 LABEL_RUN: Final = "proj.run"
-LABEL_RECORD: Final = "proj.record"
+_LABEL_TIMEOUT: Final = "proj.timeout"
+_LABEL_GRACE: Final = "proj.grace"
+_LABEL_KEEP: Final = "proj.keep"
 _STARTER: Final = (
     'eval "$(cat)"; [ "$proj_ready" = yes ] || exit 125; unset proj_ready; "$@" </dev/null; exit $?'
 )
@@ -44,7 +48,7 @@ def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
         "Cmd": ["sh", "-c", _STARTER, "sh", *execution.command.argv],
         "WorkingDir": execution.command.cwd,
         "Env": [f"{name}={value}" for name, value in _variables(runtime, declared, shown).items()],
-        "Labels": {LABEL_RUN: execution.run_id, LABEL_RECORD: execution.record_dir},
+        "Labels": _own_labels(execution),
         "OpenStdin": True,
         "StdinOnce": True,
         "AttachStdin": True,
@@ -78,6 +82,36 @@ def secrets_of(execution: Execution) -> bytes:
         raise _not_set(missing, "`secrets` of `proj`")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join([*lines, "proj_ready=yes", ""]).encode("utf-8", "surrogateescape")
+
+
+def _own_labels(execution: Execution) -> dict[str, str]:
+    """What somebody has to know who finds the container when its client has died."""
+    labels = {
+        LABEL_RUN: execution.run_id,
+        "proj.project": execution.project_name,
+        _LABEL_GRACE: f"{execution.grace_s:g}",
+        _LABEL_KEEP: str(execution.keep).lower(),
+    }
+    if execution.timeout_s is not None:
+        labels[_LABEL_TIMEOUT] = f"{execution.timeout_s:g}"
+    return labels
+
+
+def labels(inspected: dict[str, Any]) -> dict[str, str]:
+    """The labels of a container that the engine tells of."""
+    return (inspected.get("Config") or {}).get("Labels") or {}
+
+
+def resumed(execution: Execution, inspected: dict[str, Any]) -> Execution:
+    """An execution as it was when its container was made, as far as that still matters."""
+    known = labels(inspected)
+    timeout = known.get(_LABEL_TIMEOUT)
+    return msgspec.structs.replace(
+        execution,
+        grace_s=float(known.get(_LABEL_GRACE) or execution.grace_s),
+        timeout_s=None if timeout is None else float(timeout),
+        keep=known.get(_LABEL_KEEP) == "true",
+    )
 
 
 _OURS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")

@@ -6,25 +6,26 @@ import contextlib
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
-from proj.backends.docker.outcome import lost, outcome_of
+from proj.backends.docker.outcome import lost, outcome_of, started_ms
 from proj.errors import ImageError
-from proj.images.engine import EngineError
+from proj.images.engine import STDERR, STDOUT, EngineError
+from proj.process import Following
+from proj.times import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from proj.images.engine import Engine, Stream
     from proj.model import Execution, Outcome
-    from proj.process import Following
 
 _PAUSE_S: Final = 0.5
 _AWAY_S: Final = 120.0
 """For how long an engine that does not answer is asked again: it may be starting anew."""
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
+_STREAMS: Final = {STDOUT: "stdout", STDERR: "stderr"}
 
 
 class DockerHandle:
@@ -34,23 +35,19 @@ class DockerHandle:
         engine: Where it is.
         container: Its id.
         execution: What runs in it.
-        following: Passes its output on.
-        seen: Number of stream -> bytes of it that are stored already.
+        following: Passes its output on; None: that begins with `wait`, after what is stored already.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        container: str,
-        execution: Execution,
-        following: Following,
-        seen: Mapping[int, int] | None = None,
+        self, engine: Engine, container: str, execution: Execution, following: Following | None = None
     ) -> None:
         self._engine = engine
         self._container = container
         self._execution = execution
         self._following = following
-        self._seen = dict(seen or {})
+        self._cancelled = False
+        self._seen: dict[int, int] = {}
+        """Number of stream -> bytes of it that have been passed on."""
         self._inspected: dict[str, Any] | None = None
         self._outcome: Outcome | None = None
         self._gone = False
@@ -86,7 +83,10 @@ class DockerHandle:
     def wait(self) -> Outcome:
         """Follow the container to its end; see `Handle.wait`."""
         if self._outcome is None:
-            stopped = self._following.wait(self.send)
+            following = self._following or self._resumed()
+            if self._cancelled:
+                following.cancel()
+            stopped = following.wait(self.send)
             if self._inspected is None:
                 self._outcome = lost(
                     "The container is gone: somebody removed it."
@@ -100,7 +100,26 @@ class DockerHandle:
 
     def cancel(self) -> None:
         """Ask the container to stop; see `Handle.cancel`."""
-        self._following.cancel()
+        self._cancelled = True
+        if self._following is not None:
+            self._following.cancel()
+
+    def _resumed(self) -> Following:
+        """Go on where the logs end: the engine gives all of its own from the beginning."""
+        folder = Path(self._execution.record_dir)
+        limit_s = self._execution.timeout_s
+        if limit_s is not None:
+            begun_ms = started_ms(self._inspect()) or now_ms()
+            limit_s = max(0.0, limit_s - (now_ms() - begun_ms) / 1000)
+        self._seen = {number: _size(folder / f"{name}.log") for number, name in _STREAMS.items()}
+        self._following = Following(
+            folder,
+            grace_s=self._execution.grace_s,
+            deadline=None if limit_s is None else time.monotonic() + limit_s,
+            quiet=True,
+        )
+        self.follow(None, None)
+        return self._following
 
     def forget(self) -> None:
         """Remove the container: how it ended is recorded."""
@@ -125,33 +144,35 @@ class DockerHandle:
     # --- in threads -----------------------------------------------------------------------------------
 
     def _take_output(self, attached: contextlib.ExitStack | None, stream: Stream | None) -> None:
-        tty = bool(self._tty())
+        following = self._following
+        assert following is not None  # noqa: S101  who starts this thread has made it
+        tty = self._tty()
         try:
             if stream is not None:
                 with attached or contextlib.nullcontext(), contextlib.suppress(OSError):
-                    self._pass_on(stream, {}, tty=tty)
+                    self._pass_on(following, stream, {}, tty=tty)
             while stream is None or not self._is_over():
                 stream = None
-                if not self._take_log(tty=tty):
+                if not self._take_log(following, tty=tty):
                     return
                 if self._is_over():
                     return
                 time.sleep(_PAUSE_S)
         finally:
-            self._following.end_output()
+            following.end_output()
 
-    def _take_log(self, *, tty: bool) -> bool:
+    def _take_log(self, following: Following, *, tty: bool) -> bool:
         """Take the engine's log of the container from where we are; returns whether to look again."""
         try:
             with self._engine.logs(self._container) as stream:
-                self._pass_on(stream, dict(self._seen), tty=tty)
+                self._pass_on(following, stream, dict(self._seen), tty=tty)
         except EngineError as error:
             return error.status not in (_NOT_FOUND, _CONFLICT)
         except (ImageError, OSError):
             return True
         return True
 
-    def _pass_on(self, stream: Stream, skipped: dict[int, int], *, tty: bool) -> None:
+    def _pass_on(self, following: Following, stream: Stream, skipped: dict[int, int], *, tty: bool) -> None:
         for number, data in stream.pieces(tty=tty):
             skip = min(skipped.get(number, 0), len(data))
             if skip:
@@ -159,7 +180,7 @@ class DockerHandle:
             fresh = data[skip:]
             if fresh:
                 self._seen[number] = self._seen.get(number, 0) + len(fresh)
-                self._following.feed(number, fresh)
+                following.feed(number, fresh)
 
     def _await_end(self) -> None:
         away_since: float | None = None
@@ -178,7 +199,8 @@ class DockerHandle:
             if time.monotonic() - away_since > _AWAY_S:
                 break
             time.sleep(_PAUSE_S)
-        self._following.end()
+        if self._following is not None:
+            self._following.end()
 
     def _is_over(self) -> bool:
         return self._inspected is not None or self._gone or self.ended
@@ -191,3 +213,10 @@ class DockerHandle:
         with contextlib.suppress(EngineError, ImageError):
             return bool((self._inspect().get("Config") or {}).get("Tty"))
         return False
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

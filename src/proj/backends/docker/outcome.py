@@ -96,7 +96,7 @@ def outcome_of(inspected: dict[str, Any], stopped: Stopped, execution: Execution
         failure=failure,
         signal=None if ended_by is None else signal_name(ended_by),
         message=message,
-        started_ms=_ms(state.get("StartedAt")),
+        started_ms=started_ms(inspected),
         ended_ms=_ms(state.get("FinishedAt")) or now_ms(),
     )
 
@@ -126,6 +126,11 @@ def _judge(
     if state.get("Error"):
         return RunStatus.FAILED, FailureCode.LOST, f"The docker daemon lost the container: {state['Error']}"
     return RunStatus.FAILED, FailureCode.USER_EXIT, exit_sentence(code)
+
+
+def started_ms(inspected: dict[str, Any]) -> int | None:
+    """When a container was started; None if it never was."""
+    return _ms((inspected.get("State") or {}).get("StartedAt"))
 
 
 def lost(message: str) -> Outcome:
