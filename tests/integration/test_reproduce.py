@@ -409,6 +409,19 @@ def test_the_record_says_what_the_new_run_had_to_do_without(secretive: ProjFolde
     assert done.code == 0, "both had to do without it"
 
 
+def test_that_proj_itself_was_installed_from_a_folder_does_not_count(
+    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an activated environment: what the project finds there is what `proj` runs in."""
+    monkeypatch.setenv("PATH", f"{os.path.dirname(PROJ)}{os.pathsep}{os.environ['PATH']}")  # noqa: PTH120  text
+    folder.write({"MLproject": echo_project("echo hello")})
+    assert folder.run("run", ".").code == 0
+    done = folder.run("reproduce", "latest", "--verify", "--json")
+    assert (done.code, rows(done)) == (0, {})
+    assert "packages/proj" in {f"{row['group']}/{row['item']}" for row in done.json["data"]["rows"]}
+    assert record.TAG_REUSE in folder.runs()[0].tags
+
+
 def test_a_failure_that_comes_again_is_the_same(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("exit 3")})
     assert folder.run("run", ".").code == 3
