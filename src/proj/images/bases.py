@@ -58,9 +58,7 @@ class Base(_Value, frozen=True):
     """Where it is, if in a registry: its blobs may be mounted from there."""
 
 
-def open_base(
-    name: str, platform: Platform, cache: BlobCache, *, insecure: bool = False, any_platform: bool = False
-) -> Base:
+def open_base(name: str, platform: Platform, cache: BlobCache, *, insecure: bool = False) -> Base:
     """Find a base image; its layers stay where they are.
 
     Args:
@@ -68,7 +66,6 @@ def open_base(
         platform: Which of the images of an index.
         cache: For its blobs.
         insecure: See `Transport`.
-        any_platform: Whether an image for another platform will do, where there is but one.
 
     Raises:
         UsageError: The name is none.
@@ -81,7 +78,7 @@ def open_base(
         base = _from_layout(name, rest, platform, cache)
     else:
         base = _from_registry(name, parse_reference(name), platform, cache, insecure=insecure)
-    if not any_platform and not platform.accepts(base.config.platform):
+    if not platform.accepts(base.config.platform):
         raise ImageError(
             f"{name} is for {base.config.platform}, not for {platform}.",
             hint=f"Choose another base image, or --platform {base.config.platform}.",

@@ -8,6 +8,8 @@ import re
 import tarfile
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
+import msgspec
+
 from proj import events
 from proj.errors import FailureCode, ImageError
 
@@ -124,7 +126,7 @@ class DaemonImage:
         if path is None or any(self._cache.find(each) is None for each in self.diff_ids):
             self.bring()
             path = self._cache.find(self.image_id)
-        if path is None:
+        if path is None or _is_manifest(path.read_bytes()):
             # An engine with containerd's store names an image by its manifest.
             raise ImageError(
                 f"docker:{self.name} cannot be taken out of this docker daemon.",
@@ -163,6 +165,14 @@ class DaemonImage:
                     incoming.write(data)
                 if incoming.digest in wanted:  # else it is no part of the image, whatever its name
                     incoming.keep()
+
+
+def _is_manifest(content: bytes) -> bool:
+    try:
+        document = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(document, dict) and ("layers" in document or "manifests" in document)
 
 
 class _Reader:

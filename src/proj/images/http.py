@@ -60,6 +60,10 @@ class NotNowError(ImageError):
     """How long the registry asks to wait."""
 
 
+class CancelledError(ImageError):
+    """Another thread has failed or was interrupted, so that this one need not go on."""
+
+
 class Answer:
     """What a registry said.
 
@@ -165,6 +169,7 @@ class Transport:
         self._tokens: dict[frozenset[str], tuple[str, float]] = {}
         self._lock = threading.RLock()
         self._local = threading.local()
+        self._cancelled = False
         self._sessions: list[requests.Session] = []
         # a base image keeps its registry for as long as its layers may be wanted
         self._finalizer = weakref.finalize(self, _close, self._sessions)
@@ -172,6 +177,19 @@ class Transport:
     def close(self) -> None:
         """Close all connections."""
         self._finalizer()
+
+    def cancel(self) -> None:
+        """Let requests of other threads end at the next chance, without another try."""
+        self._cancelled = True
+
+    def check(self) -> None:
+        """See that nobody has cancelled.
+
+        Raises:
+            CancelledError: Somebody has.
+        """
+        if self._cancelled:
+            raise CancelledError(f"What was asked of {self.host} is no longer wanted.")
 
     def ask(
         self,
@@ -249,6 +267,7 @@ class Transport:
         body: Body,
         stream: Callable[[], object] | None,
     ) -> Answer:
+        self.check()
         url = urljoin(f"{self.base}/v2/", path)
         ours = urlsplit(url).netloc == urlsplit(self.base).netloc
         authorization = self._known(scopes) if ours else None

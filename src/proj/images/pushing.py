@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from proj import events
 from proj.errors import UsageError
-from proj.images.blobs import BlobCache, digest_of
+from proj.images.blobs import BlobCache
 from proj.images.documents import CONFIG, INDEX, MANIFEST, Descriptor
 from proj.images.http import Transport
 from proj.images.outputs import index_of
@@ -62,28 +62,32 @@ def _push_image(image: BuiltImage, reference: Reference, transport: Transport) -
     jobs: dict[str, Callable[[], None]] = {}
     for layer in image.layers:
         base = layer.kind == "base"
-        jobs[layer.blob.digest] = _job(repo, layer.blob, image, cache, mounts if base else None)
-    jobs[config.digest] = _job(repo, config, image, cache, None)
-    if digest_of(image.config) != config.digest:
-        raise AssertionError(config.digest)
+        jobs[layer.blob.digest] = _job(repo, layer.blob, image, cache, mounts if base else None, transport)
+    jobs[config.digest] = _job(repo, config, image, cache, None, transport)
     with ThreadPoolExecutor(min(_AT_ONCE, len(jobs))) as pool:
         futures = [pool.submit(contextvars.copy_context().run, job) for job in jobs.values()]
         try:
             for future in futures:
                 future.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            transport.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _job(
-    repo: Repository, blob: Descriptor, image: BuiltImage, cache: BlobCache, mounts: str | None
+    repo: Repository,
+    blob: Descriptor,
+    image: BuiltImage,
+    cache: BlobCache,
+    mounts: str | None,
+    transport: Transport,
 ) -> Callable[[], None]:
     def send() -> None:
         if repo.has(blob.digest) or (mounts is not None and repo.mount(blob.digest, mounts)):
             return
         path: Path = image.source.blobs.fetch(blob, cache)
-        repo.send(blob, path, _Progress(blob))
+        repo.send(blob, path, _Progress(blob, transport))
 
     return send
 
@@ -93,15 +97,18 @@ class _Progress:
 
     Args:
         blob: The blob.
+        transport: What it is sent by.
     """
 
-    def __init__(self, blob: Descriptor) -> None:
+    def __init__(self, blob: Descriptor, transport: Transport) -> None:
         self._blob = blob
+        self._transport = transport
         self._told = 0
         self._lock = threading.Lock()
 
     def __call__(self, sent: int) -> None:
         """Take note of how many bytes are sent."""
+        self._transport.check()
         step = max(self._blob.size // 20, 1 << 20)
         with self._lock:
             if sent < self._told + step and sent != self._blob.size:

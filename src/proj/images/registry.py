@@ -76,14 +76,14 @@ class Repository:
         """
         where = self._at(version)
         for count in range(1, self._transport.patience.tries + 1):
+            answer = self._transport.ask(
+                "GET",
+                f"{self.name}/manifests/{version}",
+                scopes=self._scopes,
+                headers={"Accept": ", ".join(MANIFEST_TYPES)},
+                good=(_OK, _NOT_FOUND),
+            )
             try:
-                answer = self._transport.ask(
-                    "GET",
-                    f"{self.name}/manifests/{version}",
-                    scopes=self._scopes,
-                    headers={"Accept": ", ".join(MANIFEST_TYPES)},
-                    good=(_OK, _NOT_FOUND),
-                )
                 content = answer.body(MOST_DOCUMENT_BYTES)
                 break
             except NotNowError:
@@ -161,11 +161,11 @@ class Repository:
                 before = incoming.size_bytes
                 try:
                     self._receive(blob, incoming, told or _nobody)
-                except NotNowError:
+                except NotNowError as error:
                     failures = 1 if incoming.size_bytes > before else failures + 1
                     if failures >= self._transport.patience.tries:
                         raise
-                    self._transport.pause(failures)
+                    self._transport.pause(failures, error.asked_s)
                     continue
                 if incoming.size_bytes == blob.size and incoming.digest == blob.digest:
                     incoming.keep()
@@ -184,6 +184,7 @@ class Repository:
             scopes=self._scopes,
             headers=headers,
             good=(_OK, _PARTIAL, _NOT_FOUND, _BAD_RANGE),
+            once=True,
         )
         if answer.status == _NOT_FOUND:
             raise ImageError(
@@ -205,10 +206,15 @@ class Repository:
 
     # --- blobs: to it -----------------------------------------------------------------------------
 
-    def has(self, digest: str) -> bool:
-        """Whether a blob is there."""
+    def has(self, digest: str, *, once: bool = False) -> bool:
+        """Whether a blob is there.
+
+        Args:
+            digest: The blob.
+            once: See `Transport.ask`.
+        """
         answer = self._transport.ask(
-            "HEAD", f"{self.name}/blobs/{digest}", scopes=self._scopes, good=(_OK, _NOT_FOUND)
+            "HEAD", f"{self.name}/blobs/{digest}", scopes=self._scopes, good=(_OK, _NOT_FOUND), once=once
         )
         answer.close()
         return answer.status == _OK
@@ -255,11 +261,11 @@ class Repository:
                 upload = upload or self._begin()
                 upload = self._append(upload, blob, path, told or _nobody)
                 self._finish(upload, blob)
-            except NotNowError:
+            except NotNowError as error:
                 failures += 1
                 if failures >= self._transport.patience.tries:
                     raise
-                self._transport.pause(failures)
+                self._transport.pause(failures, error.asked_s)
                 if self._arrived(blob.digest):
                     return
                 upload = self._resumed(upload, blob)
@@ -272,13 +278,13 @@ class Repository:
 
     def _arrived(self, digest: str) -> bool:
         try:
-            return self.has(digest)
+            return self.has(digest, once=True)
         except NotNowError:
             return False
 
     def _begin(self) -> _Upload:
         answer = self._transport.ask(
-            "POST", f"{self.name}/blobs/uploads/", scopes=self._scopes, good=(_ACCEPTED,)
+            "POST", f"{self.name}/blobs/uploads/", scopes=self._scopes, good=(_ACCEPTED,), once=True
         )
         answer.close()
         return _Upload(url=self._location(answer))

@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from proj.images.bases import Base
 from proj.images.documents import Descriptor
-from proj.model import EntryPoint, _Value
+from proj.model import CODE_DIR, EntryPoint, _Value
 
-CODE: Final = "/mlflow/projects/code"
+CODE: Final = CODE_DIR
 """Where an image has the code: as MLflow's images."""
 ENVIRONMENT: Final = "/mlflow/projects/env"
 """Where it has the virtual environment."""
