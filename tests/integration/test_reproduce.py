@@ -389,6 +389,25 @@ def test_what_was_left_out_is_not_said_to_be_the_same(secretive: ProjFolder) -> 
     secretive.clean()
 
 
+def test_what_to_do_next_is_said(secretive: ProjFolder) -> None:
+    original = secretive.the_run().run_id
+    said = secretive.run("reproduce", original, "--verify").stdout
+    assert "once .gitignore or .projignore names them" in said
+    assert "proj diff" not in said, "it would say no more"
+    secretive.write({".gitignore": ".env\n"})
+    assert secretive.run("run", ".").code == 0
+    assert secretive.run("reproduce", "latest", "--verify").code == 0
+
+
+def test_where_more_is_told_of_a_difference_is_said(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("head -c 16 /dev/urandom > $PROJ_ARTIFACTS/drawn")})
+    assert folder.run("run", ".").code == 0
+    original = folder.the_run().run_id
+    said = folder.run("reproduce", original, "--verify").stdout
+    again = folder.runs()[0].run_id
+    assert f"`proj diff {original[:8]} {again[:8]} --artifacts`" in said
+
+
 def test_a_dry_run_names_what_was_left_out(secretive: ProjFolder) -> None:
     assert "Not all of it can be had: .env, not" in secretive.run("reproduce", "latest", "--dry-run").stdout
     data = secretive.run("reproduce", "latest", "--dry-run", "--json").json["data"]
