@@ -5,6 +5,7 @@ from __future__ import annotations
 from proj.command.problem import CommandError
 from proj.command.render import (
     Placeholder,
+    container_argv,
     nested_warnings,
     placeholders,
     render,
@@ -17,6 +18,7 @@ __all__ = [
     "CommandError",
     "Place",
     "Placeholder",
+    "container_argv",
     "nested_warnings",
     "placeholders",
     "render",

@@ -52,6 +52,14 @@ def shell_argv(line: str) -> tuple[str, ...]:
     return ("sh", "-c", line)
 
 
+_EITHER_SHELL = 'command -v bash >/dev/null 2>&1 && exec bash -c "$0"; exec sh -c "$0"'
+
+
+def container_argv(line: str) -> tuple[str, ...]:
+    """How a rendered line is started in a container: by bash, or by sh where the image has no bash."""
+    return ("sh", "-c", _EITHER_SHELL, line)
+
+
 def placeholders(template: str, names: Collection[str] | None = None) -> tuple[Placeholder, ...]:
     """List the placeholders of a command in the order in which they stand.
 
