@@ -250,14 +250,6 @@ class RunStoreContract(RunFindingContract):
         assert store.metric_histories(asked, "m") == tuple(expected)
         assert store.metric_histories(asked, "m", limit=3) == tuple(expected[:3])
 
-    @pytest.mark.parametrize("count", [99, 100, 101, 250])
-    def test_many_points_are_kept_each_once(self, store: RunStore, run: RunRecord, count: int) -> None:
-        points = [point("m", step / 7, step=step) for step in range(count)]
-        store.log(run.run_id, metrics=points[: count // 2])
-        store.log(run.run_id, metrics=[*points, points[0], point("other", 1.0)])
-        assert list(store.metric_history(run.run_id, "m")) == points
-        assert store.run(run.run_id).metrics["m"] == points[-1]
-
     def test_the_same_point_twice_is_one(self, store: RunStore, run: RunRecord) -> None:
         for _ in range(2):
             store.log(run.run_id, metrics=[point("m", 1.0), point("m", 1.0), point("m", math.nan)])
