@@ -214,7 +214,7 @@ def test_packages_that_left_the_index_are_said(seeded: ProjFolder, links: Path, 
     write_wheel(links, "tiny", "2.0")
     done = seeded.run("reproduce", original)
     assert (done.code, "  packages: " in done.stderr, "tiny" in done.stderr) == (125, True, True), done
-    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0"))
+    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0", padding_bytes=1))
     done = seeded.run("reproduce", original)
     assert (done.code, "ash mismatch" in done.stderr) == (125, True), done
     (links / "tiny-1.0-py3-none-any.whl").write_bytes(content)
