@@ -214,7 +214,7 @@ def test_packages_that_left_the_index_are_said(seeded: ProjFolder, links: Path, 
     write_wheel(links, "tiny", "2.0")
     done = seeded.run("reproduce", original)
     assert (done.code, "  packages: " in done.stderr, "tiny" in done.stderr) == (125, True, True), done
-    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0"))
+    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0", padding_bytes=1))
     done = seeded.run("reproduce", original)
     assert (done.code, "ash mismatch" in done.stderr) == (125, True), done
     (links / "tiny-1.0-py3-none-any.whl").write_bytes(content)
@@ -387,6 +387,25 @@ def test_what_was_left_out_is_not_said_to_be_the_same(secretive: ProjFolder) -> 
     assert (found["status"], found["left"][:4], found["required"]) == ("not comparable", ".env", True)
     assert "was not there" in found["right"]
     secretive.clean()
+
+
+def test_what_to_do_next_is_said(secretive: ProjFolder) -> None:
+    original = secretive.the_run().run_id
+    said = secretive.run("reproduce", original, "--verify").stdout
+    assert "once .gitignore or .projignore names them" in said
+    assert "proj diff" not in said, "it would say no more"
+    secretive.write({".gitignore": ".env\n"})
+    assert secretive.run("run", ".").code == 0
+    assert secretive.run("reproduce", "latest", "--verify").code == 0
+
+
+def test_where_more_is_told_of_a_difference_is_said(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("head -c 16 /dev/urandom > $PROJ_ARTIFACTS/drawn")})
+    assert folder.run("run", ".").code == 0
+    original = folder.the_run().run_id
+    said = folder.run("reproduce", original, "--verify").stdout
+    again = folder.runs()[0].run_id
+    assert f"`proj diff {original[:8]} {again[:8]} --artifacts`" in said
 
 
 def test_a_dry_run_names_what_was_left_out(secretive: ProjFolder) -> None:
