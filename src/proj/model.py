@@ -387,6 +387,8 @@ class EnvironmentRequest(_Value, frozen=True):
     image: ImageRequest = ImageRequest()
     subdir: str = ""
     """The project's folder relative to `root`."""
+    outputs: tuple[str, ...] = ()
+    """Globs, relative to the project's folder, of files that are no code though they lie in it."""
     declaration: EnvironmentDeclaration | None = None
     script: str | None = None
     """A script entry point, relative to `project_dir`; its PEP 723 block, if any, is the environment."""

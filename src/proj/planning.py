@@ -88,6 +88,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     entry_point: EntryPoint
     parameters: tuple[BoundParameter, ...]
     command: Command
+    backend: str
+    """Where it will run: the one asked for, or `docker` for a project that names an image."""
     environment: str
     """Name in the registry of environments."""
     environment_request: EnvironmentRequest
@@ -174,8 +176,9 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project_dir=checkout.project_dir,
         download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
     )
-    environment_request = _environment_request(request, checkout, project, entry_point)
-    values, code, mounts = _brought(request, environment_request, project, bound)
+    backend = _backend(request, project)
+    environment_request = _environment_request(request, checkout, project, entry_point, backend)
+    values, code, mounts = _brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
     for sentence in command.nested_warnings(entry_point.command, bound):
@@ -188,18 +191,29 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         command=_command(line, checkout, code),
         code=code,
         mounts=mounts,
-        environment=_environment_name(request, environment_request),
+        backend=backend,
+        environment=_environment_name(backend, environment_request),
         environment_request=environment_request,
         downloads=downloads,
     )
 
 
-def _target(backend: str) -> Literal["host", "engine", "cluster"]:
+def target_of(backend: str) -> Literal["host", "engine", "cluster"]:
+    """Where environments for a backend are needed."""
     return getattr(BACKENDS.load(backend), "target", "host")
 
 
+def _backend(request: RunRequest, project: Project) -> str:
+    """The backend asked for; a project that names an image runs in it here, as with `mlflow run`."""
+    declaration = project.environment
+    manager = request.env_manager or os.environ.get("PROJ_ENV_MANAGER")
+    if request.backend != "local" or manager == "local":
+        return request.backend
+    return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
+
+
 def _brought(
-    request: RunRequest,
+    backend: str,
     environment_request: EnvironmentRequest,
     project: Project,
     bound: tuple[BoundParameter, ...],
@@ -216,7 +230,7 @@ def _brought(
     )
     values, mounts = inside.moved(bound, code)
     if environment_request.target == "cluster":
-        inside.refuse_mounts(mounts, bound, request.backend)
+        inside.refuse_mounts(mounts, bound, backend)
     return values, code, mounts
 
 
@@ -228,8 +242,8 @@ def _command(line: str, checkout: Checkout, code: Code | None) -> Command:
     return Command(line=line, argv=command.container_argv(line), cwd=working_directory(code))
 
 
-def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
-    if getattr(BACKENDS.load(request.backend), "makes_environment", False):
+def _environment_name(backend: str, environment_request: EnvironmentRequest) -> str:
+    if getattr(BACKENDS.load(backend), "makes_environment", False):
         return "delegated"
     return select(environment_request)
 
@@ -252,12 +266,13 @@ def _where(project: Project, entry_point: EntryPoint) -> str:
 
 
 def _environment_request(
-    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
+    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint, backend: str
 ) -> EnvironmentRequest:
     return EnvironmentRequest(
-        target=_target(request.backend),
+        target=target_of(backend),
         image=request.image,
         subdir=_below(checkout),
+        outputs=project.extensions.outputs,
         project_dir=checkout.project_dir,
         root=checkout.root,
         declaration=project.environment,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +17,7 @@ from proj.model import (
     Snapshot,
 )
 from proj.tracking.values import storable_tree
+from proj.users import user_name
 from proj.version import __version__
 
 if TYPE_CHECKING:
@@ -108,17 +107,6 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     claim: str | None = None
     """The claim under which the run was made; a run that is made again under its id has another."""
-
-
-def user_name() -> str:
-    """The name of whoever runs this, found as `getpass.getuser` does (which imports `termios`)."""
-    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        if os.environ.get(variable):
-            return os.environ[variable]
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user without a name
-        return "unknown"
 
 
 def tags(

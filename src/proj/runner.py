@@ -21,6 +21,7 @@ from proj.model import (
     ARTIFACTS_DIR,
     Execution,
     HostRuntime,
+    ImageRuntime,
     NewRun,
     Origin,
     Outcome,
@@ -218,7 +219,7 @@ def _assign(
 ) -> Assignment | RunRecord:
     """All that a supervisor needs to go on; or an earlier run that is reused."""
     with planned(request, claim.info.token) if plan is None else given(plan) as plan:  # noqa: PLR1704  the same
-        _refuse_mismatch(request.backend, plan.environment)
+        _refuse_mismatch(plan.backend, plan.environment)
         earlier = _earlier(request, plan, tracking) if request.reuse else None
         if earlier is not None:
             discard(plan)
@@ -249,9 +250,13 @@ def _with_variables(
     prepared: PreparedEnvironment, variables: Mapping[str, str | None]
 ) -> PreparedEnvironment:
     runtime = prepared.runtime
-    if not variables or not isinstance(runtime, HostRuntime):
+    if not variables:
         return prepared
-    runtime = msgspec.structs.replace(runtime, variables={**variables, **runtime.variables})
+    if isinstance(runtime, HostRuntime):
+        runtime = msgspec.structs.replace(runtime, variables={**variables, **runtime.variables})
+    elif isinstance(runtime, ImageRuntime):  # which has none of ours that would have to be removed
+        given = {name: value for name, value in variables.items() if value is not None}
+        runtime = msgspec.structs.replace(runtime, variables={**given, **runtime.variables})
     return msgspec.structs.replace(prepared, runtime=runtime)
 
 
@@ -278,7 +283,7 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
     tags = record.tags(
         plan.checkout,
         entry_point=plan.entry_point.name,
-        backend=request.backend,
+        backend=plan.backend,
         environment_kind=plan.environment,
         run_name=run_name,
         claim=claim.info.token,
@@ -300,7 +305,7 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
         if request.run_name is None:
             del tags["mlflow.runName"]
         created = _reopen(request.run_id, params, tags, tracking)
-    claim.update(run_id=created.run_id, backend=request.backend)
+    claim.update(run_id=created.run_id, backend=plan.backend)
     return created
 
 
@@ -335,9 +340,9 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
     return tracking.runs.run(found.run_id)
 
 
-def _variables(request: RunRequest, where: Place, run_id: str, artifacts: Path) -> dict[str, str]:
+def _variables(request: RunRequest, plan: Plan, where: Place, run_id: str, artifacts: Path) -> dict[str, str]:
     """What the entry point finds in its environment."""
-    if getattr(BACKENDS.load(request.backend), "target", "host") != "host":
+    if plan.code is not None:
         return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR}
     variables = {
         **place.inherited(where),
@@ -353,10 +358,10 @@ def _variables(request: RunRequest, where: Place, run_id: str, artifacts: Path) 
     return variables
 
 
-def variable_names(request: RunRequest) -> tuple[str, ...]:
+def variable_names(request: RunRequest, plan: Plan) -> tuple[str, ...]:
     """Names of the variables that a run of `request` sets for its entry point."""
     served = () if place.foreign() else ENDPOINT_VARIABLES
-    return tuple(sorted({*_variables(request, place.current(), "", Path()), *served}))
+    return tuple(sorted({*_variables(request, plan, place.current(), "", Path()), *served}))
 
 
 def _assignment(
@@ -372,7 +377,7 @@ def _assignment(
     detached: bool,
 ) -> Assignment:
     folder = tracking.workspace(created)
-    variables = _variables(request, where, created.run_id, folder)
+    variables = _variables(request, plan, where, created.run_id, folder)
     execution = Execution(
         run_id=created.run_id,
         run_name=created.run_name,
@@ -402,7 +407,7 @@ def _assignment(
     return Assignment(
         home=paths.home(),
         claim=claim.info.token,
-        backend=request.backend,
+        backend=plan.backend,
         environment=plan.environment,
         execution=execution,
         artifact_uri=created.artifact_uri,

@@ -357,7 +357,7 @@ def _dry_run(request: planning.RunRequest) -> DryRun:
                 environment=planning.environment_plan(plan),
                 command=plan.command.line,
                 cwd=plan.command.cwd,
-                variables=runner.variable_names(request),
+                variables=runner.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
 

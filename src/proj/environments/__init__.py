@@ -15,6 +15,8 @@ ENVIRONMENTS: Registry[Environment] = Registry(
         "system": "proj.environments.system:SystemEnvironment",
         "delegated": "proj.environments.delegated:DelegatedEnvironment",
         "python": "proj.environments.python:PythonEnvironment",
+        "image": "proj.environments.image:ImageEnvironment",
+        "container": "proj.environments.container:ContainerEnvironment",
     },
     group="proj.environments",
 )

@@ -13,7 +13,7 @@ from proj.backends.docker import arguments
 from proj.backends.docker.volumes import expanded, missing_sources
 from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import ARTIFACTS_DIR, DockerDeclaration, Execution, ImageRuntime
-from proj.record import user_name
+from proj.users import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
