@@ -370,6 +370,10 @@ class ImageRequest(_Value, frozen=True):
     pull: Literal["always", "missing", "never"] = "missing"
     bake: bool = False
     """Whether the code goes into the image (`--build-image`) though it could be brought otherwise."""
+    recorded_id: str | None = None
+    """Of a run that is made again: the id of its image, which is used if the engine still has it."""
+    recorded_digest: str | None = None
+    """Its digest in a registry, by which it is got back."""
     repository: str | None = None
     """Where a cluster gets an image that is made here, such as `registry.example.org/team/name`."""
     insecure: bool = False

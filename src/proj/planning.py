@@ -178,7 +178,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     )
     backend = _backend(request, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
-    values, code, mounts = _brought(backend, environment_request, project, bound)
+    values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
     for sentence in command.nested_warnings(entry_point.command, bound):
@@ -188,7 +188,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project=project,
         entry_point=entry_point,
         parameters=bound,
-        command=_command(line, checkout, code),
+        command=command_of(line, checkout, code),
         code=code,
         mounts=mounts,
         backend=backend,
@@ -212,7 +212,7 @@ def _backend(request: RunRequest, project: Project) -> str:
     return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
 
 
-def _brought(
+def brought(
     backend: str,
     environment_request: EnvironmentRequest,
     project: Project,
@@ -234,7 +234,8 @@ def _brought(
     return values, code, mounts
 
 
-def _command(line: str, checkout: Checkout, code: Code | None) -> Command:
+def command_of(line: str, checkout: Checkout, code: Code | None) -> Command:
+    """How a rendered line is started: beside the code here, or in a container that has it."""
     if code is None:
         return Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir))
     from proj.inside import working_directory
@@ -253,7 +254,7 @@ def environment_plan(plan: Plan) -> EnvironmentPlan:
     return ENVIRONMENTS.load(plan.environment).plan(plan.environment_request)
 
 
-def _below(checkout: Checkout) -> str:
+def below(checkout: Checkout) -> str:
     """The project's folder relative to the top of the tree."""
     below = checkout.project_dir.relative_to(checkout.root).as_posix()
     return "" if below == "." else below
@@ -271,7 +272,7 @@ def _environment_request(
     return EnvironmentRequest(
         target=target_of(backend),
         image=request.image,
-        subdir=_below(checkout),
+        subdir=below(checkout),
         outputs=project.extensions.outputs,
         project_dir=checkout.project_dir,
         root=checkout.root,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj import events, images
-from proj.environments.imaged import code_spec, delivered, facts_of
+import msgspec
+
+from proj import events
 from proj.errors import EnvironmentFailedError, ImageError
 from proj.images.engine import Engine
 from proj.images.pulling import ensure, find
-from proj.model import EnvironmentPlan, ImageRuntime, PreparedEnvironment
+from proj.model import EnvironmentFacts, EnvironmentPlan, ImageRuntime, PreparedEnvironment
 
 if TYPE_CHECKING:
     from proj.environments.base import Environment
     from proj.images.pulling import EngineImage
-    from proj.model import DockerDeclaration, EnvironmentFacts, EnvironmentRequest
+    from proj.model import DockerDeclaration, EnvironmentRequest
 
 
 class ImageEnvironment:
@@ -38,9 +39,9 @@ class ImageEnvironment:
             kind="image", summary=_summary(docker), runtime=runtime, reused=runtime.made == "named"
         )
 
-    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
+    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:  # noqa: ARG002  the interface's
         """Nothing: nobody looks into an image that is not ours."""
-        return facts_of(prepared)
+        return EnvironmentFacts()
 
 
 def _declared(request: EnvironmentRequest) -> DockerDeclaration:
@@ -59,6 +60,9 @@ def _summary(docker: DockerDeclaration) -> str:
 
 def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
     platform = request.image.platform or docker.platform
+    recorded = _recorded(docker, request, platform)
+    if recorded is not None:
+        return recorded
     if docker.build is not None:
         image_id = _built(docker, request, platform)
         named = ImageRuntime(
@@ -68,6 +72,26 @@ def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageR
         found = ensure(Engine(), docker.image, pull=request.image.pull, platform=platform)
         named = _named(docker, found)
     return _baked(named, docker, request) if request.image.bake else named
+
+
+def _recorded(
+    docker: DockerDeclaration, request: EnvironmentRequest, platform: str | None
+) -> ImageRuntime | None:
+    """The very image of a run that is made again; None where there was none, or where it is gone."""
+    asked, engine = request.image, Engine()
+    if asked.recorded_id is None and asked.recorded_digest is None:
+        return None
+    found = find(engine, asked.recorded_id) if asked.recorded_id is not None else None
+    if found is None and asked.recorded_digest is not None:
+        name = f"{docker.image.partition('@')[0].rpartition(':')[0] or docker.image}@{asked.recorded_digest}"
+        found = ensure(engine, name, pull="missing", platform=platform)
+    if found is None:
+        return None
+    now = find(engine, docker.image)
+    if now is not None and now.image_id != found.image_id:
+        events.note(f"{docker.image} is another image now; the one that ran is used: {found.image_id[:19]}.")
+    runtime = _named(docker, found)
+    return msgspec.structs.replace(runtime, has_code=asked.bake) if asked.bake else runtime
 
 
 def _named(docker: DockerDeclaration, found: EngineImage) -> ImageRuntime:
@@ -107,6 +131,9 @@ def _built(docker: DockerDeclaration, request: EnvironmentRequest, platform: str
 
 def _baked(named: ImageRuntime, docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
     """Put the code into the image."""
+    from proj import images
+    from proj.environments.imaged import code_spec, delivered
+
     built = images.build(
         images.BuildSpec(
             base=f"docker:{named.image}",
@@ -133,6 +160,9 @@ def _own_name(image: str) -> str:
 
 def _on_cluster(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
     """What a cluster is to pull: by digest, where a registry tells it."""
+    from proj import images
+    from proj.environments.imaged import code_spec, delivered
+
     if docker.build is not None:
         raise ImageError(
             f"The project's image {docker.image} is built by a Dockerfile, which a cluster does not do.",

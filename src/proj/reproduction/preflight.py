@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import command, events, process, projectfile, record, recovery, runner
+from proj import command, events, planning, process, projectfile, record, recovery, runner
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import NotFoundError, ProjError
-from proj.model import Checkout, Command, EnvironmentRequest
+from proj.model import Checkout, EnvironmentRequest, ImageRequest
 from proj.planning import Plan, RunRequest
 from proj.reproduction import surroundings
 from proj.reproduction.code import RestoredCode
@@ -145,10 +145,11 @@ class _Preflight:
             self._prepare(environment, wanted)
         if self._problems or project is None or entry_point is None or self._code.snapshot is None:
             raise self._refused()
-        self._warn(request, made)
-        return request, self._plan(
+        plan = self._plan(
             checkout, project, entry_point, parameters, environment.kind, wanted, self._code.snapshot
         )
+        self._warn(request, plan, made)
+        return request, plan
 
     def _refused(self, *more: Problem) -> CannotReproduceError:
         return CannotReproduceError(self._recipe.run.run_id, (*self._problems, *more))
@@ -220,6 +221,10 @@ class _Preflight:
         return EnvironmentRequest(
             project_dir=checkout.project_dir,
             root=checkout.root,
+            target=self._target(),
+            image=self._image(),
+            subdir=planning.below(checkout),
+            outputs=project.extensions.outputs if project is not None else (),
             declaration=project.environment if project is not None else None,
             script=entry_point.script if entry_point is not None else None,
             manager=self._manager(),
@@ -229,6 +234,21 @@ class _Preflight:
             packages=self._options.packages,
             offline=self._options.offline,
         )
+
+    def _target(self) -> Literal["host", "engine", "cluster"]:
+        with contextlib.suppress(ProjError):  # an unknown backend is among the problems already
+            return planning.target_of(self._recipe.backend)
+        return "host"
+
+    def _image(self) -> ImageRequest:
+        """What ran, so that it is taken again: an image by its id or digest, a base by its digest."""
+        environment = self._recipe.environment
+        image = environment.image if environment is not None else None
+        if environment is None or image is None:
+            return ImageRequest()
+        if environment.kind == "image":
+            return ImageRequest(bake=image.has_code, recorded_id=image.image_id, recorded_digest=image.digest)
+        return ImageRequest(base=image.base or image.name)
 
     def _manager(self) -> str | None:
         kind = self._recipe.environment.kind if self._recipe.environment is not None else ""
@@ -287,7 +307,7 @@ class _Preflight:
             keep=self._options.keep,
         )
 
-    def _warn(self, request: RunRequest, made: record.CommandRecord) -> None:
+    def _warn(self, request: RunRequest, plan: Plan, made: record.CommandRecord) -> None:
         import os
 
         host = self._recipe.host
@@ -300,7 +320,7 @@ class _Preflight:
                     f"This is another machine: {'; '.join(differing)}. "
                     "Numbers may differ in their last digits."
                 )
-        unset = set(made.variables) - set(runner.variable_names(request)) - set(os.environ)
+        unset = set(made.variables) - set(runner.variable_names(request, plan)) - set(os.environ)
         if unset:
             events.warning(
                 f"Variables that the run had, and whose values are in no record: {', '.join(sorted(unset))}."
@@ -316,14 +336,18 @@ class _Preflight:
         wanted: EnvironmentRequest,
         snapshot: Snapshot,
     ) -> Plan:
-        line = command.render(entry_point.command, parameters, quoting=self._quoting(project, entry_point))
+        values, code, mounts = planning.brought(self._recipe.backend, wanted, project, parameters)
+        line = command.render(entry_point.command, values, quoting=self._quoting(project, entry_point))
         host = self._recipe.host
         return Plan(
             checkout=checkout,
             project=project,
             entry_point=entry_point,
             parameters=parameters,
-            command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
+            command=planning.command_of(line, checkout, code),
+            code=code,
+            mounts=mounts,
+            backend=self._recipe.backend,
             environment=environment,
             environment_request=wanted,
             downloads=self._downloads,

@@ -44,7 +44,7 @@ def _reach(engine: Engine, network: str) -> Reach:
     except EngineError as error:
         raise _NoWayError(error.said) from error
     for config in (found.get("IPAM") or {}).get("Config") or ():
-        gateway = config.get("Gateway") or ""
+        gateway = config.get("Gateway") or _first(config.get("Subnet") or "")
         if ":" not in gateway and gateway:
             return Reach(bind=gateway, host=gateway) if _is_ours(gateway) else Reach(host=_DESKTOP)
     raise _NoWayError(f"the network {network} has no gateway")
@@ -58,6 +58,16 @@ def _network(execution: Execution) -> str:
         if name.lstrip("-") in ("network", "net"):
             network = value
     return "bridge" if network in (None, "", "default") else str(network)
+
+
+def _first(subnet: str) -> str:
+    """The first address of a network, which the engine takes for its own where nobody chose one."""
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(subnet)[1])
+    except (ValueError, IndexError):
+        return ""
 
 
 def _is_ours(address: str) -> bool:
