@@ -368,6 +368,8 @@ class ImageRequest(_Value, frozen=True):
     platform: str | None = None
     """Such as `linux/amd64`; None: that of the engine or the cluster."""
     pull: Literal["always", "missing", "never"] = "missing"
+    credentials: Mapping[str, str] = {}
+    """`username` and `password` for the image's registry; empty: those that `docker login` has kept."""
     bake: bool = False
     """Whether the code goes into the image (`--build-image`) though it could be brought otherwise."""
     recorded_id: str | None = None
@@ -605,7 +607,8 @@ class Execution(_Value, frozen=True):
     keep: bool = False
     """Whether what it ran in is to stay when it has ended."""
     secrets: tuple[str, ...] = ()
-    """Names of those variables whose values must be seen nowhere: in no log, argument or description."""
+    """Names of those variables whose values must be seen nowhere: in no log, argument or description. What
+    is not among `variables` is taken from this process's."""
 
 
 class RunStatus(str, enum.Enum):

@@ -166,6 +166,8 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         if diagnostic.severity.value == "warning":
             place = f":{diagnostic.position.line}" if diagnostic.position else ""
             events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
+    backend = _backend(request, project)
+    _tell_without_effect(request, backend)
     entry_point, note = projectfile.entry_point(project, request.entry_point)
     for sentence in filter(None, (note, *parameters.undeclared_notes(entry_point, request.parameters))):
         events.note(sentence)
@@ -176,7 +178,6 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project_dir=checkout.project_dir,
         download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
     )
-    backend = _backend(request, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
@@ -196,6 +197,15 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         environment_request=environment_request,
         downloads=downloads,
     )
+
+
+def _tell_without_effect(request: RunRequest, backend: str) -> None:
+    image = request.image
+    if target_of(backend) == "host" and (image != ImageRequest() or request.docker_args):
+        events.warning(
+            "What was said of an image and of `docker run` has no effect: the run is not in a container. "
+            "--backend docker runs any project in one."
+        )
 
 
 def target_of(backend: str) -> Literal["host", "engine", "cluster"]:

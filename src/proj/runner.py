@@ -48,7 +48,16 @@ if TYPE_CHECKING:
 
 _STALE_S = 1.0
 """Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
-_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_SECRETS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+)
+"""What is secret of what we give to a program."""
 WITHOUT_REUSE = {"PROJ_REUSE": "never"}
 """Set for a run that is made again: what is compared must have run, all of it."""
 
@@ -340,10 +349,12 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
     return tracking.runs.run(found.run_id)
 
 
-def _variables(request: RunRequest, plan: Plan, where: Place, run_id: str, artifacts: Path) -> dict[str, str]:
+def _variables(
+    request: RunRequest, plan: Plan, where: Place, run_id: str, artifacts: Path, artifact_uri: str = ""
+) -> dict[str, str]:
     """What the entry point finds in its environment."""
     if plan.code is not None:
-        return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR}
+        return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR, **_store_credentials(artifact_uri)}
     variables = {
         **place.inherited(where),
         "PROJ_RUN_ID": run_id,
@@ -356,6 +367,19 @@ def _variables(request: RunRequest, plan: Plan, where: Place, run_id: str, artif
         # A nested run keeps the parent's environment manager unless told otherwise.
         variables["PROJ_ENV_MANAGER"] = request.env_manager
     return variables
+
+
+_STORES = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLFLOW_S3_ENDPOINT_URL"),
+    "wasbs": ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCESS_KEY"),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS",),
+}
+"""Scheme of an artifact store -> variables by which a client in a container gets at it, as with MLflow."""
+
+
+def _store_credentials(artifact_uri: str) -> dict[str, str]:
+    names = _STORES.get(artifact_uri.partition(":")[0], ())
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def variable_names(request: RunRequest, plan: Plan) -> tuple[str, ...]:
@@ -377,7 +401,7 @@ def _assignment(
     detached: bool,
 ) -> Assignment:
     folder = tracking.workspace(created)
-    variables = _variables(request, plan, where, created.run_id, folder)
+    variables = _variables(request, plan, where, created.run_id, folder, created.artifact_uri)
     execution = Execution(
         run_id=created.run_id,
         run_name=created.run_name,
@@ -395,7 +419,10 @@ def _assignment(
         code=plan.code,
         mounts=plan.mounts,
         keep=request.keep,
-        secrets=(*_SECRETS, *plan.project.extensions.secrets),
+        secrets=(
+            *(name for name in _SECRETS if name in variables or name.startswith("MLFLOW_")),
+            *plan.project.extensions.secrets,
+        ),
         origin=Origin(
             uri=str(plan.checkout.project_dir),
             entry_point=plan.entry_point.name,

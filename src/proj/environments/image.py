@@ -69,7 +69,13 @@ def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageR
             image=image_id, name=docker.image, image_id=image_id, made="dockerfile", docker=docker
         )
     else:
-        found = ensure(Engine(), docker.image, pull=request.image.pull, platform=platform)
+        found = ensure(
+            Engine(),
+            docker.image,
+            pull=request.image.pull,
+            platform=platform,
+            credentials=request.image.credentials,
+        )
         named = _named(docker, found)
     return _baked(named, docker, request) if request.image.bake else named
 

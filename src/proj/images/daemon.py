@@ -68,7 +68,14 @@ class Engine(Protocol):
         """Build a Dockerfile."""
 
     def pull(
-        self, repository: str, *, tag: str | None, stream: bool, decode: bool, platform: str | None
+        self,
+        repository: str,
+        *,
+        tag: str | None,
+        stream: bool,
+        decode: bool,
+        platform: str | None,
+        auth_config: dict[str, str] | None,
     ) -> Iterator[dict[str, Any]]:
         """Bring an image from its registry."""
 

@@ -107,6 +107,13 @@ class Engine:
             yield Stream(connection, response)
 
     @contextlib.contextmanager
+    def archive(self, container: str, path: str) -> Iterator[http.client.HTTPResponse]:
+        """A file or folder of a container, as a tar file."""
+        target = f"/containers/{quote(container)}/archive"
+        with self._answered("GET", target, {"path": path}, None, None) as (_, response):
+            yield response
+
+    @contextlib.contextmanager
     def _answered(
         self,
         method: str,

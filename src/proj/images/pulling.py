@@ -13,7 +13,7 @@ from proj.errors import FailureCode, ImageError
 from proj.images.engine import Engine, EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 Pull = Literal["always", "missing", "never"]
 _NOT_FOUND: Final = 404
@@ -51,7 +51,14 @@ def find(engine: Engine, name: str) -> EngineImage | None:
     )
 
 
-def ensure(engine: Engine, name: str, *, pull: Pull, platform: str | None = None) -> EngineImage:
+def ensure(
+    engine: Engine,
+    name: str,
+    *,
+    pull: Pull,
+    platform: str | None = None,
+    credentials: Mapping[str, str] | None = None,
+) -> EngineImage:
     """An image, brought from its registry if that is allowed and needed.
 
     Args:
@@ -59,6 +66,7 @@ def ensure(engine: Engine, name: str, *, pull: Pull, platform: str | None = None
         name: As in `docker run`.
         pull: Whether to ask the registry anyway, only if the image is not there, or not at all.
         platform: Such as `linux/amd64`; None: the engine's.
+        credentials: `username` and `password`; None or empty: those that `docker login` has kept.
 
     Raises:
         ImageError: It cannot be had; `image_pull`.
@@ -72,14 +80,14 @@ def ensure(engine: Engine, name: str, *, pull: Pull, platform: str | None = None
             code=FailureCode.IMAGE_PULL,
             hint="Build or load it, or leave out --pull never.",
         )
-    _bring(name, platform)
+    _bring(name, platform, dict(credentials or {}))
     found = find(engine, name)
     if found is None:
         raise ImageError(f"The docker daemon did not keep the image {name}.", code=FailureCode.IMAGE_PULL)
     return found
 
 
-def _bring(name: str, platform: str | None) -> None:
+def _bring(name: str, platform: str | None, credentials: dict[str, str]) -> None:
     from proj.images.daemon import connected
 
     events.step(f"Pulling {name}")
@@ -88,7 +96,14 @@ def _bring(name: str, platform: str | None) -> None:
         from docker import errors
 
         try:
-            said = client.pull(repository, tag=tag, stream=True, decode=True, platform=platform)
+            said = client.pull(
+                repository,
+                tag=tag,
+                stream=True,
+                decode=True,
+                platform=platform,
+                auth_config=credentials or None,
+            )
             for message in said:
                 if message.get("error"):
                     raise _refused(name, str(message["error"]))

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
+from proj.backends.docker import outputs
 from proj.backends.docker.outcome import lost, outcome_of, started_ms
 from proj.errors import ImageError
 from proj.images.engine import STDERR, STDOUT, EngineError
+from proj.model import ImageRuntime
 from proj.process import Following
 from proj.times import now_ms
 
@@ -94,6 +96,7 @@ class DockerHandle:
                     else "The docker daemon went away, and does not answer any more."
                 )
             else:
+                self._bring_outputs()
                 memory = int((self._inspected.get("HostConfig") or {}).get("Memory") or 0)
                 self._outcome = outcome_of(self._inspected, stopped, self._execution, memory)
         return self._outcome
@@ -103,6 +106,11 @@ class DockerHandle:
         self._cancelled = True
         if self._following is not None:
             self._following.cancel()
+
+    def _bring_outputs(self) -> None:
+        runtime, code = self._execution.runtime, self._execution.code
+        if code is not None and isinstance(runtime, ImageRuntime) and runtime.has_code:
+            outputs.bring(self._engine, self._container, code, Path(self._execution.record_dir).parent)
 
     def _resumed(self) -> Following:
         """Go on where the logs end: the engine gives all of its own from the beginning."""
