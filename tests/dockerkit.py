@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess  # noqa: TID251  asks the linker what programs need
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proj.errors import ProjError
+from proj.images.daemon import connected
 from proj.images.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PROGRAMS = (
-    "bash", "cat", "chmod", "dd", "env", "head", "id", "ls", "mkdir", "rm", "sh", "sleep", "stat", "tr", "true", "wc",
+    "bash", "cat", "chmod", "dd", "env", "head", "id", "ls", "mkdir", "rm", "sh", "sleep", "stat", "tr",
+    "true", "wc",
 )  # fmt: skip
 SHELL_IMAGE = "proj-test/shell:2"
 
@@ -41,36 +44,36 @@ def shell_image(engine: Engine) -> str:
     try:
         engine.ask("GET", f"/images/{SHELL_IMAGE}/json")
     except EngineError:
-        import docker
-
-        client = docker.from_env()
-        client.api.import_image_from_data(_filesystem(), *SHELL_IMAGE.split(":"))
-        client.close()
+        import_image(SHELL_IMAGE, _filesystem())
     return SHELL_IMAGE
+
+
+def import_image(name: str, filesystem: bytes) -> None:
+    """Give the engine an image of one layer."""
+    with connected() as client:
+        client.import_image_from_data(filesystem, *name.split(":"))  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 def containers(engine: Engine) -> Iterator[Containers]:
     """What containers of proj there are; those that a test left behind are removed."""
     found = Containers(engine)
-    before = {each["Id"] for each in found.all()}
     yield found
     for each in found.all():
-        if each["Id"] not in before:
-            engine.ask("DELETE", f"/containers/{each['Id']}", {"force": "1"})
+        engine.ask("DELETE", f"/containers/{each['Id']}", {"force": "1"})
 
 
 class Containers:
-    """The engine's containers that belong to runs."""
+    """The engine's containers that belong to the runs of one test."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def all(self, run_id: str | None = None) -> list[dict[str, Any]]:
-        label = "proj.run" if run_id is None else f"proj.run={run_id}"
-        query = {"all": "1", "filters": f'{{"label": ["{label}"]}}'}
-        found: list[dict[str, Any]] = self._engine.ask("GET", "/containers/json", query)
-        return found
+    def all(self) -> list[dict[str, Any]]:
+        query = {"all": "1", "filters": '{"label": ["proj.run"]}'}
+        listed = self._engine.ask("GET", "/containers/json", query)
+        here = os.environ["PROJ_HOME"]
+        return [each for each in listed if each["Labels"].get("proj.home") == here]
 
     def inspect(self, container: str) -> dict[str, Any]:
         found: dict[str, Any] = self._engine.ask("GET", f"/containers/{container}/json")

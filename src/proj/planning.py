@@ -179,6 +179,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
     )
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
+    _check_container(environment_request)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
@@ -220,6 +221,20 @@ def _backend(request: RunRequest, project: Project) -> str:
     if request.backend != "local" or manager == "local":
         return request.backend
     return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
+
+
+def _check_container(request: EnvironmentRequest) -> None:
+    """See at once that a container can be given what its project asks for.
+
+    Raises:
+        BackendError: Variables that it copies from here are not set.
+    """
+    declaration = request.declaration
+    if request.target == "host" or declaration is None or declaration.docker is None:
+        return
+    from proj.backends.docker.container import declared_variables
+
+    declared_variables(declaration.docker)
 
 
 def brought(

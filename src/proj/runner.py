@@ -48,16 +48,14 @@ if TYPE_CHECKING:
 
 _STALE_S = 1.0
 """Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
-_SECRETS = (
+_ENDPOINT_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_STORE_SECRETS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AZURE_STORAGE_ACCESS_KEY",
     "AZURE_STORAGE_CONNECTION_STRING",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
 )
-"""What is secret of what we give to a program."""
 WITHOUT_REUSE = {"PROJ_REUSE": "never"}
 """Set for a run that is made again: what is compared must have run, all of it."""
 
@@ -382,6 +380,11 @@ def _store_credentials(artifact_uri: str) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
+def _secrets(variables: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
+    given = (name for name in _STORE_SECRETS if name in variables)
+    return (*_ENDPOINT_SECRETS, *given, *plan.project.extensions.secrets)
+
+
 def variable_names(request: RunRequest, plan: Plan) -> tuple[str, ...]:
     """Names of the variables that a run of `request` sets for its entry point."""
     served = () if place.foreign() else ENDPOINT_VARIABLES
@@ -419,10 +422,7 @@ def _assignment(
         code=plan.code,
         mounts=plan.mounts,
         keep=request.keep,
-        secrets=(
-            *(name for name in _SECRETS if name in variables or name.startswith("MLFLOW_")),
-            *plan.project.extensions.secrets,
-        ),
+        secrets=_secrets(variables, plan),
         origin=Origin(
             uri=str(plan.checkout.project_dir),
             entry_point=plan.entry_point.name,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from proj import paths
 from proj.backends.docker import arguments
 from proj.backends.docker.volumes import expanded, missing_sources
 from proj.errors import BackendError, FailureCode, UsageError
@@ -89,6 +90,7 @@ def _own_labels(execution: Execution) -> dict[str, str]:
     labels = {
         LABEL_RUN: execution.run_id,
         "proj.project": execution.project_name,
+        "proj.home": str(paths.home()),
         _LABEL_GRACE: f"{execution.grace_s:g}",
         _LABEL_KEEP: str(execution.keep).lower(),
     }
