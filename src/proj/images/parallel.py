@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def run_all(jobs: Sequence[Callable[[], None]], *, at_once: int) -> None:
     """Run jobs in threads, and wait for all of them.
 
-    The failure of a job or an interrupt ends the wait at once: threads that are left do not keep the process alive.
+    A failure or an interrupt ends the wait at once: threads that are left do not keep the process alive.
 
     Args:
         jobs: Each is run once.
