@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,6 +149,20 @@ def test_it_is_pushed(folder: ProjFolder, base: str, fake_registry: FakeRegistry
     said = build(folder, base, "-t", f"{fake_registry.host}/team/demo:1", "--push")
     assert said["pushed"] == f"{fake_registry.host}/team/demo@{said['digest']}"
     assert ("team/demo", "1") in fake_registry.manifests
+
+
+def test_an_interrupt_ends_it_though_the_registry_is_silent(folder: ProjFolder, base: str) -> None:
+    folder.write({"MLproject": SHELL_PROJECT})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        words = ("--base-image", base, *PLATFORM, "-t", f"{host}/x:1", "--push")
+        started = folder.start("build", *words)
+        connection, _ = silent.accept()
+        with connection:
+            started.signal(signal.SIGINT)
+            done = started.finish()
+    assert done.code == 130
+    assert done.stderr.endswith("proj: stopped by SIGINT\n")
 
 
 @pytest.mark.parametrize(
