@@ -33,6 +33,8 @@ ENTRYPOINT ["python", "train.py"]
 """
 FILES = 200
 """Of code, beside the one that changes."""
+DATA_MIB = 64
+"""Of data in the tree, for the second comparison."""
 
 
 @contextlib.contextmanager
@@ -115,19 +117,28 @@ with bench.workplace() as folder, registry(folder) as host:
             bench.Contender("docker build --no-cache, docker push", docker("--no-cache"), forget_theirs),
             bench.Contender("proj build --push, no caches", build, forget),
         ],
-        max(2, options.rounds // 3),
+        max(1, options.rounds // 4),
     )
-    again = bench.take_turns(
-        [
+
+    def after_a_change() -> dict[str, list[bench.Sample]]:
+        """Build and push what differs by a byte."""
+        contenders = [
             bench.Contender("docker build, docker push", docker(), change),
             bench.Contender("proj build --push", build, change),
-        ],
-        options.rounds,
-    )
-    for image in (f"{theirs}:1", base):
-        bench.measure(["docker", "image", "rm", "-f", image])
+        ]
+        return bench.take_turns(contenders, options.rounds)
 
-for title, samples in (("A first image, pushed", first), ("An image after a change of code, pushed", again)):
+    again = after_a_change()
+    (project / "data.bin").write_bytes(os.urandom(DATA_MIB * 2**20))
+    again_with_data = after_a_change()
+    made = f"docker image ls -q {theirs} | sort -u | xargs docker image rm -f"
+    bench.measure(["sh", "-c", f"{made}; docker image rm {base}"])
+
+for title, samples in (
+    ("A first image, pushed", first),
+    (f"An image after a change of code ({FILES} files), pushed", again),
+    (f"The same with {DATA_MIB} MiB of data beside the code", again_with_data),
+):
     slowest = bench.seconds(next(iter(samples.values())))
     rows = [
         [name, f"{bench.seconds(taken):.2f}", f"{slowest / bench.seconds(taken):.1f}"]

@@ -89,11 +89,6 @@ class Claim:
         return claim
 
     @property
-    def home(self) -> Path:
-        """The folder whose claim it is."""
-        return self._path.parent.parent
-
-    @property
     def descriptor(self) -> int:
         """The open file that carries the lock, to hand on to another process."""
         return self._descriptor

@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from proj import control, events, paths, runner
+from proj import control, paths, runner
 from proj.errors import ProjError, UsageError
 from proj.exitcodes import exit_code
-from proj.model import RunStatus
+from proj.model import ImageRequest, RunStatus
 from proj.place import open_tracking
 from proj.planning import RunRequest
 
@@ -187,9 +187,11 @@ def run(
         run_id: An existing run to use.
         run_name: Name of the run; default: a readable generated one.
         env_manager: local, uv, virtualenv or conda; default: the project's own.
-        build_image: Only for projects with a docker_env.
-        docker_auth: Only for projects with a docker_env.
-        **options: Further fields of `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags`,
+        build_image: Put the code into the image instead of mounting it.
+        docker_auth: `username` and `password` for the registry of the project's image; without it, what
+            `docker login` has kept counts.
+        **options: `base_image`, `platform` and `pull`, as the options of `proj run`; and further fields of
+            `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags`,
             `reuse` (return a finished run that was made of the same, if there is one) …
 
     Returns:
@@ -200,8 +202,6 @@ def run(
         ProjError: It could not be run.
         TypeError: An option is unknown.
     """
-    if build_image or docker_auth:
-        events.warning("build_image and docker_auth have no effect on a project without docker_env.")
     _check_mapping("tags", options.get("tags"))
     request = RunRequest(
         uri=str(uri),
@@ -220,6 +220,13 @@ def run(
         run_id=run_id,
         run_name=run_name,
         env_manager=env_manager,
+        image=ImageRequest(
+            base=options.pop("base_image", None),
+            platform=options.pop("platform", None),
+            pull=options.pop("pull", "missing"),
+            bake=build_image,
+            credentials={name: str(value) for name, value in _items("docker_auth", docker_auth)},
+        ),
         **options,
     )
     return _run_to_its_end(request) if synchronous else Run(runner.submit(request).run_id)

@@ -117,6 +117,7 @@ class _Job:
         elif self._input is not None:
             resolved = images.resolve(base, platform=platform, insecure=self._request.insecure)
             packages = self._packages(self._input, resolved)
+            base = _pinned(base, resolved)
         git = self._checkout.git
         return images.build(
             BuildSpec(
@@ -231,6 +232,13 @@ class _Job:
             if git.committed_at_s is not None:
                 labels["created"] = _iso(git.committed_at_s)
         return {f"{_LABEL}{name}": text for name, text in labels.items() if text}
+
+
+def _pinned(base: str, resolved: Resolved) -> str:
+    """A base image's name with the digest that was looked up: its tag may move meanwhile."""
+    if base.startswith(("oci:", "docker:")) or "@" in base:
+        return base
+    return f"{base}@{resolved.digest}"
 
 
 def _fits(minor: str, asked: str) -> bool:

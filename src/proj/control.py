@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from proj import active, recovery
 from proj.errors import NotFoundError, UsageError
 from proj.model import Outcome, RunStatus
-from proj.record import OUTCOME, TAG_CANCEL, TAG_CLAIM, read_outcome, user_name
+from proj.record import OUTCOME, TAG_CANCEL, TAG_CLAIM, read_outcome
+from proj.users import user_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -370,8 +370,14 @@ class ImageRequest(_Value, frozen=True):
     platform: str | None = None
     """Such as `linux/amd64`; None: that of the engine or the cluster."""
     pull: Literal["always", "missing", "never"] = "missing"
+    credentials: Mapping[str, str] = {}
+    """`username` and `password` for the image's registry; empty: those that `docker login` has kept."""
     bake: bool = False
     """Whether the code goes into the image (`--build-image`) though it could be brought otherwise."""
+    recorded_id: str | None = None
+    """Of a run that is made again: the id of its image, which is used if the engine still has it."""
+    recorded_digest: str | None = None
+    """Its digest in a registry, by which it is got back."""
     repository: str | None = None
     """Where a cluster gets an image that is made here, such as `registry.example.org/team/name`."""
     insecure: bool = False
@@ -389,6 +395,8 @@ class EnvironmentRequest(_Value, frozen=True):
     image: ImageRequest = ImageRequest()
     subdir: str = ""
     """The project's folder relative to `root`."""
+    outputs: tuple[str, ...] = ()
+    """Globs, relative to the project's folder, of files that are no code though they lie in it."""
     declaration: EnvironmentDeclaration | None = None
     script: str | None = None
     """A script entry point, relative to `project_dir`; its PEP 723 block, if any, is the environment."""
@@ -598,8 +606,11 @@ class Execution(_Value, frozen=True):
     """What to bring where the command runs; None for those that run on this machine."""
     mounts: tuple[Mount, ...] = ()
     """Inputs on this machine that the command refers to, outside of the code."""
+    keep: bool = False
+    """Whether what it ran in is to stay when it has ended."""
     secrets: tuple[str, ...] = ()
-    """Names of those variables whose values must be seen nowhere: in no log, argument or description."""
+    """Names of those variables whose values must be seen nowhere: in no log, argument or description. What
+    is not among `variables` is taken from this process's."""
 
 
 class RunStatus(str, enum.Enum):

@@ -88,6 +88,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     entry_point: EntryPoint
     parameters: tuple[BoundParameter, ...]
     command: Command
+    backend: str
+    """Where it will run: the one asked for, or `docker` for a project that names an image."""
     environment: str
     """Name in the registry of environments."""
     environment_request: EnvironmentRequest
@@ -166,6 +168,8 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         if diagnostic.severity.value == "warning":
             place = f":{diagnostic.position.line}" if diagnostic.position else ""
             events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
+    backend = _backend(request, project)
+    _tell_without_effect(request, backend)
     entry_point, note = projectfile.entry_point(project, request.entry_point)
     for sentence in filter(None, (note, *parameters.undeclared_notes(entry_point, request.parameters))):
         events.note(sentence)
@@ -176,9 +180,10 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project_dir=checkout.project_dir,
         download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
     )
-    request = _configured(request, project)
-    environment_request = _environment_request(request, checkout, project, entry_point)
-    values, code, mounts = _brought(request, environment_request, project, bound)
+    request = _configured(request, backend, project)
+    environment_request = _environment_request(request, checkout, project, entry_point, backend)
+    _check_container(environment_request)
+    values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
     for sentence in command.nested_warnings(entry_point.command, bound):
@@ -188,31 +193,65 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project=project,
         entry_point=entry_point,
         parameters=bound,
-        command=_command(line, checkout, code),
+        command=command_of(line, checkout, code),
         code=code,
         mounts=mounts,
-        environment=_environment_name(request, environment_request),
+        backend=backend,
+        environment=_environment_name(backend, environment_request),
         environment_request=environment_request,
         downloads=downloads,
         backend_config=request.backend_config,
     )
 
 
-def _configured(request: RunRequest, project: Project) -> RunRequest:
+def _configured(request: RunRequest, backend: str, project: Project) -> RunRequest:
     """The request with what the project file and the settings say of the backend."""
-    configure = getattr(BACKENDS.load(request.backend), "configure", None)
+    configure = getattr(BACKENDS.load(backend), "configure", None)
     if configure is None:
         return request
     config, image = configure(request.backend_config, project, request.image)
     return msgspec.structs.replace(request, backend_config=config, image=image)
 
 
-def _target(backend: str) -> Literal["host", "engine", "cluster"]:
+def _tell_without_effect(request: RunRequest, backend: str) -> None:
+    image = request.image
+    if target_of(backend) == "host" and (image != ImageRequest() or request.docker_args):
+        events.warning(
+            "What was said of an image and of `docker run` has no effect: the run is not in a container. "
+            "--backend docker runs any project in one."
+        )
+
+
+def target_of(backend: str) -> Literal["host", "engine", "cluster"]:
+    """Where environments for a backend are needed."""
     return getattr(BACKENDS.load(backend), "target", "host")
 
 
-def _brought(
-    request: RunRequest,
+def _backend(request: RunRequest, project: Project) -> str:
+    """The backend asked for; a project that names an image runs in it here, as with `mlflow run`."""
+    declaration = project.environment
+    manager = request.env_manager or os.environ.get("PROJ_ENV_MANAGER")
+    if request.backend != "local" or manager == "local":
+        return request.backend
+    return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
+
+
+def _check_container(request: EnvironmentRequest) -> None:
+    """See at once that a container can be given what its project asks for.
+
+    Raises:
+        BackendError: Variables that it copies from here are not set.
+    """
+    declaration = request.declaration
+    if request.target == "host" or declaration is None or declaration.docker is None:
+        return
+    from proj.backends.docker.container import declared_variables
+
+    declared_variables(declaration.docker)
+
+
+def brought(
+    backend: str,
     environment_request: EnvironmentRequest,
     project: Project,
     bound: tuple[BoundParameter, ...],
@@ -229,11 +268,12 @@ def _brought(
     )
     values, mounts = inside.moved(bound, code)
     if environment_request.target == "cluster":
-        inside.refuse_mounts(mounts, bound, request.backend)
+        inside.refuse_mounts(mounts, bound, backend)
     return values, code, mounts
 
 
-def _command(line: str, checkout: Checkout, code: Code | None) -> Command:
+def command_of(line: str, checkout: Checkout, code: Code | None) -> Command:
+    """How a rendered line is started: beside the code here, or in a container that has it."""
     if code is None:
         return Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir))
     from proj.inside import working_directory
@@ -241,8 +281,8 @@ def _command(line: str, checkout: Checkout, code: Code | None) -> Command:
     return Command(line=line, argv=command.container_argv(line), cwd=working_directory(code))
 
 
-def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
-    if getattr(BACKENDS.load(request.backend), "makes_environment", False):
+def _environment_name(backend: str, environment_request: EnvironmentRequest) -> str:
+    if getattr(BACKENDS.load(backend), "makes_environment", False):
         return "delegated"
     return select(environment_request)
 
@@ -252,7 +292,7 @@ def environment_plan(plan: Plan) -> EnvironmentPlan:
     return ENVIRONMENTS.load(plan.environment).plan(plan.environment_request)
 
 
-def _below(checkout: Checkout) -> str:
+def below(checkout: Checkout) -> str:
     """The project's folder relative to the top of the tree."""
     below = checkout.project_dir.relative_to(checkout.root).as_posix()
     return "" if below == "." else below
@@ -265,12 +305,13 @@ def _where(project: Project, entry_point: EntryPoint) -> str:
 
 
 def _environment_request(
-    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
+    request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint, backend: str
 ) -> EnvironmentRequest:
     return EnvironmentRequest(
-        target=_target(request.backend),
+        target=target_of(backend),
         image=request.image,
-        subdir=_below(checkout),
+        subdir=below(checkout),
+        outputs=project.extensions.outputs,
         project_dir=checkout.project_dir,
         root=checkout.root,
         declaration=project.environment,

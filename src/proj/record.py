@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,11 +12,14 @@ from proj.model import (
     Checkout,
     Command,
     EnvironmentFacts,
+    HostRuntime,
     Outcome,
     PreparedEnvironment,
+    RecipeRuntime,
     Snapshot,
 )
 from proj.tracking.values import storable_tree
+from proj.users import user_name
 from proj.version import __version__
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ STDERR = "proj/stderr.log"
 
 TAG_TREE = "proj.source.tree"
 TAG_LOCK = "proj.lock"
+TAG_IMAGE = "proj.image"
+"""The digest of the image that ran, or its id where it is in no registry."""
 TAG_REUSE = "proj.reuse"
 """Digest of all that a run was made of; see `proj.reuse`."""
 TAG_REPRODUCES = "proj.reproduces"
@@ -86,6 +89,23 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The tree that ran, and how to get it back; None where git is missing, and in older records."""
 
 
+class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that a run's container was made of."""
+
+    name: str
+    """As the project or the user named it, or as it was named when it was made."""
+    reference: str
+    """What was started: an id in an engine, or a reference with its digest."""
+    digest: str | None
+    """`sha256:<hex>` of its manifest in a registry."""
+    image_id: str | None
+    base: str | None
+    base_digest: str | None
+    made: str
+    """named, dockerfile or assembled."""
+    has_code: bool
+
+
 class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`proj/environment.json`."""
 
@@ -99,6 +119,8 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     lock_digest: str | None
     notes: tuple[str, ...]
     facts: EnvironmentFacts
+    image: ImageRecord | None = None
+    """None where it ran on a machine as it is."""
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,17 +130,6 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     claim: str | None = None
     """The claim under which the run was made; a run that is made again under its id has another."""
-
-
-def user_name() -> str:
-    """The name of whoever runs this, found as `getpass.getuser` does (which imports `termios`)."""
-    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        if os.environ.get(variable):
-            return os.environ[variable]
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user without a name
-        return "unknown"
 
 
 def tags(
@@ -167,7 +178,9 @@ def tags(
     return {name: value for name, value in found.items() if value is not None} | dict(extra)
 
 
-_MLFLOW_ENVIRONMENTS = {"system": "local", "python": "virtualenv", "conda": "conda", "image": "docker"}
+_MLFLOW_ENVIRONMENTS = {"system": "local", "python": "virtualenv", "conda": "conda"} | dict.fromkeys(
+    ("image", "container", "recipe"), "docker"
+)
 
 
 def _source_name(checkout: Checkout) -> str:
@@ -221,12 +234,47 @@ def environment(prepared: PreparedEnvironment, facts: EnvironmentFacts) -> Envir
         lock_digest=prepared.lock_digest,
         notes=prepared.notes,
         facts=facts,
+        image=_image(prepared),
+    )
+
+
+def _image(prepared: PreparedEnvironment) -> ImageRecord | None:
+    runtime = prepared.runtime
+    if isinstance(runtime, HostRuntime):
+        return None
+    if isinstance(runtime, RecipeRuntime):
+        return ImageRecord(
+            name=runtime.image,
+            reference=runtime.image,
+            digest=runtime.digest,
+            image_id=None,
+            base=None,
+            base_digest=None,
+            made="named",
+            has_code=False,
+        )
+    return ImageRecord(
+        name=runtime.name or runtime.image,
+        reference=runtime.image,
+        digest=runtime.digest,
+        image_id=runtime.image_id,
+        base=runtime.base,
+        base_digest=runtime.base_digest,
+        made=runtime.made,
+        has_code=runtime.has_code,
     )
 
 
 def environment_tags(prepared: PreparedEnvironment) -> dict[str, str]:
     """What is known of the environment once it is there."""
-    found = {"proj.environment": prepared.summary, TAG_LOCK: prepared.lock_digest}
+    image = _image(prepared)
+    found = {
+        "proj.environment": prepared.summary,
+        TAG_LOCK: prepared.lock_digest,
+        TAG_IMAGE: None if image is None else image.digest or image.image_id,
+        "mlflow.docker.image.uri": None if image is None else image.name,
+        "mlflow.docker.image.id": None if image is None else image.image_id,
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proj import active, events, paths, record, source
-from proj.errors import ProjError, StoreError, UnreachableError
+from proj import active, events, paths, process, record, source
+from proj.backends import BACKENDS
+from proj.errors import BackendError, FailureCode, ProjError, StoreError, UnreachableError
+from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
 from proj.recording import bring_files
-from proj.supervise import close_run, run_of
+from proj.supervise import close_run, forget, run_of
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
 
@@ -17,9 +21,8 @@ _LATE_MS = 15 * 60 * 1000
 """For how long a run may still appear whose creation had no answer."""
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from proj.model import Outcome, RunRecord
+    from proj.backends.base import Handle
+    from proj.model import RunRecord
     from proj.tracking import Tracking
 
 
@@ -66,8 +69,14 @@ def close_abandoned(tracking: Tracking, home: Path, *, patient: bool = False) ->
     return tuple(closed)
 
 
-def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
-    """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to."""
+def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -> str | None:
+    """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to.
+
+    Args:
+        claim: The claim, locked by us.
+        tracking: Where its run is recorded.
+        follow: Whether to wait for an execution that goes on; else a process of its own does.
+    """
     run = run_of(claim, tracking)
     if run is None:
         if _may_appear(claim):
@@ -82,11 +91,22 @@ def _recover(claim: active.Claim, tracking: Tracking) -> str | None:
     with contextlib.suppress(OSError):  # it only takes space
         remove_partial(tracking.workspace(run))
     try:
-        outcome = _outcome(claim, run, tracking)
+        outcome = _known_outcome(claim, run, tracking)
+        handle = _attached(claim, run, tracking) if outcome is None else None
+        if handle is not None and not follow and not getattr(handle, "ended", True):
+            _take_over(claim, run, tracking)
+            return None
         if outcome is None:
-            return _look_after_again(claim, run, tracking)
+            outcome = _lost(run) if handle is None else handle.wait()
+        if handle is not None:
+            forget(handle, outcome, claim)
         close_run(tracking, run, outcome, claim)
         _close_owned(tracking, run, outcome)
+    except BackendError as error:
+        # It may go on, and nobody can say so now: the next command asks again.
+        events.warning(f"Nobody can tell how the run {run.run_id} goes: {error.message}")
+        claim.hand_over()
+        return None
     except StoreError as error:
         if isinstance(error, UnreachableError) and not tracking.uri.startswith("file:"):
             raise
@@ -145,21 +165,8 @@ def _clean_up(claim: active.Claim) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _look_after_again(claim: active.Claim, run: RunRecord, tracking: Tracking) -> str | None:
-    """Have somebody look after what has outlived its supervisor; the run's id, if it has ended by now."""
-    from proj import reattach
-
-    home = claim.home
-    try:
-        ended = reattach.hand_over(claim, home, tracking.workspace(run) / "proj")
-    except ProjError as error:
-        events.warning(f"The run {run.run_id} goes on, and nobody looks after it: {error.message}")
-        return None
-    return run.run_id if ended and tracking.runs.run(run.run_id).status.finished else None
-
-
-def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
-    """How a run ended; None if it may go on without the process that looked after it."""
+def _known_outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
+    """How a run ended, if somebody wrote it down before he died."""
     if claim.info.outcome is not None:
         return claim.info.outcome
     try:
@@ -169,13 +176,81 @@ def _outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome
         written = None  # it died before it could write one
     if written is not None and written.claim == claim.info.token:
         return written.outcome
-    from proj import reattach
+    return None
 
-    if reattach.outlives(claim):
+
+def _lost(run: RunRecord) -> Outcome:
+    return Outcome(
+        status=RunStatus.KILLED,
+        failure=FailureCode.LOST,
+        message="The proj process that looked after this run was killed, and the run with it.",
+        started_ms=run.started_ms,
+        ended_ms=now_ms(),
+    )
+
+
+def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle | None:
+    if claim.info.backend is None or claim.info.reference is None:
         return None
     try:
-        handle = reattach.attached(claim, run, tracking)
+        return BACKENDS.load(claim.info.backend).attach(_execution(run, tracking), claim.info.reference)
+    except BackendError:
+        raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")
-        handle = None
-    return handle.wait() if handle is not None else reattach.lost(run)
+        return None
+
+
+def _execution(run: RunRecord, tracking: Tracking) -> Execution:
+    return Execution(
+        run_id=run.run_id,
+        run_name=run.run_name,
+        project_name="",
+        command=Command(line="", argv=(), cwd=""),
+        runtime=HostRuntime(),
+        variables={},
+        record_dir=str(tracking.workspace(run) / "proj"),
+        quiet=True,
+    )
+
+
+def _take_over(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
+    """Have a process of its own follow an execution that outlived its client, under the same claim."""
+    from proj.process.detached import spawn_detached
+
+    home = paths.home()
+    folder = tracking.workspace(run) / "proj"
+    argv = [sys.executable, "-m", "proj.recovery", str(home), claim.info.token, str(claim.descriptor)]
+    with process.deferred():
+        try:
+            pid = spawn_detached(
+                argv, cwd=home, stdin=b"", pass_fds=(claim.descriptor,), log=folder / "supervisor.log"
+            )
+        except OSError as error:
+            events.warning(f"The run {run.run_id} goes on, and cannot be followed now: {error.strerror}.")
+        else:
+            with contextlib.suppress(StoreError):
+                claim.update(pid=pid)
+            events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
+        claim.hand_over()
+
+
+def main() -> int:
+    """Follow one execution to its end; the arguments are the home, the claim's token and its open file."""
+    from proj import place
+    from proj.process.detached import take_signals
+
+    home = Path(sys.argv[1])
+    claim = active.Claim.adopt(home, sys.argv[2], int(sys.argv[3]))
+    uri = claim.info.place or home.as_uri()
+    try:
+        with process.interruptible(), place.open_tracking(place.named(uri)) as tracking:
+            take_signals()
+            _recover(claim, tracking, follow=True)
+    except (ProjError, process.Interrupted):
+        return 1  # the claim stays, and the next command tries again
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -155,9 +155,10 @@ def _environment_parts(
     prepared: PreparedEnvironment, facts: EnvironmentFacts | None, checkout: Checkout
 ) -> dict[str, str]:
     if isinstance(prepared.runtime, ImageRuntime):
-        if prepared.runtime.digest is None:
+        image = prepared.runtime.image_id or prepared.runtime.digest
+        if image is None:
             raise UnknownPartError("the image has no digest")
-        return {"image": prepared.runtime.digest}
+        return {"image": image}
     if prepared.lock_digest is not None and prepared.python_version is not None:
         for name, place in unpinned(prepared.lock or b""):
             if _in_tree(place, checkout) is None:

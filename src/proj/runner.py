@@ -21,6 +21,7 @@ from proj.model import (
     ARTIFACTS_DIR,
     Execution,
     HostRuntime,
+    ImageRuntime,
     NewRun,
     Origin,
     Outcome,
@@ -47,7 +48,14 @@ if TYPE_CHECKING:
 
 _STALE_S = 1.0
 """Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
-_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_ENDPOINT_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_STORE_SECRETS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+)
 WITHOUT_REUSE = {"PROJ_REUSE": "never"}
 """Set for a run that is made again: what is compared must have run, all of it."""
 
@@ -218,7 +226,7 @@ def _assign(
 ) -> Assignment | RunRecord:
     """All that a supervisor needs to go on; or an earlier run that is reused."""
     with planned(request, claim.info.token) if plan is None else given(plan) as plan:  # noqa: PLR1704  the same
-        _refuse_mismatch(request.backend, plan.environment)
+        _refuse_mismatch(plan.backend, plan.environment)
         earlier = _earlier(request, plan, tracking) if request.reuse else None
         if earlier is not None:
             discard(plan)
@@ -249,9 +257,13 @@ def _with_variables(
     prepared: PreparedEnvironment, variables: Mapping[str, str | None]
 ) -> PreparedEnvironment:
     runtime = prepared.runtime
-    if not variables or not isinstance(runtime, HostRuntime):
+    if not variables:
         return prepared
-    runtime = msgspec.structs.replace(runtime, variables={**variables, **runtime.variables})
+    if isinstance(runtime, HostRuntime):
+        runtime = msgspec.structs.replace(runtime, variables={**variables, **runtime.variables})
+    elif isinstance(runtime, ImageRuntime):  # which has none of ours that would have to be removed
+        given = {name: value for name, value in variables.items() if value is not None}
+        runtime = msgspec.structs.replace(runtime, variables={**given, **runtime.variables})
     return msgspec.structs.replace(prepared, runtime=runtime)
 
 
@@ -278,7 +290,7 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
     tags = record.tags(
         plan.checkout,
         entry_point=plan.entry_point.name,
-        backend=request.backend,
+        backend=plan.backend,
         environment_kind=plan.environment,
         run_name=run_name,
         claim=claim.info.token,
@@ -300,7 +312,7 @@ def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: acti
         if request.run_name is None:
             del tags["mlflow.runName"]
         created = _reopen(request.run_id, params, tags, tracking)
-    claim.update(run_id=created.run_id, backend=request.backend)
+    claim.update(run_id=created.run_id, backend=plan.backend)
     return created
 
 
@@ -335,10 +347,12 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
     return tracking.runs.run(found.run_id)
 
 
-def _variables(request: RunRequest, where: Place, run_id: str, artifacts: Path) -> dict[str, str]:
+def _variables(
+    request: RunRequest, plan: Plan, where: Place, run_id: str, artifacts: Path, artifact_uri: str = ""
+) -> dict[str, str]:
     """What the entry point finds in its environment."""
-    if getattr(BACKENDS.load(request.backend), "target", "host") != "host":
-        return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR}
+    if plan.code is not None:
+        return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR, **_store_credentials(artifact_uri)}
     variables = {
         **place.inherited(where),
         "PROJ_RUN_ID": run_id,
@@ -353,10 +367,28 @@ def _variables(request: RunRequest, where: Place, run_id: str, artifacts: Path) 
     return variables
 
 
-def variable_names(request: RunRequest) -> tuple[str, ...]:
+_STORES = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLFLOW_S3_ENDPOINT_URL"),
+    "wasbs": ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCESS_KEY"),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS",),
+}
+"""Scheme of an artifact store -> variables by which a client in a container gets at it, as with MLflow."""
+
+
+def _store_credentials(artifact_uri: str) -> dict[str, str]:
+    names = _STORES.get(artifact_uri.partition(":")[0], ())
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _secrets(variables: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
+    given = (name for name in _STORE_SECRETS if name in variables)
+    return (*_ENDPOINT_SECRETS, *given, *plan.project.extensions.secrets)
+
+
+def variable_names(request: RunRequest, plan: Plan) -> tuple[str, ...]:
     """Names of the variables that a run of `request` sets for its entry point."""
     served = () if place.foreign() else ENDPOINT_VARIABLES
-    return tuple(sorted({*_variables(request, place.current(), "", Path()), *served}))
+    return tuple(sorted({*_variables(request, plan, place.current(), "", Path()), *served}))
 
 
 def _assignment(
@@ -372,7 +404,7 @@ def _assignment(
     detached: bool,
 ) -> Assignment:
     folder = tracking.workspace(created)
-    variables = _variables(request, where, created.run_id, folder)
+    variables = _variables(request, plan, where, created.run_id, folder, created.artifact_uri)
     execution = Execution(
         run_id=created.run_id,
         run_name=created.run_name,
@@ -389,7 +421,8 @@ def _assignment(
         backend_config=plan.backend_config,
         code=plan.code,
         mounts=plan.mounts,
-        secrets=(*_SECRETS, *plan.project.extensions.secrets),
+        keep=request.keep,
+        secrets=_secrets(variables, plan),
         origin=Origin(
             uri=str(plan.checkout.project_dir),
             entry_point=plan.entry_point.name,
@@ -401,7 +434,7 @@ def _assignment(
     return Assignment(
         home=paths.home(),
         claim=claim.info.token,
-        backend=request.backend,
+        backend=plan.backend,
         environment=plan.environment,
         execution=execution,
         artifact_uri=created.artifact_uri,
@@ -451,6 +484,7 @@ def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord)
         experiment_chosen=request.experiment_name is not None or request.experiment_id is not None,
         values={bound.name: bound.value for bound in plan.parameters if bound.value != bound.given},
         recorded={} if where.folder else {bound.name: bound.given for bound in plan.parameters},
+        proxied=plan.code is not None,
     )
 
 

@@ -20,7 +20,7 @@ from proj.aside import Aside
 from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
 from proj.environments.cache import in_use
-from proj.errors import FailureCode, NotFoundError, ProjError
+from proj.errors import FailureCode, NotFoundError, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
 from proj.place import open_tracking
 from proj.recording import open_recording, rest_of
@@ -121,15 +121,26 @@ def _follow(
         recording.cancel = handle.cancel
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()
-        return handle.wait()
+        outcome = handle.wait()
     except BaseException as error:
         if handle is None:
             raise
         # A command that was started is always followed to its end, whatever comes between.
         outcome = _end(handle, error)
+        forget(handle, outcome, claim)
         if not isinstance(error, process.Interrupted):
             raise
         return _signalled(outcome, error)
+    forget(handle, outcome, claim)
+    return outcome
+
+
+def forget(handle: Handle, outcome: Outcome, claim: active.Claim) -> None:
+    """Let go of what an execution left where it ran, once how it ended is written down here."""
+    if hasattr(handle, "forget"):
+        with contextlib.suppress(StoreError):  # a full disk: it stays, to be asked again
+            claim.update(outcome=outcome)
+            handle.forget()
 
 
 def _end(handle: Handle, error: BaseException) -> Outcome:
@@ -326,6 +337,9 @@ def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> No
 
 
 def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
+    away = getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster"
+    if away or getattr(assignment.prepared.runtime, "has_code", False):
+        return  # they are where the code was: the backend brings them
     root = assignment.checkout.project_dir
     for pattern in assignment.outputs:
         for path in sorted(root.glob(pattern)):

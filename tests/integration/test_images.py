@@ -11,10 +11,11 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from imagekit import Sample, tar
-from proj import images, process
+from proj import building, images, process
 from proj.errors import ImageError
 from proj.images import outputs, tarfiles
 from proj.images.daemon import connected
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from registrykit import RealRegistry
 
+PYTHON_BASE = os.environ.get("PROJ_TEST_PYTHON_IMAGE", "proj-test/python:3.11-slim")
 NASTY = 'it\'s "x" $(touch /pwned) `id` \\ ;&|\n# é * ~'
 PROGRAMS = ("/bin/sh", "/bin/cat", "/usr/bin/env")
 
@@ -233,6 +235,45 @@ def test_dockerignore_means_what_it_means_to_docker(shell_base: str, tmp_path: P
         assert seen - {"Dockerfile", ".dockerignore"} == expected, lines
         compared += 1
     assert compared > 20
+
+
+@pytest.mark.docker
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_package_without_a_wheel_is_built_by_the_engine(tmp_path: Path, name: str) -> None:
+    if docker("image", "inspect", PYTHON_BASE, check=False).returncode != 0:
+        pytest.skip(f"the engine has no {PYTHON_BASE}")
+    (tmp_path / "MLproject").write_text(
+        "python_env: python_env.yaml\nentry_points:\n  main:\n"
+        "    command: \"python -c 'import sys, wget; print(sys.argv[1], wget.__version__)' {x}\"\n"
+        "    parameters: {x: {default: d}}\n"
+    )
+    (tmp_path / "python_env.yaml").write_text(
+        'python: "3.11"\nbuild_dependencies: [pip]\ndependencies: [wget==3.2]\n'
+    )
+    request = building.BuildRequest(uri=str(tmp_path), base_image=f"docker:{PYTHON_BASE}")
+    with pytest.raises(ImageError, match="There is no wheel of wget"):
+        building.build(request)
+    (image,) = building.build(msgspec.structs.replace(request, builder="daemon"))
+    images.load(image, name)
+    assert docker("run", "--rm", "--user", "4321", name, "x=it's").stdout == "it's 3.2\n"
+
+
+@pytest.mark.docker
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_example_runs_in_an_image(tmp_path: Path, name: str) -> None:
+    if docker("image", "inspect", PYTHON_BASE, check=False).returncode != 0:
+        pytest.skip(f"the engine has no {PYTHON_BASE}")
+    example = tmp_path / "example"
+    shutil.copytree(Path(__file__).parents[2] / "examples/sklearn-elasticnet", example)
+    request = building.BuildRequest(uri=str(example), base_image=f"docker:{PYTHON_BASE}")
+    (image,) = building.build(request)
+    images.load(image, name)
+    said = docker("run", "--rm", name, "alpha=0.4").stdout
+    assert re.search(r"(?m)^rmse: 53\.", said), said
 
 
 @pytest.mark.docker

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 BACKENDS: Registry[Backend] = Registry(
     "backend",
     {
-        "kubernetes": "proj.backends.kubernetes:KubernetesBackend",
         "local": "proj.backends.local:LocalBackend",
+        "docker": "proj.backends.docker:DockerBackend",
+        "kubernetes": "proj.backends.kubernetes:KubernetesBackend",
     },
     group="proj.backends",
     adapters={"mlflow.project_backend": "proj.backends.mlflow_plugin:PluginBackend"},

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 class Handle(Protocol):
-    """An execution under way."""
+    """An execution under way.
+
+    One that goes on without this process has two members more. A property `ended` says whether the execution
+    has ended, so that `wait` returns at once. A method `forget` is called when its outcome is recorded: what
+    the execution leaves where it ran may go then.
+    """
 
     @property
     def reference(self) -> str:
@@ -45,8 +50,7 @@ class Backend(Protocol):
     Two more methods are optional. `configure(config, project, image)` returns the backend's settings with
     those of the project file, and what follows from them for the image. `foretell(execution)` returns a
     reference by which `attach` finds what `submit` is about to start, should this process be killed before it
-    has returned. An attribute `outlives` says that executions go on when their client dies: then another one
-    attaches.
+    has returned.
     """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:

@@ -42,7 +42,6 @@ class KubernetesBackend:
     """Runs commands as Jobs of a cluster."""
 
     target = "cluster"
-    outlives = True
 
     def accepts(self, runtime: type[Runtime]) -> str | None:
         """None for images and recipes; see `Backend.accepts`."""

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from proj import events, process
 from proj.backends.local_outcome import MemoryWitness, describe_start_failure, outcome_of
+from proj.backends.metrics_tap import metrics_tap
 from proj.errors import BackendError, FailureCode
 from proj.model import Execution, HostRuntime, Outcome, Reach, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proj.backends.base import Backend, Handle, MetricSink
 
 
@@ -100,7 +99,7 @@ class LocalBackend:
                 code=FailureCode.PROJECT_INVALID,
                 hint=self.accepts(type(runtime)),
             )
-        tap = _metrics_tap(execution, on_metric)
+        tap = metrics_tap(execution, on_metric)
         witness = MemoryWitness()
         token = process.new_token()
         started_ms = time.time_ns() // 1_000_000
@@ -146,14 +145,6 @@ def _environment(execution: Execution, runtime: HostRuntime) -> dict[str, str]:
     return process.merged_environment(
         {"PATH": path} if runtime.path else {}, runtime.variables, execution.variables
     )
-
-
-def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:
-    if not execution.metrics_from_stdout or on_metric is None:
-        return None
-    from proj.backends.stdout_metrics import MetricReader
-
-    return MetricReader(on_metric).feed
 
 
 if TYPE_CHECKING:

@@ -131,10 +131,11 @@ def _judge(
         )
     if code < 0:
         return RunStatus.FAILED, FailureCode.SIGNAL, f"The command was ended by {signal_name(-code)}."
-    return RunStatus.FAILED, FailureCode.USER_EXIT, _exit_sentence(code, out_of_memory=out_of_memory)
+    return RunStatus.FAILED, FailureCode.USER_EXIT, exit_sentence(code, out_of_memory=out_of_memory)
 
 
-def _exit_sentence(code: int, *, out_of_memory: bool) -> str:
+def exit_sentence(code: int, *, out_of_memory: bool = False) -> str:
+    """The message for an exit code other than 0."""
     likely = ""
     if code - _SHELL_SIGNAL_BASE in _FATAL:
         likely = f" (likely {signal_name(code - _SHELL_SIGNAL_BASE)})"

@@ -98,13 +98,9 @@ def _parameter_row(parameter: Any) -> tuple[str, str, str, str]:
 
 
 def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    args: dict[str, str | None] = {}
-    for value in values:
-        name, found, content = value.partition("=")
-        if name in args:
-            raise UsageError(f"Repeated parameter: {name!r}.")
-        args[name] = content if found else None
-    return tuple(args.items())
+    """Arguments of `docker run`, in the order given; those that it takes several times may be repeated."""
+    split = (value.partition("=") for value in values)
+    return tuple((name, content if found else None) for name, found, content in split)
 
 
 @click.command(add_help_option=False)
@@ -140,7 +136,13 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     help="Experiment to record in, created if need be.  [default: the project's name]",
 )
 @click.option("--experiment-id", envvar="MLFLOW_EXPERIMENT_ID", metavar="ID", help="Experiment by its id.")
-@click.option("-b", "--backend", default="local", show_default=True, metavar="NAME", help="Where to run.")
+@click.option(
+    "-b",
+    "--backend",
+    default="local",
+    metavar="NAME",
+    help="Where to run.  [default: here; in a container if the project names an image]",
+)
 @click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
 @click.option(
     "-n", "--namespace", metavar="NAME", help="Kubernetes: the namespace.  [default: the context's]"
@@ -157,7 +159,6 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     type=click.Choice(["bundle", "image"]),
     help="Kubernetes: bring the code along, or in an image.  [default: bundle, with a repository image]",
 )
-@click.option("--base-image", metavar="IMAGE", help="What the environment is made on top of in a container.")
 @click.option("--allow-host-path", is_flag=True, help="Kubernetes: let docker_env mount folders of the node.")
 @click.option(
     "--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]"
@@ -191,11 +192,22 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     "--docker-args",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="An argument of `docker run`; for projects with docker_env.",
+    help="An argument of `docker run`; may be repeated.",
+)
+@click.option("--build-image", is_flag=True, help="Put the code into the image instead of mounting it.")
+@click.option(
+    "--pull",
+    type=click.Choice(["always", "missing", "never"]),
+    default="missing",
+    show_default=True,
+    help="Whether the image is asked for in its registry.",
 )
 @click.option(
-    "--build-image", is_flag=True, help="Bake the code into an image; for projects with docker_env."
+    "--base-image",
+    metavar="IMAGE",
+    help="What an image is made on for a project that names none.  [default: python:<X.Y>-slim]",
 )
+@click.option("--platform", metavar="OS/ARCH", help="Platform of the image, such as linux/amd64.")
 @click.option(
     "--storage-dir", envvar="MLFLOW_TMP_DIR", metavar="DIR", help="Folder for downloads of path parameters."
 )
@@ -322,7 +334,12 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         run_id=options["run_id"],
         run_name=options["run_name"],
         docker_args=_docker_args(options["docker_args"]),
-        image=ImageRequest(base=options["base_image"]),
+        image=ImageRequest(
+            base=options["base_image"],
+            platform=options["platform"],
+            pull=options["pull"],
+            bake=options["build_image"],
+        ),
         quoting=options["quoting"],
         strict=options["strict"],
         timeout_s=parse_duration(options["timeout"]) if options["timeout"] else None,
@@ -368,8 +385,6 @@ def _size(text: str | None) -> int | None:
 
 
 def _tell_without_effect(options: dict[str, Any]) -> None:
-    if options["build_image"] or options["docker_args"]:
-        events.warning("--build-image and --docker-args have no effect on a project without docker_env.")
     if options["no_conda"]:
         events.note("--no-conda means --env-manager local.")
     if options["skip_image_build"]:
@@ -400,7 +415,7 @@ def _dry_run(request: planning.RunRequest) -> DryRun:
                 environment=planning.environment_plan(plan),
                 command=plan.command.line,
                 cwd=plan.command.cwd,
-                variables=runner.variable_names(request),
+                variables=runner.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _OWN = "proj/"
 """Files below are the record itself, no results."""
-IMAGE_TAGS = ("proj.image", "mlflow.docker.image.id", "mlflow.docker.image.uri")
+IMAGE_TAGS = (record.TAG_IMAGE, "mlflow.docker.image.id", "mlflow.docker.image.uri")
 
 
 class Evidence(Protocol):

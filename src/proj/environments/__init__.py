@@ -16,6 +16,8 @@ ENVIRONMENTS: Registry[Environment] = Registry(
         "delegated": "proj.environments.delegated:DelegatedEnvironment",
         "recipe": "proj.environments.recipe:RecipeEnvironment",
         "python": "proj.environments.python:PythonEnvironment",
+        "image": "proj.environments.image:ImageEnvironment",
+        "container": "proj.environments.container:ContainerEnvironment",
     },
     group="proj.environments",
 )

@@ -26,11 +26,13 @@ def select(request: EnvironmentRequest) -> str:
     manager = request.manager
     if manager is not None and manager not in _MANAGERS:
         return _third_party(manager)
-    if request.target == "cluster":
+    declaration = request.declaration
+    if request.target == "cluster" and request.image.repository is None:
         return "recipe"
+    if request.target != "host":
+        return "image" if declaration is not None and declaration.kind == "docker_env" else "container"
     if manager == "local":
         return "system"
-    declaration = request.declaration
     if declaration is not None and declaration.kind == "docker_env":
         image = declaration.docker.image if declaration.docker else "an image"
         raise EnvironmentFailedError(

@@ -67,6 +67,18 @@ class Engine(Protocol):
     def build(self, **options: object) -> Iterator[dict[str, Any]]:
         """Build a Dockerfile."""
 
+    def pull(
+        self,
+        repository: str,
+        *,
+        tag: str | None,
+        stream: bool,
+        decode: bool,
+        platform: str | None,
+        auth_config: dict[str, str] | None,
+    ) -> Iterator[dict[str, Any]]:
+        """Bring an image from its registry."""
+
     def close(self) -> None:
         """End the connection."""
 

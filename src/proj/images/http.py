@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
 _NOT_NOW: Final = frozenset((408, 429, 500, 502, 503, 504))
+_BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _TOKEN_LIFE_S: Final = 60
 """What a token lives that does not say it (distribution, Token Authentication Specification)."""
@@ -353,19 +354,7 @@ class Transport:
         host = "registry-1.docker.io" if self.host == DEFAULT_HOST else self.host
         if not (self.insecure or _is_loopback(self.host)):
             return f"https://{host}"
-        # As docker does where it may: encrypted if the registry can, else not.
-        session = requests.Session()
-        session.trust_env = False
-        _accept_that_nobody_vouches()
-        for count in range(1, 3):
-            for scheme in ("https", "http"):
-                with contextlib.suppress(requests.RequestException), session:
-                    session.get(
-                        f"{scheme}://{host}/v2/", timeout=self.patience.connect_s, verify=False, stream=True
-                    ).close()
-                    return f"{scheme}://{host}"
-            self.pause(count)
-        return f"http://{host}"  # what is wrong is found out by the request
+        return f"{_scheme(host, self.patience)}://{host}"
 
     # --- logging in -------------------------------------------------------------------------------
 
@@ -439,6 +428,38 @@ class Transport:
         if not (token.token or token.access_token):
             raise ImageError(f"{parts.netloc} answered with a token that is empty.")
         return token
+
+
+_schemes: dict[str, str] = {}
+"""What is known of registries that may do without TLS."""
+
+
+def _scheme(host: str, patience: Patience) -> str:
+    """Whether a registry that may do without TLS has it: by asking for nothing, without credentials.
+
+    One on this machine is asked without first, which is quicker; any other with it.
+    """
+    known = _schemes.get(host)
+    if known is not None:
+        return known
+    order = ("http", "https") if _is_loopback(host) else ("https", "http")
+    session = requests.Session()
+    session.trust_env = False
+    _accept_that_nobody_vouches()
+    with session:
+        for scheme in order:
+            with contextlib.suppress(requests.RequestException):
+                answer = session.get(
+                    f"{scheme}://{host}/v2/",
+                    timeout=patience.connect_s,
+                    verify=False,
+                    stream=True,
+                )
+                answer.close()
+                if answer.status_code != _BAD_REQUEST:  # what a server says that speaks TLS
+                    _schemes[host] = scheme
+                    return scheme
+    return "http"  # what is wrong is found out by the request
 
 
 def _close(sessions: list[requests.Session]) -> None:

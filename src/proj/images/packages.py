@@ -149,7 +149,7 @@ class Staged:
         scripts: dict[str, Entry] = {}
         for path in sorted(found):
             entry = found[path]
-            if not path.endswith(".dist-info/entry_points.txt") or entry.file is None:
+            if entry.file is None or not self._is_of_distribution(path, "entry_points.txt"):
                 continue
             for name, module, attribute in _entry_points(entry.file):
                 inside = f"{ENVIRONMENT[1:]}/bin/{name}"
@@ -164,14 +164,22 @@ class Staged:
                 scripts[inside] = Entry(path=inside, mode=0o755, content=text.encode())
         return scripts
 
+    def _is_of_distribution(self, path: str, name: str) -> bool:
+        """Whether a path is that of a file in the `.dist-info` of an installed distribution."""
+        folder, _, last = path.rpartition("/")
+        site = f"{ENVIRONMENT[1:]}/{self._library}"
+        return last == name and folder.endswith(".dist-info") and posixpath.dirname(folder) == site
+
     # --- RECORD -----------------------------------------------------------------------------------
 
     def _records(self, found: Mapping[str, Entry], scripts: Mapping[str, Entry]) -> list[Entry]:
         """Each distribution's list of its files (PEP 376), true of what is in the layer."""
         entries = []
+        site = f"{ENVIRONMENT[1:]}/{self._library}"
         for place in sorted(self._folder.rglob("*.dist-info/RECORD")):
             name = place.parent.name
-            site = f"{ENVIRONMENT[1:]}/{self._library}"
+            if place.parent.parent.name not in ("site-packages", "dist-packages"):
+                continue  # a package that another one has taken in: setuptools has a dozen
             installer = Entry(path=f"{site}/{name}/INSTALLER", mode=0o644, content=b"proj\n")
             rows = [(f"{name}/RECORD", "", ""), _row(site, installer)]
             with place.open(encoding="utf-8", newline="") as stream:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from proj import events
@@ -13,6 +11,7 @@ from proj.images.blobs import BlobCache
 from proj.images.documents import CONFIG, INDEX, MANIFEST, Descriptor
 from proj.images.http import Transport
 from proj.images.outputs import index_of
+from proj.images.parallel import run_all
 from proj.images.reference import parse_reference
 from proj.images.registry import Repository
 from proj.sizes import in_words
@@ -64,15 +63,11 @@ def _push_image(image: BuiltImage, reference: Reference, transport: Transport) -
         base = layer.kind == "base"
         jobs[layer.blob.digest] = _job(repo, layer.blob, image, cache, mounts if base else None, transport)
     jobs[config.digest] = _job(repo, config, image, cache, None, transport)
-    with ThreadPoolExecutor(min(_AT_ONCE, len(jobs))) as pool:
-        futures = [pool.submit(contextvars.copy_context().run, job) for job in jobs.values()]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            transport.cancel()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    try:
+        run_all(tuple(jobs.values()), at_once=_AT_ONCE)
+    except BaseException:
+        transport.cancel()
+        raise
 
 
 def _job(

@@ -13,8 +13,9 @@ from proj.kube.following import Following
 from proj.kube.hub import Hub
 from proj.kube.launch import delete
 from proj.kube.manifest import Names
-from proj.kube.names import RUN_LABEL
-from proj.kube.objects import Items, Job
+from proj.kube.names import INSTANCE_LABEL, RUN_LABEL
+from proj.kube.objects import Items, Job, Pod
+from proj.kube.state import JobState
 from proj.model import Outcome, RunStatus
 from proj.times import now_ms
 
@@ -34,6 +35,11 @@ class Ended:
     def __init__(self, reference: str, outcome: Outcome) -> None:
         self.reference = reference
         self._outcome = outcome
+
+    @property
+    def ended(self) -> bool:
+        """It has."""
+        return True
 
     def wait(self) -> Outcome:
         """The outcome, at once."""
@@ -67,7 +73,19 @@ def find(
         return Ended(reference, _never_begun())
     hub = Hub(client, namespace, f"{RUN_LABEL}={execution.run_id}")
     quiet = msgspec.structs.replace(execution, quiet=True)
-    return Following(quiet, hub, found.metadata.name, reference=reference, pending_s=None, again=True)
+    following = Following(quiet, hub, found.metadata.name, reference=reference, pending_s=None, again=True)
+    following.ended = _has_ended(client, namespace, found)
+    return following
+
+
+def _has_ended(client: Client, namespace: str, job: Job) -> bool:
+    state = JobState(job.metadata.name)
+    state.take_job("ADDED", job)
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    selector = f"{INSTANCE_LABEL}={job.metadata.name}"
+    for pod in client.get(path, Items[Pod], "list pods", labelSelector=selector).items or ():
+        state.take_pod("ADDED", pod)
+    return state.outcome() is not None
 
 
 def _youngest(client: Client, namespace: str, run_id: str, job: str | None) -> Job | None:

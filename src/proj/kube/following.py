@@ -72,6 +72,8 @@ class Following:
         self._hub = hub
         self._name = job
         self.reference = reference
+        self.ended = False
+        """Whether it has ended already, so that `wait` returns at once."""
         self._pending_s = pending_s
         self._state = JobState(job)
         self._news: deque[tuple[str, str, object]] = deque()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from proj.kube.names import SESSION_LABEL
+from proj.kube.names import INSTANCE_LABEL, SESSION_LABEL
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.watch import Watch
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Receiver = Callable[[str, str, object], None]
 """Takes what kind of news it is, the kind of change, and the object."""
-
-_INSTANCE = "app.kubernetes.io/instance"
 
 
 class Hub:
@@ -89,7 +87,7 @@ class Hub:
         return Watch(
             self.client, path, Pod, {"labelSelector": self._selector},
             on_change=lambda change, pod: self._tell(
-                (pod.metadata.labels or {}).get(_INSTANCE, ""), "pod", change, pod
+                (pod.metadata.labels or {}).get(INSTANCE_LABEL, ""), "pod", change, pod
             ),
             on_trouble=self._trouble,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,16 @@ import msgspec
 
 from proj.errors import UsageError
 from proj.kube.inpod import script
-from proj.kube.names import MANAGED_BY, RUN_LABEL, SESSION_LABEL, escaped, is_variable, label, slug
+from proj.kube.names import (
+    INSTANCE_LABEL,
+    MANAGED_BY,
+    RUN_LABEL,
+    SESSION_LABEL,
+    escaped,
+    is_variable,
+    label,
+    slug,
+)
 from proj.kube.parts import Bundle
 from proj.kube.settings import Settings
 from proj.kube.volumes import BUNDLE_DIR, CACHE_DIR, ENVIRONMENT_DIR, HOME_DIR, WORK_DIR, volumes_of
@@ -195,7 +205,7 @@ def _labels(blueprint: Blueprint, names: Names) -> dict[str, str]:
     entry_point = execution.origin.entry_point if execution.origin else ""
     found = {
         "app.kubernetes.io/name": label(execution.project_name),
-        "app.kubernetes.io/instance": names.job,
+        INSTANCE_LABEL: names.job,
         "app.kubernetes.io/component": label(entry_point),
         MANAGED_BY: "proj",
         RUN_LABEL: execution.run_id,
@@ -365,6 +375,9 @@ def _usual_variables(blueprint: Blueprint) -> dict[str, str]:
         found |= {"HOME": HOME_DIR, "USER": "proj", "LOGNAME": "proj"}
     if blueprint.bundle is not None and "MLFLOW_TRACKING_URI" in blueprint.execution.variables:
         found["PROJ_UPLOADER"] = f"{BUNDLE_DIR}/{UPLOADER}"
+        code = blueprint.execution.code
+        if code is not None and code.outputs:
+            found["PROJ_OUTPUTS"] = json.dumps(code.outputs)
     return found
 
 

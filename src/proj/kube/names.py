@@ -9,6 +9,8 @@ RUN_LABEL = "proj/run-id"
 SESSION_LABEL = "proj/session"
 """Whose process follows: one watch of each kind serves all of its runs."""
 CODE_LABEL = "proj/code"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+"""The Job's name, on its pods too."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 _MOST_NAME = 63

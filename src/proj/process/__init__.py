@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proj.process.following import Following, Stopped
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
 from proj.process.outputs import Output
@@ -16,8 +17,10 @@ __all__ = [
     "PIPE",
     "Completed",
     "Ending",
+    "Following",
     "Interrupted",
     "Output",
+    "Stopped",
     "Streams",
     "Supervision",
     "deferred",

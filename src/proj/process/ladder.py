@@ -1,12 +1,13 @@
-"""How a process group is made to end: INT, then TERM, then KILL, with time between."""
+"""How what runs is made to end: INT, then TERM, then KILL, with time between."""
 
 from __future__ import annotations
 
 import signal
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from proj.process.group import signal_group
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _RUNGS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
@@ -17,12 +18,12 @@ class Ladder:
     """Climbs from one signal to the next as time passes, or at once when asked again.
 
     Args:
-        group: The process group to end.
+        send: Sends a signal to all that is to end.
         grace_s: How long it may take after INT, and again after TERM.
     """
 
-    def __init__(self, group: int, grace_s: float) -> None:
-        self._group = group
+    def __init__(self, send: Callable[[signal.Signals], None], grace_s: float) -> None:
+        self._send = send
         self._grace_s = grace_s
         self._rung = -1
         self._due: float | None = None
@@ -71,7 +72,6 @@ class Ladder:
 
     def _climb(self) -> None:
         self._rung = min(self._rung + 1, len(_RUNGS) - 1)
-        signal_group(self._group, _RUNGS[self._rung])
-        signal_group(self._group, signal.SIGCONT)  # a stopped process takes neither INT nor TERM
+        self._send(_RUNGS[self._rung])
         last = self._rung == len(_RUNGS) - 1
         self._due = None if last else time.monotonic() + self._grace_s

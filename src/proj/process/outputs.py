@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import stat
+import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ class Forward:
             self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stream.write(self._decode(data))
         self._stream.flush()
+
+
+def forward_to(name: str) -> Forward | None:
+    """Our own stream of that name, as it is now; None where we have none."""
+    stream = getattr(sys, name)
+    return None if stream is None else Forward(stream)
 
 
 class Output:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING
 
-from proj.process.outputs import Forward, Output, make_pipe
+from proj.process.outputs import Output, forward_to, make_pipe
 from proj.process.spawn import DEVNULL
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Streams:
         self, log: Path, *, quiet: bool, tap: Callable[[bytes], None] | None = None
     ) -> tuple[int, Output]:
         """Open a stream: the command's end, and the reader of ours."""
-        forward = None if quiet else _forward(log.stem)
+        forward = None if quiet else forward_to(log.stem)
         if forward is not None and forward.is_terminal and forward.fd is not None:
             from proj.process.terminal import make_terminal
 
@@ -85,8 +84,3 @@ class Streams:
         elif os.isatty(0):
             # Several runs at once cannot share a keyboard, and one that read it would be stopped for ever.
             self.stdin = DEVNULL
-
-
-def _forward(name: str) -> Forward | None:
-    stream = getattr(sys, name)
-    return None if stream is None else Forward(stream)

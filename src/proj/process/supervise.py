@@ -89,7 +89,7 @@ class Supervision:
         self._token = token
         self._grace_s = grace_s
         self._deadline = deadline
-        self._ladder = Ladder(process.pid, grace_s)
+        self._ladder = Ladder(self._send, grace_s)
         self._cancelled = False
         self._lock = threading.Lock()
         # Linux counts our own memory as the child's, up to its `exec`.
@@ -137,6 +137,10 @@ class Supervision:
                 raise
             finally:
                 self._close()
+
+    def _send(self, signum: signal.Signals) -> None:
+        signal_group(self._process.pid, signum)
+        signal_group(self._process.pid, signal.SIGCONT)  # a stopped process takes neither INT nor TERM
 
     def _follow(self) -> Ending:
         self._selector.register(self._watch, selectors.EVENT_READ)

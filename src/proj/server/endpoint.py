@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from proj.model import Outcome
     from proj.remote.journaled import JournalTransport
     from proj.server.relayed import Relayed
+    from proj.server.routes import Site
     from proj.server.session import Session
     from proj.tracking import Tracking
 
@@ -55,6 +56,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Parameter -> the value that the command got, where that is not what is recorded."""
     recorded: Mapping[str, str] = {}
     """Parameter -> what is recorded, where that is on a server."""
+    proxied: bool = False
+    """Whether the program gets at artifacts through the endpoint: it does not see this machine's folders."""
 
 
 def _has_credentials() -> bool:
@@ -168,7 +171,17 @@ class Endpoint:
         from proj.server.session import RunToken, Session
 
         session = Session(self._tracking, self._settings)
-        return session, create_app(self._tracking, RunToken(self._token, session), rules=session)
+        policy = RunToken(self._token, session)
+        return session, create_app(self._tracking, policy, self._site(), rules=session)
+
+    def _site(self) -> Site | None:
+        if not self._settings.proxied:
+            return None
+        from proj.server.routes import Site
+        from proj.tracking.local import artifact_bases
+
+        base, older = artifact_bases(self._tracking.uri)
+        return Site(artifact_base=base, older_base=older, proxied=True)
 
     def _serve(self) -> None:
         import socket

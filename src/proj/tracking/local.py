@@ -122,6 +122,17 @@ def open_tracking(home: Path | None = None, artifact_root: str | None = None) ->
     return over(Database(folder / "proj.db"), folder, artifact_root)
 
 
+def artifact_bases(uri: str) -> tuple[str, str | None]:
+    """Where the files of records in a folder are: of new runs, and of older ones where that is elsewhere.
+
+    Args:
+        uri: The folder's.
+    """
+    own = f"{uri}/artifacts"
+    base = root_uri(os.environ.get(ROOT_VARIABLE) or own)
+    return base, own if own != base else None
+
+
 def over(database: Database, folder: Path, artifact_root: str | None = None) -> Tracking:
     """Return the records in a database; closing them closes it.
 

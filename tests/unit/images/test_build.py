@@ -519,3 +519,21 @@ def test_what_nobody_used_for_long_goes(tmp_path: Path) -> None:
     assert cache.prune() == 1
     assert cache.find(old) is None
     assert cache.find(new) is not None
+
+
+def test_packages_that_another_one_has_taken_in_are_left_as_they_are(base: str, tmp_path: Path) -> None:
+    vendored = "tool/_vendor/inner-2.0.dist-info"
+    files = {
+        **TOOL_FILES,
+        f"{vendored}/METADATA": "Metadata-Version: 2.1\nName: inner\nVersion: 2.0\n",
+        f"{vendored}/RECORD": "inner.py,,\n",
+        f"{vendored}/entry_points.txt": "[console_scripts]\ntool-run = inner:main\n",
+    }
+    tool = wheel(tmp_path / "wheels", "tool", files)
+    packages = images.PackagesSpec(lock=lock(tool), offline=True)
+    found = images.build(spec(base, code(tmp_path / "code"), packages=packages))
+    env = unpack(layer(found, "packages"), tmp_path / "tree") / "mlflow/projects/env"
+    site = env / "lib/python3.11/site-packages"
+    assert sorted(path.name for path in site.glob("*.dist-info")) == ["tool-1.0.dist-info"]
+    assert (site / vendored / "RECORD").read_text() == "inner.py,,\n"
+    assert "from tool.main import app" in (env / "bin/tool-run").read_text()

@@ -11,7 +11,7 @@ while kill -0 "$child"; do
     wait "$child"
     code=$?
 done
-if [ -n "${PROJ_UPLOADER:-}" ] && [ -n "$(ls -A "$PROJ_ARTIFACTS")" ]; then
+if [ -n "${PROJ_UPLOADER:-}" ] && { [ -n "${PROJ_OUTPUTS:-}" ] || [ -n "$(ls -A "$PROJ_ARTIFACTS")" ]; }; then
     if command -v python3 >/dev/null; then
         python3 "$PROJ_UPLOADER" 2>&3
     else

@@ -1,8 +1,9 @@
-"""Send what is in PROJ_ARTIFACTS to the tracking server, from a pod, by MLflow's protocol."""
+"""Send what is in PROJ_ARTIFACTS, and the project's outputs, to the tracking server, from a pod, by MLflow's protocol."""
 # mypy: ignore-errors
 # Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
 
 import base64
+import glob
 import json
 import mimetypes
 import os
@@ -43,15 +44,22 @@ def root():
     return urllib.parse.unquote(urllib.parse.urlsplit(uri).path).strip("/")
 
 
+def inside(path, folder):
+    """Whether a file is in a folder, whatever links it goes by."""
+    return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep) and os.path.isfile(path)
+
+
 def files():
-    """All files, each with its path relative to the folder; links that leave it are left out."""
-    top = os.path.realpath(FOLDER)
+    """All files to keep, each with its path among the run's artifacts; links that lead elsewhere are left out."""
     for folder, _, names in os.walk(FOLDER):
         for name in sorted(names):
             path = os.path.join(folder, name)
-            inside = os.path.realpath(path).startswith(top + os.sep)
-            if inside and os.path.isfile(path):
+            if inside(path, FOLDER):
                 yield path, os.path.relpath(path, FOLDER).replace(os.sep, "/")
+    for pattern in json.loads(os.environ.get("PROJ_OUTPUTS", "[]")):
+        for path in sorted(glob.glob(pattern, recursive=True)):
+            if inside(path, ".") and not path.startswith("proj/"):
+                yield path, os.path.normpath(path).replace(os.sep, "/")
 
 
 def main():

@@ -1,0 +1,198 @@
+"""What a container is made of: an execution in the words of the Engine API. No request is made here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from proj import paths
+from proj.backends.docker import arguments
+from proj.backends.docker.volumes import expanded, missing_sources
+from proj.errors import BackendError, FailureCode, UsageError
+from proj.model import ARTIFACTS_DIR, DockerDeclaration, Execution, ImageRuntime
+from proj.users import user_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from proj.backends.docker.arguments import Body
+
+LABEL_RUN: Final = "proj.run"
+_LABEL_TIMEOUT: Final = "proj.timeout"
+_LABEL_GRACE: Final = "proj.grace"
+_LABEL_KEEP: Final = "proj.keep"
+_STARTER: Final = (
+    'eval "$(cat)"; [ "$proj_ready" = yes ] || exit 125; unset proj_ready; "$@" </dev/null; exit $?'
+)
+"""Takes variables that nobody may see from the standard input, then runs the command.
+
+They are complete when the last of them has come: should we die before that, the command must not start. The
+shell stays: as the container's first process the command itself would not be ended by signals.
+"""
+
+
+def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
+    """The request that makes a container for an execution; secrets are no part of it.
+
+    Raises:
+        UsageError: The project's `docker_env` or the user's `-A` cannot be honoured.
+        BackendError: A variable that the project copies from here is not set.
+    """
+    declared = runtime.docker or DockerDeclaration(image=runtime.image)
+    shown = {name: value for name, value in execution.variables.items() if name not in execution.secrets}
+    body: Body = {
+        "Image": runtime.image,
+        "Cmd": ["sh", "-c", _STARTER, "sh", *execution.command.argv],
+        "WorkingDir": execution.command.cwd,
+        "Env": [f"{name}={value}" for name, value in _variables(runtime, declared, shown).items()],
+        "Labels": _own_labels(execution),
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "HostConfig": {"Mounts": list(_mounts(execution, runtime))},
+    }
+    arguments.apply(body, _declared_arguments(declared))
+    arguments.apply(body, execution.docker_args)
+    _bind_volumes(body, declared, execution)
+    _as_caller(body)
+    return body
+
+
+def secrets_of(execution: Execution) -> bytes:
+    """What the container's standard input gets: the secrets as lines that a shell takes as assignments.
+
+    Raises:
+        BackendError: A variable that the project names as a secret is not set.
+    """
+    values = {name: execution.variables[name] for name in execution.secrets if name in execution.variables}
+    missing = []
+    for name in execution.secrets:
+        if name in values or name in _OURS:
+            continue
+        if name in os.environ:
+            values[name] = os.environ[name]
+        else:
+            missing.append(name)
+    if missing:
+        raise _not_set(missing, "`secrets` of `proj`")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return "\n".join([*lines, "proj_ready=yes", ""]).encode("utf-8", "surrogateescape")
+
+
+def _own_labels(execution: Execution) -> dict[str, str]:
+    """What somebody has to know who finds the container when its client has died."""
+    labels = {
+        LABEL_RUN: execution.run_id,
+        "proj.project": execution.project_name,
+        "proj.home": str(paths.home()),
+        _LABEL_GRACE: f"{execution.grace_s:g}",
+        _LABEL_KEEP: str(execution.keep).lower(),
+    }
+    if execution.timeout_s is not None:
+        labels[_LABEL_TIMEOUT] = f"{execution.timeout_s:g}"
+    return labels
+
+
+def labels(inspected: dict[str, Any]) -> dict[str, str]:
+    """The labels of a container that the engine tells of."""
+    return (inspected.get("Config") or {}).get("Labels") or {}
+
+
+def resumed(execution: Execution, inspected: dict[str, Any]) -> Execution:
+    """An execution as it was when its container was made, as far as that still matters."""
+    known = labels(inspected)
+    timeout = known.get(_LABEL_TIMEOUT)
+    return msgspec.structs.replace(
+        execution,
+        grace_s=float(known.get(_LABEL_GRACE) or execution.grace_s),
+        timeout_s=None if timeout is None else float(timeout),
+        keep=known.get(_LABEL_KEEP) == "true",
+    )
+
+
+_OURS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+
+
+def declared_variables(declared: DockerDeclaration) -> dict[str, str]:
+    """What `environment` of `docker_env` sets.
+
+    Raises:
+        BackendError: Variables that it copies from here are not set; all are named.
+    """
+    missing = [name for name, value in declared.environment if value is None and name not in os.environ]
+    if missing:
+        raise _not_set(missing, "`environment` of `docker_env`")
+    return {name: os.environ[name] if value is None else value for name, value in declared.environment}
+
+
+def _not_set(names: list[str], what: str) -> BackendError:
+    verb = "is" if len(names) == 1 else "are"
+    return BackendError(
+        f"{what} copies {', '.join(names)} from here, which {verb} not set.",
+        code=FailureCode.PROJECT_INVALID,
+        hint=f"Set {'it' if len(names) == 1 else 'them'}, or give a value in the project file.",
+    )
+
+
+def _variables(
+    runtime: ImageRuntime, declared: DockerDeclaration, given: Mapping[str, str]
+) -> dict[str, str]:
+    return {**runtime.variables, **declared_variables(declared), **given}
+
+
+def _mounts(execution: Execution, runtime: ImageRuntime) -> Iterator[Body]:
+    code = execution.code
+    if code is not None and not runtime.has_code:
+        yield _bind(code.root, code.directory, read_only=False)
+    for mount in execution.mounts:
+        yield _bind(mount.source, mount.target, read_only=mount.read_only)
+    yield _bind(Path(execution.record_dir).parent, ARTIFACTS_DIR, read_only=False)
+
+
+def _bind(source: Path, target: str, *, read_only: bool) -> Body:
+    return {"Type": "bind", "Source": str(source.resolve()), "Target": target, "ReadOnly": read_only}
+
+
+def _declared_arguments(declared: DockerDeclaration) -> Iterator[tuple[str, str]]:
+    for name in ("user", "shm_size", "gpus", "network"):
+        value = getattr(declared, name)
+        if value is not None:
+            yield name.replace("_", "-"), value
+
+
+def _bind_volumes(body: Body, declared: DockerDeclaration, execution: Execution) -> None:
+    machine = arguments.host(body)
+    given = [*declared.volumes, *machine.pop("Binds", ())]
+    if not given:
+        return
+    project = Path(execution.code.root) / execution.code.subdir if execution.code else Path.cwd()
+    volumes = tuple(expanded(volume, project) for volume in given)
+    lacking = missing_sources(volumes)
+    if lacking:
+        raise UsageError(
+            f"The volume's folder {lacking[0]} is not there.", hint=f"Make it: mkdir -p {lacking[0]}"
+        )
+    machine["Binds"] = [volume for volume in volumes if ":" in volume]
+    alone = [volume for volume in volumes if ":" not in volume]
+    if alone:
+        body["Volumes"] = {volume: {} for volume in alone}
+
+
+def _as_caller(body: dict[str, Any]) -> None:
+    """Let files that the run makes belong to who started it, unless another user was asked for."""
+    if "User" in body:
+        return
+    body["User"] = f"{os.getuid()}:{os.getgid()}"
+    names = {entry.partition("=")[0] for entry in body["Env"]}
+    if os.getuid() == 0:
+        return
+    # The image does not know this user: without a home, much would be written below /.
+    for name, value in (("HOME", "/tmp"), ("USER", user_name()), ("LOGNAME", user_name())):  # noqa: S108  the container's
+        if name not in names:
+            body["Env"].append(f"{name}={value}")

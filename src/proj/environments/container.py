@@ -1,0 +1,90 @@
+"""An image of a project that names none: a base, its locked packages, its code."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from proj import images
+from proj.environments.imaged import (
+    base_name,
+    code_spec,
+    declared_packages,
+    delivered,
+    facts_of,
+    here_first,
+    lock_for,
+)
+from proj.environments.lock import LOCK_NAME
+from proj.environments.python import input_notes
+from proj.model import EnvironmentPlan, ImageRuntime, PreparedEnvironment
+
+if TYPE_CHECKING:
+    from proj.environments.base import Environment
+    from proj.environments.inputs import PythonInput
+    from proj.model import EnvironmentFacts, EnvironmentRequest
+
+
+class ContainerEnvironment:
+    """What python_env.yaml, requirements.txt and the like declare, as an image. See `Environment`."""
+
+    makes = ImageRuntime
+
+    def plan(self, request: EnvironmentRequest) -> EnvironmentPlan:
+        """Say what it would be made of; whether it is there already, nobody knows before it is made."""
+        declared = declared_packages(request)
+        return EnvironmentPlan(
+            kind="container", summary=_summary(declared, base_name(declared, request)), built=False
+        )
+
+    def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
+        """Lock the packages for the image's Python, assemble the image, and bring it where it is needed."""
+        declared = declared_packages(request)
+        name = base_name(declared, request)
+        base = here_first(name, request)
+        platform, insecure = request.image.platform, request.image.insecure
+        lock = packages = python = None
+        if declared is not None:
+            resolved = images.resolve(base, platform=platform, insecure=insecure)
+            lock, packages = lock_for(declared, resolved, request)
+            python = resolved.python
+        built = images.build(
+            images.BuildSpec(
+                base=base,
+                platform=platform,
+                packages=packages,
+                code=code_spec(request),
+                insecure=insecure,
+            )
+        )
+        runtime = delivered(built, request, name=_own_name(request), has_code=True)
+        return PreparedEnvironment(
+            kind="container",
+            summary=_summary(declared, name),
+            runtime=runtime,
+            lock=None if lock is None else lock.text.encode("utf-8", "surrogateescape"),
+            lock_name=None if lock is None else LOCK_NAME,
+            lock_digest=None if lock is None else lock.digest,
+            python_version=python,
+            python_requested=request.python or (None if declared is None else declared.python),
+            as_of_s=None if lock is None else lock.as_of_s,
+            notes=(*(input_notes(declared) if declared is not None else ()), *(lock.notes if lock else ())),
+        )
+
+    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
+        """The packages of the lock."""
+        return facts_of(prepared)
+
+
+def _summary(declared: PythonInput | None, base: str) -> str:
+    return f"{declared.origin} on {base}" if declared is not None else f"the code on {base}"
+
+
+def _own_name(request: EnvironmentRequest) -> str:
+    """A name in the engine: `proj/<folder>:code`."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.project_dir.resolve().name.lower()).strip("-")
+    return f"proj/{name or 'project'}:code"
+
+
+if TYPE_CHECKING:
+    _: Environment = ContainerEnvironment()

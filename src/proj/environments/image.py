@@ -1,0 +1,205 @@
+"""The image that a project names in its `docker_env`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import events
+from proj.errors import EnvironmentFailedError, ImageError
+from proj.images.engine import Engine
+from proj.images.pulling import ensure, find
+from proj.model import EnvironmentFacts, EnvironmentPlan, ImageRuntime, PreparedEnvironment
+
+if TYPE_CHECKING:
+    from proj.environments.base import Environment
+    from proj.images.pulling import EngineImage
+    from proj.model import DockerDeclaration, EnvironmentRequest
+
+
+class ImageEnvironment:
+    """An image that is there, is pulled, or is built by the project's Dockerfile. See `Environment`."""
+
+    makes = ImageRuntime
+
+    def plan(self, request: EnvironmentRequest) -> EnvironmentPlan:
+        """Say which image it would be, and whether the engine has it."""
+        docker = _declared(request)
+        there = False
+        if request.target == "engine" and docker.build is None and not request.image.bake:
+            there = find(Engine(), docker.image) is not None
+        return EnvironmentPlan(kind="image", summary=_summary(docker), built=there)
+
+    def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
+        """Pull or build the image."""
+        docker = _declared(request)
+        runtime = _in_engine(docker, request) if request.target == "engine" else _on_cluster(docker, request)
+        return PreparedEnvironment(
+            kind="image", summary=_summary(docker), runtime=runtime, reused=runtime.made == "named"
+        )
+
+    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:  # noqa: ARG002  the interface's
+        """Nothing: nobody looks into an image that is not ours."""
+        return EnvironmentFacts()
+
+
+def _declared(request: EnvironmentRequest) -> DockerDeclaration:
+    declaration = request.declaration
+    if declaration is None or declaration.docker is None:
+        raise EnvironmentFailedError(
+            "The project names no image.", hint="Name one: docker_env: {image: python:3.12-slim}"
+        )
+    return declaration.docker
+
+
+def _summary(docker: DockerDeclaration) -> str:
+    how = " built by its Dockerfile" if docker.build is not None else ""
+    return f"image {docker.image}{how}"
+
+
+def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
+    platform = request.image.platform or docker.platform
+    recorded = _recorded(docker, request, platform)
+    if recorded is not None:
+        return recorded
+    if docker.build is not None:
+        image_id = _built(docker, request, platform)
+        named = ImageRuntime(
+            image=image_id, name=docker.image, image_id=image_id, made="dockerfile", docker=docker
+        )
+    else:
+        found = ensure(
+            Engine(),
+            docker.image,
+            pull=request.image.pull,
+            platform=platform,
+            credentials=request.image.credentials,
+        )
+        named = _named(docker, found)
+    return _baked(named, docker, request) if request.image.bake else named
+
+
+def _recorded(
+    docker: DockerDeclaration, request: EnvironmentRequest, platform: str | None
+) -> ImageRuntime | None:
+    """The very image of a run that is made again; None where there was none, or where it is gone."""
+    asked, engine = request.image, Engine()
+    if asked.recorded_id is None and asked.recorded_digest is None:
+        return None
+    found = find(engine, asked.recorded_id) if asked.recorded_id is not None else None
+    if found is None and asked.recorded_digest is not None:
+        name = f"{docker.image.partition('@')[0].rpartition(':')[0] or docker.image}@{asked.recorded_digest}"
+        found = ensure(engine, name, pull="missing", platform=platform)
+    if found is None:
+        return None
+    now = find(engine, docker.image)
+    if now is not None and now.image_id != found.image_id:
+        events.note(f"{docker.image} is another image now; the one that ran is used: {found.image_id[:19]}.")
+    runtime = _named(docker, found)
+    return msgspec.structs.replace(runtime, has_code=asked.bake) if asked.bake else runtime
+
+
+def _named(docker: DockerDeclaration, found: EngineImage) -> ImageRuntime:
+    return ImageRuntime(
+        image=found.image_id,  # its name may mean another image in a moment
+        name=docker.image,
+        image_id=found.image_id,
+        digest=found.digest,
+        docker=docker,
+    )
+
+
+def _built(docker: DockerDeclaration, request: EnvironmentRequest, platform: str | None) -> str:
+    """Have the engine build the project's Dockerfile; returns the image's id."""
+    import posixpath
+
+    from proj.images import dockerfile
+
+    build = docker.build
+    assert build is not None  # noqa: S101  as the caller has found
+    context = posixpath.normpath(posixpath.join(request.subdir, build.context))
+    if context.startswith(".."):
+        raise ImageError(
+            f"The build context {build.context} is outside of the project's tree.",
+            hint="Give a folder in it, relative to the project file.",
+        )
+    image = dockerfile.build_project(
+        request.root,
+        "" if context == "." else context,
+        dockerfile=build.dockerfile or "Dockerfile",
+        arguments=build.args,
+        platform=platform,
+    ).removeprefix("docker:")
+    found = find(Engine(), image)
+    return image if found is None else found.image_id
+
+
+def _baked(named: ImageRuntime, docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
+    """Put the code into the image."""
+    from proj import images
+    from proj.environments.imaged import code_spec, delivered
+
+    built = images.build(
+        images.BuildSpec(
+            base=f"docker:{named.image}",
+            platform=request.image.platform or docker.platform,
+            code=code_spec(request),
+        )
+    )
+    return delivered(
+        built,
+        request,
+        name=_own_name(docker.image),
+        has_code=True,
+        docker=docker,
+        base=docker.image,
+        base_digest=named.digest or named.image_id,
+    )
+
+
+def _own_name(image: str) -> str:
+    """A name for an image made on top of another one: `proj/<name>:code`."""
+    last = image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
+    return f"proj/{last or 'image'}:code"
+
+
+def _on_cluster(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
+    """What a cluster is to pull: by digest, where a registry tells it."""
+    from proj import images
+    from proj.environments.imaged import code_spec, delivered
+
+    if docker.build is not None:
+        raise ImageError(
+            f"The project's image {docker.image} is built by a Dockerfile, which a cluster does not do.",
+            hint="Build and push it: `proj build . --builder daemon -t REGISTRY/NAME --push`, and name that.",
+        )
+    platform = request.image.platform or docker.platform
+    if request.image.bake or request.image.repository is not None:
+        built = images.build(
+            images.BuildSpec(
+                base=docker.image,
+                platform=platform,
+                code=code_spec(request),
+                insecure=request.image.insecure,
+            )
+        )
+        return delivered(built, request, name=docker.image, has_code=True, docker=docker)
+    try:
+        found = images.resolve(docker.image, platform=platform, insecure=request.image.insecure)
+    except ImageError as error:
+        # The cluster may have it all the same, or credentials that we have not.
+        events.note(f"The digest of {docker.image} is not known: {error.message}")
+        return ImageRuntime(image=docker.image, name=docker.image, docker=docker)
+    name = docker.image.partition("@")[0]
+    return ImageRuntime(
+        image=f"{name}@{found.digest}",
+        name=docker.image,
+        digest=found.digest,
+        image_id=found.config_digest,
+        docker=docker,
+    )
+
+
+if TYPE_CHECKING:
+    _: Environment = ImageEnvironment()

@@ -1,0 +1,150 @@
+"""What environments that are images have in common: how they are come by, and what is known of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj import images
+from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
+from proj.environments.inputs import read_input
+from proj.environments.lock import LOCK_NAME
+from proj.environments.pythonspec import parse_python_spec
+from proj.environments.select import check_conda
+from proj.environments.toml import parse_toml
+from proj.errors import EnvironmentFailedError, UsageError
+from proj.images import CodeSpec
+from proj.images.engine import Engine
+from proj.images.pulling import find
+from proj.model import EnvironmentFacts, ImageRuntime, Package
+
+if TYPE_CHECKING:
+    from proj.environments.inputs import PythonInput
+    from proj.environments.lock import Lock
+    from proj.images import BuiltImage, PackagesSpec, Resolved
+    from proj.model import EnvironmentRequest, PreparedEnvironment
+
+_ANY_PATCH = 99
+
+
+def declared_packages(request: EnvironmentRequest) -> PythonInput | None:
+    """The Python packages that a project declares; None where it declares none, or none are wanted.
+
+    Raises:
+        EnvironmentFailedError: It names packages that only conda can install.
+    """
+    declaration = request.declaration
+    if request.manager == "local" or (declaration is not None and declaration.kind == "docker_env"):
+        return None
+    found = read_input(request)
+    if found is not None:
+        check_conda(found, request.manager)
+    return found
+
+
+def base_name(declared: PythonInput | None, request: EnvironmentRequest) -> str:
+    """The base image: the one asked for, else Python's official one for the version that is asked for."""
+    return request.image.base or f"python:{minor_for(declared, request)}-slim"
+
+
+def here_first(base: str, request: EnvironmentRequest) -> str:
+    """A base image as the engine has it, where it does and that will do; else by its name in a registry."""
+    if request.target != "engine" or request.image.pull == "always" or base.startswith(("docker:", "oci:")):
+        return base
+    if find(Engine(), base) is not None:
+        return f"docker:{base}"
+    if request.image.pull == "never":
+        raise EnvironmentFailedError(
+            f"The docker daemon has no image {base}.", hint="Build or load it, or leave out --pull never."
+        )
+    return base
+
+
+def lock_for(
+    declared: PythonInput, resolved: Resolved, request: EnvironmentRequest
+) -> tuple[Lock, PackagesSpec]:
+    """The packages of a project, locked for the Python of an image.
+
+    Raises:
+        EnvironmentFailedError: The image has no Python, or another than the project asks for.
+    """
+    asked = request.python or declared.python
+    origin = "--python" if request.python else declared.origin
+    if resolved.python is None:
+        raise EnvironmentFailedError(
+            f"{resolved.name} has no Python 3 on its PATH, which {declared.origin} needs.",
+            hint="Choose another base image, such as --base-image python:3.11-slim.",
+        )
+    if asked is not None and not fits(resolved.python, asked):
+        raise EnvironmentFailedError(
+            f"{origin} asks for Python {asked}, and {resolved.name} has {resolved.python}.",
+            hint=f"Choose another base image, or take what it has: --python {resolved.python}",
+        )
+    lock = lock_elsewhere(declared, request, python=resolved.python, target=resolved.target)
+    return lock, packages_spec(lock, declared, request)
+
+
+def fits(minor: str, asked: str) -> bool:
+    """Whether a Python of a minor version is what is asked for; which patch it is does not matter."""
+    spec = parse_python_spec(asked)
+    version = tuple(int(number) for number in minor.split("."))
+    if spec.minor is not None:
+        return spec.minor == version
+    return any(spec.allows((*version, patch)) for patch in (0, _ANY_PATCH))
+
+
+def code_spec(request: EnvironmentRequest) -> CodeSpec:
+    """The code as a layer."""
+    return CodeSpec(root=request.root, project=request.subdir, outputs=request.outputs)
+
+
+def delivered(built: BuiltImage, request: EnvironmentRequest, *, name: str, **known: object) -> ImageRuntime:
+    """An image that was assembled, where it can be run from: in the engine, or in a registry.
+
+    Args:
+        built: The image.
+        request: Where it is needed.
+        name: What it is called there.
+        **known: Further fields of the runtime.
+
+    Raises:
+        UsageError: A cluster needs a registry, and none is named.
+        ImageError: It cannot be brought there.
+    """
+    fields = {
+        "image_id": built.config_digest,
+        "base": built.base.removeprefix("docker:"),
+        "base_digest": built.base_digest,
+        "made": "assembled",
+        **known,
+    }
+    if request.target == "engine":
+        engine = Engine()
+        if find(engine, built.config_digest) is None:
+            images.load(built, name)
+        return ImageRuntime(image=built.config_digest, name=name, **fields)  # type: ignore[arg-type]
+    repository = request.image.repository
+    if repository is None:
+        raise UsageError(
+            "The image has to be pushed to a registry that the cluster reaches.",
+            hint='Name one: --backend-config \'{"repository-uri": "registry.example.org/team/name"}\'',
+        )
+    tag = built.manifest_digest.removeprefix("sha256:")[:12]
+    pushed = images.push(built, f"{repository}:{tag}", insecure=request.image.insecure)
+    return ImageRuntime(image=pushed, digest=built.manifest_digest, **fields)  # type: ignore[arg-type]
+
+
+def facts_of(prepared: PreparedEnvironment) -> EnvironmentFacts:
+    """What is in an image, as far as its lock tells; nothing is started for it."""
+    if prepared.lock is None:
+        return EnvironmentFacts(python_version=prepared.python_version)
+    table = parse_toml(prepared.lock.decode("utf-8", "surrogateescape"), LOCK_NAME)
+    listed = table.get("packages")
+    packages = [
+        Package(name=str(each.get("name")), version=str(each.get("version") or ""))
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, dict)
+    ]
+    return EnvironmentFacts(
+        python_version=prepared.python_version,
+        packages=tuple(sorted(packages, key=lambda package: package.name)),
+    )

@@ -1,0 +1,265 @@
+"""The Engine API of docker over HTTP, as far as running a container needs it.
+
+The `docker` library does what takes long anyway (pulling, building, loading); importing it takes longer than
+starting a container, so what every run does goes through the standard library's HTTP client.
+
+Source: https://docs.docker.com/reference/api/engine/version/v1.41/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from proj.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+API: Final = "/v1.40"
+"""What docker 19.03 and everything later speaks."""
+_SOCKET: Final = "unix:///var/run/docker.sock"
+_TIMEOUT_S: Final = 60.0
+_LOCAL: Final = ("127.0.0.1", "localhost", "::1")
+STDOUT: Final = 1
+STDERR: Final = 2
+_HEADER: Final = struct.Struct(">BxxxL")
+
+
+class EngineError(Exception):
+    """The engine refused a request.
+
+    Args:
+        status: HTTP status.
+        said: Its own words.
+    """
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+        self.said = said
+
+
+class Engine:
+    """The engine that docker's command line would use: `DOCKER_HOST`, else its socket. Used by many threads.
+
+    Raises:
+        ImageError: `DOCKER_HOST` names none that can be asked.
+    """
+
+    def __init__(self) -> None:
+        self.host = os.environ.get("DOCKER_HOST") or _SOCKET
+        parts = urlsplit(self.host)
+        if parts.scheme not in ("unix", "tcp", "http", "https"):
+            raise ImageError(
+                f"DOCKER_HOST is {self.host}, which proj cannot ask.",
+                hint="Use unix:// or tcp://; for ssh, `ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`, "
+                "and DOCKER_HOST=unix:///tmp/docker.sock.",
+            )
+        self._parts = parts
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine, and so sees this machine's folders."""
+        return self._parts.scheme == "unix" or self._parts.hostname in _LOCAL
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        timeout_s: float | None = _TIMEOUT_S,
+    ) -> Any:
+        """Send a request and return its JSON answer; None where it has none.
+
+        Raises:
+            EngineError: It refused.
+            ImageError: It does not answer.
+        """
+        with self._answered(method, path, query, body, timeout_s) as (_, response):
+            content = response.read()
+        return json.loads(content) if content.strip() else None
+
+    @contextlib.contextmanager
+    def attached(self, container: str, *, stdin: bool) -> Iterator[Stream]:
+        """The streams of a container that is about to start."""
+        query = {"stream": "1", "stdout": "1", "stderr": "1", **({"stdin": "1"} if stdin else {})}
+        path = f"/containers/{quote(container)}/attach"
+        with self._answered("POST", path, query, None, None) as (connection, response):
+            yield Stream(connection, response)
+
+    @contextlib.contextmanager
+    def logs(self, container: str) -> Iterator[Stream]:
+        """All that a container has written so far and goes on to write."""
+        query = {"follow": "1", "stdout": "1", "stderr": "1"}
+        path = f"/containers/{quote(container)}/logs"
+        with self._answered("GET", path, query, None, None) as (connection, response):
+            yield Stream(connection, response)
+
+    @contextlib.contextmanager
+    def archive(self, container: str, path: str) -> Iterator[http.client.HTTPResponse]:
+        """A file or folder of a container, as a tar file."""
+        target = f"/containers/{quote(container)}/archive"
+        with self._answered("GET", target, {"path": path}, None, None) as (_, response):
+            yield response
+
+    @contextlib.contextmanager
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: object,
+        timeout_s: float | None,
+    ) -> Iterator[tuple[http.client.HTTPConnection, http.client.HTTPResponse]]:
+        connection = self._connection(timeout_s)
+        try:
+            target = f"{API}{path}" + (f"?{urlencode(query)}" if query else "")
+            content = None if body is None else json.dumps(body).encode()
+            headers = {} if content is None else {"Content-Type": "application/json"}
+            try:
+                connection.request(method, target, content, headers)
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._away(error) from error
+            if response.status >= http.client.BAD_REQUEST:
+                raise EngineError(response.status, _said(response))
+            yield connection, response
+        finally:
+            connection.close()
+
+    def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
+        if self._parts.scheme == "unix":
+            return _UnixConnection(self._parts.path, timeout_s)
+        host, port = self._parts.hostname or "localhost", self._parts.port
+        folder = os.environ.get("DOCKER_CERT_PATH")
+        if self._parts.scheme == "https" or os.environ.get("DOCKER_TLS_VERIFY") or folder:
+            context = _tls(Path(folder or Path.home() / ".docker"))
+            return http.client.HTTPSConnection(host, port or 2376, timeout=timeout_s, context=context)
+        return http.client.HTTPConnection(host, port or 2375, timeout=timeout_s)
+
+    def _away(self, error: BaseException) -> ImageError:
+        where = self.host.removeprefix("unix://")
+        if isinstance(error, PermissionError):
+            return ImageError(
+                f"The docker daemon at {where} may not be used by this user.",
+                hint="Add the user to the group `docker`; --backend kubernetes needs none.",
+            )
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        missing = isinstance(error, FileNotFoundError)
+        return ImageError(
+            f"No docker daemon answers at {where}: {'there is no such socket' if missing else reason}.",
+            hint="Start it (`systemctl start docker`), or name another in DOCKER_HOST.",
+        )
+
+
+class Stream:
+    """What a container writes, in pieces of either stream, and its standard input.
+
+    Args:
+        connection: To the engine.
+        response: Whose body it is.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+        self._socket = connection.sock or _socket_of(response)
+        self._response = response
+
+    def write_all(self, data: bytes) -> None:
+        """Give all of the standard input, and close it.
+
+        Raises:
+            OSError: The container has gone.
+        """
+        self._socket.sendall(data)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def pieces(self, *, tty: bool) -> Iterator[tuple[int, bytes]]:
+        """Yield number of stream and bytes, until the container has closed both.
+
+        Args:
+            tty: Whether the container has a terminal, which has one stream only, without headers.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        try:
+            while tty:
+                data = self._response.read1(1 << 16)
+                if not data:
+                    return
+                yield STDOUT, data
+            while header := self._exactly(_HEADER.size):
+                number, length = _HEADER.unpack(header)
+                while length:
+                    data = self._response.read1(min(length, 1 << 16))
+                    if not data:
+                        raise ConnectionResetError("the stream ended within a piece")
+                    length -= len(data)
+                    yield number, data
+        except http.client.HTTPException as error:
+            raise ConnectionResetError(str(error)) from error
+
+    def _exactly(self, count: int) -> bytes:
+        """The next bytes; none at the end."""
+        found = b""
+        while len(found) < count:
+            data = self._response.read1(count - len(found))
+            if not data:
+                if found:
+                    raise ConnectionResetError("the stream ended within a header")
+                return b""
+            found += data
+        return found
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float | None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket instead of a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _socket_of(response: http.client.HTTPResponse) -> socket.socket:
+    """The socket below a response that ends with its connection: the client has let go of it."""
+    found: object = response.fp.raw._sock  # type: ignore[attr-defined]  # noqa: SLF001  no public way to it
+    assert isinstance(found, socket.socket)  # noqa: S101  as http.client makes it
+    return found
+
+
+def _tls(folder: Path) -> ssl.SSLContext:
+    """TLS as docker's command line does it: certificates in `DOCKER_CERT_PATH`, or in `~/.docker`."""
+    authority = folder / "ca.pem"
+    context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+    if not os.environ.get("DOCKER_TLS_VERIFY"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    if certificate.exists() and key.exists():
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def _said(response: http.client.HTTPResponse) -> str:
+    content = response.read(1 << 16)
+    with contextlib.suppress(ValueError, AttributeError):
+        said = json.loads(content).get("message")
+        if isinstance(said, str):
+            return said.strip()
+    return content.decode("utf-8", "replace").strip()[:300] or response.reason

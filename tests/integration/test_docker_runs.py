@@ -1,0 +1,316 @@
+"""`proj run` in containers of the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess  # noqa: TID251  runs proj as a person does
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dockerkit import import_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dockerkit import Containers
+    from proj.images.engine import Engine
+
+pytestmark = pytest.mark.docker
+_LIMIT_S = 60.0
+_PROJ = str(Path(sys.executable).with_name("proj"))
+_CANARY = "canary-7f3a91c2"
+
+
+def _proj(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [_PROJ, *words],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def _started(cwd: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([_PROJ, "run", "."], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def _project(folder: Path, image: str, command: str, **more: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    extra = "".join(f"\n  {name}: {value}" for name, value in more.items())
+    (folder / "MLproject").write_text(
+        f"name: boxed\ndocker_env:\n  image: {image}{extra}\n"
+        f"entry_points:\n  main:\n    parameters:\n      x: {{type: string, default: a}}\n"
+        f"    command: {json.dumps(command)}\n"
+    )
+    return folder
+
+
+def _last(cwd: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_proj("show", "latest", "--json", cwd=cwd).stdout)["data"]
+    return {**found, "outcome": (found["outcome"] or {}).get("outcome")}
+
+
+def _await(condition: Any, what: str) -> None:
+    end = time.monotonic() + _LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def test_a_project_with_an_image_runs_in_it(
+    tmp_path: Path, shell_image: str, containers: Containers, engine: Engine
+) -> None:
+    project = _project(
+        tmp_path / "p",
+        shell_image,
+        "echo x={x}; id -u; pwd; echo made > made; echo result > $PROJ_ARTIFACTS/r",
+    )
+    done = _proj("run", ".", "-P", "x=a 'b' $(id)", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"x=a 'b' $(id)\n{os.getuid()}\n/mlflow/projects/code\n"
+    made = project / "made"
+    assert made.read_text() == "made\n"
+    assert made.stat().st_uid == os.getuid()
+    listed = _proj("artifacts", "ls", "latest", cwd=project).stdout.splitlines()
+    assert "r" in [line.split()[0] for line in listed]
+    tags = _last(project)["run"]["tags"]
+    image_id = engine.ask("GET", f"/images/{shell_image}/json")["Id"]
+    assert tags["mlflow.project.backend"] == "docker"
+    assert tags["mlflow.docker.image.uri"] == shell_image
+    assert tags["mlflow.docker.image.id"] == image_id
+    assert containers.all() == []
+
+
+def test_code_can_be_baked_into_the_image(tmp_path: Path, shell_image: str, containers: Containers) -> None:
+    project = _project(tmp_path / "p", shell_image, "cat data; echo made > made.txt; echo sub > deep.log")
+    with (project / "MLproject").open("a") as file:
+        file.write("proj: {outputs: ['*.txt']}\n")
+    (project / "data").write_text("of the project\n")
+    done = _proj("run", ".", "--build-image", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "of the project\n"
+    assert not (project / "made.txt").exists()
+    listed = _proj("artifacts", "ls", "latest", cwd=project).stdout
+    assert "made.txt" in listed
+    assert "deep.log" not in listed
+
+
+def test_exit_codes_are_the_program_s(tmp_path: Path, shell_image: str) -> None:
+    assert _proj("run", ".", cwd=_project(tmp_path / "p", shell_image, "exit 7")).returncode == 7
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    project = _project(tmp_path / "p", "proj-test/none:1", "true")
+    done = _proj("run", ".", "--pull", "never", cwd=project)
+    assert done.returncode == 125
+    assert "no image proj-test/none:1" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_pull"
+
+
+def test_a_registry_that_is_away_is_an_image_pull(tmp_path: Path) -> None:
+    project = _project(tmp_path / "p", "127.0.0.1:9/none:1", "true")
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 125
+    assert "cannot be pulled" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_pull"
+
+
+def test_an_image_without_a_shell_says_so(tmp_path: Path, engine: Engine) -> None:
+    import_image("proj-test/empty:1", bytes(10240))
+    done = _proj("run", ".", cwd=_project(tmp_path / "p", "proj-test/empty:1", "true"))
+    assert done.returncode == 125
+    assert "the image has no such program" in done.stderr
+
+
+def test_memory_that_runs_out_is_told_with_its_limit(tmp_path: Path, shell_image: str) -> None:
+    project = _project(
+        tmp_path / "p", shell_image, "x=$(head -c 200000000 /dev/zero | tr -c y x); echo $x | wc -c"
+    )
+    done = _proj("run", ".", "-A", "memory=32m", "-A", "memory-swap=32m", cwd=project)
+    outcome = _last(project)["outcome"]
+    assert outcome["failure"] == "oom_killed", done.stderr
+    assert "32 MiB" in outcome["message"]
+
+
+def test_a_port_that_is_taken_is_unschedulable(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "true")
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))  # noqa: S104  docker publishes on all
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = _proj("run", ".", "-A", f"publish={port}:80", cwd=project)
+    assert done.returncode == 125
+    assert "port that it publishes is taken" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "unschedulable"
+    assert containers.all() == []
+
+
+def test_no_daemon_says_which(tmp_path: Path, shell_image: str) -> None:
+    project = _project(tmp_path / "p", shell_image, "true")
+    done = _proj("run", ".", cwd=project, env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    assert done.returncode == 125
+    assert "/nowhere/docker.sock" in done.stderr
+    assert "no such socket" in done.stderr
+
+
+def test_a_variable_that_is_missing_is_named_before_anything(tmp_path: Path) -> None:
+    project = _project(tmp_path / "p", "proj-test/none:1", "true", environment="[PROJ_TEST_A, PROJ_TEST_B]")
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 125
+    assert "PROJ_TEST_A" in done.stderr
+    assert "PROJ_TEST_B" in done.stderr
+    assert "pull" not in done.stderr
+
+
+def test_volumes_and_variables_of_the_project(tmp_path: Path, shell_image: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/file").write_text("from a volume\n")
+    project = _project(
+        tmp_path / "p",
+        shell_image,
+        "cat /data/file; echo $MODE $COPIED",
+        volumes='["$(pwd)/../data:/data:ro"]',
+        environment="[[MODE, quick], [COPIED]]",
+    )
+    done = _proj("run", ".", cwd=project, env={"COPIED": "as here"})
+    assert done.stdout == "from a volume\nquick as here\n", done.stderr
+
+
+def test_inputs_outside_of_the_project_are_mounted(tmp_path: Path, shell_image: str) -> None:
+    project = _project(tmp_path / "p", shell_image, "cat {x}")
+    text = (project / "MLproject").read_text().replace("type: string, default: a", "type: path")
+    (project / "MLproject").write_text(text)
+    data = tmp_path / "an input.txt"
+    data.write_text("outside\n")
+    done = _proj("run", ".", "-P", f"x={data}", cwd=project)
+    assert done.stdout == "outside\n", done.stderr
+
+
+def test_secrets_are_seen_nowhere(
+    tmp_path: Path, shell_image: str, containers: Containers, engine: Engine
+) -> None:
+    project = _project(tmp_path / "p", shell_image, 'printf %s "$SECRET" | wc -c; echo re""ady; sleep 600')
+    with (project / "MLproject").open("a") as file:
+        file.write("proj: {secrets: [SECRET]}\n")
+    run = subprocess.Popen(
+        [_PROJ, "run", "."],
+        cwd=project,
+        env={**os.environ, "SECRET": _CANARY},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert run.stdout is not None
+    seen = b""
+    while b"ready" not in seen:
+        line = run.stdout.readline()
+        assert line, seen
+        seen += line
+    assert str(len(_CANARY)).encode() in seen
+    (container,) = containers.all()
+    told = json.dumps(containers.inspect(container["Id"]))
+    told += json.dumps(engine.ask("GET", f"/containers/{container['Id']}/top", {"ps_args": "axww"}))
+    told += json.dumps(engine.ask("GET", f"/images/{shell_image}/history"))
+    told += subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+    changed = engine.ask("GET", f"/containers/{container['Id']}/changes")
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=_LIMIT_S)
+    assert _CANARY not in told
+    assert not [each for each in changed or () if not each["Path"].startswith("/mlflow")]
+    for path in Path(os.environ["PROJ_HOME"]).rglob("*"):
+        assert not path.is_file() or _CANARY.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_container(
+    signum: signal.Signals, tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "echo ready; sleep 600")
+    run = _started(project)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"ready\n"
+    run.send_signal(signum)
+    run.communicate(timeout=_LIMIT_S)
+    assert run.returncode == 128 + signum
+    assert _last(project)["run"]["status"] == "KILLED"
+    assert containers.all() == []
+
+
+def test_a_container_outlives_its_proj_and_is_followed_again(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(
+        tmp_path / "p",
+        shell_image,
+        "for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.5; done; "
+        "while [ ! -e go ]; do sleep 0.1; done; echo last; exit 5",
+    )
+    run = _started(project)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"1\n"
+    run.kill()
+    run.communicate()
+    assert len(containers.all()) == 1
+    _proj("runs", cwd=project)
+    assert _last(project)["run"]["status"] == "RUNNING"
+    (project / "go").touch()
+    waited = _proj("wait", "latest", cwd=project)
+    assert waited.returncode == 5, waited.stderr
+    last = _last(project)
+    assert (last["run"]["status"], last["outcome"]["exit_code"]) == ("FAILED", 5)
+    logs = _proj("logs", "latest", cwd=project).stdout
+    assert logs.split() == [*"123456789", "last"]
+    _await(lambda: containers.all() == [], "the container is removed")
+
+
+def test_a_container_that_ended_meanwhile_is_closed_by_its_true_state(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "echo ready; sleep 1; echo end; exit 6")
+    run = _started(project)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"ready\n"
+    run.kill()
+    run.communicate()
+    _await(lambda: containers.all()[0]["State"] == "exited", "it has ended")
+    _proj("runs", cwd=project)
+    last = _last(project)
+    assert (last["run"]["status"], last["outcome"]["exit_code"]) == ("FAILED", 6)
+    assert _proj("logs", "latest", cwd=project).stdout == "ready\nend\n"
+    assert containers.all() == []
+
+
+def test_a_run_in_the_background_is_cancelled(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "echo ready; sleep 600")
+    run_id = _proj("run", ".", "--no-wait", cwd=project).stdout.strip()
+    _await(lambda: "ready" in _proj("logs", run_id, cwd=project).stdout, "it has begun")
+    assert _proj("cancel", run_id, cwd=project).returncode == 0
+    _proj("wait", run_id, cwd=project)
+    assert _last(project)["run"]["status"] == "KILLED"
+    assert containers.all() == []
+
+
+def test_a_time_limit_ends_the_container(tmp_path: Path, shell_image: str, containers: Containers) -> None:
+    project = _project(tmp_path / "p", shell_image, "sleep 600")
+    _proj("run", ".", "--timeout", "1s", cwd=project)
+    assert _last(project)["outcome"]["failure"] == "deadline"
+    assert containers.all() == []
+
+
+def test_keep_leaves_the_container(tmp_path: Path, shell_image: str, containers: Containers) -> None:
+    done = _proj("run", ".", "--keep", cwd=_project(tmp_path / "p", shell_image, "true"))
+    assert "The container is kept" in done.stderr
+    assert len(containers.all()) == 1
