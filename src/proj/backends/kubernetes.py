@@ -162,9 +162,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
     execution = _with_host_variables(execution, runtime)
     image = runtime.image
     if isinstance(runtime, ImageRuntime):
-        bundle = None
-        if not runtime.has_code and execution.code is not None:
-            bundle = _bundle(execution, None)
+        bundle = _bundle(execution, None, has_code=runtime.has_code)
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
             path=runtime.path, image_variables=runtime.variables,
@@ -173,7 +171,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         execution=execution,
         settings=settings,
         image=image,
-        bundle=_bundle(execution, runtime) if execution.code is not None else None,
+        bundle=_bundle(execution, runtime),
         lock_digest=runtime.lock_digest if runtime.lock is not None else None,
         python=runtime.python,
         docker=docker,
@@ -214,14 +212,14 @@ def _host_value(name: str, origin: str) -> str:
         ) from error
 
 
-def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> Bundle | None:
+def _bundle(execution: Execution, recipe: RecipeRuntime | None, *, has_code: bool = False) -> Bundle | None:
     """What the pod is brought: the code as it would run, the lock of its environment, and scripts."""
     from proj.kube.inpod import script
     from proj.kube.manifest import PREPARER, UPLOADER
     from proj.kube.parts import bundled, packed
     from proj.kube.piplist import listed
 
-    if execution.code is None:
+    if execution.code is None or (has_code and "MLFLOW_TRACKING_URI" not in execution.variables):
         return None
     files = {UPLOADER: script(UPLOADER).encode()}
     if recipe is not None and recipe.lock is not None:
@@ -231,7 +229,7 @@ def _bundle(execution: Execution, recipe: RecipeRuntime | None) -> Bundle | None
             "requirements.txt": requirements.hashed.encode(),
             "unhashed.txt": requirements.other.encode(),
         }
-    return bundled(packed(_code(execution.code)), files)
+    return bundled(None if has_code else packed(_code(execution.code)), files)
 
 
 def _code(code: Code) -> bytes:

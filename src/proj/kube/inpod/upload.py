@@ -1,4 +1,4 @@
-"""Send what is in PROJ_ARTIFACTS, and the project's outputs, to the tracking server, from a pod, by MLflow's protocol."""
+"""Send PROJ_ARTIFACTS and the project's outputs from a pod to the tracking server, by MLflow's protocol."""
 # mypy: ignore-errors
 # Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
 
@@ -50,7 +50,7 @@ def inside(path, folder):
 
 
 def files():
-    """All files to keep, each with its path among the run's artifacts; links that lead elsewhere are left out."""
+    """All files to keep, each with its path among the run's artifacts; no links that lead elsewhere."""
     for folder, _, names in os.walk(FOLDER):
         for name in sorted(names):
             path = os.path.join(folder, name)
