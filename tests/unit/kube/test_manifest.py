@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,11 +14,9 @@ from proj.kube import manifest
 from proj.kube.manifest import Blueprint, Names
 from proj.kube.names import escaped, is_variable, job_name, label, slug
 from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled, packed
+from proj.kube.settings import NAMES as NAMES_OF_SETTINGS
 from proj.kube.settings import Settings, read_settings
 from proj.model import Command, DockerDeclaration, Execution, RecipeRuntime
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAMES = Names(job="demo-1", namespace="team", session="s")
 _EXPANSION = re.compile(r"\$\$|\$\(([^)]*)\)")
@@ -302,3 +301,8 @@ def test_the_template_is_found_by_where_the_user_stands_then_by_the_project(
             read_template("job.yaml", there)
     with pytest.raises(UsageError, match="Cannot read"):
         read_template("no.yaml", there)
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/kubernetes.md").read_text(encoding="utf-8")
+    assert not [name for name in NAMES_OF_SETTINGS if f"`{name}`" not in page]
