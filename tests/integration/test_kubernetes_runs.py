@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess  # noqa: TID251  what the tests start must not be looked after by what they test
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 import serverkit
 from clusterkit import IMAGE, RULES, Namespace, limited_kubeconfig
@@ -418,3 +420,66 @@ def test_a_detached_run_is_followed_and_cancelled(folder: ProjFolder, namespace:
     assert folder.process("cancel", run_id).code == 0
     assert folder.process("wait", run_id).code == 143  # the TERM by which it was asked
     namespace.until_gone(run_id)
+
+
+# --- looked at beforehand -----------------------------------------------------------------------------
+
+
+def test_a_check_tells_all_at_once_and_creates_nothing(folder: ProjFolder, namespace: Namespace) -> None:
+    folder.write(docker_project("true"))
+    before = namespace.names("jobs")
+    fine = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config())
+    assert (fine.code, "no problems" in fine.stdout) == (0, True), fine
+    wrong = namespace.config(
+        service_account="nobody", secrets_from=["nothing"], cache_claim="none", queue="away", cpu="much"
+    )
+    done = folder.process("check", ".", "-b", "kubernetes", "-c", wrong)
+    assert done.code == 2
+    for says in ("Secret nothing", "PersistentVolumeClaim none", "ServiceAccount nobody", "LocalQueue away",
+                 "refuses the Job"):  # fmt: skip
+        assert says in done.stdout, done
+    assert namespace.names("jobs") == before
+
+
+def test_a_check_names_missing_rights(folder: ProjFolder, namespace: Namespace, tmp_path: Path) -> None:
+    folder.write(docker_project("true"))
+    env = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, RULES[:2]))}
+    done = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), env=env)
+    assert done.code == 2
+    for says in ("get pods/log", "list, watch events", "create, patch configmaps", "create, patch secrets"):
+        assert says in done.stdout, done
+    env = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, RULES))}
+    assert folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), env=env).code == 0
+
+
+def test_a_check_of_a_cluster_that_is_away_says_so(folder: ProjFolder, proxied: Proxy) -> None:
+    folder.write(docker_project("true"))
+    proxied.close()
+    done = folder.process("check", ".", "-b", "kubernetes")
+    assert done.code == 2
+    assert "does not answer" in done.stdout
+
+
+def test_manifests_are_printed_without_secrets(folder: ProjFolder, namespace: Namespace) -> None:
+    project = json.loads(docker_project("true")["MLproject"])
+    folder.write({"MLproject": json.dumps({**project, "proj": {"secrets": ["API_TOKEN"]}})})
+    env = {"API_TOKEN": "canary-canary"}
+    done = folder.process("run", ".", *options(namespace), "--dry-run", "-o", "yaml", env=env)
+    assert done.code == 0, done
+    kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
+    assert kinds == ["Job", "ConfigMap", "Secret"]
+    assert "canary" not in done.stdout + done.stderr
+    assert "API_TOKEN" in done.stdout
+
+
+@pytest.mark.network
+def test_the_example_runs_as_with_mlflow(folder: ProjFolder, namespace: Namespace) -> None:
+    example = shutil.copytree(Path(__file__).parents[2] / "examples" / "kubernetes", folder.path / "example")
+    done = folder.process(
+        "run", ".", "--backend", "kubernetes", "--backend-config", "kubernetes_config.json",
+        "-n", namespace.name, "--base-image", IMAGE, cwd=example,
+    )  # fmt: skip
+    assert done.code == 0, done
+    (job,) = [each for each in namespace.jobs() if (each.metadata.labels or {}).get("team") == "research"]
+    assert job.metadata.name.startswith("kubernetes-")
+    assert last_run(folder)["metrics"]["loss"] == 0.03125

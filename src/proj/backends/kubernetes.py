@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import BackendError, FailureCode
-from proj.model import CODE_DIR, HostRuntime, ImageRuntime, Reach, RecipeRuntime, Runtime
+from proj.model import (
+    CODE_DIR,
+    Command,
+    Execution,
+    HostRuntime,
+    ImageRequest,
+    ImageRuntime,
+    Reach,
+    RecipeRuntime,
+    Runtime,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
     from proj.kube.manifest import Blueprint
     from proj.kube.parts import Bundle
     from proj.kube.settings import Settings
-    from proj.model import Code, Execution, ImageRequest, Project
+    from proj.model import Code, Diagnostic, Project
 
 _OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Secrets that are made for a run, and never taken from this process's variables."""
@@ -115,6 +125,69 @@ class KubernetesBackend:
                 each.abandon()
             raise
         return following[0]
+
+    def manifests(self, execution: Execution) -> tuple[dict[str, object], ...]:
+        """What `submit` would create, without what is secret, and without the code itself.
+
+        Raises:
+            ProjError: It cannot be run on a cluster.
+        """
+        from proj.kube import manifest
+        from proj.kube.cluster import open_cluster
+        from proj.kube.names import job_name
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(execution.backend_config)
+        blueprint = _blueprint(execution, settings)
+        names = manifest.Names(
+            job=job_name(execution.project_name, execution.run_id),
+            namespace=open_cluster(settings.kube_context).namespace(settings.namespace),
+            session="dry-run",
+        )
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": names.job, "uid": ""}
+        parts = blueprint.bundle.maps if blueprint.bundle is not None else ()
+        secret = manifest.secret(blueprint, names, owner)
+        if secret is not None:
+            secret["stringData"] = dict.fromkeys(secret["stringData"], "***")
+        maps: list[dict[str, object]] = []
+        for part in parts:
+            shown = part.manifest(names.namespace, owner)
+            shown["binaryData"] = {name: f"({len(content)} bytes)" for name, content in part.files.items()}
+            maps.append(shown)
+        return (manifest.job(blueprint, names), *maps, *([secret] if secret is not None else []))
+
+    def preflight(self, config: str, project: Project, image: str) -> tuple[Diagnostic, ...]:
+        """What would go wrong with a run, as far as it can be told without one.
+
+        Raises:
+            ProjError: A setting, or the kubeconfig, cannot be meant.
+        """
+        from proj.images.reference import parse_reference
+        from proj.kube.cluster import open_cluster
+        from proj.kube.manifest import Blueprint, Names
+        from proj.kube.names import job_name
+        from proj.kube.preflight import preflight
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(self.configure(config, project, ImageRequest())[0])
+        parse_reference(image)
+        cluster = open_cluster(settings.kube_context)
+        run_id = "0" * 32
+        shell = Command(line="true", argv=("true",), cwd=CODE_DIR)
+        execution = Execution(
+            run_id=run_id, run_name="check", project_name=project.display_name, command=shell,
+            runtime=RecipeRuntime(image=image), variables={}, record_dir="",
+        )  # fmt: skip
+        docker = project.environment.docker if project.environment is not None else None
+        blueprint = Blueprint(
+            execution=execution, settings=settings, image=image, docker=docker, plain_user=docker is None
+        )
+        names = Names(
+            job=job_name(project.display_name, run_id),
+            namespace=cluster.namespace(settings.namespace),
+            session="check",
+        )
+        return preflight(cluster.client, blueprint, names)
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:
         """Find a Job again; see `Backend.attach`."""

@@ -247,6 +247,13 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     "--no-wait", is_flag=True, help="Return at once; see `proj wait`, `proj logs -f`, `proj cancel`."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be run; start and record nothing.")
+@click.option(
+    "-o",
+    "--output",
+    "output_format",
+    type=click.Choice(["text", "yaml"]),
+    help="With --dry-run on Kubernetes, yaml prints what would be created.  [default: text]",
+)
 @click.option("--no-conda", is_flag=True, hidden=True)
 @click.option("--skip-image-build", is_flag=True, hidden=True)
 @click.option(
@@ -281,6 +288,8 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
         _tell_without_effect(options)
         if options["show_help"]:
             return _help(request)
+        if options["output_format"] == "yaml":
+            return _manifests(request, dry_run=options["dry_run"])
         if options["dry_run"]:
             return _dry_run(request)
         if options["no_wait"]:
@@ -418,6 +427,30 @@ def _dry_run(request: planning.RunRequest) -> DryRun:
                 variables=runner.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
+
+
+class Manifests(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be created on a cluster."""
+
+    objects: tuple[dict[str, Any], ...]
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield them as YAML documents."""
+        import yaml
+
+        yield yaml.safe_dump_all(self.objects, sort_keys=False, allow_unicode=True).rstrip("\n")
+
+
+def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
+    from proj import planning, runner
+    from proj.backends import BACKENDS
+
+    manifests = getattr(BACKENDS.load(request.backend), "manifests", None)
+    if not dry_run or manifests is None:
+        raise UsageError("--output yaml goes with --dry-run and --backend kubernetes.")
+    with planning.planned(request) as plan, contextlib.ExitStack() as cleanup:
+        cleanup.callback(planning.discard, plan)
+        return Manifests(objects=manifests(runner.rehearsed(request, plan)))
 
 
 def _help(request: planning.RunRequest) -> EntryPointHelp:
