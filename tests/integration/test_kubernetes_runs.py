@@ -454,7 +454,7 @@ def test_a_check_names_missing_rights(folder: ProjFolder, namespace: Namespace, 
 
 def test_a_check_of_a_cluster_that_is_away_says_so(folder: ProjFolder, proxied: Proxy) -> None:
     folder.write(docker_project("true"))
-    proxied.close()
+    proxied.away = True
     done = folder.process("check", ".", "-b", "kubernetes")
     assert done.code == 2
     assert "does not answer" in done.stdout

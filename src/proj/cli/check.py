@@ -51,7 +51,7 @@ def _count(number: int, noun: str) -> str:
 @click.command()
 @click.argument("uri", default=".")
 @click.option("-v", "--version", metavar="REF", help="Branch, tag or commit of a git repository.")
-@click.option("-b", "--backend", metavar="NAME", help="Check too whether it could run there: kubernetes.")
+@click.option("-b", "--backend", metavar="NAME", help="Ask there too: kubernetes.")
 @click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
 @click.option("--base-image", metavar="IMAGE", help="As for `proj run`.")
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
@@ -66,8 +66,8 @@ def command(
 ) -> CheckResult:
     """Check the project file of URI (default: this folder) without running anything.
 
-    With --backend kubernetes the cluster is asked too: whether it can be reached, your rights, quotas, all that
-    the settings name, and what it says of the Job. Nothing is created.
+    With --backend kubernetes the cluster is asked too: whether it can be reached, your rights, quotas, all
+    that the settings name, and what it says of the Job. Nothing is created.
 
     Exit code 0: nothing wrong, or warnings only; 2: errors.
     """
