@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
+import contextlib
 import hashlib
+import http.server
 import io
 import json
 import os
 import re
-import stat
+import subprocess  # noqa: TID251  as packagers call their tools
+import sys
 import tarfile
+import threading
+import time
 import zipfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PLACEHOLDER = "/opt/" + "placehold_" * 24
 """The prefix that packages are "built" in, as long as conda-build's: whatever replaces it must fit."""
@@ -73,16 +81,17 @@ def module_package(
 
 def write_package(channel: Path, package: CondaPackage) -> Path:
     """Write a package into a channel's folder; `index` makes it known."""
-    paths, members = [], []
+    paths: list[dict[str, object]] = []
+    members: _Members = []
     for name, content in package.files.items():
         if isinstance(content, Link):
             paths.append({"_path": name, "path_type": "softlink"})
             members.append((name, content, 0o777))
             continue
         data = content.encode() if isinstance(content, str) else content
-        entry: dict[str, object] = {
-            "_path": name, "path_type": "hardlink", "sha256": hashlib.sha256(data).hexdigest(), "size_in_bytes": len(data),
-        }  # fmt: skip
+        digest = hashlib.sha256(data).hexdigest()
+        entry: dict[str, object] = {"_path": name, "path_type": "hardlink", "sha256": digest}
+        entry["size_in_bytes"] = len(data)
         if PLACEHOLDER.encode() in data:
             entry |= {"prefix_placeholder": PLACEHOLDER, "file_mode": "binary" if b"\0" in data else "text"}
         paths.append(entry)
@@ -153,12 +162,22 @@ def _write_conda(target: Path, info: _Members, members: _Members) -> None:
             archive.writestr(f"{kind}-{stem}.tar.zst", compressor.compress(_tar(part, "")))
 
 
+_INDEX = """
+import asyncio, os, sys
+from pathlib import Path
+from rattler.index import index_fs
+asyncio.run(index_fs(Path(sys.argv[1]), write_shards=False, write_zst=False, force=True))
+os._exit(0)
+"""
+
+
 def index(channel: Path) -> None:
     """Write the `repodata.json` of all of a channel's platforms."""
-    from rattler import index as rattler_index
-
     (channel / "noarch").mkdir(parents=True, exist_ok=True)
-    asyncio.run(rattler_index.index_fs(channel, write_shards=False, force=True))
+    # In a process of its own, for the reason that `proj.environments.conda.worker` gives.
+    subprocess.run([sys.executable, "-c", _INDEX, channel], check=True)
+    for file in channel.glob("*/repodata.json"):  # few channels tell when a package came in
+        file.write_text(re.sub(r'"indexed_timestamp":\d+,', "", file.read_text()))
 
 
 def make_channel(folder: Path, packages: Sequence[CondaPackage]) -> Path:
@@ -170,8 +189,7 @@ def make_channel(folder: Path, packages: Sequence[CondaPackage]) -> Path:
 
 
 _NOT_NEEDED = re.compile(
-    r"(^|/)(__pycache__|test|tests|idlelib|ensurepip|turtledemo|site-packages|config-3[^/]*|lib2to3|tkinter|pkgconfig)(/|$)"
-    r"|\.(a|pyc)$|^share/|^include/"
+    r"^(?:__pycache__|test|tests|idlelib|ensurepip|turtledemo|site-packages|config-3.*|lib2to3|tkinter|pkgconfig)$"
 )
 
 
@@ -179,25 +197,27 @@ def python_package(home: Path) -> CondaPackage:
     """The conda package `python`, made of an installation of pyenv's."""
     version = home.name
     minor = ".".join(version.split(".")[:2])
-    old = str(home).encode()
     files: dict[str, bytes | str | Link] = {}
-    for path in sorted(home.rglob("*")):
-        name = path.relative_to(home).as_posix()
-        wanted = name.startswith((f"lib/python{minor}/", "lib/libpython")) or name == f"bin/python{minor}"
-        if not wanted or _NOT_NEEDED.search(name):
-            continue
-        if path.is_symlink():
-            files[name] = Link(os.readlink(path))
-        elif path.is_file():
-            data = path.read_bytes()
-            if data.startswith(b"\x7fELF"):
-                data = _relocatable(data, old)
-            elif old in data:
-                data = data.replace(old, PLACEHOLDER.encode())
-            files[name] = data
+    for path in (home / "bin" / f"python{minor}", *sorted((home / "lib").glob("libpython*.so*"))):
+        files[path.relative_to(home).as_posix()] = _python_file(path, home)
+    for folder, folders, names in os.walk(home / "lib" / f"python{minor}"):
+        folders[:] = [name for name in folders if not _NOT_NEEDED.match(name)]
+        for name in names:
+            path = Path(folder) / name
+            if path.suffix not in (".pyc", ".a"):
+                files[path.relative_to(home).as_posix()] = _python_file(path, home)
     files |= {"bin/python": Link(f"python{minor}"), "bin/python3": Link(f"python{minor}")}
     files[f"lib/python{minor}/site-packages/README.txt"] = "Packages go here.\n"
     return CondaPackage(name="python", version=version, build=f"h{minor.replace('.', '')}_0", files=files)
+
+
+def _python_file(path: Path, home: Path) -> bytes | Link:
+    if path.is_symlink():
+        return Link(str(path.readlink()))
+    data, old = path.read_bytes(), str(home).encode()
+    if data.startswith(b"\x7fELF"):
+        return _relocatable(data, old)
+    return data.replace(old, PLACEHOLDER.encode()) if b"\0" not in data else data
 
 
 def _relocatable(data: bytes, old: bytes) -> bytes:
@@ -206,5 +226,116 @@ def _relocatable(data: bytes, old: bytes) -> bytes:
     return data.replace(path + b"\0", b"$ORIGIN/../lib".ljust(len(path), b"\0") + b"\0")
 
 
-def is_executable(path: Path) -> bool:
-    return bool(path.stat().st_mode & stat.S_IXUSR)
+def shared_library(folder: Path) -> bytes:
+    """A shared object that adds numbers and knows the prefix that it was built for."""
+    source = folder / "tiny.c"
+    source.write_text(
+        "double tiny_sum(const double *x, long n) { double s = 0; while (n--) s += *x++; return s; }\n"
+        f'static const char prefix[] = "{PLACEHOLDER}/share/tiny";\n'
+        "const char *tiny_prefix(void) { return prefix; }\n"
+    )
+    target = folder / "libtiny.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", target, source], check=True)
+    return target.read_bytes()
+
+
+TINYNUM = """import ctypes, os, sys
+
+_library = ctypes.CDLL(os.path.join(sys.prefix, "lib", "libtiny.so"))
+_library.tiny_sum.restype = ctypes.c_double
+_library.tiny_prefix.restype = ctypes.c_char_p
+
+
+def total(values):
+    array = (ctypes.c_double * len(values))(*values)
+    return _library.tiny_sum(array, len(values))
+
+
+def prefix():
+    return _library.tiny_prefix().decode()
+
+
+def main():
+    print("tinynum", total([1.5, 2.5]))
+"""
+
+
+class ChannelServer:
+    """A channel on loopback, open or behind a token or password.
+
+    Args:
+        folder: The channel.
+        token: What stands in its path, as `/t/<token>/`; None: nothing.
+        password: What it asks for, as `user:password`; None: nothing.
+        delay_s: How long it lets one wait for a package.
+    """
+
+    def __init__(
+        self, folder: Path, *, token: str | None = None, password: str | None = None, delay_s: float = 0
+    ) -> None:
+        self.folder, self.token, self.password, self.delay_s = folder, token, password, delay_s
+        self.asked: list[str] = []
+        self.corrupt: set[str] = set()
+        """File names that are sent with other bytes."""
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def url(self) -> str:
+        """The channel's URL, without token or password."""
+        return f"http://{self.address}/channel"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
+    prefix = f"/t/{server.token}/channel/" if server.token else "/channel/"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(body=False)
+
+        def do_GET(self) -> None:
+            self._answer(body=True)
+
+        def _answer(self, *, body: bool) -> None:
+            server.asked.append(self.path)
+            data = self._content()
+            status = 404 if data is None else 200
+            if server.password is not None:
+                wanted = "Basic " + base64.b64encode(server.password.encode()).decode()
+                status = status if self.headers.get("Authorization") == wanted else 401
+            content = data if status == 200 and data is not None else b""
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if body:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may be killed meanwhile
+                    self.wfile.write(content)
+
+        def _content(self) -> bytes | None:
+            path = self.path.partition("?")[0]
+            file = server.folder / path.removeprefix(prefix)
+            if not path.startswith(prefix) or not file.is_file():
+                return None
+            if file.suffix in (".conda", ".bz2"):
+                time.sleep(server.delay_s)
+            data = file.read_bytes()
+            return data[:-1] + bytes([data[-1] ^ 1]) if file.name in server.corrupt else data
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

@@ -152,6 +152,14 @@ def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> di
     return found
 
 
+def without_login(url: str) -> tuple[str, str]:
+    """A URL without its user and password, and those as `user:password`; empty where there are none."""
+    match = _USERINFO.match(url)
+    if match is None:
+        return url, ""
+    return match["scheme"] + url[match.end() :], unquote(match["userinfo"])
+
+
 def host_of(url: str) -> str:
     """The host of a URL, or the URL itself where it has none: how a message names a channel's place."""
     return urlsplit(url).hostname or url

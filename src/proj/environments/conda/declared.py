@@ -62,8 +62,9 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self, project_dir: Path) -> str:
         """Hexadecimal SHA-256 of all that a solution depends on, the same in every checkout."""
+        urls = dict(self.spec_channels)
         parts = (
-            "conda input 1", "",
+            "conda input 1", [spec.text(channel=urls.get(spec.channel, "")) for spec in self.specs],
             [access.url for access in self.channels], [access.url for access in self.more_channels],
             self.pip.digest(project_dir),
         )  # fmt: skip
@@ -88,7 +89,6 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
             mirrors_of(everything, self.settings, self.path.parent),
             offline=is_offline(request.offline) or self.settings.offline,
             verify_tls=self.settings.verify_tls,
-            proxies=dict(self.settings.proxies),
         )
 
 

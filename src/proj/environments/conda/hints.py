@@ -18,7 +18,7 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
     channels = ", ".join(dict.fromkeys(host_of(access.url) for access in project.channels))
     if failed.cause == "disk":
         return "Make room: `proj env prune` removes environments that are no longer used."
-    if failed.cause == "offline" or project.network(request).offline:
+    if failed.cause == "offline" or (failed.cause == "unreachable" and project.network(request).offline):
         return "Not all of it is in the cache. Run once without --offline."
     if failed.cause == "unreachable":
         return (

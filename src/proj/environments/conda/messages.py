@@ -15,10 +15,10 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of downloaded repodata and packages."""
     mirrors: Mapping[str, tuple[str, ...]] = {}
     """Channel's URL -> URLs to ask instead."""
+    logins: Mapping[str, str] = {}
+    """URL -> `user:password` for all below it."""
     offline: bool = False
     verify_tls: bool = True
-    proxies: Mapping[str, str] = {}
-    """`http` or `https` -> the proxy's URL."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from proj import events, paths
+from proj.environments.conda.channels import without_login
 from proj.environments.conda.messages import Answer, Failed, Network
 from proj.errors import EnvironmentFailedError
 from proj.process import redact, run
@@ -44,21 +45,35 @@ def cache_folder() -> Path:
     return paths.cache() / "conda"
 
 
-def network(
-    mirrors: Mapping[str, tuple[str, ...]],
-    *,
-    offline: bool,
-    verify_tls: bool = True,
-    proxies: Mapping[str, str],
-) -> Network:
-    """How channels are spoken to from here."""
+def network(mirrors: Mapping[str, tuple[str, ...]], *, offline: bool, verify_tls: bool) -> Network:
+    """How channels are spoken to from here.
+
+    Args:
+        mirrors: Channel's URL -> URLs to ask instead, which may hold tokens and passwords.
+        offline: Whether only what is in the cache counts.
+        verify_tls: Whether certificates are checked.
+    """
+    logins = dict(without_login(url) for urls in mirrors.values() for url in urls)
     return Network(
-        cache=str(cache_folder()), mirrors=mirrors, offline=offline, verify_tls=verify_tls, proxies=proxies
-    )
+        cache=str(cache_folder()),
+        mirrors={
+            url: others
+            for url, urls in mirrors.items()
+            if (others := tuple(without_login(each)[0] for each in urls)) != (url,)
+        },
+        logins={url: login for url, login in logins.items() if login},
+        offline=offline, verify_tls=verify_tls,
+    )  # fmt: skip
 
 
 def ask(
-    task: Task, expected: type[T], *, what: str, hints: Callable[[Failed], str | None], secrets: Iterable[str]
+    task: Task,
+    expected: type[T],
+    *,
+    what: str,
+    hints: Callable[[Failed], str | None],
+    secrets: Iterable[str],
+    proxies: Mapping[str, str] | None = None,
 ) -> T:
     """Have a task done.
 
@@ -68,12 +83,14 @@ def ask(
         what: What is being done, on what, for the error: "Cannot solve conda.yaml for linux-64".
         hints: What to do next about a failure; None: the answer's own hint.
         secrets: What must not be seen in an error.
+        proxies: `http` or `https` -> the proxy's URL; None: as the variables say.
 
     Raises:
         EnvironmentFailedError: It cannot be done.
     """
     folder = cache_folder()
     known = tuple(secrets)
+    through = {f"{scheme.upper()}_PROXY": url for scheme, url in (proxies or {}).items()}
     context = contextvars.copy_context()
 
     def listen(line: str) -> None:
@@ -89,7 +106,7 @@ def ask(
     completed = run(
         [sys.executable, "-m", "proj.environments.conda.worker"],
         # Not the project's folder: its modules are not to be taken for ours.
-        cwd=folder, env={"RUST_LOG": "off", "RUST_BACKTRACE": "0", "PYTHONPATH": _own_path()},
+        cwd=folder, env={"RUST_LOG": "off", "RUST_BACKTRACE": "0", "PYTHONPATH": _own_path(), **through},
         stdin=msgspec.json.encode(task), on_stderr=listen, check=False,
     )  # fmt: skip
     try:

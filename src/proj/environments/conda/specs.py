@@ -13,7 +13,6 @@ import msgspec
 from proj.errors import EnvironmentFailedError
 
 _COMMENT = re.compile(r"\s+#\s.*$|\s+#$|\s*#\s*\[.*\]\s*$")
-_SELECTOR = re.compile(r"#\s*\[(?P<selector>[^\]]*)\]\s*$")
 _BRACKETS = re.compile(r"\[(?P<inner>[^\[\]]*)\]$")
 _FIELD = re.compile(
     r"""\s*(?P<key>[a-z0-9_]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^,\s]+)\s*,?""", re.IGNORECASE
@@ -54,12 +53,6 @@ class CondaSpec(msgspec.Struct, frozen=True, kw_only=True):
     def exact(self) -> bool:
         """Whether it names one build, as `conda env export` does."""
         return bool(self.build) and "*" not in self.build
-
-
-def selector_of(line: str) -> str | None:
-    """The selector of conda-build that ends a line, such as `win` of `# [win]`; None where there is none."""
-    match = _SELECTOR.search(line)
-    return match["selector"].strip() if match else None
 
 
 def parse_spec(line: str) -> CondaSpec:

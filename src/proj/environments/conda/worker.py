@@ -8,6 +8,7 @@ memory nor its crashes are those of the process that looks after a run.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime as dt
 import difflib
@@ -148,7 +149,7 @@ class _Solver:
         by_name = {record.name.normalized: record for record in records}
         records = [by_name[record.name.normalized] for record in ordered]
         if self._task.as_of_s is not None:
-            undated = [record.name.normalized for record in records if record.timestamp is None]
+            undated = [record.name.normalized for record in records if _made_at(record) is None]
             if undated:
                 self._notes.append(
                     f"No build date is known of {', '.join(undated)}: the date does not count for it."
@@ -195,7 +196,7 @@ class _Solver:
         return found
 
     def _is_young(self, record: rattler.RepoDataRecord) -> bool:
-        limit, made = self._task.as_of_s, record.timestamp
+        limit, made = self._task.as_of_s, _made_at(record)
         return limit is not None and made is not None and made.timestamp() > limit
 
     async def _leave_out(self, missing: Sequence[Wanted]) -> bool:
@@ -303,6 +304,11 @@ class _Solver:
                 shown = ", ".join(str(version) for version in newest[-6:])
                 return f"Of {wanted.name} there is {shown}."
         return None
+
+
+def _made_at(record: rattler.RepoDataRecord) -> dt.datetime | None:
+    """When a package came into its channel, else when it was built: what rattler goes by."""
+    return record.indexed_timestamp or record.timestamp
 
 
 def _collision(lines: Sequence[str]) -> str:
@@ -515,18 +521,34 @@ def _gateway(network: Network) -> rattler.Gateway:
 
 
 def _client(network: Network) -> rattler.Client:
+    """A client with the usual layers: what is to be tried again, who the user is, mirrors, object stores."""
     import rattler
+    from rattler import networking
 
-    lines = [] if network.verify_tls else ["tls-no-verify = true"]
-    lines += ["[mirrors]"] if network.mirrors else []
-    for url, mirrors in network.mirrors.items():
-        lines.append(f"{_quoted(url)} = [{', '.join(map(_quoted, mirrors))}]")
-    if network.proxies:
-        lines.append("[proxy-config]")
-        lines += [
-            f"{name} = {_quoted(url)}" for name, url in network.proxies.items() if name in ("http", "https")
-        ]
-    return rattler.Client.from_config(rattler.Config.from_toml("\n".join(lines)))
+    if not network.logins:
+        lines = [] if network.verify_tls else ["tls-no-verify = true"]
+        lines += ["[mirrors]"] if network.mirrors else []
+        for url, mirrors in network.mirrors.items():
+            lines.append(f"{_quoted(url)} = [{', '.join(map(_quoted, mirrors))}]")
+        return rattler.Client.from_config(rattler.Config.from_toml("\n".join(lines)))
+    return rattler.Client([
+        networking.RetryMiddleware(),
+        networking.MirrorMiddleware({url: list(mirrors) for url, mirrors in network.mirrors.items()}),
+        networking.AddHeadersMiddleware(lambda host, path: _login(host, path, network)),
+        networking.AuthenticationMiddleware(),
+        networking.OciMiddleware(), networking.GCSMiddleware(), networking.S3Middleware(),
+    ])  # fmt: skip
+
+
+def _login(host: str, path: str, network: Network) -> dict[str, str] | None:
+    """The header for a request that goes to where a login is for."""
+    from urllib.parse import urlsplit
+
+    for url, login in network.logins.items():
+        parts = urlsplit(url)
+        if parts.hostname == host and path.startswith(f"{parts.path.rstrip('/')}/"):
+            return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+    return None
 
 
 def _quoted(text: str) -> str:
