@@ -14,7 +14,6 @@ import subprocess  # noqa: TID251  as packagers call their tools
 import sys
 import tarfile
 import threading
-import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,12 +67,14 @@ def module_package(
 ) -> CondaPackage:
     """A noarch Python package whose module has the version, with the metadata that pip looks for."""
     module = name.replace("-", "_")
-    info = f"site-packages/{module}-{version}.dist-info"
+    folder = f"{module}-{version}.dist-info"
+    info = f"site-packages/{folder}"
+    listed = (f"{module}.py", *(f"{folder}/{each}" for each in ("METADATA", "INSTALLER", "RECORD")))
     files = {
         f"site-packages/{module}.py": f"version = {version!r}\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/INSTALLER": "conda\n",
-        f"{info}/RECORD": f"{module}.py,,\n{info.partition('/')[2]}/METADATA,,\n",
+        f"{info}/RECORD": "".join(f"{path},,\n" for path in listed),
     }
     fields: dict[str, object] = {"noarch": "python", "build": "py_0", **more}
     return CondaPackage(name=name, version=version, files=files, depends=depends, **fields)  # type: ignore[arg-type]  # the tests name the fields
@@ -267,14 +268,14 @@ class ChannelServer:
         folder: The channel.
         token: What stands in its path, as `/t/<token>/`; None: nothing.
         password: What it asks for, as `user:password`; None: nothing.
-        delay_s: How long it lets one wait for a package.
     """
 
-    def __init__(
-        self, folder: Path, *, token: str | None = None, password: str | None = None, delay_s: float = 0
-    ) -> None:
-        self.folder, self.token, self.password, self.delay_s = folder, token, password, delay_s
+    def __init__(self, folder: Path, *, token: str | None = None, password: str | None = None) -> None:
+        self.folder, self.token, self.password = folder, token, password
         self.asked: list[str] = []
+        self.held = ""
+        """Part of the paths that are answered only once `released` is set; empty: none."""
+        self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -293,6 +294,7 @@ class ChannelServer:
         return f"http://{self.address}/channel"
 
     def close(self) -> None:
+        self.released.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -330,8 +332,9 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
             file = server.folder / path.removeprefix(prefix)
             if not path.startswith(prefix) or not file.is_file():
                 return None
-            if file.suffix in (".conda", ".bz2"):
-                time.sleep(server.delay_s)
+            if server.held and server.held in path:
+                server.arrived.set()
+                server.released.wait(60)
             data = file.read_bytes()
             return data[:-1] + bytes([data[-1] ^ 1]) if file.name in server.corrupt else data
 
