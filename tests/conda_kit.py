@@ -342,3 +342,20 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def wheel_package(path: Path, minor: str, depends: Sequence[str] = ()) -> CondaPackage:
+    """A conda package for one minor version of Python, made of a wheel."""
+    name, version = path.name.split("-")[:2]
+    site = f"lib/python{minor}/site-packages"
+    with zipfile.ZipFile(path) as archive:
+        files: dict[str, bytes | str | Link] = {
+            f"{site}/{member}": archive.read(member)
+            for member in archive.namelist()
+            if not member.endswith("/") and ".data/" not in member
+        }
+    needs = (f"python {minor}.*", *depends)
+    build = f"py{minor.replace('.', '')}_0"
+    return CondaPackage(
+        name=name.replace("_", "-").lower(), version=version, build=build, files=files, depends=needs
+    )

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess  # noqa: TID251  pip as a user calls it
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from conda_kit import (
     module_package,
     python_package,
     shared_library,
+    wheel_package,
 )
 from projkit import ProjFolder, eventually, wheel
 
@@ -366,3 +368,79 @@ def test_a_conda_program_that_fails(folder: ProjFolder, channel: Path) -> None:
     missing = folder.process("run", ".", "--conda-exe", "/nowhere/conda", env=ONLINE)
     assert missing.code == 2, missing
     folder.clean()
+
+
+# --- the classic of the field -----------------------------------------------------------------------------
+
+CLASSIC = """
+name: tutorial
+channels:
+  - {channel}
+dependencies:
+  - python=3.11
+  - pip
+  - scikit-learn
+  - pip:
+    - mlflow>=2.0
+"""
+CLASSIC_TRAIN = """
+import mlflow, sklearn
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import ElasticNet
+
+x, y = load_diabetes(return_X_y=True)
+with mlflow.start_run():
+    model = ElasticNet(alpha=0.1).fit(x, y)
+    mlflow.log_metric("r2", model.score(x, y))
+    print(sklearn.__file__)
+"""
+_WHEELS = ("numpy", "scipy", "joblib", "threadpoolctl", "scikit_learn")
+
+
+@pytest.fixture
+def classic(folder: ProjFolder) -> ProjFolder:
+    folder.write({"MLproject": PROJECT.format(command="python train.py"), "train.py": CLASSIC_TRAIN})
+    return folder
+
+
+def _classic_runs(folder: ProjFolder, *options: str, env: dict[str, str | None]) -> str:
+    done = folder.process("run", ".", *options, env=env)
+    assert done.code == 0, done
+    shown = folder.process("show", folder.the_run().run_id, "--json").json
+    assert "r2" in str(shown)
+    return done.stdout
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, channel: Path) -> None:
+    wheels = classic.base / "wheels"
+    python = pyenv_home("3.11") / "bin" / "python3.11"
+    argv = [python, "-m", "pip", "download", "-q", "--only-binary=:all:"]
+    subprocess.run([*argv, "-d", wheels, "scikit-learn"], check=True)
+    mine = classic.base / "channel"
+    shutil.copytree(channel, mine)
+    needs = {"scikit_learn": ("numpy", "scipy", "joblib", "threadpoolctl"), "scipy": ("numpy",)}
+    packages = [
+        wheel_package(path, "3.11", needs.get(name, ()))
+        for name in _WHEELS
+        for path in wheels.glob(f"{name}-*.whl")
+    ]
+    assert len(packages) == len(_WHEELS)
+    make_channel(mine, packages)
+    classic.write({"conda.yaml": CLASSIC.format(channel=mine.as_uri())})
+    said = _classic_runs(classic, env={"UV_OFFLINE": None})
+    assert str(classic.cache / "environments") in said
+    lock = classic.artifact(classic.the_run(), "proj/environment/conda-linux-64.lock").decode()
+    assert "/scikit-learn-" in lock.partition("pylock.toml")[0]
+    assert '# | name = "mlflow"' in lock
+    assert '# | name = "scikit-learn"' not in lock, "what conda has is not installed again"
+    assert classic.process("env", "verify").code == 0
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_the_classic_without_channels(classic: ProjFolder) -> None:
+    classic.write({"conda.yaml": CLASSIC.format(channel="conda-forge")})
+    said = _classic_runs(classic, "--env-manager", "uv", env={"UV_OFFLINE": None})
+    assert str(classic.cache / "environments") in said
