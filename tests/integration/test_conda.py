@@ -305,7 +305,8 @@ async def main():
             records.append(record)
     else:
         wanted = json.loads(text)
-        channels = [rattler.Channel(url) for url in wanted["channels"] if url != "nodefaults"]
+        assert "nodefaults" not in wanted["channels"], "conda 26 takes it for a channel"
+        channels = [rattler.Channel(url) for url in wanted["channels"]]
         records = await rattler.solve(channels, wanted["dependencies"])
     await rattler.install(records, prefix, cache_dir=cache, show_progress=False)
 

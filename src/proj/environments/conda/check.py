@@ -55,13 +55,23 @@ def _changed_files(record: Path, folder: Path, of_pip: frozenset[str]) -> Iterat
         return  # the `pip:` section has replaced it
     for entry in paths:
         relative, expected = entry.get("_path", ""), entry.get("sha256_in_prefix") or entry.get("sha256")
-        path = folder / relative
+        path = folder / _placed(relative, folder)
         if relative.endswith(".pyc"):
             continue
         if not os.path.lexists(path):
             yield f"{name}: {relative} is gone."
         elif expected and entry.get("path_type") == "hardlink" and _sha256(path) != expected:
             yield f"{name}: {relative} was changed."
+
+
+def _placed(path: str, folder: Path) -> str:
+    """Where a file of a package for any Python went; conda writes down where it was in the package."""
+    if path.startswith("python-scripts/"):
+        return f"bin/{path.removeprefix('python-scripts/')}"
+    if path.startswith("site-packages/"):
+        site = next(folder.glob("lib/python3*/site-packages"), folder)
+        return str(site.relative_to(folder) / path.removeprefix("site-packages/"))
+    return path
 
 
 def _distribution(path: str) -> str:

@@ -110,6 +110,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             **dict.fromkeys(_REMOVED),
             "CONDA_ALWAYS_YES": "true", "CONDA_CHANNEL_PRIORITY": "strict",
             "CONDA_EXTRA_SAFETY_CHECKS": "true",
+            # The file's channels are all: newer versions of conda take `nodefaults` for the name of one.
+            "CONDA_DEFAULT_CHANNELS": ",".join(access.secret_url for access in project.channels[:1]),
             "MAMBA_ALWAYS_YES": "true", "MAMBA_CHANNEL_PRIORITY": "strict", "NO_COLOR": "1",
         }  # fmt: skip
         completed = run(
@@ -193,7 +195,7 @@ def environment_file(project: CondaProject) -> str:
     channels = [access.secret_url for access in everything]
     urls = dict(project.spec_channels)
     specs = [spec.text(channel=urls.get(spec.channel, "")) for spec in project.specs]
-    return json.dumps({"channels": [*channels, "nodefaults"], "dependencies": specs})  # JSON is YAML
+    return json.dumps({"channels": channels, "dependencies": specs})  # JSON is YAML
 
 
 def linked(prefix: Path) -> tuple[Locked, ...]:

@@ -503,3 +503,15 @@ def test_verification(conda_project: CondaProjectMaker, request_for: RequestMake
     assert "tool: bin/tool is gone." in problems
     assert "alpha.py was changed." in problems
     assert "python 3.9.18 h1_0 is in the lock but not installed." in problems
+
+
+def test_verification_of_what_conda_itself_has_linked(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    prepared = ENVIRONMENT.prepare(request_for(conda_project("python=3.9", "alpha")))
+    record = next((prepared.directory or Path()).glob("conda-meta/alpha-*.json"))
+    content = json.loads(record.read_bytes())
+    for entry in content["paths_data"]["paths"]:
+        entry["_path"] = entry["_path"].removeprefix("lib/python3.9/")  # as conda writes it down
+    record.write_text(json.dumps(content))
+    assert verify(list_environments()[0]) == ()
