@@ -43,13 +43,14 @@ OTHER_NAMES = {
 
 BROUGHT_ALONG = frozenset({
     # what Python itself is made of, or brings
-    "_libgcc_mutex", "_openmp_mutex", "bzip2", "ca-certificates", "certifi-win32", "ld_impl_linux-64",
+    "_libgcc_mutex", "_openmp_mutex", "bzip2", "ca-certificates", "expat", "ld_impl_linux-64",
     "libedit", "libexpat", "libffi", "libgcc", "libgcc-ng", "libgfortran", "libgfortran-ng", "libgfortran4",
     "libgfortran5", "libgomp", "libnsl", "libsqlite", "libstdcxx", "libstdcxx-ng", "libuuid", "libxcrypt",
     "libzlib", "ncurses", "openssl", "python_abi", "readline", "sqlite", "tk", "xz", "zlib",
     # what wheels of numeric packages contain
     "_tflow_select", "blas", "cpuonly", "freetype", "jpeg", "libblas", "libcblas", "liblapack",
-    "libopenblas", "libpng", "libtiff", "libwebp", "llvm-openmp", "lz4-c", "mkl", "nomkl", "openblas",
+    "libopenblas", "libpng", "libtiff", "libwebp", "llvm-openmp", "lz4-c", "mkl", "mkl_fft",
+    "mkl_random", "nomkl", "openblas",
     "openjpeg", "pytorch-cuda", "pytorch-mutex", "tensorflow-estimator-base", "zstd",
 })  # fmt: skip
 """Libraries that need not be installed beside a Python and wheels from PyPI."""
@@ -66,6 +67,14 @@ NOT_THERE = frozenset({
 """Programs and libraries, whose names on PyPI are of something else or of nothing."""
 _NOT_THERE = re.compile(r"^(?:r|perl|ruby|lua|lib\w+|xorg|gcc_\w+|gxx_\w+|mkl-devel|cuda|gst)-|^lib[a-z]")
 _LIBRARIES_OF_PYTHON = frozenset({"libclang", "libcst", "librosa", "librt", "libsass", "libtmux", "libusb1"})
+
+
+IMPLIED = {
+    "scikit-learn": ("numpy", "scipy"), "statsmodels": ("numpy", "scipy", "pandas"),
+    "xgboost": ("numpy", "scipy"),
+    "lightgbm": ("numpy", "scipy", "scikit-learn"), "matplotlib": ("numpy",),
+}  # fmt: skip
+"""What conda brings with a package, and older releases on PyPI need without saying so."""
 
 
 class ByName(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +115,9 @@ def by_name(specs: tuple[CondaSpec, ...], platform: str) -> ByName:
                 loose.append(spec.written)
             lines[name] = name + version
             written[name] = spec.written
+    for name in tuple(lines):
+        for need in IMPLIED.get(name, ()):
+            lines.setdefault(need, need)
     notes = []
     if lines:
         notes.append(f"Taken from PyPI instead of conda: {', '.join(lines.values())}.")

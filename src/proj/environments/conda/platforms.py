@@ -16,7 +16,15 @@ _WINDOWS = frozenset({
     "cudatoolkit-win",
 })  # fmt: skip
 _MAC = frozenset(
-    {"appnope", "libcxxabi", "llvm-openmp-osx", "pyobjc-core", "pyobjc-framework-cocoa", "python.app"}
+    {
+        "appnope",
+        "libcxx",
+        "libcxxabi",
+        "llvm-openmp-osx",
+        "pyobjc-core",
+        "pyobjc-framework-cocoa",
+        "python.app",
+    }
 )
 _LINUX = frozenset({
     "_libgcc_mutex", "_openmp_mutex", "ld_impl_linux-64", "libgcc-ng", "libstdcxx-ng", "libgfortran-ng",
