@@ -27,7 +27,9 @@ with bench.workplace() as folder:
         tracking_servers.Clients(servers[1], python, 1) as two,
     ):
         for name, count in WORK:
-            ours, theirs = tracking_servers.rates((one, two), name, count, 1, options.rounds)
+            ours, theirs = (
+                rate.per_s for rate in tracking_servers.rates((one, two), name, count, 1, options.rounds)
+            )
             row = [f"{1000 / ours:,.1f} ms", f"{1000 / theirs:,.1f} ms", f"{ours / theirs:.1f}"]
             rows.append([QUERIES[name].what, *row])
             print(*rows[-1], sep="\t", file=sys.stderr)

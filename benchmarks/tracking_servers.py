@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CLIENT = Path(__file__).with_name("tracking_client.py")
 MORE = 8
@@ -30,6 +30,10 @@ class Server(NamedTuple):
     name: str
     uri: str
     pid: int
+
+    def cpu_s(self) -> float:
+        """Processor time of the server and all that it started."""
+        return sum(_cpu_s(pid) for pid in _family(self.pid))
 
     def memory_mib(self) -> float:
         """Memory of the server and all that it started; what they share counts once (PSS)."""
@@ -59,6 +63,15 @@ def both(folder: Path, mlflow: Path, data: Path | None = None) -> Iterator[tuple
         running("mlflow server", stock, theirs, folder) as two,
     ):
         yield one, two
+
+
+@contextlib.contextmanager
+def nothing(folder: Path) -> Iterator[Server]:
+    """Run a server that keeps nothing: what is measured with it is the client's own."""
+    port = free_port()
+    argv = [sys.executable, Path(__file__).with_name("tracking_null.py"), str(port)]
+    with running("no server", argv, port, folder) as server:
+        yield server
 
 
 @contextlib.contextmanager
@@ -130,18 +143,29 @@ def _hear(process: subprocess.Popen[str], expected: str = "") -> None:
         sys.exit(f"a client failed; it said {line!r}")
 
 
-def rates(
-    clients: tuple[Clients, Clients], mode: str, count: int, processes: int, rounds: int
-) -> tuple[float, float]:
+class Rate(NamedTuple):
+    """What a server did."""
+
+    per_s: float
+    """Operations per second."""
+    server_ms: float
+    """Processor time of the server for one of them."""
+
+
+def rates(clients: Sequence[Clients], mode: str, count: int, processes: int, rounds: int) -> list[Rate]:
     """Return how many operations per second each server did, the median of turns that alternate.
 
-    The first server gets `MORE` times as many, so that its turns take about as long as the other's.
+    The last server gets fewer than the others, so that its turns take about as long.
     """
-    taken: tuple[list[float], list[float]] = ([], [])
+    taken: list[list[Rate]] = [[] for _ in clients]
     for _ in range(rounds):
-        for some, operations, found in zip(clients, (count * MORE, count), taken, strict=True):
-            found.append(operations * processes / some.timed(mode, operations, processes))
-    return statistics.median(taken[0]), statistics.median(taken[1])
+        for some, found in zip(clients, taken, strict=True):
+            operations = count if some is clients[-1] else count * MORE
+            before_s = some.server.cpu_s()
+            seconds = some.timed(mode, operations, processes)
+            done = operations * processes
+            found.append(Rate(done / seconds, (some.server.cpu_s() - before_s) * 1000 / done))
+    return [Rate(*(statistics.median(values) for values in zip(*found, strict=True))) for found in taken]
 
 
 def free_port() -> int:
@@ -178,6 +202,11 @@ def _family(root: int) -> set[int]:
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
     return family
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_mib(pid: int) -> float:

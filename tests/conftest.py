@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["projkit", "clients"]
+pytest_plugins = ["projkit", "clients", "registrykit"]
 
 MARKERS = {
     "network": "needs a package index",
@@ -22,11 +22,20 @@ MARKERS = {
     "tmux": "needs tmux",
     "conda": "makes a conda channel of an installed Python, and environments from it",
     "clients": "makes virtualenvs of stock mlflow clients from a package index",
+    "registry": "needs docker-registry, a registry for images",
+    "docker": "needs a docker daemon",
 }
 """Marker -> why a test that carries it is not part of the default run."""
 
 _WITH = frozenset(filter(None, os.environ.get("PROJ_TEST_WITH", "").replace(",", " ").split()))
-"""`PROJ_TEST_WITH="network slow"`, or `all`, switches markers on; what is on and absent is a failure."""
+"""`PROJ_TEST_WITH="network slow"`, or `all`, switches markers on; what is on and absent is a failure.
+
+`all -cluster` switches all on but one.
+"""
+
+
+def _on(name: str) -> bool:
+    return name in _WITH or ("all" in _WITH and f"-{name}" not in _WITH)
 
 
 for _signum, _handler in (
@@ -43,14 +52,17 @@ for _signum, _handler in (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name, why in MARKERS.items():
-            if item.get_closest_marker(name) and not _WITH & {name, "all"}:
+            if item.get_closest_marker(name) and not _on(name):
                 item.add_marker(pytest.mark.skip(reason=f"{why}: PROJ_TEST_WITH={name}"))
 
 
 def _skipped(reporter: Any) -> list[Any]:
     """The tests that were left out; a contract that says "this does not apply here" is no omission."""
+    off = tuple(f"PROJ_TEST_WITH={name}" for name in MARKERS if not _on(name))
     return [
-        report for report in reporter.stats.get("skipped", []) if "proj/testing" not in str(report.longrepr)
+        report
+        for report in reporter.stats.get("skipped", [])
+        if "proj/testing" not in str(report.longrepr) and not any(why in str(report.longrepr) for why in off)
     ]
 
 

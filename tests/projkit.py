@@ -59,10 +59,10 @@ def wheel(name: str, version: str, *, padding_bytes: int = 0) -> bytes:
     with zipfile.ZipFile(content, "w") as archive:
         lines = []
         for path, data in files.items():
-            archive.writestr(path, data)
+            archive.writestr(zipfile.ZipInfo(path), data)  # without the time: the same is the same bytes
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             lines.append(f"{path},sha256={digest},{len(data)}\n")
-        archive.writestr(f"{info}/RECORD", "".join([*lines, f"{info}/RECORD,,\n"]))
+        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), "".join([*lines, f"{info}/RECORD,,\n"]))
     return content.getvalue()
 
 

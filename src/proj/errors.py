@@ -68,6 +68,28 @@ class EnvironmentFailedError(ProjError):
     code = FailureCode.ENV_FAILED.value
 
 
+class ImageError(ProjError):
+    """An image cannot be had, assembled, or handed on.
+
+    Args:
+        message: See `ProjError`.
+        code: IMAGE_PULL where it cannot be had from where it is said to be.
+        hint: See `ProjError`.
+        details: See `ProjError`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: FailureCode = FailureCode.IMAGE_FAILED,
+        hint: str | None = None,
+        details: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.code = code.value
+
+
 class BackendError(ProjError):
     """The place to run refused or cannot be reached.
 

@@ -92,13 +92,35 @@ class EntryPoint(_Value, frozen=True):
     """The script's path relative to the project, when the entry point is a bare file."""
 
 
+class DockerBuild(_Value, frozen=True):
+    """How a project's own image is built."""
+
+    dockerfile: str | None = None
+    """Path relative to the context; None: `Dockerfile`."""
+    context: str = "."
+    """Folder relative to the project's folder."""
+    args: Mapping[str, str] = {}
+    """Build argument -> value."""
+
+
 class DockerDeclaration(_Value, frozen=True):
     """The `docker_env` of a project file."""
 
     image: str
     volumes: tuple[str, ...] = ()
+    """`SOURCE:TARGET[:MODE]` as written: `~`, `$(pwd)`, `${VAR}` and relative sources not expanded yet."""
     environment: tuple[tuple[str, str | None], ...] = ()
     """Pairs of variable and value; None copies the host's value."""
+    user: str | None = None
+    """`UID[:GID]` or a name in the image; None: whoever starts the run."""
+    shm_size: str | None = None
+    """Size of `/dev/shm`, such as `2g`."""
+    gpus: str | None = None
+    """`all`, a number, or `device=0,1`."""
+    network: str | None = None
+    platform: str | None = None
+    """Such as `linux/amd64`."""
+    build: DockerBuild | None = None
 
 
 class EnvironmentDeclaration(_Value, frozen=True):
@@ -140,6 +162,8 @@ class Extensions(_Value, frozen=True):
     """Globs, relative to the project's folder, of files to keep as artifacts."""
     metrics: Literal["stdout"] | None = None
     verify: Verification = Verification()
+    secrets: tuple[str, ...] = ()
+    """Names of variables of the host that containers get, and whose values are seen nowhere."""
 
 
 class Project(_Value, frozen=True):
@@ -336,12 +360,33 @@ class LockMode(str, enum.Enum):
     """Use the lock that the project ships, unchecked."""
 
 
+class ImageRequest(_Value, frozen=True):
+    """What is asked of an image to run in; it matters where the target is no host."""
+
+    base: str | None = None
+    """`--base-image`; None: `python:<X.Y>-slim`."""
+    platform: str | None = None
+    """Such as `linux/amd64`; None: that of the engine or the cluster."""
+    pull: Literal["always", "missing", "never"] = "missing"
+    bake: bool = False
+    """Whether the code goes into the image (`--build-image`) though it could be brought otherwise."""
+    repository: str | None = None
+    """Where a cluster gets an image that is made here, such as `registry.example.org/team/name`."""
+    insecure: bool = False
+    """Whether registries may be asked without TLS, or with a certificate that nobody vouches for."""
+
+
 class EnvironmentRequest(_Value, frozen=True):
     """All that decides which environment a run gets."""
 
     project_dir: Path
     root: Path
     """Files up to here belong to the project (`-r ../requirements.txt`)."""
+    target: Literal["host", "engine", "cluster"] = "host"
+    """Where it is needed: on this machine, in this machine's container engine, or on a cluster."""
+    image: ImageRequest = ImageRequest()
+    subdir: str = ""
+    """The project's folder relative to `root`."""
     declaration: EnvironmentDeclaration | None = None
     script: str | None = None
     """A script entry point, relative to `project_dir`; its PEP 723 block, if any, is the environment."""
@@ -377,10 +422,42 @@ class ImageRuntime(_Value, frozen=True, tag="image"):
     """An environment inside an OCI image."""
 
     image: str
+    """What a backend starts: a reference (`host/name:tag@sha256:…`), or an image's id in an engine."""
+    name: str | None = None
+    """The image as the project or the user names it, for people; None: `image`."""
     digest: str | None = None
+    """`sha256:<hex>` of its manifest in a registry; None where it has none, or where nobody could ask."""
+    image_id: str | None = None
+    """`sha256:<hex>` of its configuration, which an engine knows it by."""
+    base: str | None = None
+    """The image that it was made on top of, as it was named."""
+    base_digest: str | None = None
+    made: Literal["named", "dockerfile", "assembled"] = "named"
+    """How it was come by: it was there, by a Dockerfile's build, or put together here."""
+    has_code: bool = False
+    """Whether the project's code is in it, at `Code.directory`; else the backend brings it there."""
+    path: tuple[str, ...] = ()
+    """Folders in the image to put before its PATH."""
+    variables: Mapping[str, str] = {}
+    docker: DockerDeclaration | None = None
+    """What the project file says of its containers."""
 
 
-Runtime = HostRuntime | ImageRuntime
+class RecipeRuntime(_Value, frozen=True, tag="recipe"):
+    """An environment made where the command runs: a base image, and what to install in it by a lock."""
+
+    image: str
+    """Reference of the base image."""
+    digest: str | None = None
+    lock: bytes | None = None
+    """The lock file's content (pylock.toml); None: there is nothing to install."""
+    lock_digest: str | None = None
+    python: str | None = None
+    """The minor version that the lock is for, such as `3.11`."""
+    docker: DockerDeclaration | None = None
+
+
+Runtime = HostRuntime | ImageRuntime | RecipeRuntime
 
 
 class EnvironmentPlan(_Value, frozen=True):
@@ -450,6 +527,42 @@ class EnvironmentFacts(_Value, frozen=True):
 # --- execution ----------------------------------------------------------------------------------------
 
 
+CODE_DIR = "/mlflow/projects/code"
+"""Where containers find the project's tree, as in MLflow."""
+ARTIFACTS_DIR = "/mlflow/projects/artifacts"
+"""Where containers find the folder whose files become the run's artifacts."""
+
+
+class Mount(_Value, frozen=True):
+    """A file or folder of this machine that the command finds at a place of its own."""
+
+    source: Path
+    target: str
+    read_only: bool = True
+
+
+class Code(_Value, frozen=True):
+    """The project's tree, for backends whose commands do not run beside it."""
+
+    root: Path
+    """Its top on this machine."""
+    subdir: str = ""
+    """The project's folder below it, which is where the command runs."""
+    directory: str = CODE_DIR
+    """Where the command is to find the top."""
+    outputs: tuple[str, ...] = ()
+    """Globs of files that are no code: those that earlier runs made."""
+
+
+class Reach(_Value, frozen=True):
+    """How a program gets to a server on this machine from where it runs."""
+
+    bind: str = "127.0.0.1"
+    """The address to listen on."""
+    host: str = "127.0.0.1"
+    """The name or address by which the program asks for it."""
+
+
 class Origin(_Value, frozen=True):
     """What the user asked for, for backends that fetch and run projects themselves (MLflow's plugins)."""
 
@@ -483,6 +596,12 @@ class Execution(_Value, frozen=True):
     backend_config: str = "{}"
     """The backend's own settings, a JSON object."""
     origin: Origin | None = None
+    code: Code | None = None
+    """What to bring where the command runs; None for those that run on this machine."""
+    mounts: tuple[Mount, ...] = ()
+    """Inputs on this machine that the command refers to, outside of the code."""
+    secrets: tuple[str, ...] = ()
+    """Names of those variables whose values must be seen nowhere: in no log, argument or description."""
 
 
 class RunStatus(str, enum.Enum):

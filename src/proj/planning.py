@@ -19,11 +19,14 @@ from proj.environments.select import select
 from proj.model import (
     BoundParameter,
     Checkout,
+    Code,
     Command,
     EntryPoint,
     EnvironmentPlan,
     EnvironmentRequest,
+    ImageRequest,
     LockMode,
+    Mount,
     Project,
     Snapshot,
 )
@@ -61,6 +64,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An existing run to use instead of a new one."""
     run_name: str | None = None
     docker_args: tuple[tuple[str, str | None], ...] = ()
+    image: ImageRequest = ImageRequest()
+    """What is asked of the image, for backends that run one."""
     quoting: Literal["safe", "mlflow"] | None = None
     """None: as the project file says."""
     strict: bool = False
@@ -90,6 +95,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     """Name in the registry of environments."""
     environment_request: EnvironmentRequest
+    code: Code | None = None
+    """The tree to bring where the command runs; None: it runs beside it."""
+    mounts: tuple[Mount, ...] = ()
+    """Inputs outside of the tree that have to be brought."""
     downloads: Path | None = None
     """Temporary folder of downloaded parameters."""
     snapshot: Snapshot | None = None
@@ -169,21 +178,58 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project_dir=checkout.project_dir,
         download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
     )
+    environment_request = _environment_request(request, checkout, project, entry_point)
+    values, code, mounts = _brought(request, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
-    line = command.render(entry_point.command, bound, quoting=quoting, where=_where(project, entry_point))
+    line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
     for sentence in command.nested_warnings(entry_point.command, bound):
         events.warning(sentence)
-    environment_request = _environment_request(request, checkout, project, entry_point)
     return Plan(
         checkout=checkout,
         project=project,
         entry_point=entry_point,
         parameters=bound,
-        command=Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir)),
+        command=_command(line, checkout, code),
+        code=code,
+        mounts=mounts,
         environment=_environment_name(request, environment_request),
         environment_request=environment_request,
         downloads=downloads,
     )
+
+
+def _target(backend: str) -> Literal["host", "engine", "cluster"]:
+    return getattr(BACKENDS.load(backend), "target", "host")
+
+
+def _brought(
+    request: RunRequest,
+    environment_request: EnvironmentRequest,
+    project: Project,
+    bound: tuple[BoundParameter, ...],
+) -> tuple[tuple[BoundParameter, ...], Code | None, tuple[Mount, ...]]:
+    """What the command is given where it runs, and what has to be brought there."""
+    if environment_request.target == "host":
+        return bound, None, ()
+    from proj import inside
+
+    code = Code(
+        root=environment_request.root,
+        subdir=environment_request.subdir,
+        outputs=project.extensions.outputs,
+    )
+    values, mounts = inside.moved(bound, code)
+    if environment_request.target == "cluster":
+        inside.refuse_mounts(mounts, bound, request.backend)
+    return values, code, mounts
+
+
+def _command(line: str, checkout: Checkout, code: Code | None) -> Command:
+    if code is None:
+        return Command(line=line, argv=command.shell_argv(line), cwd=str(checkout.project_dir))
+    from proj.inside import working_directory
+
+    return Command(line=line, argv=command.container_argv(line), cwd=working_directory(code))
 
 
 def _environment_name(request: RunRequest, environment_request: EnvironmentRequest) -> str:
@@ -197,6 +243,12 @@ def environment_plan(plan: Plan) -> EnvironmentPlan:
     return ENVIRONMENTS.load(plan.environment).plan(plan.environment_request)
 
 
+def _below(checkout: Checkout) -> str:
+    """The project's folder relative to the top of the tree."""
+    below = checkout.project_dir.relative_to(checkout.root).as_posix()
+    return "" if below == "." else below
+
+
 def _where(project: Project, entry_point: EntryPoint) -> str:
     if project.file is None or entry_point.position is None:
         return f"entry point {entry_point.name}"
@@ -207,6 +259,9 @@ def _environment_request(
     request: RunRequest, checkout: Checkout, project: Project, entry_point: EntryPoint
 ) -> EnvironmentRequest:
     return EnvironmentRequest(
+        target=_target(request.backend),
+        image=request.image,
+        subdir=_below(checkout),
         project_dir=checkout.project_dir,
         root=checkout.root,
         declaration=project.environment,

@@ -16,7 +16,7 @@ from proj import events, record
 from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
-from proj.model import ImageRuntime, ParameterKind, RunStatus
+from proj.model import HostRuntime, ImageRuntime, ParameterKind, RunStatus
 from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
 
@@ -96,10 +96,9 @@ def parts(
         **_parameter_parts(parameters, inputs),
         **_environment_parts(prepared, facts, checkout),
     }
-    if isinstance(prepared.runtime, ImageRuntime):
-        variables: dict[str, str | None] = dict(os.environ)
-    else:
-        variables = {**os.environ, **prepared.runtime.variables}
+    variables: dict[str, str | None] = dict(os.environ)
+    if isinstance(prepared.runtime, HostRuntime):
+        variables |= prepared.runtime.variables
         found |= _loading_parts(variables, checkout)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
 

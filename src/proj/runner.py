@@ -18,9 +18,9 @@ from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, FailureCode, StoreError, UsageError
 from proj.files import make_private
 from proj.model import (
+    ARTIFACTS_DIR,
     Execution,
     HostRuntime,
-    ImageRuntime,
     NewRun,
     Origin,
     Outcome,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _STALE_S = 1.0
 """Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 WITHOUT_REUSE = {"PROJ_REUSE": "never"}
 """Set for a run that is made again: what is compared must have run, all of it."""
 
@@ -256,8 +257,7 @@ def _with_variables(
 
 def _refuse_mismatch(backend: str, environment: str) -> None:
     """Refuse a pair of backend and environment that cannot work, before anything is built."""
-    makes_image = getattr(ENVIRONMENTS.load(environment), "makes_image", False)
-    runtime = ImageRuntime if makes_image else HostRuntime
+    runtime = getattr(ENVIRONMENTS.load(environment), "makes", HostRuntime)
     instead = BACKENDS.load(backend).accepts(runtime)
     if instead is not None:
         raise UsageError(f"The backend {backend!r} cannot run this project's environment.", hint=instead)
@@ -337,6 +337,8 @@ def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tra
 
 def _variables(request: RunRequest, where: Place, run_id: str, artifacts: Path) -> dict[str, str]:
     """What the entry point finds in its environment."""
+    if getattr(BACKENDS.load(request.backend), "target", "host") != "host":
+        return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR}
     variables = {
         **place.inherited(where),
         "PROJ_RUN_ID": run_id,
@@ -389,6 +391,9 @@ def _assignment(
         metrics_from_stdout=plan.project.extensions.metrics == "stdout",
         docker_args=request.docker_args,
         backend_config=request.backend_config,
+        code=plan.code,
+        mounts=plan.mounts,
+        secrets=(*_SECRETS, *plan.project.extensions.secrets),
         origin=Origin(
             uri=str(plan.checkout.project_dir),
             entry_point=plan.entry_point.name,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from proj.backends.base import Handle
-    from proj.model import RunRecord
+    from proj.model import Reach, RunRecord
     from proj.recording import Recording
     from proj.tracking import Tracking
 
@@ -71,7 +71,7 @@ def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, 
     execution, tracking = assignment.execution, recording.tracking
     tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=assignment.tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
-    endpoint = _endpoint(assignment, recording)
+    endpoint = _endpoint(assignment, recording, BACKENDS.load(assignment.backend).reach(execution))
     if endpoint is None:
         return _follow(execution, assignment.backend, recording, claim, aside)
     with endpoint:
@@ -85,11 +85,11 @@ def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, 
         return outcome
 
 
-def _endpoint(assignment: Assignment, recording: Recording) -> Endpoint | None:
-    if assignment.endpoint is None:
+def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None) -> Endpoint | None:
+    if assignment.endpoint is None or reach is None:
         return None
     try:
-        return Endpoint(recording.tracking, assignment.endpoint, recording.upstream)
+        return Endpoint(recording.tracking, assignment.endpoint, recording.upstream, reach)
     except OSError as error:
         events.warning(f"The program cannot record by MLflow's client: no port to be had: {error.strerror}.")
         return None

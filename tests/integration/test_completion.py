@@ -77,6 +77,10 @@ def test_what_a_shell_offers(folder: ProjFolder, complete: Callable[[str], list[
     assert complete(f"proj wait {run.run_id[:4]}") == [run.run_id[:8]]
     assert run.run_name in complete("proj logs ")
     assert "--env-manager" in complete("proj run --env")
+    assert complete(f"proj restore {run.run_id[:4]}") == []
+    assert folder.run("rm", run.run_id).code == 0
+    assert complete(f"proj restore {run.run_id[:4]}") == [run.run_id[:8]]
+    assert complete(f"proj rm {run.run_id[:4]}") == []
 
 
 def test_what_is_offered_is_of_the_project_that_is_named(

@@ -416,9 +416,9 @@ def _classic_runs(folder: ProjFolder, *options: str, env: dict[str, str | None])
 @pytest.mark.timeout(900)
 def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, channel: Path) -> None:
     wheels = classic.base / "wheels"
-    python = pyenv_home("3.11") / "bin" / "python3.11"
+    python = str(pyenv_home("3.11") / "bin" / "python3.11")
     argv = [python, "-m", "pip", "download", "-q", "--only-binary=:all:"]
-    subprocess.run([*argv, "-d", wheels, "scikit-learn"], check=True)
+    subprocess.run([*argv, "-d", str(wheels), "scikit-learn"], check=True)
     mine = classic.base / "channel"
     shutil.copytree(channel, mine)
     needs = {"scikit_learn": ("numpy", "scipy", "joblib", "threadpoolctl"), "scipy": ("numpy",)}

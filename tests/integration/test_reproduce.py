@@ -214,7 +214,7 @@ def test_packages_that_left_the_index_are_said(seeded: ProjFolder, links: Path, 
     write_wheel(links, "tiny", "2.0")
     done = seeded.run("reproduce", original)
     assert (done.code, "  packages: " in done.stderr, "tiny" in done.stderr) == (125, True, True), done
-    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0"))
+    (links / "tiny-1.0-py3-none-any.whl").write_bytes(wheel("tiny", "1.0", padding_bytes=1))
     done = seeded.run("reproduce", original)
     assert (done.code, "ash mismatch" in done.stderr) == (125, True), done
     (links / "tiny-1.0-py3-none-any.whl").write_bytes(content)
@@ -389,6 +389,25 @@ def test_what_was_left_out_is_not_said_to_be_the_same(secretive: ProjFolder) -> 
     secretive.clean()
 
 
+def test_what_to_do_next_is_said(secretive: ProjFolder) -> None:
+    original = secretive.the_run().run_id
+    said = secretive.run("reproduce", original, "--verify").stdout
+    assert "once .gitignore or .projignore names them" in said
+    assert "proj diff" not in said, "it would say no more"
+    secretive.write({".gitignore": ".env\n"})
+    assert secretive.run("run", ".").code == 0
+    assert secretive.run("reproduce", "latest", "--verify").code == 0
+
+
+def test_where_more_is_told_of_a_difference_is_said(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project("head -c 16 /dev/urandom > $PROJ_ARTIFACTS/drawn")})
+    assert folder.run("run", ".").code == 0
+    original = folder.the_run().run_id
+    said = folder.run("reproduce", original, "--verify").stdout
+    again = folder.runs()[0].run_id
+    assert f"`proj diff {original[:8]} {again[:8]} --artifacts`" in said
+
+
 def test_a_dry_run_names_what_was_left_out(secretive: ProjFolder) -> None:
     assert "Not all of it can be had: .env, not" in secretive.run("reproduce", "latest", "--dry-run").stdout
     data = secretive.run("reproduce", "latest", "--dry-run", "--json").json["data"]
@@ -407,6 +426,19 @@ def test_the_record_says_what_the_new_run_had_to_do_without(secretive: ProjFolde
     assert source.changed_files == ("code.txt",)
     done = secretive.run("reproduce", "latest", "--verify")
     assert done.code == 0, "both had to do without it"
+
+
+def test_that_proj_itself_was_installed_from_a_folder_does_not_count(
+    folder: ProjFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an activated environment: what the project finds there is what `proj` runs in."""
+    monkeypatch.setenv("PATH", f"{os.path.dirname(PROJ)}{os.pathsep}{os.environ['PATH']}")  # noqa: PTH120  text
+    folder.write({"MLproject": echo_project("echo hello")})
+    assert folder.run("run", ".").code == 0
+    done = folder.run("reproduce", "latest", "--verify", "--json")
+    assert (done.code, rows(done)) == (0, {})
+    assert "packages/proj" in {f"{row['group']}/{row['item']}" for row in done.json["data"]["rows"]}
+    assert record.TAG_REUSE in folder.runs()[0].tags
 
 
 def test_a_failure_that_comes_again_is_the_same(folder: ProjFolder) -> None:

@@ -18,6 +18,7 @@ from proj.model import (
     Outcome,
     Package,
     PreparedEnvironment,
+    Reach,
     RunStatus,
     Runtime,
 )
@@ -65,6 +66,9 @@ class LetterBackend:
         return LetterHandle(Outcome(status=status, exit_code=code, failure=failure, started_ms=1, ended_ms=2))
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:  # noqa: ARG002  the interface's
+        return None
+
+    def reach(self, execution: Execution) -> Reach | None:  # noqa: ARG002  the interface's
         return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proj.model import Execution, Outcome, Runtime
+    from proj.model import Execution, Outcome, Reach, Runtime
 
     MetricSink = Callable[[str, float, int], None]
     """Takes key, value, step of a metric that was read from the program's stdout."""
@@ -37,6 +37,10 @@ class Backend(Protocol):
 
     A backend whose attribute `makes_environment` is True gets the project as it is (`Execution.origin`) and
     makes its environment by itself; without that attribute it gets a prepared runtime.
+
+    An attribute `target` says where environments for it are needed: `host` (without it), `engine` for images
+    in this machine's container engine, `cluster` for what a cluster can get by itself. For the latter two,
+    commands and values are those of a container: the code is at `Execution.code`, inputs at its `mounts`.
     """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:
@@ -53,4 +57,13 @@ class Backend(Protocol):
         """Find an execution again whose client died; None if it died with its client.
 
         `execution` has empty `variables`.
+        """
+
+    def reach(self, execution: Execution) -> Reach | None:
+        """How the command will get to a server that listens on this machine, before it is submitted.
+
+        None: there is no way that this backend knows of.
+
+        Raises:
+            BackendError: The place to run cannot be asked.
         """

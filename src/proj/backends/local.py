@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from proj import events, process
 from proj.backends.local_outcome import MemoryWitness, describe_start_failure, outcome_of
 from proj.errors import BackendError, FailureCode
-from proj.model import Execution, HostRuntime, Outcome, Runtime
+from proj.model import Execution, HostRuntime, Outcome, Reach, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +135,10 @@ class LocalBackend:
     def attach(self, execution: Execution, reference: str) -> Handle | None:  # noqa: ARG002  the interface's
         """None: a command dies with the process that started it."""
         return None
+
+    def reach(self, execution: Execution) -> Reach | None:  # noqa: ARG002  the interface's
+        """Loopback."""
+        return Reach()
 
 
 def _environment(execution: Execution, runtime: HostRuntime) -> dict[str, str]:

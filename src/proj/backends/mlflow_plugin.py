@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from proj.errors import BackendError, FailureCode
-from proj.model import Execution, Outcome, RunStatus, Runtime
+from proj.model import Execution, Outcome, Reach, RunStatus, Runtime
 from proj.process import Interrupted, signal_name
 from proj.times import now_ms
 
@@ -150,6 +150,10 @@ class PluginBackend:
     def attach(self, execution: Execution, reference: str) -> Handle | None:  # noqa: ARG002  the interface's
         """None: what a plugin started cannot be found again."""
         return None
+
+    def reach(self, execution: Execution) -> Reach | None:  # noqa: ARG002  the interface's
+        """Loopback: programs that plugins start inherit nothing of ours, and are not told of it anyway."""
+        return Reach()
 
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ COMMANDS = {
     "show": ("proj.cli.show", "Show all that is recorded of a run."),
     "metrics": ("proj.cli.metrics", "Print metrics of runs, and their histories."),
     "logs": ("proj.cli.logs", "Print what a run wrote; -f follows it."),
+    "build": ("proj.cli.build", "Make a container image of a project."),
     "reproduce": ("proj.cli.reproduce", "Make a run again from its record, and check it."),
     "diff": ("proj.cli.diff", "Show what differs between two runs."),
     "artifacts": ("proj.cli.artifacts", "List and get a run's files."),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import click
 
     from proj.model import Project
+    from proj.tracking.store import Lifecycle
 
 _RUNS = 50
 
@@ -52,7 +53,16 @@ def parameters(ctx: click.Context, _parameter: click.Parameter, incomplete: str)
 
 
 def run_ids(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Ids and names of the latest runs."""
+    """Ids and names of the newest runs."""
+    return _runs(incomplete, "active")
+
+
+def deleted_run_ids(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids and names of the newest runs among those that are deleted."""
+    return _runs(incomplete, "deleted")
+
+
+def _runs(incomplete: str, lifecycle: Lifecycle) -> list[str]:
     from proj import place
     from proj.tracking.store import RunQuery
 
@@ -61,7 +71,7 @@ def run_ids(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -
         if folder is None or not (folder / "proj.db").exists():  # nobody waits for a server at a prompt
             return []
     with contextlib.suppress(ProjError), contextlib.closing(place.open_tracking()) as tracking:
-        runs = tracking.runs.search_runs(RunQuery(limit=_RUNS)).runs
+        runs = tracking.runs.search_runs(RunQuery(lifecycle=lifecycle, limit=_RUNS)).runs
         names = [run.run_id[:8] for run in runs] + [run.run_name for run in runs]
         return [name for name in names if name.startswith(incomplete)]
     return []

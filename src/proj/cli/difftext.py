@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from proj.cli import wording
@@ -18,26 +20,34 @@ if TYPE_CHECKING:
     from proj.compare.code import FileChange
 
 _SHORT_ID = 8
-_MAX_VALUE = 46
-_MAX_REASON = 120
+MAX_ITEM = 46
+"""Characters of an item's name, and of a value, even where there is more room."""
+MAX_VALUE = 46
+GAP = 2
+"""Blanks between the columns of a table."""
+_LEAST = 10
+_WIDE = 160
+"""Where there is no terminal."""
 _MARKS = {"added": "A", "removed": "D", "changed": "M", "mode": "T"}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def diff_blocks(result: DiffResult, *, show_all: bool) -> Iterator[Block]:
+def diff_blocks(result: DiffResult, *, show_all: bool, width: int | None = None) -> Iterator[Block]:
     """Yield a section for each group in which something differs or cannot be compared; the code in full.
 
     Args:
         result: The comparison.
         show_all: Whether rows that are the same are shown, too.
+        width: Of the lines of tables; None: that of the terminal.
     """
+    width = line_width() if width is None else width
     yield _heading(result)
     for group in GROUPS:
         rows = [row for row in result.rows if row.group == group]
         shown = rows if show_all else [row for row in rows if row.status is not Status.SAME]
         if shown or (group == "code" and (result.code or result.notes)):
             yield ""
-            yield from _section(result, group, shown)
+            yield from _section(result, group, shown, width)
     alike = sum(row.status is Status.SAME for row in result.rows)
     yield ""
     if not result.different and alike == len(result.rows):
@@ -73,19 +83,12 @@ def _heading(result: DiffResult) -> str:
     )
 
 
-def _section(result: DiffResult, group: str, rows: Sequence[Row]) -> Iterator[Block]:
+def _section(result: DiffResult, group: str, rows: Sequence[Row], width: int) -> Iterator[Block]:
     if rows:
-        yield Table(
-            columns=(group.upper(), "A", "B", ""),
-            rows=tuple(
-                (
-                    wording.shortened(row.item, _MAX_VALUE),
-                    *shown_values(row),
-                    wording.shortened(_remark(row), _MAX_REASON),
-                )
-                for row in rows
-            ),
-        )
+        yield _rows(group, rows, width)
+    for row in rows:
+        if row.reason:
+            yield f"{wording.one_line(row.item)}: {wording.one_line(row.reason)}"
     if group == "code":
         for note in result.notes:
             yield f"note: {wording.one_line(note)}"
@@ -97,11 +100,50 @@ def _section(result: DiffResult, group: str, rows: Sequence[Row]) -> Iterator[Bl
         yield from _lines(result.artifacts)
 
 
+def _rows(group: str, rows: Sequence[Row], width: int) -> Table:
+    remarks = [_remark(row) for row in rows]
+    taken = max(map(len, remarks))
+    values = [value for row in rows for value in shown_values(row)]
+    item_width, value_width = column_widths(
+        max(len(group), *(len(row.item) for row in rows)),
+        max(map(len, values)),
+        width - (taken + GAP if taken else 0),
+    )
+    return Table(
+        columns=(group.upper(), "A", "B", ""),
+        rows=tuple(
+            (wording.shortened(row.item, item_width), *shown_values(row, value_width), remark)
+            for row, remark in zip(rows, remarks, strict=True)
+        ),
+    )
+
+
+def line_width() -> int:
+    """How wide a table may be: as the terminal is, and a fixed width where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+
+
+def column_widths(item: int, value: int, room: int, *, values: int = 2) -> tuple[int, int]:
+    """Share the room of a line between what is compared and its values; what is too long is cut.
+
+    Args:
+        item: Characters of the longest item.
+        value: Characters of the longest value.
+        room: Of the line.
+        values: Columns of values.
+
+    Returns:
+        The width of the items, and that of each column of values.
+    """
+    left = room - values * GAP
+    item_width = min(item, MAX_ITEM, max(left - values * value, left * 2 // 5, _LEAST))
+    return item_width, min(value, MAX_VALUE, max((left - item_width) // values, _LEAST))
+
+
 def _remark(row: Row) -> str:
-    """What is to be said beside the values."""
-    delta = _delta(row)
+    """What is to be said beside the values, in short."""
     parts = [row.status.value] if row.status is not Status.DIFFERENT else []
-    return "; ".join(filter(None, (*parts, delta, row.reason)))
+    return "; ".join(filter(None, (*parts, _delta(row))))
 
 
 def _delta(row: Row) -> str | None:
@@ -115,25 +157,31 @@ def _delta(row: Row) -> str | None:
     return f"{delta:+.6g} ({delta / abs(left):+.2%})"
 
 
-def shown_values(row: Row, width: int = _MAX_VALUE) -> tuple[str, str]:
+def shown_values(row: Row, width: int = MAX_VALUE) -> tuple[str, str]:
     """Both values, cut to what fits; where they begin alike, from where they differ."""
-    left, right = (None if value is None else wording.one_line(value) for value in (row.left, row.right))
-    if left is None or right is None or left == right or max(len(left), len(right)) <= width:
-        return _shown(left), _shown(right)
-    alike = next((i for i, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), 0)
-    start = max(0, alike - width // 4)
-    begun = "…" if start else ""
-    return _shown(f"{begun}{left[start:]}"), _shown(f"{begun}{right[start:]}")
+    left, right = (None if value is None else _brief(value) for value in (row.left, row.right))
+    if left is not None and right is not None and left != right and max(len(left), len(right)) > width:
+        alike = next((i for i, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), 0)
+        start = max(0, alike - width // 4)
+        begun = "…" if start else ""
+        left, right = f"{begun}{left[start:]}", f"{begun}{right[start:]}"
+    empty = "none" if (row.group, row.item) == ("code", "uncommitted") else '""'
+    return _shown(left, empty, width), _shown(right, empty, width)
 
 
-def _shown(value: str | None) -> str:
-    if value is None:
-        return "-"
+def _brief(value: str) -> str:
+    """A value in one line; of a hash, as much as tells it from others."""
     if re.fullmatch(r"sha256:[0-9a-f]{64}", value):
         return value[:19]
     if re.fullmatch(r"(commit )?([0-9a-f]{40}|[0-9a-f]{64})", value):
         return value[:-28] if len(value) < 64 else value[:19]  # noqa: PLR2004  hex digits of SHA-256
-    return wording.shortened(value, _MAX_VALUE) if value else '""'
+    return wording.one_line(value)
+
+
+def _shown(value: str | None, empty: str, width: int) -> str:
+    if value is None:
+        return "-"
+    return wording.shortened(value, width) if value else empty
 
 
 def _files(changes: Iterable[FileChange]) -> Table:
@@ -174,7 +222,8 @@ def markdown_lines(result: DiffResult) -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for row in rows:
             values = " | ".join(cell(value) for value in shown_values(row))
-            yield f"| {row.group} | {cell(row.item)} | {values} | {cell(_remark(row))} |"
+            remark = "; ".join(filter(None, (_remark(row), row.reason)))
+            yield f"| {row.group} | {cell(row.item)} | {values} | {cell(remark)} |"
         yield ""
     yield f"The same: {wording.counted(len(result.rows) - len(rows), 'item')}."
     for note in result.notes:

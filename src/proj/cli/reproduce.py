@@ -56,11 +56,21 @@ class ReproduceResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.ignored:
             yield f"Ignored: {', '.join(map(wording.one_line, self.ignored))}."
         yield self.verdict()
+        yield from self._advice()
+
+    def _advice(self) -> Iterator[str]:
+        """What to do next."""
+        wrong = {(row.group, row.item): row.status for row in self.rows if _is_wrong(row)}
+        if ("code", "left out") in wrong:
+            yield "Files that the run does not read are not missed once .gitignore or .projignore names them."
+        if Status.DIFFERENT in wrong.values():
+            runs = f"{self.reproduces[:_SHORT_ID]} {self.run_id[:_SHORT_ID]}"
+            yield f"`proj diff {runs} --artifacts` shows more."
 
     def verdict(self) -> str:
         """Say in a sentence how it came out."""
         names = f"Run {self.run_id[:_SHORT_ID]}", f"{self.reproduces[:_SHORT_ID]}"
-        wrong = [row for row in self.rows if row.required and row.status is not Status.SAME]
+        wrong = [row for row in self.rows if _is_wrong(row)]
         if not wrong:
             return f"{names[0]} came out the same as {names[1]}."
         listed = ", ".join(wording.one_line(item_of(row)) for row in wrong[:5])
@@ -113,6 +123,10 @@ class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
             yield f"Not all of it can be had: {files}, not kept with the run."
         else:
             yield "All of it can be had."
+
+
+def _is_wrong(row: Row) -> bool:
+    return row.required and row.status is not Status.SAME
 
 
 def _remark(row: Row) -> str:

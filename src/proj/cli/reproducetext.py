@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
 from proj.cli import wording
-from proj.cli.difftext import shown_values
+from proj.cli.difftext import GAP, MAX_ITEM, MAX_VALUE, column_widths, line_width, shown_values
 from proj.cli.output import Table
 from proj.compare import GROUPS, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from proj.cli.output import Block
     from proj.compare import Row
 
 _MANY = 12
-_MAX_ITEM = 40
-_MAX_VALUE = 46
-_LEAST = 10
-_WIDE = 160
-"""Where there is no terminal."""
 _OPTIONAL = "optional"
-_AROUND = len(Status.NOT_COMPARABLE.value) + len(_OPTIONAL) + 4 * 2
-"""What the other columns take, and the blanks between all five."""
 
 
 def verification_blocks(rows: Sequence[Row], width: int | None = None) -> Iterator[Block]:
@@ -37,16 +28,8 @@ def verification_blocks(rows: Sequence[Row], width: int | None = None) -> Iterat
         rows: What was compared.
         width: Of the lines; None: that of the terminal.
     """
-    if width is None:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
-    room = max(width - _AROUND, 3 * _LEAST)
-    item_width = min(_MAX_ITEM, room * 2 // 5)
-    value_width = min(_MAX_VALUE, (room - item_width) // 2)
     alike = {group for group in GROUPS if _is_alike([row for row in rows if row.group == group])}
-    yield Table(
-        columns=("", "ITEM", "WAS", "IS", ""),
-        rows=tuple(_lines(rows, alike, item_width, value_width)),
-    )
+    yield _table(rows, alike, line_width() if width is None else width)
     reasons = [row for row in rows if row.reason and row.group not in alike]
     if reasons:
         yield ""
@@ -54,24 +37,35 @@ def verification_blocks(rows: Sequence[Row], width: int | None = None) -> Iterat
         yield f"{wording.one_line(item_of(row))}: {wording.one_line(row.reason or '')}"
 
 
+def _table(rows: Sequence[Row], alike: set[str], width: int) -> Table:
+    columns = ("", "ITEM", "WAS", "IS", "")
+    statuses, items, was, now, optional = zip(columns, *_lines(rows, alike), strict=True)
+    taken = [max(map(len, column)) for column in (statuses, optional)]
+    taken += [] if any(now[1:]) else [len(now[0])]
+    item_width, value_width = column_widths(
+        max(map(len, items)),
+        max(map(len, (*was, *now))),
+        width - sum(each + GAP for each in taken if each),
+        values=2 if any(now[1:]) else 1,
+    )
+    return Table(columns=columns, rows=tuple(_lines(rows, alike, item_width, value_width)))
+
+
 def _lines(
-    rows: Sequence[Row], alike: set[str], item_width: int, value_width: int
-) -> Iterator[tuple[str, ...]]:
+    rows: Sequence[Row], alike: set[str], item_width: int = MAX_ITEM, value_width: int = MAX_VALUE
+) -> Iterator[tuple[str, str, str, str, str]]:
     told: set[str] = set()
     for row in rows:
         if row.group not in alike:
             optional = _OPTIONAL if not row.required and row.status is not Status.SAME else ""
             item = wording.shortened(item_of(row), item_width)
-            yield row.status.value, item, *_values(row, value_width), optional
+            was, now = shown_values(row, value_width)
+            repeated = row.status is Status.SAME and row.left == row.right
+            yield row.status.value, item, was, "" if repeated else now, optional
         elif row.group not in told:
             told.add(row.group)
             number = sum(each.group == row.group for each in rows)
             yield Status.SAME.value, f"{row.group}: all {number}", "", "", ""
-
-
-def _values(row: Row, width: int) -> Iterable[str]:
-    was, now = (wording.shortened(value, width) for value in shown_values(row, width))
-    return was, "" if row.status is Status.SAME and row.left == row.right else now
 
 
 def _is_alike(rows: Sequence[Row]) -> bool:

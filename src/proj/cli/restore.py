@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from proj.cli import output, reading
+from proj.cli import complete, output, reading
 from proj.cli.options import tracking_option
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete.deleted_run_ids)
 @tracking_option
 @output.json_option
 def command(runs: tuple[str, ...]) -> RestoreResult:

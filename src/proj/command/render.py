@@ -24,7 +24,7 @@ Quoting = Literal["safe", "mlflow"]
 
 _TEXT_IN_ANY_SHELL = re.compile(r"[\w@%+=:,./-]*")
 _NO_VALUE = frozenset({"none", "null", ""})
-_LITERAL_QUOTES = frozenset({Place.DOUBLE, Place.HERE, Place.HERE_LITERAL, Place.EXPANSION_WORD_DOUBLE})
+LITERAL_QUOTES = frozenset({Place.DOUBLE, Place.HERE, Place.HERE_LITERAL, Place.EXPANSION_WORD_DOUBLE})
 """Places in which the single quotes that MLflow puts around a value reach the program."""
 
 
@@ -50,6 +50,14 @@ def shell_argv(line: str) -> tuple[str, ...]:
         if os.access(os.path.join(folder, "bash"), os.X_OK):  # noqa: PTH118  hot path: no Path per folder
             return ("bash", "-c", line)
     return ("sh", "-c", line)
+
+
+_EITHER_SHELL = 'command -v bash >/dev/null 2>&1 && exec bash -c "$0"; exec sh -c "$0"'
+
+
+def container_argv(line: str) -> tuple[str, ...]:
+    """How a rendered line is started in a container: by bash, or by sh where the image has no bash."""
+    return ("sh", "-c", _EITHER_SHELL, line)
 
 
 def placeholders(template: str, names: Collection[str] | None = None) -> tuple[Placeholder, ...]:
@@ -99,7 +107,7 @@ def render(
     try:
         text = parse(template, values.keys())
         layout = lexer.scan(text)
-        _check_closed(layout, text)
+        check_closed(layout, text)
         rendered = {
             id(hole): _render_hole(hole, values, quoting) for hole in text.units if isinstance(hole, Hole)
         }
@@ -190,7 +198,7 @@ def _render_hole(hole: Hole, values: Mapping[str, BoundParameter], quoting: Quot
             return ""
     else:
         value = _formatted(hole, parameter.value)
-    if quoting == "mlflow" and hole.place in _LITERAL_QUOTES and not hole.conversion:
+    if quoting == "mlflow" and hole.place in LITERAL_QUOTES and not hole.conversion:
         value = shlex_quote(value)
     return escape(hole, value)
 
@@ -231,7 +239,7 @@ def _flag(hole: Hole, parameter: BoundParameter) -> str:
 def _formatted(hole: Hole, value: str) -> str:
     """Apply a conversion and a format as MLflow's `str.format` does; both are rare."""
     if hole.conversion in ("r", "a"):
-        if hole.place in _LITERAL_QUOTES:
+        if hole.place in LITERAL_QUOTES:
             value = repr(value) if hole.conversion == "r" else ascii(value)
     elif hole.conversion not in ("", "s"):
         raise Problem(f"unknown conversion in {hole.text}", hole.offset, f"Write {{{hole.name}}}.")
@@ -250,7 +258,8 @@ def _formatted(hole: Hole, value: str) -> str:
 # --- what depends on more than one place --------------------------------------------------------------
 
 
-def _check_closed(layout: Layout, text: Text) -> None:
+def check_closed(layout: Layout, text: Text) -> None:
+    """Refuse a template in which a placeholder stands behind quotes or brackets that nothing closes."""
     opened = layout.unterminated
     if opened is None:
         return
@@ -298,12 +307,7 @@ def _check_here_value(hole: Hole, text: str, document: HereDocument) -> None:
 def _append(pieces: list[str], text: Text, layout: Layout, extra: list[BoundParameter]) -> str:
     """Put undeclared parameters behind the last command's last word."""
     names = ", ".join(parameter.name for parameter in extra)
-    problem: tuple[str, int] | None = None
-    if layout.unterminated is not None:
-        problem = "the quotes or brackets that open here are never closed", layout.unterminated
-    elif layout.tail != "word":
-        end = text.offsets[layout.code_end - 1] if layout.code_end else 0
-        problem = "the command does not end with a program's arguments", end
+    problem = no_place_to_append(layout, text)
     if problem is not None:
         raise Problem(
             f"cannot append undeclared parameters ({names}): {problem[0]}",
@@ -319,3 +323,13 @@ def _append(pieces: list[str], text: Text, layout: Layout, extra: list[BoundPara
     if rest.strip(" \t\r\n") == "\\":
         rest = ""  # a dangling line continuation
     return "".join(pieces[: layout.code_end]) + " " + " ".join(words) + rest
+
+
+def no_place_to_append(layout: Layout, text: Text) -> tuple[str, int] | None:
+    """Why, and where in the template, undeclared parameters have no place; None: they have one."""
+    if layout.unterminated is not None:
+        return "the quotes or brackets that open here are never closed", layout.unterminated
+    if layout.tail != "word":
+        end = text.offsets[layout.code_end - 1] if layout.code_end else 0
+        return "the command does not end with a program's arguments", end
+    return None

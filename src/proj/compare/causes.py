@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from proj.compare.leftout import left_out_rows
+from proj.compare.leftout import left_out_rows, named
 from proj.compare.portable import written
 from proj.compare.rows import Row, Status, row, unknown
 
@@ -91,12 +91,22 @@ def _code(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
             told = f"the code is {NOT_RECORDED}"
         yield unknown("code", "tree", shown, told, required=True)
     yield from _optional("code", "commit", commits[0], commits[1])
-    changed = [
-        ", ".join(source.changed_files) if source and source.dirty is not None else None
-        for source in (left, right)
-    ]
-    yield from _optional("code", "uncommitted", changed[0], changed[1])
+    yield from _uncommitted(left, right)
     yield from left_out_rows(left, right)
+
+
+def _uncommitted(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
+    """The names of the files that are not as committed; what is in them is part of the tree."""
+    names = [
+        source.changed_files if source and source.dirty is not None else None for source in (left, right)
+    ]
+    shown = [None if each is None else ", ".join(each) for each in names]
+    if names[0] is None or names[1] is None:
+        yield from _optional("code", "uncommitted", shown[0], shown[1])
+        return
+    one_sided = sorted({*names[0]} ^ {*names[1]})
+    reason = f"in one of the runs only: {named(one_sided)}" if one_sided else None
+    yield row("code", "uncommitted", shown[0], shown[1], reason=reason)
 
 
 def _state(source: SourceFacts | None) -> str | None:

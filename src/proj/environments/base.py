@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 class Environment(Protocol):
     """Makes environments of one kind. Instances are stateless and cheap to construct.
 
-    One whose `prepare` yields an `ImageRuntime` says so by an attribute `makes_image` that is True; without
-    it the runtime is a `HostRuntime`.
+    An attribute `makes` is the type of runtime that its `prepare` yields; without it that is `HostRuntime`.
 
     Guarantees that the contract suite (`proj.testing.environments`) checks: `plan` changes nothing on disk;
     `prepare` is atomic (a process killed at any point leaves nothing that is used later), safe to call from

@@ -87,9 +87,9 @@ def choose_python(
 def _unasked(installed: Sequence[Interpreter], as_of_s: int | None) -> Choice:
     """The Python that runs this program (MLflow's rule), or an older one where the packages are older."""
     current = current_interpreter()
-    if _is_of_that_time(current, as_of_s):
+    if is_of_that_time(current, as_of_s):
         return Choice(interpreter=current, requested=None)
-    older = [item for item in installed if _is_of_that_time(item, as_of_s)]
+    older = [item for item in installed if is_of_that_time(item, as_of_s)]
     if not older:
         return Choice(interpreter=current, requested=None)
     day = time.strftime("%Y-%m-%d", time.gmtime(as_of_s))
@@ -104,12 +104,12 @@ def _preferred(fitting: list[Interpreter], spec: PythonSpec, as_of_s: int | None
     """The newest for a version; for a range the current one if it fits, else the newest of that time."""
     if spec.minor is not None:
         return fitting[0]
-    timely = [item for item in fitting if _is_of_that_time(item, as_of_s)] or fitting[-1:]
+    timely = [item for item in fitting if is_of_that_time(item, as_of_s)] or fitting[-1:]
     current = current_interpreter()
     return next((item for item in timely if item.version == current.version), timely[0])
 
 
-def _is_of_that_time(interpreter: Interpreter, as_of_s: int | None) -> bool:
+def is_of_that_time(interpreter: Interpreter, as_of_s: int | None) -> bool:
     """Whether packages of that time can be expected to know this Python: it was out for a year."""
     if as_of_s is None:
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from proj.environments.numerics import numeric_libraries
@@ -60,14 +61,18 @@ def packages_in(sites: Iterable[Path]) -> tuple[Package, ...]:
             if match:
                 distribution = _normalized(match["name"])
                 if distribution not in found:
-                    found[distribution] = Package(
-                        name=distribution, version=match["version"], source=source_of(site / name)
-                    )
+                    source = None if _is_this_proj(distribution, site) else source_of(site / name)
+                    found[distribution] = Package(name=distribution, version=match["version"], source=source)
             elif name.endswith(".egg-link"):  # how setuptools did it before there was `direct_url.json`
                 distribution = _normalized(name[: -len(".egg-link")])
                 source = IN_PLACE + _first_line(site / name)
                 found.setdefault(distribution, Package(name=distribution, version="", source=source))
     return tuple(found[name] for name in sorted(found))
+
+
+def _is_this_proj(distribution: str, site: Path) -> bool:
+    """Whether it is what makes the record: no part of what runs, it counts by its version alone."""
+    return distribution == "proj" and os.path.realpath(site) in map(os.path.realpath, sys.path)
 
 
 def _normalized(name: str) -> str:

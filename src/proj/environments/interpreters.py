@@ -33,6 +33,9 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     """Major, minor, patch."""
     origin: str
     """How it was found: `uv`, `pyenv`, `PATH`, or the folder."""
+    target: str | None = None
+    """The platform to choose packages for, as uv names it, where that is another than this machine's: then
+    `path` is but the Python that uv runs with, and `version` the one that packages are chosen for."""
 
     @property
     def version_text(self) -> str:

@@ -239,6 +239,7 @@ def _kept(project: PythonInput, interpreter: Interpreter, request: EnvironmentRe
         os.uname().machine,
         uses_shipped and request.mode is LockMode.LOCKED,  # checked against its requirements
         None if uses_shipped or project.requirements.hashed else request.as_of_s,
+        *([interpreter.target] if interpreter.target is not None else []),
     )
     return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
 

@@ -201,6 +201,8 @@ def _attempt(
         "pip", "compile", "-", "--format", "pylock.toml", "--generate-hashes", "--no-header", "--no-annotate",
         "--python", interpreter.path, "--constraints", str(folder / "constraints.txt"),
     ]  # fmt: skip
+    if interpreter.target is not None:
+        arguments += ["--python-version", interpreter.version_text, "--python-platform", interpreter.target]
     arguments += build_arguments(folder, strategy.as_of_s, strategy.build_needs)
     if strategy.provided:
         arguments += ["--find-links", str(folder / "provided")]

@@ -124,6 +124,11 @@ EXTENSIONS: Final[dict[str, Key]] = {
         "`stdout`: record lines like `loss: 0.31` or `loss: 0.31 (step 40)` as metrics.",
         choices=("stdout",),
     ),
+    "secrets": Key(
+        "texts",
+        "Names of variables whose values a container gets from here, and that are shown and kept nowhere.",
+        examples=(["API_TOKEN"],),
+    ),
     "verify": Key(
         "mapping",
         "What may differ between two runs that count as the same: `proj diff`, `proj reproduce --verify`.",

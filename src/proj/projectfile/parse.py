@@ -299,6 +299,9 @@ class _Parser:
             metrics=metrics,
             outputs=self._outputs(outputs) if outputs else (),
             verify=self._verification(fields.get("verify")),
+            secrets=self._reader.texts(fields["secrets"].value, "`secrets` of `proj`")
+            if "secrets" in fields
+            else (),
         )
 
     def _verification(self, entry: Entry | None) -> Verification:

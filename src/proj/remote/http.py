@@ -241,7 +241,7 @@ class HttpTransport:
             connect_s = patience.connect_s
             if isinstance(request.body, Path):
                 given = request.headers.get("Content-Length", "")
-                body = stack.enter_context(Upload(request.body, int(given) if given.isdigit() else None))
+                body = stack.enter_context(Upload(request.body, int(given) if given.isdecimal() else None))
                 connect_s = patience.read_s  # it holds for each piece that is sent, too
             elif request.body is not None:
                 body = request.body
@@ -350,7 +350,7 @@ def _with_body(answer: Answer, body: Download) -> Answer:
 def _retry_after_s(answer: Answer) -> float | None:
     """What a server says about when to come back: seconds, or a date (RFC 9110, 10.2.3)."""
     text = answer.headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     from email.utils import parsedate_to_datetime
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -11,41 +10,33 @@ from proj.errors import ConflictError, NotFoundError, ProjError, UnreachableErro
 from proj.model import RunStatus
 from proj.record import TAG_CLAIM
 from proj.remote.batches import MAX_PARAMS, MAX_TAG_VALUE, batches, check_lengths, key_values
-from proj.remote.experiments import RemoteExperiments, check_id, expression, possible_ids
-from proj.remote.reading import RunReader
+from proj.remote.experiments import check_id
+from proj.remote.finding import RunFinder, quoted
 from proj.remote.transport import UncertainError
 from proj.times import now_ms
-from proj.tracking.records import MAX_LISTED, chosen_run, run_prefix
-from proj.tracking.sqlite import PARENT_TAG
-from proj.tracking.store import RunPage, RunQuery
+from proj.tracking.store import RunQuery
 from proj.tracking.values import RUN_NAME_TAG, parameter_conflict, storable
 from proj.wire.codec import Empty
 from proj.wire.entities import OfRun
-from proj.wire.enums import view_type
 from proj.wire.runs import (
     CreateRun,
     DeleteTag,
     RunAnswer,
     RunInfoAnswer,
-    RunsAnswer,
-    SearchRuns,
     UpdateRun,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from proj.model import Metric, NewRun, RunRecord
-    from proj.remote.client import Client
-    from proj.tracking.store import Lifecycle, RunStore
+    from proj.tracking.store import RunStore
 
-_ID_DIGITS = 32
-_AT_ONCE = 100
 _LOOKS_AFTER_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Pauses before each look for a run whose creation had no answer."""
 
 
-class RemoteRunStore(RunReader, RemoteExperiments):
+class RemoteRunStore(RunFinder):
     """A `RunStore` that a tracking server keeps, ours or MLflow's; safe for many threads.
 
     MLflow's protocol has no transactions. A call that takes several requests says so in its docstring: others
@@ -54,10 +45,6 @@ class RemoteRunStore(RunReader, RemoteExperiments):
     Args:
         client: The server; `close` closes it.
     """
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(client)
-        self._knows_lists = True
 
     # --- runs -----------------------------------------------------------------------------------------
 
@@ -108,7 +95,7 @@ class RemoteRunStore(RunReader, RemoteExperiments):
         if claim is None:
             raise lost
         query = RunQuery(
-            experiment_ids=(new.experiment_id,), filter=f"tags.`{TAG_CLAIM}` = {_quoted(claim)}", limit=1
+            experiment_ids=(new.experiment_id,), filter=f"tags.`{TAG_CLAIM}` = {quoted(claim)}", limit=1
         )
         for pause_s in _LOOKS_AFTER_S:
             time.sleep(pause_s)
@@ -192,46 +179,6 @@ class RemoteRunStore(RunReader, RemoteExperiments):
             hint="Name the experiment when the run is made: --experiment-name.",
         )
 
-    def children(self, run_id: str, lifecycle: Lifecycle = "active") -> tuple[str, ...]:
-        """See `RunStore.children`. A search for each generation, on MLflow's server for each run."""
-        experiments = tuple(each.experiment_id for each in self._all_experiments("all"))
-        found: dict[str, str] = {run_id: "all"}
-        generation: list[str] = [run_id]
-        while generation:
-            below = self._runs_below(generation, experiments)
-            new = sorted((run for run in below if run.run_id not in found), key=lambda run: run.run_id)
-            found.update({run.run_id: run.lifecycle_stage for run in new})
-            generation = [run.run_id for run in new]
-        del found[run_id]
-        return tuple(child for child, stage in found.items() if lifecycle in ("all", stage))
-
-    def _runs_below(self, parents: Sequence[str], experiments: tuple[str, ...]) -> Iterator[RunRecord]:
-        for start in range(0, len(parents), _AT_ONCE):
-            some = parents[start : start + _AT_ONCE]
-            if len(some) > 1 and self._knows_lists:
-                listed = ", ".join(_quoted(parent) for parent in some)
-                try:
-                    yield from self._all_runs(f"tags.`{PARENT_TAG}` IN ({listed})", experiments)
-                    continue
-                except UnreachableError:
-                    raise
-                except ProjError:  # MLflow's grammar has lists for attributes only
-                    self._knows_lists = False
-            for parent in some:
-                yield from self._all_runs(f"tags.`{PARENT_TAG}` = {_quoted(parent)}", experiments)
-
-    def _all_runs(self, text: str, experiments: tuple[str, ...]) -> list[RunRecord]:
-        found: list[RunRecord] = []
-        token: str | None = None
-        while True:
-            page = self.search_runs(
-                RunQuery(experiment_ids=experiments, filter=text, lifecycle="all", page_token=token)
-            )
-            found += page.runs
-            token = page.next_page_token
-            if token is None:
-                return found
-
     def update_run(
         self,
         run_id: str,
@@ -276,80 +223,6 @@ class RemoteRunStore(RunReader, RemoteExperiments):
             )
         return found
 
-    # --- finding --------------------------------------------------------------------------------------
-
-    def find_run(self, prefix: str, lifecycle: Lifecycle = "active") -> RunRecord:
-        """See `RunStore.find_run`."""
-        runs = self._standing_for(prefix, lifecycle)
-        elsewhere = not runs and bool(prefix) and bool(self._standing_for(prefix, "all"))
-        return chosen_run(prefix, runs, lifecycle, elsewhere=elsewhere)
-
-    def _standing_for(self, name: str, lifecycle: Lifecycle) -> list[RunRecord]:
-        """Runs that a name may stand for, newest first; a whole id stands for nothing else."""
-        if not name:
-            return []
-        if name == "latest":
-            return list(self.search_runs(RunQuery(lifecycle=lifecycle, limit=1)).runs)
-        prefix = run_prefix(name)
-        if prefix is not None and len(prefix) == _ID_DIGITS:
-            with contextlib.suppress(NotFoundError):
-                run = self.run(prefix)
-                return [run] if lifecycle in ("all", run.lifecycle_stage) else []
-        filters = [f"attributes.run_name = {_quoted(storable(name))}"]
-        if prefix is not None:
-            filters.append(f"attributes.run_id LIKE '{prefix}%'")
-        found: dict[str, RunRecord] = {}
-        for text in filters:
-            page = self.search_runs(RunQuery(filter=text, lifecycle=lifecycle, limit=MAX_LISTED + 1))
-            found.update({run.run_id: run for run in page.runs})
-        return sorted(found.values(), key=lambda run: -run.started_ms)
-
-    def search_runs(self, query: RunQuery) -> RunPage:
-        """See `RunStore.search_runs`. Where no experiments are named, they are listed first.
-
-        Raises:
-            UsageError: Also for the time of deletion, which servers do not tell.
-        """
-        if query.deleted_before_ms is not None:
-            raise UsageError(
-                "A tracking server does not tell when runs were deleted.",
-                hint="`proj gc` and `mlflow gc` are for where the records are kept: run them there.",
-            )
-        experiments, token = self._scope(query)
-        if not experiments:
-            return RunPage(runs=())
-        message = SearchRuns(
-            experiment_ids=experiments,
-            filter=expression(query.filter),
-            run_view_type=view_type(query.lifecycle),
-            max_results=query.limit,
-            order_by=tuple(expression(each) for each in query.order_by),
-            page_token=token,
-        )
-        found = self._client.post("runs/search", message, RunsAnswer)
-        next_token = found.next_page_token or None
-        if next_token is not None and query.experiment_ids is None:
-            next_token = json.dumps([next_token, *experiments])
-        return RunPage(runs=tuple(run.to_model() for run in found.runs), next_page_token=next_token)
-
-    def _scope(self, query: RunQuery) -> tuple[tuple[str, ...], str]:
-        """Return the experiments to search, and the server's page token.
-
-        A search has to name them. Ours remember them in the token, so that the next page is one of the same
-        search though somebody made an experiment meanwhile.
-        """
-        token = query.page_token or ""
-        if query.experiment_ids is not None:
-            return possible_ids(query.experiment_ids), token
-        if token:
-            try:
-                token, *experiments = json.loads(token)
-                return tuple(map(str, experiments)), str(token)
-            except (ValueError, TypeError) as error:
-                raise UsageError("The page token is none that this search gave.") from error
-        lifecycle: Lifecycle = "active" if query.lifecycle == "active" else "all"
-        return tuple(each.experiment_id for each in self._all_experiments(lifecycle)), ""
-
     # --- removal --------------------------------------------------------------------------------------
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
@@ -393,13 +266,6 @@ def _refuse_changes(run: RunRecord, params: Mapping[str, str]) -> None:
     conflicts = tuple(each for each in changed if each[1] != each[2])
     if conflicts:
         raise parameter_conflict(f"the run {run.run_id}", conflicts)
-
-
-def _quoted(text: str) -> str:
-    """Text as a filter has it. MLflow knows no way to write a quote within the same quotes."""
-    if "'" in text and '"' not in text:
-        return f'"{text}"'
-    return "'" + text.replace("'", "''") + "'"
 
 
 if TYPE_CHECKING:

@@ -89,7 +89,7 @@ class Download(io.RawIOBase):
         self._place = place
         length = response.headers.get("Content-Length", "")
         bodiless = response.request.method == "HEAD" or response.status_code in _BODILESS
-        self._expected = int(length) if length.isdigit() and not bodiless else None
+        self._expected = int(length) if length.isdecimal() and not bodiless else None
 
     def readable(self) -> bool:
         """It can be read."""

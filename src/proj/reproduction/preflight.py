@@ -16,13 +16,12 @@ from proj import command, events, process, projectfile, record, recovery, runner
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import NotFoundError, ProjError
-from proj.model import Checkout, Command, EnvironmentRequest, GitState
+from proj.model import Checkout, Command, EnvironmentRequest
 from proj.planning import Plan, RunRequest
 from proj.reproduction import surroundings
+from proj.reproduction.code import RestoredCode
 from proj.reproduction.inputs import Locator
 from proj.reproduction.problems import CannotReproduceError, Problem, problem_of
-from proj.source import checkouts
-from proj.source.files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +91,13 @@ class _Preflight:
         self._recipe = recipe
         self._options = options
         self._problems: list[Problem] = []
-        self._private: Path | None = None
-        self._written: Path | None = None
-        self._snapshot: Snapshot | None = None
-        self._bundle: Path | None = None
+        self._code = RestoredCode(
+            tracking,
+            recipe.run,
+            directory=options.directory,
+            remote=options.remote,
+            offline=options.offline,
+        )
         self._downloads: Path | None = None
 
     def run(self) -> tuple[RunRequest, Plan]:
@@ -119,7 +121,8 @@ class _Preflight:
                     hint="Only runs that `proj` started, and whose environment was there, can be made again.",
                 )
             )
-        checkout = self._restore(code)
+        checkout = self._code.restore(code)
+        self._problems += self._code.problems
         locator = Locator(
             recipe,
             checkout,
@@ -140,96 +143,17 @@ class _Preflight:
         self._check_variables(wanted)
         if not {problem.item for problem in self._problems} & _BEFORE_PACKAGES:
             self._prepare(environment, wanted)
-        if self._problems or project is None or entry_point is None or self._snapshot is None:
+        if self._problems or project is None or entry_point is None or self._code.snapshot is None:
             raise self._refused()
         self._warn(request, made)
         return request, self._plan(
-            checkout, project, entry_point, parameters, environment.kind, wanted, self._snapshot
+            checkout, project, entry_point, parameters, environment.kind, wanted, self._code.snapshot
         )
 
     def _refused(self, *more: Problem) -> CannotReproduceError:
         return CannotReproduceError(self._recipe.run.run_id, (*self._problems, *more))
 
-    # --- code -----------------------------------------------------------------------------------------
-
-    def _restore(self, code: record.SourceRecord) -> Checkout | None:
-        from proj.archive.code import kept_code
-        from proj.source.restore import absent_commits, restore, say_left_out
-
-        snapshot, bundle = kept_code(self._tracking, self._recipe.run)
-        if snapshot is None:
-            self._problems.append(
-                Problem(
-                    item="code",
-                    message="It was not kept with the run.",
-                    hint="git was missing where it ran, or the proj there was too old.",
-                )
-            )
-            return None
-        self._private = checkouts.allocate(self._recipe.run.run_name)
-        target = self._private if self._options.directory is None else self._options.directory.absolute()
-        remotes = {} if self._options.remote is None else {"": self._options.remote}
-        try:
-            absent = absent_commits(snapshot, remotes) if self._options.offline else ()
-            if absent:
-                self._problems.append(
-                    Problem(
-                        item="code",
-                        message=f"Commit {absent[0]} is not in the cache, and this is offline.",
-                        hint="Run it once with the network.",
-                    )
-                )
-                return None
-            self._get_bundle(bundle)
-            restore(snapshot, target, bundle_path=self._bundle, remotes=remotes)
-        except ProjError as error:
-            hint = "--remote URL names a repository that has the commit."
-            self._problems.append(problem_of("code", error, hint=hint))
-            return None
-        self._written, self._snapshot = target, snapshot
-        if not (target / code.subdir).resolve().is_relative_to(target.resolve()):
-            self._problems.append(
-                Problem(item="code", message=f"The record names a folder outside of it: {code.subdir!r}.")
-            )
-            return None
-        say_left_out(snapshot)
-        return self._checkout(code, target)
-
-    def _get_bundle(self, artifact: str | None) -> None:
-        if artifact is None or self._private is None:
-            return
-        self._bundle = self._private.parent / "source.bundle"
-        try:
-            with (
-                self._tracking.artifacts.open(self._recipe.run.artifact_uri, artifact) as file,
-                self._bundle.open("wb") as out,
-            ):
-                shutil.copyfileobj(file, out)
-        except NotFoundError as error:
-            raise ProjError(f"{artifact}, which holds what was not pushed, is gone.") from error
-
-    def _checkout(self, code: record.SourceRecord, root: Path) -> Checkout:
-        git = GitState(
-            root=root,
-            commit=code.commit,
-            committed_at_s=code.committed_at_s,
-            branch=code.branch,
-            repository_url=code.repository_url,
-            changed_files=_as_changed(code),
-        )
-        kind: Literal["git", "archive", "local"] = "local"
-        if code.kind in ("git", "archive"):
-            kind = "git" if code.kind == "git" else "archive"
-        return Checkout(
-            uri=code.uri,
-            kind=kind,
-            root=root,
-            project_dir=root / code.subdir if code.subdir else root,
-            subdir=code.subdir,
-            version=code.version,
-            git=git if code.dirty is not None else None,
-            private=self._options.directory is None,
-        )
+    # --- what runs ------------------------------------------------------------------------------------
 
     def _entry_point(self, checkout: Checkout) -> tuple[Project | None, EntryPoint | None]:
         try:
@@ -404,7 +328,7 @@ class _Preflight:
             environment_request=wanted,
             downloads=self._downloads,
             snapshot=_as_restored(snapshot),
-            bundle=self._bundle,
+            bundle=self._code.bundle,
             variables={**(surroundings.changes(host) if host is not None else {}), **runner.WITHOUT_REUSE},
             tags={record.TAG_REPRODUCES: self._recipe.run.run_id},
         )
@@ -433,24 +357,13 @@ class _Preflight:
 
     def discard(self) -> None:
         """Remove all that was restored."""
-        if self._private is not None:
-            checkouts.discard(self._private)
-        if self._options.directory is not None and self._written is not None and self._written.is_dir():
-            remove_tree(self._written)
+        self._code.discard()
         if self._downloads is not None:
             shutil.rmtree(self._downloads, ignore_errors=True)
 
     def tidy(self) -> None:
         """Remove what nobody needs once the run is over; the run itself removes a private checkout."""
-        if self._private is not None and self._options.directory is not None:
-            checkouts.discard(self._private)
-
-
-def _as_changed(code: record.SourceRecord) -> tuple[str, ...]:
-    """The files that had changed, as far as they are kept: the others are not changed here, or not there."""
-    left = code.snapshot.left_out if code.snapshot is not None else ()
-    missed = {each.path for each in left if each.missed}
-    return tuple(path for path in code.changed_files if path not in missed)
+        self._code.tidy()
 
 
 def _as_restored(snapshot: Snapshot) -> Snapshot:

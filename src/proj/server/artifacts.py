@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from proj.server.limits import readings
 from proj.server.policy import Access
 from proj.server.routes import RawRoute, Route
 from proj.server.streams import receive_file, send_file
@@ -30,12 +31,12 @@ def checked_path(path: str) -> str:
     """Return a path of artifacts without slashes at its ends.
 
     Raises:
-        ApiError: It leads out of where it belongs.
+        ApiError: It leads out of where it belongs, or would to whoever unquotes it once more.
     """
-    parts = path.split("/")
-    if ".." in parts or "\0" in path or "\\" in path or path.startswith("/"):
-        raise invalid("Invalid path")
-    return "/".join(part for part in parts if part not in ("", "."))
+    for meant in readings(path):
+        if ".." in meant.split("/") or "\0" in meant or "\\" in meant or meant.startswith("/"):
+            raise invalid("Invalid path")
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 # --- of a run, by its id ------------------------------------------------------------------------------

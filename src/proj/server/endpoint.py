@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj.model import Reach
 from proj.process import deferred
 
 if TYPE_CHECKING:
@@ -69,21 +70,27 @@ class Endpoint:
         tracking: The records.
         settings: Whose endpoint it is.
         upstream: The way to the server that the run is recorded on, if it is.
+        reach: How the program gets to this machine.
 
     Raises:
         OSError: There is no port to be had.
     """
 
     def __init__(
-        self, tracking: Tracking, settings: EndpointSettings, upstream: JournalTransport | None = None
+        self,
+        tracking: Tracking,
+        settings: EndpointSettings,
+        upstream: JournalTransport | None = None,
+        reach: Reach | None = None,
     ) -> None:
+        self._reach = reach or Reach()
         self._tracking = tracking
         self._settings = settings
         self._upstream = upstream
         self._token = os.urandom(24).hex()
         self._listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         try:
-            self._listener.bind(("127.0.0.1", 0))
+            self._listener.bind((self._reach.bind, 0))
             self._listener.listen(_BACKLOG)
         except BaseException:
             self._listener.close()
@@ -98,7 +105,7 @@ class Endpoint:
     @property
     def variables(self) -> dict[str, str]:
         """What the program finds in its environment."""
-        url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        url = f"http://{self._reach.host}:{self._listener.getsockname()[1]}"
         variables = {
             "MLFLOW_EXPERIMENT_ID": self._settings.experiment_id,
             "MLFLOW_RUN_ID": self._settings.run_id,
@@ -114,7 +121,7 @@ class Endpoint:
             variables["MLFLOW_TRACKING_PASSWORD"] = self._token
         if any(os.environ.get(name) for name in _PROXIES):  # no proxy finds the way back to us
             for name in ("no_proxy", "NO_PROXY"):
-                variables[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+                variables[name] = ",".join(filter(None, (os.environ.get(name), self._reach.host)))
         return variables
 
     def __enter__(self) -> Endpoint:  # noqa: PYI034  typing.Self is new in Python 3.11

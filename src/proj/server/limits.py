@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
+import urllib.parse
 from typing import TYPE_CHECKING
 
 from proj.wire.errors import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence, Sized
+    from collections.abc import Iterable, Iterator, Sequence, Sized
 
     from proj.model import Metric
     from proj.wire.entities import KeyValue, MetricIn
@@ -24,6 +25,7 @@ MAX_BATCH_PARAMS = 100
 MAX_BATCH_TAGS = 100
 MAX_BATCH_ENTITIES = 1000
 MAX_SEARCH_RESULTS = 50_000
+_MAX_READINGS = 10
 _NAME = re.compile(r"[/\w.\- :]*")
 
 
@@ -55,6 +57,21 @@ def check_path(name: str, path: str) -> None:
             "certain cases, and must not resolve to other names when treated as such. "
             f"This name would resolve to {normal!r}"
         )
+
+
+def readings(path: str) -> Iterator[str]:
+    """Yield a path as it is, and as those read it who unquote it, once or several times.
+
+    Raises:
+        ApiError: There is no end to it. Each reading takes the time that the path is long.
+    """
+    for _ in range(_MAX_READINGS):
+        yield path
+        unquoted = urllib.parse.unquote(path)
+        if unquoted == path:
+            return
+        path = unquoted
+    raise invalid("Invalid path: it is quoted too many times over.")
 
 
 def check_length(text: str, limit: int, path: str) -> None:

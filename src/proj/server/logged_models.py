@@ -32,6 +32,8 @@ from proj.wire.logged_models import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proj.tracking.logged_models import LoggedModel
 
 _BAD_CHARACTERS = ("/", ":", ".", "%", '"', "'")
@@ -39,6 +41,19 @@ _BAD_CHARACTERS = ("/", ":", ".", "%", '"', "'")
 
 def _out(context: Context, model: LoggedModel) -> LoggedModelOut:
     return logged_model_out(model, context.site.public_uri(model.artifact_location))
+
+
+def _its_source(request: CreateLoggedModel) -> Sequence[str]:
+    """The run that a model is made of."""
+    return (request.source_run_id,) if request.source_run_id else ()
+
+
+def _check_owner(context: Context, model_id: str, *, allow_deleted: bool = False) -> LoggedModel:
+    """See that the client may change the run that a model came out of, if it came out of one."""
+    model = context.tracking.logged_models.logged_model(model_id, allow_deleted=allow_deleted)
+    runs = () if model.source_run_id is None else (model.source_run_id,)
+    context.principal.check(Access.MODELS, runs)
+    return model
 
 
 def create(context: Context, request: CreateLoggedModel) -> LoggedModelAnswer:
@@ -68,26 +83,28 @@ def get(context: Context, request: GetLoggedModel) -> LoggedModelAnswer:
 
 def finalize(context: Context, request: FinalizeLoggedModel) -> LoggedModelAnswer:
     """`PATCH logged-models/{model_id}`."""
+    _check_owner(context, request.model_id)
     model = context.tracking.logged_models.finalize_logged_model(request.model_id, request.to_status())
     return LoggedModelAnswer(model=_out(context, model))
 
 
 def delete(context: Context, request: OfLoggedModel) -> Empty:
     """`DELETE logged-models/{model_id}`."""
-    models = context.tracking.logged_models
-    if models.logged_model(request.model_id, allow_deleted=True).lifecycle_stage == "active":
-        models.delete_logged_model(request.model_id)
+    if _check_owner(context, request.model_id, allow_deleted=True).lifecycle_stage == "active":
+        context.tracking.logged_models.delete_logged_model(request.model_id)
     return Empty()
 
 
 def set_tags(context: Context, request: SetLoggedModelTags) -> Empty:
     """`PATCH logged-models/{model_id}/tags`."""
+    _check_owner(context, request.model_id)
     context.tracking.logged_models.set_logged_model_tags(request.model_id, limits.tags(request.tags))
     return Empty()
 
 
 def delete_tag(context: Context, request: DeleteLoggedModelTag) -> Empty:
     """`DELETE logged-models/{model_id}/tags/{tag_key}`."""
+    _check_owner(context, request.model_id)
     if not context.tracking.logged_models.remove_logged_model_tags(request.model_id, request.tag_key):
         raise absent(f"No tag with key {request.tag_key!r} found for model {request.model_id!r}.")
     return Empty()
@@ -95,6 +112,7 @@ def delete_tag(context: Context, request: DeleteLoggedModelTag) -> Empty:
 
 def log_params(context: Context, request: LogLoggedModelParams) -> Empty:
     """`POST logged-models/{model_id}/params`."""
+    _check_owner(context, request.model_id)
     params = limits.params(request.params)
     context.tracking.logged_models.log_logged_model_params(request.model_id, params)
     return Empty()
@@ -133,7 +151,7 @@ def list_files(context: Context, request: ListLoggedModelFiles) -> LoggedModelFi
 
 _MODEL = "logged-models/{model_id}"
 ROUTES = (
-    Route("POST", "logged-models", create, CreateLoggedModel, Access.MODELS),
+    Route("POST", "logged-models", create, CreateLoggedModel, Access.MODELS, _its_source),
     Route("POST", "logged-models/search", search, SearchLoggedModels),
     Route("GET", _MODEL, get, GetLoggedModel),
     Route("PATCH", _MODEL, finalize, FinalizeLoggedModel, Access.MODELS),

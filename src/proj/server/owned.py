@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proj.tracking.records import OWNER_TAG
 from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from proj.model import Outcome
     from proj.tracking import Tracking
-
-TAG_OWNER = "proj.owner"
-"""Id of the run whose program made this one."""
 
 
 def close_owned(tracking: Tracking, owner: str, outcome: Outcome) -> tuple[str, ...]:
@@ -23,7 +21,7 @@ def close_owned(tracking: Tracking, owner: str, outcome: Outcome) -> tuple[str, 
     closed: list[str] = []
     for status in ("RUNNING", "SCHEDULED"):
         query = RunQuery(
-            filter=f"tags.`{TAG_OWNER}` = '{owner}' and attributes.status = '{status}'", limit=50_000
+            filter=f"tags.`{OWNER_TAG}` = '{owner}' and attributes.status = '{status}'", limit=50_000
         )
         closed += (
             run.run_id

@@ -18,8 +18,9 @@ from proj import events
 from proj.errors import ProjError, UnreachableError
 from proj.remote.transport import Answer, Request, UncertainError
 from proj.remote.verdicts import reason
-from proj.server.owned import TAG_OWNER, close_owned
+from proj.server.owned import close_owned
 from proj.server.program import Program
+from proj.tracking.records import OWNER_TAG
 from proj.wire.enums import run_status
 from proj.wire.errors import denied, invalid
 
@@ -117,7 +118,7 @@ class Relayed:
         """Mark a run as one of this program's, so that it is closed when the program has ended."""
         tags = content.get("tags")
         tags = list(tags) if isinstance(tags, list) else []
-        marked = {**content, "tags": [*tags, {"key": TAG_OWNER, "value": self._program.run_id}]}
+        marked = {**content, "tags": [*tags, {"key": OWNER_TAG, "value": self._program.run_id}]}
         try:
             answer = self._transport.send(_with_content(request, marked))
         except UncertainError:

@@ -113,7 +113,7 @@ class Route(msgspec.Struct, frozen=True):
     request: type[msgspec.Struct]
     access: Access = Access.READ
     runs: Callable[[Any], Sequence[str]] = no_runs
-    """Which runs the request would change, for `Access.LOG`."""
+    """Which runs the request would change."""
 
 
 class RawRoute(msgspec.Struct, frozen=True):

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.server.owned import TAG_OWNER, close_owned
+from proj.server.owned import close_owned
 from proj.server.policy import Access
 from proj.server.program import Program
 from proj.server.rules import Rules
+from proj.tracking.records import OWNER_TAG
 from proj.wire.errors import ApiError, ErrorCode, denied
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Session(Rules):
 
     def new_run(self, new: NewRun) -> NewRun:
         """Mark a run as one of this program's, so that it is closed when the program has ended."""
-        return msgspec.structs.replace(new, tags={**new.tags, TAG_OWNER: self._program.run_id})
+        return msgspec.structs.replace(new, tags={**new.tags, OWNER_TAG: self._program.run_id})
 
     def created_run(self, run: RunRecord) -> None:
         """Let the program write to it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import NotFoundError
+from proj.server.limits import readings
 from proj.tracking.registry import Stage
 from proj.wire.errors import ApiError, invalid
 
@@ -148,11 +149,9 @@ def _split(uri: str) -> urllib.parse.SplitResult:
 
 
 def _check_path(source: str, stored: str) -> None:
-    path = stored
-    while (once := urllib.parse.unquote_plus(path)) != path:
-        path = once
-    if "\x00" in path or ".." in path.replace("\\", "/").split("/"):
-        raise _refused(source, "It must be absolute, without relative parts.")
+    for meant in readings(stored):
+        if "\x00" in meant or ".." in meant.replace("\\", "/").split("/"):
+            raise _refused(source, "It must be absolute, without relative parts.")
 
 
 def _check_run_uri(source: str, run_id: str | None, model_id: str | None) -> None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from proj.tracking.store import ArtifactStore
 
 _CHUNK_BYTES = 1 << 20
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+"""Of more digits is no file; a range that cannot be understood may be ignored (RFC 9110, section 14.2)."""
 _SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([^:,]*):", re.IGNORECASE)
 _DIGESTS = ("content-digest", "repr-digest")
 """RFC 9530; a body that is not encoded is its own representation."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from proj.source.survey import Part, Wanted
+    from proj.source.parts import Part, Wanted
 
 _CHUNK_BYTES = 1024**2
 _HASHED_BYTES = 64 * 1024**2

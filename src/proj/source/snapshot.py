@@ -20,7 +20,7 @@ from proj.source.digests import sha256
 from proj.source.limit import leave_out_largest, without_commits
 from proj.source.memory import Memory
 from proj.source.repositories import places_of
-from proj.source.survey import Part, Surveyor, leave_out_outputs, read_contents
+from proj.source.survey import Surveyor, leave_out_outputs, read_contents
 from proj.source.uri import host_of, redact_url
 from proj.source.worktree import shown
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.model import Checkout
+    from proj.source.parts import Part
     from proj.source.worktree import Worktree
 
 LIMIT_BYTES = 100 * 1024**2

@@ -3,165 +3,29 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from proj import events
 from proj.errors import SourceError, ToolFailedError
-from proj.model import LeftOut, SourceChange
 from proj.source import git, worktree
 from proj.source.contents import Content, UnfitError, read_file
 from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
+from proj.source.parts import Part, Wanted, commit_facts, forced_mode
 from proj.source.repositories import places_of
 from proj.source.secretfiles import secret_by_name, secrets_in
-from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree, shown
+from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
+
+    from proj.source.parts import ChangeKind
 
 _DEPTH_MAX = 10
 _SUBMODULE = "160000"
 _MODULES = ".gitmodules"
-_ChangeKind = Literal[
-    "added", "modified", "deleted", "untracked", "conflicted", "converted", "submodule"
-]  # fmt: skip
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """A file to be stored as it is on disk."""
-
-    path: str
-    head_hash: str = ""
-    """The blob that is committed, if known; zeros for none."""
-    mode: str = ""
-    """Empty: as on disk."""
-    tracked: bool = False
-
-
-class Part(msgspec.Struct):
-    """A repository, or a folder that is in none, while it is looked at."""
-
-    folder: Path
-    path: str
-    """Relative to the top of all; empty for that."""
-    tree: Worktree | None = None
-    commit: str | None = None
-    commit_tree: str | None = None
-    committed_at_s: int = 0
-    bases: tuple[str, ...] = ()
-    """Commits that the remote has; empty where all has to be in the bundle."""
-    pushed: bool = False
-    present: bool = True
-    wanted: dict[str, Wanted] = {}
-    deleted: set[str] = set()
-    links: dict[str, Part] = {}
-    """Path of a repository in this one -> what is known of it."""
-    children: list[Part] = []
-    contents: dict[str, Content] = {}
-    changes: list[SourceChange] = []
-    left_out: list[LeftOut] = []
-    large_files: list[str] = []
-    base_paths: frozenset[str] | None = None
-    """Files of `commit`, if that is not the one that is checked out."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether the bundle has to hold all of it."""
-        return not self.bases
-
-    @property
-    def edited(self) -> bool:
-        """Whether the tree that ran is another than the commit's; known when contents have been read."""
-        return bool(
-            self.commit is None
-            or self.base_paths is not None
-            or self.contents
-            or self.deleted
-            or any(self._moved(path, child) for path, child in self.links.items())
-        )
-
-    def _moved(self, path: str, child: Part) -> bool:
-        return child.edited or child.commit != self.head_link(path)
-
-    def head_link(self, path: str) -> str | None:
-        """The submodule's commit as HEAD has it."""
-        for change in self.tree.changes if self.tree is not None else ():
-            if change.path == path:
-                return change.head_hash if change.head_hash.strip("0") else None
-        for file in self.tree.special if self.tree is not None else ():
-            if file.path == path and file.is_submodule:
-                return file.hash
-        return None
-
-    def below(self, path: str) -> str:
-        """A path of this part as text, relative to the top of all."""
-        return shown(f"{self.path}/{path}" if self.path else path)
-
-    def note(self, path: str, kind: _ChangeKind) -> None:
-        """Remember a change for the record."""
-        self.changes.append(SourceChange(path=self.below(path), kind=kind))
-
-    def leave_out(
-        self,
-        wanted: Wanted,
-        reason: UnfitError,
-        status: os.stat_result | None = None,
-        digest: str | None = None,
-    ) -> None:
-        """Remember that a file is not stored.
-
-        Args:
-            wanted: The file.
-            reason: Why.
-            status: What the file system says of it, to be remembered, too.
-            digest: That of its bytes.
-        """
-        committed = wanted.tracked and wanted.head_hash.strip("0") != ""
-        if self.base_paths is not None:
-            committed = wanted.path in self.base_paths
-        left = LeftOut(
-            path=self.below(wanted.path),
-            reason=reason.reason,
-            detail=reason.detail,
-            committed=committed,
-            size_bytes=None if status is None else status.st_size,
-            modified_ms=None if status is None else status.st_mtime_ns // 1_000_000,
-            digest=digest,
-        )
-        self.left_out.append(left)
-
-    def want_committed(self, path: str, mode: str, digest: str, *, is_new: bool) -> None:
-        """Store a file as it is on disk, though that is as committed."""
-        forced = "" if self.tree is None else _forced_mode(self.tree, mode)
-        self.wanted[path] = Wanted(path, digest, forced, tracked=True)
-        self.note(path, "added" if is_new else "modified")
-
-    def restart_from(self, commit: str | None, paths: Collection[str]) -> None:
-        """Build on another commit, or on none.
-
-        Args:
-            commit: One that the remote has.
-            paths: Its files.
-        """
-        self.commit, self.commit_tree, self.base_paths = commit, None, frozenset(paths)
-        known = {self.below(path) for path in paths}
-        self.left_out = [
-            msgspec.structs.replace(left, committed=left.committed and left.path in known)
-            for left in self.left_out
-        ]
-        if commit is None or self.tree is None:
-            self.bases = ()
-            return
-        self.commit_tree, self.committed_at_s = _commit_facts(self.tree, commit)
-        self.bases = (commit,)
-
-    def everything(self) -> list[Part]:
-        """This part and all below, each after the one that it is in."""
-        return [self, *(part for child in self.children for part in child.everything())]
 
 
 class Surveyor:
@@ -192,7 +56,7 @@ class Surveyor:
             return part
         part.commit = tree.commit
         if tree.commit is not None:
-            part.commit_tree, part.committed_at_s = _commit_facts(tree, tree.commit)
+            part.commit_tree, part.committed_at_s = commit_facts(tree, tree.commit)
             part.bases = () if self._archive else _bases(tree, tree.commit)
             part.pushed = part.bases == (tree.commit,)
         self._submodules(part, tree, depth)
@@ -266,7 +130,7 @@ class Surveyor:
                 part.note(path.rstrip("/"), "untracked")
                 continue
             part.note(path, _kind(change))
-            wanted = Wanted(path, change.head_hash, _forced_mode(tree, change.index_mode), not new)
+            wanted = Wanted(path, change.head_hash, forced_mode(tree, change.index_mode), not new)
             if path in unwanted:
                 part.leave_out(
                     wanted, UnfitError("ignored", "named in .projignore, so changes to it are not kept")
@@ -392,14 +256,6 @@ def _usable(folder: Path, tree: Worktree | None) -> Worktree | None:
     return tree
 
 
-def _commit_facts(tree: Worktree, commit: str) -> tuple[str, int]:
-    answer = git.run(
-        "rev-list", "--max-count=1", "--format=%T %ct", commit, cwd=tree.root, env=NO_LAZY_FETCH
-    ).stdout
-    digest, _, time = answer.splitlines()[1].partition(" ")
-    return digest, int(time) if time.isdecimal() else 0  # other tools have written commits without a time
-
-
 def _bases(tree: Worktree, commit: str) -> tuple[str, ...]:
     """The commits from which a remote's copy has to be continued; none if the remote has nothing of it."""
     remote = tree.remote()
@@ -413,7 +269,7 @@ def _bases(tree: Worktree, commit: str) -> tuple[str, ...]:
     return tuple(sorted(line[1:] for line in answer if line.startswith("-")))
 
 
-def _kind(change: Change) -> _ChangeKind:
+def _kind(change: Change) -> ChangeKind:
     if change.state == "??":
         return "untracked"
     if change.state == "UU":
@@ -429,15 +285,6 @@ def _is_gone(tree: Worktree, change: Change) -> bool:
     if change.state == "UU":
         return not os.path.lexists(tree.root / change.path)
     return "D" in change.state
-
-
-def _forced_mode(tree: Worktree, mode: str) -> str:
-    """Where the file system keeps no modes, or no links, git's index does."""
-    if mode == "120000" and not tree.is_set("core.symlinks") and "core.symlinks" in tree.settings:
-        return mode
-    if mode.startswith("100") and not tree.is_set("core.filemode") and "core.filemode" in tree.settings:
-        return mode
-    return ""
 
 
 def _join(parent: str, path: str) -> str:

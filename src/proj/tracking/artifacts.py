@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP)
 """What the path itself is to blame for, or what is there already: to try again does not help."""
+_MAX_PARTS = 100
 _PARTIAL = ".proj-partial-"
 """Names of files that are being written begin so; they are never shown."""
 
@@ -152,13 +153,29 @@ def local_path(artifact_uri: str) -> Path:
 _root = local_path
 
 
-def _inside(root: Path, path: str) -> Path:
-    """Return the place of an artifact; refuse one outside the root, now or through a symbolic link."""
+def path_parts(path: str) -> list[str]:
+    """Return the names of folders and file in the path of an artifact.
+
+    Raises:
+        StoreError: It is none, or leads out of the artifacts.
+        ConflictError: It leads through more folders than programs can look through.
+    """
     parts = path.split("/")
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise StoreError(
             f"{path!r} is no path of an artifact.", hint="Give a relative path without `.` and `..` in it."
         )
+    if len(parts) > _MAX_PARTS:
+        raise ConflictError(
+            f"The path {path[:80]!r}… of an artifact is too long: it has more than {_MAX_PARTS} parts.",
+            hint="Choose another path.",
+        )
+    return parts
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Return the place of an artifact; refuse one outside the root, now or through a symbolic link."""
+    parts = path_parts(path)
     target = root.joinpath(*parts)
     real_root = os.path.realpath(root)
     real = os.path.realpath(target)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from proj.errors import ConflictError, StoreError, UsageError
+from proj.tracking.artifacts import path_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +83,7 @@ def check_path(path: str) -> None:
 
     Raises:
         StoreError: It is none, or leads out of the artifacts.
+        ConflictError: It leads through too many folders.
     """
     try:
         path.encode()
@@ -89,10 +91,7 @@ def check_path(path: str) -> None:
         raise StoreError(
             f"{path!r} is no path of an artifact.", hint="Object stores take names in UTF-8 only."
         ) from None
-    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
-        raise StoreError(
-            f"{path!r} is no path of an artifact.", hint="Give a relative path without `.` and `..` in it."
-        )
+    path_parts(path)
 
 
 # --- URIs ---------------------------------------------------------------------------------------------

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PARENT_TAG = "mlflow.parentRunId"
+"""Id of the run that this one is a part of."""
+OWNER_TAG = "proj.owner"
+"""Id of the run whose program made this one."""
+MADE_BY_TAGS = (PARENT_TAG, OWNER_TAG)
+"""What only runs have that another run made: `latest` means none of them."""
+
 _RUN_COLUMNS = "id, run_id, experiment, name, user, status, started_ms, ended_ms, deleted_ms, artifact_uri"
 _AT_ONCE = 500
 """Ids in one statement; SQLite's oldest limit is 999 variables."""

@@ -10,7 +10,9 @@ from proj.tracking.histories import history, history_page, history_sample
 from proj.tracking.naming import new_run_id
 from proj.tracking.records import (
     ALIVE,
+    MADE_BY_TAGS,
     MAX_LISTED,
+    PARENT_TAG,
     active_run,
     chosen_run,
     load_runs,
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from proj.tracking.database import Database
     from proj.tracking.store import Lifecycle, MetricPage, RunPage, RunQuery, RunStore
 
-PARENT_TAG = "mlflow.parentRunId"
+
+_NOT_MADE = "NOT EXISTS (SELECT 1 FROM tags WHERE tags.run = runs.id AND tags.key IN (?, ?))"
 _MAX_DEPTH = 64
 """Runs that are each other's parents end there."""
 _PURGE = (
@@ -304,10 +307,7 @@ def _matching_rows(connection: sqlite3.Connection, name: str, lifecycle: Lifecyc
     """Row numbers of the runs that `name` may stand for; a full id stands for nothing else."""
     alive = ALIVE[lifecycle]
     if name == "latest":
-        # In two steps, each of which an index answers: of those that started last, the one made last.
-        last = f"SELECT started_ms FROM runs WHERE {alive} ORDER BY started_ms DESC LIMIT 1"  # noqa: S608  our own words
-        newest = f"SELECT id FROM runs WHERE started_ms = ({last}) AND {alive} ORDER BY id DESC LIMIT 1"  # noqa: S608  our own words
-        return tuple(row[0] for row in connection.execute(newest))
+        return _latest_row(connection, lifecycle)
     exact = connection.execute(f"SELECT id FROM runs WHERE run_id = ? AND {alive}", (name,)).fetchall()  # noqa: S608  our own words
     if exact:
         return (exact[0][0],)
@@ -318,6 +318,21 @@ def _matching_rows(connection: sqlite3.Connection, name: str, lifecycle: Lifecyc
         (name, prefix, f"{prefix}g", MAX_LISTED + 1),
     )
     return tuple(row[0] for row in rows)
+
+
+def _latest_row(connection: sqlite3.Connection, lifecycle: Lifecycle) -> tuple[int, ...]:
+    if lifecycle == "all":
+        return _latest_row(connection, "active") or _latest_row(connection, "deleted")
+    alive = ALIVE[lifecycle]
+    of_its_own = _newest_row(connection, f"{alive} AND {_NOT_MADE}", MADE_BY_TAGS)
+    return of_its_own or _newest_row(connection, alive, ())
+
+
+def _newest_row(connection: sqlite3.Connection, condition: str, values: tuple[str, ...]) -> tuple[int, ...]:
+    # In two steps, each of which an index answers: of those that started last, the one made last.
+    last = f"SELECT started_ms FROM runs WHERE {condition} ORDER BY started_ms DESC LIMIT 1"  # noqa: S608  our own words
+    newest = f"SELECT id FROM runs WHERE started_ms = ({last}) AND {condition} ORDER BY id DESC LIMIT 1"  # noqa: S608  our own words
+    return tuple(row[0] for row in connection.execute(newest, (*values, *values)))
 
 
 if TYPE_CHECKING:

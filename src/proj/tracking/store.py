@@ -78,7 +78,9 @@ class RunStore(ExperimentStore, Protocol):
     def find_run(self, prefix: str, lifecycle: Lifecycle = "active") -> RunRecord:
         """Return the run that an id, a unique prefix of an id, or a unique run name stands for.
 
-        A prefix has four digits or more. `latest` stands for the run that was started last.
+        A prefix has four digits or more. `latest` stands for the newest run that no other run made, with
+        neither the tag `mlflow.parentRunId` nor `proj.owner`; if there is none such, for the newest. A
+        deleted run is the latest only where none is left that is not.
 
         Raises:
             NotFoundError: None or several match; several are listed.

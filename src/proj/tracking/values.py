@@ -21,6 +21,12 @@ _Point = tuple[int, int, float, int]
 """step, timestamp_ms, value (0 for NaN), is_nan: the order of history, and of "latest"."""
 
 
+_POINTS_AT_ONCE = 100
+"""A statement for each point would take twice the time; one takes no more than 999 values everywhere."""
+_ADD_POINT = "INSERT OR IGNORE INTO points (metric, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?)"
+_ADD_SEVERAL = _ADD_POINT + ", (?, ?, ?, ?, ?)" * (_POINTS_AT_ONCE - 1)
+
+
 def storable(text: str) -> str:
     r"""Return `text` as it can be stored: bytes that are no UTF-8 become `\udc..` escapes."""
     try:
@@ -164,13 +170,22 @@ def write_metrics(connection: sqlite3.Connection, run: int, metrics: Sequence[Me
     new = 0
     for key, points in by_key.items():
         number = _advance_latest(connection, run, key, max(points))
-        new += connection.executemany(
-            "INSERT OR IGNORE INTO points (metric, step, timestamp_ms, value, is_nan) VALUES (?, ?, ?, ?, ?)",
-            [(number, *point) for point in points],
-        ).rowcount
+        new += _add_points(connection, number, points)
     if of_models:
         _write_points_of_models(connection, of_models)
     return new
+
+
+def _add_points(connection: sqlite3.Connection, number: int, points: Sequence[_Point]) -> int:
+    """Add points to the history of the metric with that row number; return how many are new."""
+    new = 0
+    several = len(points) - len(points) % _POINTS_AT_ONCE
+    for start in range(0, several, _POINTS_AT_ONCE):
+        some = points[start : start + _POINTS_AT_ONCE]
+        values = [value for point in some for value in (number, *point)]
+        new += connection.execute(_ADD_SEVERAL, values).rowcount
+    rest = [(number, *point) for point in points[several:]]
+    return new + (connection.executemany(_ADD_POINT, rest).rowcount if rest else 0)
 
 
 def write_model_metrics(connection: sqlite3.Connection, model_id: str, metrics: Sequence[ModelMetric]) -> int:

@@ -55,7 +55,7 @@ def test_what_was_left_out_may_differ(project: ProjFolder) -> None:
     left, right = ran(project), ran(project)
     done = project.run("diff", left, right, "--exit-code")
     assert (done.code, "No difference" in done.stdout) == (1, False), done
-    assert "not comparable; content not known" in done.stdout
+    assert "  not comparable\nleft out: content not known" in done.stdout
 
 
 def test_one_parameter_makes_its_own_row_different_and_what_came_of_it(project: ProjFolder) -> None:
@@ -124,6 +124,9 @@ def test_uncommitted_code_is_shown_from_the_snapshot(project: ProjFolder) -> Non
     assert "\n-print(1)\n+print(2)\n" in done.stdout
     assert "note:" not in done.stdout
     assert "A  new.py  +1 -0" in project.run("diff", left, right, "--stat").stdout
+    done = project.run("diff", left, middle)
+    assert "uncommitted  none" in done.stdout
+    assert "uncommitted: in one of the runs only: new.py" in done.stdout
 
 
 def test_a_bundle_that_is_gone_is_said(project: ProjFolder) -> None:

@@ -38,6 +38,23 @@ def test_the_table_fits_and_shows_what_differs(width: int) -> None:
     assert below[1].startswith("artifacts: a/very/long/path/of/an/artifact/model.pkl: a reason")
 
 
+def test_what_is_the_same_has_the_room_of_what_is_different() -> None:
+    library = "scipy-openblas 0.3.31.188.0 of one"
+    one = Row(group="interpreter", item="one for numbers", status=Status.SAME, left=library, right=library)
+    lines, _ = shown((one,), 80)
+    assert max(map(len, lines)) <= 80
+    assert lines[1].endswith(f"interpreter: one for numbers  {library}"), "nothing is cut"
+
+
+def test_of_digests_what_tells_them_apart_is_shown() -> None:
+    digests = [f"sha256:{digit * 64}" for digit in "12"]
+    row = Row(
+        group="inputs", item="data", status=Status.DIFFERENT, left=digests[0], right=digests[1], required=True
+    )
+    lines, _ = shown((row,), 70)
+    assert lines[1].split()[-2:] == [digest[:19] for digest in digests]
+
+
 def test_many_that_are_the_same_are_one_row() -> None:
     rows = [Row(group="packages", item=f"p{n}", status=Status.SAME, left="1", right="1") for n in range(13)]
     lines, below = shown(tuple(rows), 80)

@@ -43,6 +43,18 @@ def test_where_a_package_comes_from(
     assert origins.source_of(metadata) is None
 
 
+def test_the_proj_that_makes_the_record_counts_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "proj-1.dist-info"
+    metadata.mkdir()
+    (metadata / "direct_url.json").write_text('{"url": "file:///a", "dir_info": {"editable": true}}')
+    (another,) = packages_in([tmp_path])
+    assert another.source == "-e /a", "of another environment it is a package like any other"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert packages_in([tmp_path]) == (Package(name="proj", version="1"),)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"url": 1}', "\0"])
 def test_what_makes_no_sense_says_nothing(content: str, tmp_path: Path) -> None:
     assert origins.source_of(tmp_path) is None

@@ -78,6 +78,13 @@ def test_it_comes_back_when_the_server_says(pauses: list[float]) -> None:
     assert pauses == [7.0, SOON.longest_pause_s, 0.0]
 
 
+@pytest.mark.parametrize("nonsense", ["\xb2", "soon", "-1", "", "Wed, 99 Oct 2015 07:28:00 GMT"])
+def test_when_to_come_back_may_be_nonsense(pauses: list[float], nonsense: str) -> None:
+    with faulty(reply(503, retry_after=nonsense), reply()) as server:
+        assert over(server.url).send(GET).status == 200
+    assert len(pauses) == 1
+
+
 def test_one_quick_try(pauses: list[float]) -> None:
     with faulty(reply(503), reply()) as server:
         transport = over(server.url)

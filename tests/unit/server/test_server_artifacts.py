@@ -31,6 +31,9 @@ OUTSIDE = (
     "%2e%2e%2fx",
     "..%5Cx",
     "%2Fetc/passwd",
+    "a/%252e%252e%252fx",
+    "a/" * 1200 + "x",
+    f"{'%' + '25' * 9000}2e/x",
 )
 
 
@@ -183,7 +186,7 @@ def test_an_upload_is_what_its_digest_says(client: Client, run_id: str, name: st
         ("bytes=-0", 416, b""),
         *(
             (ignored, 200, b"0123456789")
-            for ignored in ("bytes=4-2", "bytes=1-2,4-5", "bytes=-", "lines=1-2")
+            for ignored in ("bytes=4-2", "bytes=1-2,4-5", "bytes=-", "lines=1-2", "bytes=-" + "9" * 5000)
         ),
     ],
 )

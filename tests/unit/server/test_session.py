@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from proj.model import NewRun, Outcome, RunStatus
 from proj.server.endpoint import EndpointSettings
 from proj.server.program import same_text
 from proj.server.session import RunToken, Session
+from proj.tracking.logged_models import NewLoggedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +116,39 @@ def test_what_it_made_it_may_delete_but_not_its_own_run(program: Program, own: s
     made = program.client.ok("POST", "runs/create")["run"]["info"]["run_id"]
     program.client.ok("POST", "runs/delete", run_id=made)
     assert program.client.post("runs/delete", run_id=own).status == 403
+
+
+def test_logged_models_of_other_runs_are_read_and_not_changed(
+    program: Program, tracking: Tracking, own: str
+) -> None:
+    foreign = tracking.logged_models.create_logged_model(
+        NewLoggedModel(experiment_id="0", name="ridge", source_run_id=new_run(tracking), tags={"k": "v"})
+    )
+    path = f"logged-models/{foreign.model_id}"
+    item = [{"key": "k", "value": "w"}]
+    assert program.client.ok("GET", path)
+    for method, end, fields in (
+        ("PATCH", "", {"status": "LOGGED_MODEL_READY"}),
+        ("DELETE", "", {}),
+        ("PATCH", "/tags", {"tags": item}),
+        ("DELETE", "/tags/k", {}),
+        ("POST", "/params", {"params": item}),
+    ):
+        answer = program.client.send(method, f"{path}{end}", json.dumps(fields).encode())
+        assert (answer.status, answer.error) == (403, "PERMISSION_DENIED")
+    made_of = {"experiment_id": "0", "name": "m", "source_run_id": foreign.source_run_id}
+    assert program.client.post("logged-models", **made_of).status == 403
+    assert tracking.logged_models.logged_model(foreign.model_id) == foreign
+    for source in ({"source_run_id": own}, {}):
+        made = program.client.ok("POST", "logged-models", experiment_id="0", name="m", **source)["model"]
+        program.client.ok("PATCH", f"logged-models/{made['info']['model_id']}/tags", tags=item)
+
+
+def test_the_registry_belongs_to_no_run(program: Program, tracking: Tracking) -> None:
+    """Scripts promote what they trained, and put out of service what others had registered."""
+    tracking.registry.create_model("wine")
+    program.client.ok("POST", "registered-models/set-tag", name="wine", key="k", value="v")
+    program.client.ok("DELETE", "registered-models/delete", name="wine")
 
 
 def test_experiments_are_made_and_tagged_but_not_removed(program: Program) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from proj import process
 from snapshot_kit import Kit, on_disk
-from source_repositories import Repo
+from source_repositories import Repo, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,7 +219,11 @@ def check(steps: list[tuple[Callable[[Machine, str, bytes], None], str, bytes]],
             action(machine, file, content)
         root = seen_from(machine, place)
         kit = Kit(folder)
+        # a worktree's own repository, and what a submodule was cloned from, are not below `root`
+        beside = [path for path in (machine.repo.path, folder / "other") if path.exists()]
+        before = [fingerprint(path) for path in beside]
         taken = kit.take(root)
+        assert [fingerprint(path) for path in beside] == before
         restored = on_disk(kit.restore(taken))
         expected = on_disk(root)
         if place == "folder":

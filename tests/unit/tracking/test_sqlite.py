@@ -281,3 +281,16 @@ def _execute(path: Path, statement: str) -> None:
     with connection:
         connection.execute(statement)
     connection.close()
+
+
+@pytest.mark.parametrize("count", [99, 100, 101, 250])
+def test_many_points_are_kept_each_once(tmp_path: Path, count: int) -> None:
+    """As many as one statement takes, and more and fewer; MLflow 2.9's own server fails at some of it."""
+    store = open_tracking(tmp_path).runs
+    run = new_run(store)
+    points = [point("m", step / 7, step=step) for step in range(count)]
+    store.log(run.run_id, metrics=points[: count // 2])
+    store.log(run.run_id, metrics=[*points, points[0], point("other", 1.0)])
+    assert list(store.metric_history(run.run_id, "m")) == points
+    assert store.run(run.run_id).metrics["m"] == points[-1]
+    store.close()
