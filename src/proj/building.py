@@ -15,7 +15,8 @@ from proj.environments.asof import as_of_s
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
 from proj.environments.pythonspec import parse_python_spec
-from proj.environments.select import check_conda
+from proj.environments.python import without_conda
+from proj.environments.select import by_conda, check_conda
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images import BuildSpec, BuiltImage, CodeSpec, LauncherSpec
 from proj.model import EnvironmentRequest, LockMode
@@ -106,6 +107,7 @@ class _Job:
             as_of_s=as_of_s(request.as_of, checkout),
             mode=request.lock_mode,
             offline=request.offline,
+            drop_missing=os.environ.get("PROJ_DROP_MISSING") == "1",
         )
         self._input = self._declared()
 
@@ -148,9 +150,15 @@ class _Job:
         ):
             return None
         found = read_input(self._environment)
-        if found is not None:
-            check_conda(found, self._environment.manager)
-        return found
+        if found is None:
+            return None
+        check_conda(found, self._environment.manager)
+        if by_conda(found, self._environment.manager):
+            raise EnvironmentFailedError(
+                f"{found.origin} asks for conda packages, which cannot be put into an image yet.",
+                hint="--env-manager uv takes what PyPI has of them; PROJ_DROP_MISSING=1 leaves the rest out.",
+            )
+        return without_conda(found, self._environment)
 
     def _docker(self) -> str | None:
         declaration = self._project.environment
