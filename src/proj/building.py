@@ -14,8 +14,8 @@ from proj import images, projectfile, source
 from proj.environments.asof import as_of_s
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
-from proj.environments.pythonspec import parse_python_spec
 from proj.environments.python import without_conda
+from proj.environments.pythonspec import parse_python_spec
 from proj.environments.select import by_conda, check_conda
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images import BuildSpec, BuiltImage, CodeSpec, LauncherSpec
