@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 def test_an_image_never_lacks_conda_packages_without_a_word(tmp_path: Path) -> None:
     (tmp_path / "MLproject").write_text("conda_env: conda.yaml\nentry_points: {main: {command: 'true'}}\n")
     (tmp_path / "conda.yaml").write_text("dependencies: [python=3.11, cudatoolkit, numpy]\n")
-    with pytest.raises(
-        EnvironmentFailedError, match="conda packages, which cannot be put into an image"
-    ) as caught:
+    with pytest.raises(EnvironmentFailedError, match="conda packages, which cannot") as caught:
         build(BuildRequest(uri=str(tmp_path)))
     assert "--env-manager uv" in (caught.value.hint or "")
