@@ -15,6 +15,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
         "system": "proj.environments.system:SystemEnvironment",
         "delegated": "proj.environments.delegated:DelegatedEnvironment",
         "python": "proj.environments.python:PythonEnvironment",
+        "conda": "proj.environments.conda.environment:CondaEnvironment",
         "image": "proj.environments.image:ImageEnvironment",
         "container": "proj.environments.container:ContainerEnvironment",
     },
