@@ -21,6 +21,7 @@ MARKERS = {
     "faults": "kills and interrupts proj at every stage",
     "tmux": "needs tmux",
     "cluster": "needs a Kubernetes cluster",
+    "conda": "makes a conda channel of an installed Python, and environments from it",
     "clients": "makes virtualenvs of stock mlflow clients from a package index",
     "registry": "needs docker-registry, a registry for images",
     "docker": "needs a docker daemon",
@@ -101,9 +102,22 @@ def _isolated(
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+    monkeypatch.setenv("CONDARC", str(base / "condarc"))
+    monkeypatch.setenv("RATTLER_AUTH_FILE", str(base / "auth.json"))
     for name in list(os.environ):
         if name.startswith(
-            ("MLFLOW_", "PROJ_RUN", "PROJ_EN", "PROJ_GUARD", "PROJ_TRACKING", "PROJ_ARTIFACT")
+            (
+                "MLFLOW_",
+                "PROJ_RUN",
+                "PROJ_EN",
+                "PROJ_GUARD",
+                "PROJ_TRACKING",
+                "PROJ_ARTIFACT",
+                "PROJ_CONDA",
+                "PROJ_DROP",
+                "CONDA_",
+                "MAMBA_",
+            )
         ):
             monkeypatch.delenv(name)
 

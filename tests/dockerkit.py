@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess  # noqa: TID251  asks the linker what programs need
+import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,17 @@ def shell_image(engine: Engine) -> str:
     return SHELL_IMAGE
 
 
+@pytest.fixture(scope="session")
+def python_image(engine: Engine) -> str:
+    """The name of an image with a Python: this one's, moved into it as it is."""
+    name = f"proj-test/python-here:{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        engine.ask("GET", f"/images/{name}/json")
+    except EngineError:
+        import_image(name, _filesystem(Path(sys.base_prefix).resolve()))
+    return name
+
+
 def import_image(name: str, filesystem: bytes) -> None:
     """Give the engine an image of one layer."""
     with connected() as client:
@@ -80,22 +92,45 @@ class Containers:
         return found
 
 
-def _filesystem() -> bytes:
-    """A root file system with a shell, as tar."""
+def _filesystem(python: Path | None = None) -> bytes:
+    """A root file system with a shell, and perhaps with a Python, as tar."""
     files: dict[str, Path] = {}
     for name in _PROGRAMS:
         program = shutil.which(name)
         assert program is not None, name
         files[f"bin/{name}"] = Path(program).resolve()
-        listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-        for path in re.findall(r"(/\S+) \(0x", listed):
-            files[path.lstrip("/")] = Path(path).resolve()
+        files |= _libraries(program)
+    if python is not None:
+        executable = python / f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
+        for shared in (executable, *python.glob("lib/python3.*/lib-dynload/*.so")):
+            files |= _libraries(str(shared))
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for folder, mode in (("tmp", 0o1777), ("root", 0o700), ("etc", 0o755)):
             info = tarfile.TarInfo(folder)
             info.type, info.mode = tarfile.DIRTYPE, mode
             archive.addfile(info)
+        taken = f"{str(python)[1:]}/" if python is not None else "\0"
         for name, file in sorted(files.items()):
-            archive.add(file, arcname=name)
+            if not name.startswith(taken):
+                archive.add(file, arcname=name)
+        if python is not None:
+            for folder in ("bin", "lib"):
+                archive.add(python / folder, arcname=f"{str(python)[1:]}/{folder}", filter=_needed)
+            for name in ("python", "python3"):
+                link = tarfile.TarInfo(f"usr/bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, str(executable)
+                archive.addfile(link)
     return out.getvalue()
+
+
+def _libraries(program: str) -> dict[str, Path]:
+    """The shared objects that a program is linked with, by their place in a file system."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return {path.lstrip("/"): Path(path).resolve() for path in re.findall(r"(/\S+) \(0x", listed)}
+
+
+def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    parts = member.name.split("/")
+    unneeded = {"__pycache__", "test", "tests", "site-packages", "idlelib", "tkinter", "ensurepip"}
+    return None if unneeded & set(parts) or member.name.endswith((".a", ".o")) else member

@@ -12,13 +12,10 @@ import msgspec
 
 from proj import images, projectfile, source
 from proj.environments.asof import as_of_s
-from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
-from proj.environments.inputs import read_input
-from proj.environments.pythonspec import parse_python_spec
-from proj.environments.select import check_conda
-from proj.errors import EnvironmentFailedError, UsageError
+from proj.environments.imaged import base_name, declared_packages, lock_for
+from proj.errors import UsageError
 from proj.images import BuildSpec, BuiltImage, CodeSpec, LauncherSpec
-from proj.model import EnvironmentRequest, LockMode
+from proj.model import EnvironmentRequest, ImageRequest, LockMode
 from proj.source.uri import host_of
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from proj.images import PackagesSpec, Resolved
     from proj.model import Checkout, EntryPoint, Project
 
-_ANY_PATCH = 99
 _LABEL = "org.opencontainers.image."
 
 
@@ -98,6 +94,7 @@ class _Job:
             project_dir=checkout.project_dir,
             root=checkout.root,
             target="engine",
+            image=ImageRequest(base=request.base_image),
             subdir=self._subdir,
             declaration=project.environment,
             script=entry_point.script,
@@ -106,8 +103,9 @@ class _Job:
             as_of_s=as_of_s(request.as_of, checkout),
             mode=request.lock_mode,
             offline=request.offline,
+            drop_missing=os.environ.get("PROJ_DROP_MISSING") == "1",
         )
-        self._input = self._declared()
+        self._input = declared_packages(self._environment)
 
     def image(self, platform: str | None) -> BuiltImage:
         """Make the image for a platform."""
@@ -141,17 +139,6 @@ class _Job:
             )
         )
 
-    def _declared(self) -> PythonInput | None:
-        declaration = self._project.environment
-        if self._environment.manager == "local" or (
-            declaration is not None and declaration.kind == "docker_env"
-        ):
-            return None
-        found = read_input(self._environment)
-        if found is not None:
-            check_conda(found, self._environment.manager)
-        return found
-
     def _docker(self) -> str | None:
         declaration = self._project.environment
         return (
@@ -164,25 +151,12 @@ class _Job:
         return docker is not None and docker.build is not None and self._request.base_image is None
 
     def _base(self) -> str:
-        if self._request.base_image is not None:
-            return self._request.base_image
-        return self._docker() or f"python:{minor_for(self._input, self._environment)}-slim"
+        if self._request.base_image is None and (named := self._docker()) is not None:
+            return named
+        return base_name(self._input, self._environment)
 
     def _packages(self, declared: PythonInput, resolved: Resolved) -> PackagesSpec:
-        asked = self._request.python or declared.python
-        if resolved.python is None:
-            raise EnvironmentFailedError(
-                f"{resolved.name} has no Python 3 on its PATH, which {declared.origin} needs.",
-                hint="Choose another base image, such as --base-image python:3.11-slim.",
-            )
-        if asked is not None and not _fits(resolved.python, asked):
-            raise EnvironmentFailedError(
-                f"{declared.origin if self._request.python is None else '--python'} asks for Python {asked}, "
-                f"and {resolved.name} has {resolved.python}.",
-                hint=f"Choose another base image, or take what it has: --python {resolved.python}",
-            )
-        lock = lock_elsewhere(declared, self._environment, python=resolved.python, target=resolved.target)
-        return packages_spec(lock, declared, self._environment)
+        return lock_for(declared, resolved, self._environment)[1]
 
     def _by_daemon(self, base: str, platform: str | None) -> str:
         from proj.images import dockerfile
@@ -239,15 +213,6 @@ def _pinned(base: str, resolved: Resolved) -> str:
     if base.startswith(("oci:", "docker:")) or "@" in base:
         return base
     return f"{base}@{resolved.digest}"
-
-
-def _fits(minor: str, asked: str) -> bool:
-    """Whether a Python of a minor version is what is asked for; which patch it is does not matter."""
-    spec = parse_python_spec(asked)
-    version = tuple(int(number) for number in minor.split("."))
-    if spec.minor is not None:
-        return spec.minor == version
-    return any(spec.allows((*version, patch)) for patch in (0, _ANY_PATCH))
 
 
 def _canonical(url: str) -> str | None:

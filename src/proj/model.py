@@ -413,6 +413,10 @@ class EnvironmentRequest(_Value, frozen=True):
     packages: Path | None = None
     """A folder with files that the lock names: they are taken from there, whatever their URLs."""
     offline: bool = False
+    conda_exe: str | None = None
+    """`--conda-exe`: the program that makes conda environments."""
+    drop_missing: bool = False
+    """Whether conda packages that PyPI has not may be left out."""
 
 
 class HostRuntime(_Value, frozen=True, tag="host"):
@@ -487,7 +491,7 @@ class PreparedEnvironment(_Value, frozen=True):
     runtime: Runtime
     directory: Path | None = None
     lock: bytes | None = None
-    """The lock file's content (pylock.toml); None where nothing is locked."""
+    """The lock file's content (pylock.toml, an explicit list); None where nothing is locked."""
     lock_name: str | None = None
     """The lock's file name in the record, such as `pylock.toml`."""
     lock_digest: str | None = None

@@ -55,6 +55,10 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`commit`, `now`, or an ISO 8601 date or time."""
     lock_mode: LockMode = LockMode.REUSE
     offline: bool = False
+    conda_exe: str | None = None
+    """The program that makes conda environments; None: see `environments.conda.program`."""
+    drop_missing: bool = False
+    """Leave out conda packages that PyPI has nothing for, where its packages are taken instead."""
     storage_dir: str | None = None
     run_id: str | None = None
     """An existing run to use instead of a new one."""
@@ -319,6 +323,8 @@ def _environment_request(
         manager=request.env_manager or os.environ.get("PROJ_ENV_MANAGER") or None,
         python=request.python,
         python_match=request.python_match,
+        conda_exe=request.conda_exe or os.environ.get("PROJ_CONDA_EXE") or None,
+        drop_missing=request.drop_missing or os.environ.get("PROJ_DROP_MISSING") == "1",
         as_of_s=as_of_s(request.as_of, checkout),
         mode=request.lock_mode,
         offline=request.offline,

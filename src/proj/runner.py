@@ -364,6 +364,10 @@ def _variables(
     if request.env_manager is not None:
         # A nested run keeps the parent's environment manager unless told otherwise.
         variables["PROJ_ENV_MANAGER"] = request.env_manager
+    if request.conda_exe is not None:
+        variables["PROJ_CONDA_EXE"] = request.conda_exe
+    if request.drop_missing:
+        variables["PROJ_DROP_MISSING"] = "1"
     return variables
 
 

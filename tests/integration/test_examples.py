@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,3 +145,22 @@ def test_a_script_gets_the_environment_in_its_head(folder: ProjFolder) -> None:
     run = folder.the_run()
     assert run.params == {"noise": "0"}
     assert b'name = "tabulate"' in folder.artifact(run, "proj/environment/pylock.toml")
+
+
+# --- docker -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.docker
+def test_docker_builds_its_image_and_trains_in_it(folder: ProjFolder, python_image: str) -> None:
+    project = Path(copy(folder, "docker"))
+    file = project / "MLproject"
+    file.write_text(file.read_text().replace("python:3.11-slim", python_image))
+    result = folder.run("run", str(project), "-P", "alpha=0.1", "-P", "l1_ratio=0.9")
+    assert result.code == 0, result
+    (run,) = folder.runs()
+    assert run.tags["mlflow.project.env"] == "docker"
+    assert run.tags["mlflow.docker.image.uri"] == "elasticnet-docker"
+    assert run.params == {"alpha": "0.1", "l1_ratio": "0.9"}
+    assert 0.4 < metrics(run)["rmse"] < 0.7
+    assert metrics(run)["nonzero"] == 3
+    assert json.loads(folder.artifact(run, "weights.json"))[0] > 2.5

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proj import building, projectfile
+from proj.environments import imaged
 from proj.errors import UsageError
 from proj.model import DockerBuild, DockerDeclaration, EntryPoint, EnvironmentDeclaration, Project
 
@@ -48,4 +49,4 @@ def test_a_repository_has_one_name_however_it_is_reached(url: str, label: str | 
      ("3.12", ">=3.9,<3.12", False), ("3.9", ">=3.9.5", True)],
 )  # fmt: skip
 def test_the_minor_version_is_what_counts(minor: str, asked: str, fits: bool) -> None:
-    assert building._fits(minor, asked) is fits
+    assert imaged.fits(minor, asked) is fits

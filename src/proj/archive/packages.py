@@ -53,6 +53,11 @@ def packages_of(
         StoreError: The record cannot be read.
     """
     environment = _environment(tracking, run)
+    if environment is not None and environment.kind == "conda":
+        events.note(
+            f"The packages of run {run.run_id} are conda's, and are not added; its lock names them by hash."
+        )
+        return None
     if environment is None or environment.lock is None or not environment.lock.endswith(LOCK_NAME):
         events.note(f"The environment of run {run.run_id} has no lock, so it has no packages to add.")
         return None

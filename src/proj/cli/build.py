@@ -121,7 +121,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     help="daemon lets `docker build` make what needs it: the project's Dockerfile, packages without wheels.",
 )
 @click.option(
-    "--env-manager", metavar="NAME", help="local leaves the packages out; uv, what only conda can install."
+    "--env-manager", metavar="NAME", help="local leaves the packages out; uv takes those of conda from PyPI."
 )
 @click.option("--python", metavar="VERSION", help="Python to use instead of the one the project asks for.")
 @click.option(

@@ -60,7 +60,8 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
         yield f"environment  {info.key} ({'orphaned' if info.orphaned else state})"
         yield f"folder       {info.directory}"
         yield f"declared by  {info.origin} in {info.project_dir}"
-        yield f"python       {info.python_version} ({info.interpreter}), made by {info.manager}"
+        python = f"{info.python_version} ({info.interpreter})" if info.python_version else "none"
+        yield f"python       {python}, made by {info.manager}"
         yield f"packages     {len(self.packages)}, {wording.size(info.size_bytes)}"
         if info.as_of_s is not None:
             yield f"as of        {iso_date(info.as_of_s)}"
@@ -114,7 +115,8 @@ class LockResult(WrittenLock, frozen=True, kw_only=True):
         """Yield one line."""
         state = "written" if self.changed else "unchanged"
         noun = "package" if self.packages == 1 else "packages"
-        yield f"{self.path} {state}: {self.packages} {noun} for Python {self.python_version}"
+        target = f"Python {self.python_version}" if self.python_version else "conda"
+        yield f"{self.path} {state}: {self.packages} {noun} for {target}"
 
 
 @click.group()
@@ -135,10 +137,11 @@ def list_() -> ListResult:
 @output.json_option
 def show(environment: str) -> ShowResult:
     """Show one ENVIRONMENT: its Python, its packages, the runs that used it. A prefix of its name will do."""
+    from proj.environments.conda.facts import conda_facts
     from proj.environments.facts import virtual_environment_facts
 
     info = find_environment(environment)
-    facts = virtual_environment_facts(Path(info.directory))
+    facts = (conda_facts if info.kind == "conda" else virtual_environment_facts)(Path(info.directory))
     packages = tuple(f"{package.name}=={package.version}" for package in facts.packages)
     return ShowResult(environment=info, packages=packages)
 
@@ -190,15 +193,29 @@ def prune(older_than: str | None, max_size: str | None, everything: bool, dry_ru
     help="Leave out packages uploaded later.",
 )  # fmt: skip
 @click.option(
-    "--env-manager", metavar="NAME", help="With uv or virtualenv, leave out what only conda can install."
+    "--env-manager",
+    metavar="NAME",
+    help="uv or virtualenv: take conda's packages from PyPI; conda: conda's own.",
 )
+@click.option("--conda-exe", metavar="PROGRAM", help="conda, mamba or micromamba to solve with.")
+@click.option("--drop-missing", is_flag=True, help="Leave out conda packages that PyPI has not.")
 @click.option("--upgrade", is_flag=True, help="Resolve anew instead of keeping what runs have used so far.")
 @click.option("--offline", is_flag=True, help="Do without the network: cached packages only.")
 @output.json_option
 def lock(
-    folder: str, python: str | None, as_of: str, env_manager: str | None, upgrade: bool, offline: bool
+    folder: str,
+    python: str | None,
+    as_of: str,
+    env_manager: str | None,
+    conda_exe: str | None,
+    drop_missing: bool,
+    upgrade: bool,
+    offline: bool,
 ) -> LockResult:
-    """Write pylock.toml into the project in FOLDER, to be committed: the packages that a run would get."""
+    """Write a lock into the project in FOLDER, to be committed: the packages that a run would get.
+
+    It is called pylock.toml, or conda-PLATFORM.lock where the packages are conda's.
+    """
     checkout = source.fetch(folder, version=None, cwd=Path.cwd())
     project = projectfile.load(checkout.project_dir)
     request = EnvironmentRequest(
@@ -210,6 +227,8 @@ def lock(
         as_of_s=as_of_s(as_of, checkout),
         mode=LockMode.UPGRADE if upgrade else LockMode.REUSE,
         offline=offline,
+        conda_exe=conda_exe or os.environ.get("PROJ_CONDA_EXE") or None,
+        drop_missing=drop_missing or os.environ.get("PROJ_DROP_MISSING") == "1",
     )
     return LockResult(**msgspec.structs.asdict(write_lock(request)))
 

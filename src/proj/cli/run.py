@@ -166,7 +166,17 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 @click.option(
     "--env-manager",
     metavar="NAME",
-    help="local, uv, virtualenv or conda.  [default: what the project asks for, made by uv]",
+    help="local, uv, virtualenv or conda.  [default: what the project asks for]",
+)
+@click.option(
+    "--conda-exe",
+    metavar="PROGRAM",
+    help="conda, mamba or micromamba to make conda environments with.  [default: none is needed]",
+)
+@click.option(
+    "--drop-missing",
+    is_flag=True,
+    help="With uv or virtualenv, leave out conda packages that PyPI has not.",
 )
 @click.option("--python", metavar="VERSION", help="Python to use instead of the one the project asks for.")
 @click.option(
@@ -336,6 +346,8 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         env_manager="local" if options["no_conda"] else options["env_manager"],
         python=options["python"],
         python_match=options["python_match"],
+        conda_exe=options["conda_exe"],
+        drop_missing=options["drop_missing"],
         as_of=options["as_of"],
         lock_mode=_lock_mode(options),
         offline=options["offline"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from proj.environments.conda.explicit import entries, name_version_build, pip_part
 from proj.environments.origins import unpinned_places
 
 if sys.version_info >= (3, 11):
@@ -29,19 +30,21 @@ class PackageFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_packages(content: bytes) -> dict[str, PackageFacts] | None:
-    """Read a `pylock.toml`.
+    """Read a `pylock.toml`, or an explicit list of conda packages.
 
     Returns:
         Name -> package; several of one name, for different platforms, as one. None if it is no such lock.
     """
+    if b"@EXPLICIT" in content:
+        return _read_explicit(content.decode("utf-8", "replace"))
     try:
-        entries = tomllib.loads(content.decode("utf-8", "replace")).get("packages")
+        listed = tomllib.loads(content.decode("utf-8", "replace")).get("packages")
     except tomllib.TOMLDecodeError:
         return None
-    if not isinstance(entries, list):
+    if not isinstance(listed, list):
         return None
     found: dict[str, list[dict[str, Any]]] = {}
-    for entry in entries:
+    for entry in listed:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             found.setdefault(entry["name"], []).append(entry)
     return {
@@ -52,6 +55,20 @@ def read_packages(content: bytes) -> dict[str, PackageFacts] | None:
         )
         for name, several in found.items()
     }
+
+
+def _read_explicit(text: str) -> dict[str, PackageFacts]:
+    """Packages of conda by their names, and over them those of pip, which replace theirs."""
+    found = {}
+    for line in entries(text):
+        if line.url is not None:
+            name, version, build = name_version_build(line.url)
+            found[name] = PackageFacts(
+                version=f"{version} {build}",
+                files=line.digest or None,
+                loose=None if line.digest else line.url,
+            )
+    return found | (read_packages(pip_part(text).encode()) or {})
 
 
 def _version(entry: dict[str, Any]) -> str:

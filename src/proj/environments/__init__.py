@@ -16,6 +16,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
         "delegated": "proj.environments.delegated:DelegatedEnvironment",
         "recipe": "proj.environments.recipe:RecipeEnvironment",
         "python": "proj.environments.python:PythonEnvironment",
+        "conda": "proj.environments.conda.environment:CondaEnvironment",
         "image": "proj.environments.image:ImageEnvironment",
         "container": "proj.environments.container:ContainerEnvironment",
     },

@@ -50,7 +50,7 @@ def import_failure_hint(
             return "pkg_resources is gone from setuptools 82: add `setuptools<82` to the dependencies."
         if "." not in name:
             return f"The project's requirements do not bring {top}: add the package that has it."
-    if prepared.kind != "python":
+    if prepared.kind not in ("python", "conda"):
         return None
     if not missing and not any(pattern.search(stderr_tail) for pattern in _DRIFT):
         return None

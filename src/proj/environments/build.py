@@ -68,26 +68,43 @@ def _install(
 ) -> None:
     python = interpreter.version_text
     with work_folder() as work:
-        variables = index_variables(project)
         made = call_uv(
             ["venv", str(folder), "--python", interpreter.path, "--no-project", "--prompt", "proj"],
-            cwd=work, variables=variables, offline=request.offline,
+            cwd=work, variables=index_variables(project), offline=request.offline,
         )  # fmt: skip
         if made.returncode != 0:
             raise tool_failure(
                 f"Cannot make an environment of {interpreter.path}", made,
                 as_of_s=None, offline=request.offline, python=python,
             )  # fmt: skip
-        if not lock.count:
-            return
+    if lock.count:
+        install_packages(folder, project, python, lock, request)
+
+
+def install_packages(
+    folder: Path, project: PythonInput, python: str, lock: Lock, request: EnvironmentRequest
+) -> None:
+    """Install exactly what a lock says into an environment that is there, by uv.
+
+    Args:
+        folder: The environment: a virtual one or conda's.
+        project: Whose indexes and credentials count.
+        python: The version of its Python, for messages.
+        lock: The lock.
+        request: The request.
+
+    Raises:
+        EnvironmentFailedError: A package cannot be had or built.
+    """
+    with work_folder() as work:
         text = installable(lock, project, request)
-        installed = _install_lock(folder, work, variables, text, lock, request)
-        if installed.returncode != 0:
-            raise tool_failure(
-                f"Cannot install the packages of {project.origin} for Python {python}", installed,
-                as_of_s=lock.as_of_s, offline=request.offline, python=python,
-                hidden=expanded_values(project.requirements),
-            )  # fmt: skip
+        installed = _install_lock(folder, work, index_variables(project), text, lock, request)
+    if installed.returncode != 0:
+        raise tool_failure(
+            f"Cannot install the packages of {project.origin} for Python {python}", installed,
+            as_of_s=lock.as_of_s, offline=request.offline, python=python,
+            hidden=expanded_values(project.requirements),
+        )  # fmt: skip
 
 
 def _install_lock(

@@ -35,11 +35,12 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     """Name of the attempt that succeeded."""
     kind: str
+    """`python` or `conda`."""
     origin: str
     """The file that declared it."""
     manager: str
     interpreter: str
-    """The base Python that it is made of."""
+    """The base Python that it is made of; of a conda environment its own, empty where it has none."""
     python_version: str
     lock_digest: str
     lock_text: str
@@ -70,9 +71,12 @@ class Entry:
     def ready(self) -> Marker | None:
         """The marker, if the environment is complete and its interpreter is still there."""
         marker = read_marker(self.path)
-        if marker is None or not os.access(marker.interpreter, os.X_OK):
+        if marker is None or (marker.interpreter and not os.access(marker.interpreter, os.X_OK)):
             return None
-        return marker if os.access(self.path / marker.folder / "bin" / "python", os.X_OK) else None
+        folder = self.path / marker.folder
+        if marker.kind == "conda":
+            return marker if os.access(folder / "conda-meta", os.X_OK) else None
+        return marker if os.access(folder / "bin" / "python", os.X_OK) else None
 
     @contextlib.contextmanager
     def building(self) -> Iterator[Path]:

@@ -8,8 +8,9 @@ from proj import images
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
+from proj.environments.python import without_conda
 from proj.environments.pythonspec import parse_python_spec
-from proj.environments.select import check_conda
+from proj.environments.select import by_conda, check_conda
 from proj.environments.toml import parse_toml
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images import CodeSpec
@@ -30,15 +31,21 @@ def declared_packages(request: EnvironmentRequest) -> PythonInput | None:
     """The Python packages that a project declares; None where it declares none, or none are wanted.
 
     Raises:
-        EnvironmentFailedError: It names packages that only conda can install.
+        EnvironmentFailedError: It asks for conda packages.
     """
     declaration = request.declaration
     if request.manager == "local" or (declaration is not None and declaration.kind == "docker_env"):
         return None
     found = read_input(request)
-    if found is not None:
-        check_conda(found, request.manager)
-    return found
+    if found is None:
+        return None
+    check_conda(found, request.manager)
+    if by_conda(found, request.manager):
+        raise EnvironmentFailedError(
+            f"{found.origin} asks for conda packages, which cannot be put into an image yet.",
+            hint="--env-manager uv takes what PyPI has of them; PROJ_DROP_MISSING=1 leaves the rest out.",
+        )
+    return without_conda(found, request)
 
 
 def base_name(declared: PythonInput | None, request: EnvironmentRequest) -> str:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from proj.environments.condafile import BUILD_PACKAGES, read_conda_file
+from proj.environments.condafile import BUILD_PACKAGES, CondaFile, read_conda_file
 from proj.environments.requirements import (
     LocalPackage,
     Requirements,
     logical_lines,
     parse_requirements,
     read_requirements,
+    read_text,
     requirement_name,
 )
 from proj.environments.yamlfile import load_yaml
@@ -34,6 +35,7 @@ DEFAULT_BUILD = ("pip", "setuptools<82", "wheel")
 _SEEDED = "setuptools<82 ; python_version < '3.12'"
 
 CONDA_NAMES = ("conda.yaml", "conda.yml", "environment.yml", "environment.yaml")
+_CONDA_LOCKS = ("conda-lock.yml", "pixi.lock")
 ORDER = (
     "python_env.yaml",
     "conda.yaml",
@@ -44,6 +46,8 @@ ORDER = (
     "setup.py",
     "environment.yml",
     "environment.yaml",
+    "conda-lock.yml",
+    "pixi.lock",
     "pylock.toml",
 )
 """Files that are looked for, in this order, where a project names no environment."""
@@ -63,9 +67,24 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
     requirements: Requirements = Requirements()
     dropped_conda: tuple[str, ...] = ()
     """Packages that only conda can install."""
+    conda: CondaFile | None = None
+    """The conda file; None where it is none, or a lock stands for it."""
+    conda_lock: Path | None = None
+    """The lock of conda packages that the project ships, or is declared by."""
+    from_conda: tuple[tuple[str, str], ...] = ()
+    """Distribution -> conda package that it is taken for, among the requirements."""
+    absent: tuple[str, ...] = ()
+    """conda packages that PyPI has nothing for."""
+    drop_missing: bool = False
+    """Whether those may be left out, and those of `from_conda` that turn out to be no better."""
     shipped_lock: Path | None = None
     """`pylock.toml` or `uv.lock` beside it."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def needs_conda(self) -> bool:
+        """Whether there are conda packages beside Python and pip."""
+        return bool(self.dropped_conda) or (self.conda_lock is not None and self.conda is None)
 
     @property
     def count(self) -> int:
@@ -88,6 +107,8 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
             requirements.constraints, requirements.options,
         )  # fmt: skip
         sha.update(msgspec.json.encode(parts))
+        if self.from_conda or self.absent:
+            sha.update(msgspec.json.encode((self.from_conda, self.absent, self.drop_missing)))
         if self.kind == "pyproject":
             sha.update(self.path.read_bytes())
         return sha.hexdigest()
@@ -148,6 +169,8 @@ def _read(path: Path, origin: str, folder: Path, *, named: bool) -> PythonInput 
         )
     if name == "setup.py":
         return _setup(path, origin, folder)
+    if name in _CONDA_LOCKS or _is_explicit_list(path):
+        return PythonInput(origin=origin, kind="conda", path=path, conda_lock=path)
     if path.suffix in (".txt", ".in"):
         return _requirements_file(path, origin, folder)
     table = load_yaml(path)
@@ -159,6 +182,15 @@ def _read(path: Path, origin: str, folder: Path, *, named: bool) -> PythonInput 
     if looks_conda or (name in CONDA_NAMES and "build_dependencies" not in table):
         return _conda(path, origin, folder)
     return _python_env(path, origin, folder, table)
+
+
+def _is_explicit_list(path: Path) -> bool:
+    """Whether a file is a list of conda packages by URL, as `conda list --explicit` writes it."""
+    if path.suffix not in (".txt", ".lock"):
+        return False
+    from proj.environments.conda.explicit import is_explicit
+
+    return is_explicit(read_text(path))
 
 
 def _python_env(path: Path, origin: str, folder: Path, table: dict[str, object]) -> PythonInput:
@@ -192,8 +224,16 @@ def _conda(path: Path, origin: str, folder: Path) -> PythonInput:
     return PythonInput(
         origin=origin, kind="conda", path=path, python=conda.python,
         build=_conda_build(conda.build, requirements), requirements=requirements, dropped_conda=conda.conda,
-        shipped_lock=_pylock_beside(folder), warnings=requirements.warnings,
+        conda=conda, conda_lock=_conda_lock_beside(folder) if conda.conda else None,
+        shipped_lock=_pylock_beside(folder), warnings=(*conda.warnings, *requirements.warnings),
     )  # fmt: skip
+
+
+def _conda_lock_beside(folder: Path) -> Path | None:
+    from proj.environments.conda.service import current_platform
+    from proj.environments.conda.shipped import shipped_lock
+
+    return shipped_lock(folder, current_platform())
 
 
 def _requirements_file(path: Path, origin: str, folder: Path) -> PythonInput:

@@ -166,7 +166,7 @@ def _info(path: Path) -> EnvironmentInfo:
         python_version=marker.python_version if marker else "",
         interpreter=marker.interpreter if marker else "",
         directory=str(path / marker.folder) if marker else str(path),
-        packages=marker.lock_text.count("[[packages]]") if marker else 0,
+        packages=_package_count(marker) if marker else 0,
         size_bytes=_size_bytes(path),
         created_s=created,
         last_used_s=max((created, *(when for when, _ in uses))),
@@ -180,7 +180,13 @@ def _info(path: Path) -> EnvironmentInfo:
 def _orphaned(marker: Marker) -> bool:
     base = Path(marker.project_dir)
     gone = any(not (base / path).exists() for path in marker.local)
-    return gone or not os.access(marker.interpreter, os.X_OK)
+    return gone or bool(marker.interpreter and not os.access(marker.interpreter, os.X_OK))
+
+
+def _package_count(marker: Marker) -> int:
+    """How many packages the lock names; in conda's explicit lists each has a line of its own."""
+    listed = sum(line[:1] not in ("", "#", "@") for line in marker.lock_text.splitlines())
+    return marker.lock_text.count("[[packages]]") + (listed if marker.kind == "conda" else 0)
 
 
 def _uses(path: Path) -> list[tuple[int, str]]:

@@ -15,7 +15,15 @@ IN_PLACE = "-e "
 
 
 def unpinned(lock: bytes) -> Iterator[tuple[str, str]]:
-    """Name and path or URL of the packages whose content a `pylock.toml` does not say."""
+    """Name and path or URL of the packages whose content a lock does not say."""
+    if b"@EXPLICIT" in lock:
+        from proj.environments.conda import explicit
+
+        text = lock.decode("utf-8", "replace")
+        for line in explicit.entries(text):
+            if line.url is not None and not line.digest:
+                yield explicit.name_version_build(line.url)[0], line.url
+        lock = explicit.pip_part(text).encode()
     if b"path" not in lock and b"url" not in lock:
         return
     # here, since every run imports this module and few locks get so far

@@ -83,7 +83,31 @@ def _declared(request: EnvironmentRequest) -> PythonInput:
             "The project declares no Python environment.",
             hint="Add a python_env.yaml or requirements.txt, or use --env-manager local.",
         )
-    return project
+    return without_conda(project, request)
+
+
+def without_conda(project: PythonInput, request: EnvironmentRequest) -> PythonInput:
+    """What a project declares with its conda packages taken from PyPI, as far as there are any.
+
+    Raises:
+        EnvironmentFailedError: PyPI has nothing for one of them, and it may not be left out.
+    """
+    if project.conda is None or not project.dropped_conda:
+        return project
+    from proj.environments.conda.names import by_name
+    from proj.environments.conda.service import current_platform
+    from proj.environments.requirements import requirement_name
+
+    others = tuple(spec for spec in project.conda.specs if spec.written in project.dropped_conda)
+    found = by_name(others, current_platform())
+    requirements = project.requirements
+    named = {requirement_name(line) for line in requirements.lines}
+    lines = tuple(line for line in found.lines if requirement_name(line) not in named)
+    return msgspec.structs.replace(
+        project, requirements=msgspec.structs.replace(requirements, lines=(*lines, *requirements.lines)),
+        from_conda=tuple(pair for pair in found.written if pair[0] not in named), absent=found.absent,
+        drop_missing=request.drop_missing, dropped_conda=(), warnings=(*project.warnings, *found.notes),
+    )  # fmt: skip
 
 
 def _choose(project: PythonInput, request: EnvironmentRequest, *, planning: bool = False) -> Choice:
@@ -103,10 +127,7 @@ def _choose(project: PythonInput, request: EnvironmentRequest, *, planning: bool
 
 def input_notes(project: PythonInput) -> tuple[str, ...]:
     """What is to be told about what a project declares."""
-    notes = list(project.warnings)
-    if project.dropped_conda:
-        notes.append(f"Left out, since only conda can install them: {', '.join(project.dropped_conda)}.")
-    return tuple(notes)
+    return project.warnings
 
 
 def _summary(project: PythonInput, choice: Choice) -> str:
@@ -118,16 +139,23 @@ def _key(lock: Lock, choice: Choice, request: EnvironmentRequest) -> str:
     sha = hashlib.sha256()
     manager = "virtualenv" if request.manager == "virtualenv" else "uv"
     parts = ["environment 1", lock.digest, choice.interpreter.path, choice.interpreter.version_text, manager]
-    for path, editable in local_paths(lock.text):
-        absolute = os.path.normpath(os.path.join(os.path.realpath(request.project_dir), path))  # noqa: PTH118  text
+    parts += local_parts(lock.text, request.project_dir)
+    sha.update(msgspec.json.encode(parts))
+    return sha.hexdigest()[:20]
+
+
+def local_parts(lock: str, project_dir: Path) -> list[str]:
+    """What an environment depends on of local code: of copies the content, of others the place."""
+    parts: list[str] = []
+    for path, editable in local_paths(lock):
+        absolute = os.path.normpath(os.path.join(os.path.realpath(project_dir), path))  # noqa: PTH118  text
         if editable:
             parts += ["editable", absolute]
         else:
             from proj.environments.localcode import content_digest
 
             parts += ["local", path, content_digest(Path(absolute))]
-    sha.update(msgspec.json.encode(parts))
-    return sha.hexdigest()[:20]
+    return parts
 
 
 def _with_sources(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,9 @@ from proj.environments.requirements import requirement_name
 from proj.environments.sourcetree import kept_clean
 from proj.environments.uv import call_uv, is_offline, work_folder
 from proj.environments.variables import expand_variables, expanded_values
+from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from proj.environments.inputs import PythonInput
     from proj.environments.interpreters import Interpreter
     from proj.environments.requirements import LocalPackage
@@ -41,7 +41,24 @@ _DISTRIBUTION = {
     "yaml": "pyyaml",
     "pkg_resources": "setuptools<82",
 }
+_NOT_FOUND = re.compile(
+    r"(?:[Bb]ecause|and|that) ([A-Za-z0-9_.-]+) was not found in the "
+    r"(?:package registry|provided package locations)"
+)
+_NO_VERSION = re.compile(
+    r"(?:there (?:is no version|are no versions) of|only the following versions of|only) "
+    r"([A-Za-z0-9_.-]+?)(?=[=<>!~ ]|$)"
+)
 _STANDARD_BUILD = ("setuptools<82", "wheel")
+
+
+class Provided(msgspec.Struct, frozen=True, kw_only=True):
+    """Distributions that are there already, whatever the index says: those of conda."""
+
+    folder: Path | None = None
+    """Wheels of them."""
+    versions: Mapping[str, str] = {}
+    """Distribution -> version."""
 
 
 class _Strategy(msgspec.Struct):
@@ -57,10 +74,28 @@ class _Strategy(msgspec.Struct):
     editable: bool
     """Whether editable local packages are installed as such."""
     notes: list[str]
+    provided: dict[str, str] = {}
+    """What is there already and stays: left out of the lock."""
+    missing: set[str] = set()
+    """Distributions of conda packages that the index has not."""
+    loosened: set[str] = set()
+    """Distributions of conda packages of which the index has no such version."""
 
 
-def resolve(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Lock:
+def resolve(
+    project: PythonInput,
+    interpreter: Interpreter,
+    request: EnvironmentRequest,
+    provided: Provided | None = None,
+) -> Lock:
     """Resolve an input for an interpreter, as of the request's date.
+
+    Args:
+        project: The input.
+        interpreter: The Python.
+        request: The request.
+        provided: What is installed already. As with pip, it stays where it will do, and is replaced where
+        not.
 
     Raises:
         EnvironmentFailedError: There is no solution, or the index cannot be reached.
@@ -71,18 +106,22 @@ def resolve(project: PythonInput, interpreter: Interpreter, request: Environment
     strategy = _Strategy(
         as_of_s=as_of_s, find_links=as_of_s is None or no_index() or not has_user_find_links(),
         build=project.build, undated=set(), build_needs={}, editable=True, notes=[],
+        provided=dict(provided.versions) if provided is not None else {},
     )  # fmt: skip
     date = f" as of {iso_date(as_of_s)}" if as_of_s is not None else ""
     noun = "requirement" if project.count == 1 else "requirements"
     events.step(f"Resolving {project.count} {noun} of {project.origin}{date}")
     local = [package.path for package in project.requirements.local]
     with work_folder() as folder, kept_clean(local):
-        for _ in range(_MAX_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS + 2 * len(project.from_conda)):
+            if provided is not None:
+                _offer(provided, strategy, folder / "provided")
             completed = _attempt(folder, project, interpreter, request, strategy)
             if completed.returncode == 0:
                 break
             if completed.returncode < 0 or not _adapt(strategy, completed, project):
                 break
+    _refuse_missing(project, strategy)
     if completed.returncode != 0:
         raise tool_failure(
             f"Cannot resolve {project.origin} for Python {interpreter.version_text}", completed,
@@ -93,7 +132,8 @@ def resolve(project: PythonInput, interpreter: Interpreter, request: Environment
     for note in strategy.notes:
         events.warning(note)
     lock = finish(
-        completed.stdout, project=project, project_dir=request.project_dir, as_of_s=strategy.as_of_s,
+        _without(completed.stdout, strategy.provided),
+        project=project, project_dir=request.project_dir, as_of_s=strategy.as_of_s,
         notes=tuple(strategy.notes), build_needs=strategy.build_needs,
     )  # fmt: skip
     if hashed:
@@ -154,9 +194,9 @@ def _attempt(
     request: EnvironmentRequest,
     strategy: _Strategy,
 ) -> Completed:
-    (folder / "constraints.txt").write_text(
-        "\n".join(expand_variables(project.requirements.constraints)), encoding="utf-8"
-    )
+    constraints = expand_variables(project.requirements.constraints)
+    constraints += [f"{name}=={version}" for name, version in sorted(strategy.provided.items())]
+    (folder / "constraints.txt").write_text("\n".join(constraints), encoding="utf-8")
     arguments = [
         "pip", "compile", "-", "--format", "pylock.toml", "--generate-hashes", "--no-header", "--no-annotate",
         "--python", interpreter.path, "--constraints", str(folder / "constraints.txt"),
@@ -164,7 +204,9 @@ def _attempt(
     if interpreter.target is not None:
         arguments += ["--python-version", interpreter.version_text, "--python-platform", interpreter.target]
     arguments += build_arguments(folder, strategy.as_of_s, strategy.build_needs)
-    for name in sorted(strategy.undated):
+    if strategy.provided:
+        arguments += ["--find-links", str(folder / "provided")]
+    for name in sorted({*strategy.undated, *(strategy.provided if strategy.as_of_s is not None else ())}):
         arguments += ["--exclude-newer-package", f"{name}=false"]
     if project.requirements.hashed:
         arguments.append("--no-deps")
@@ -200,11 +242,19 @@ def _input_lines(project: PythonInput, strategy: _Strategy) -> list[str]:
     return [
         *expand_variables(requirements.options),
         *strategy.build,
-        *expand_variables(requirements.lines),
+        *expand_variables(_present(requirements.lines, strategy)),
         *(
             _local_line(package, editable=package.editable and strategy.editable)
             for package in requirements.local
         ),
+    ]
+
+
+def _present(lines: tuple[str, ...], strategy: _Strategy) -> list[str]:
+    """The requirements without those that no index has; of some any version."""
+    named = ((requirement_name(line), line) for line in lines)
+    return [
+        name if name in strategy.loosened else line for name, line in named if name not in strategy.missing
     ]
 
 
@@ -218,7 +268,12 @@ def _local_line(package: LocalPackage, *, editable: bool) -> str:
 def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> bool:
     """Change the strategy after a failure; False if there is nothing left to try."""
     said = completed.stderr
-    if _adapt_editable(strategy, said) or _adapt_build(strategy, said):
+    if (
+        _adapt_editable(strategy, said)
+        or _adapt_build(strategy, said)
+        or _adapt_provided(strategy, said)
+        or _adapt_missing(strategy, said, project)
+    ):
         return True
     if "No solution found" not in said and "not found" not in said:
         return False
@@ -234,6 +289,77 @@ def _adapt(strategy: _Strategy, completed: Completed, project: PythonInput) -> b
         )
         return True
     return False
+
+
+def _adapt_provided(strategy: _Strategy, said: str) -> bool:
+    """Let pip replace what is there already where the requirements do not go with it."""
+    if not strategy.provided or "No solution found" not in said:
+        return False
+    squeezed = re.sub(r"\s", "", said).lower()
+    blamed = [
+        name for name, version in strategy.provided.items()
+        if f"{name}=={version}" in squeezed or f"{name}=={version.lower()}" in squeezed
+    ]  # fmt: skip
+    for name in blamed:
+        version = strategy.provided.pop(name)
+        strategy.notes.append(f"The `pip:` section replaces {name} {version} of conda.")
+    return bool(blamed)
+
+
+def _adapt_missing(strategy: _Strategy, said: str, project: PythonInput) -> bool:
+    """Find out which of conda's packages, and if some may be left out which versions, the index has not."""
+    names = dict(project.from_conda)
+    squeezed = re.sub(r"\s+", " ", said)
+    missing = {requirement_name(name) for name in _NOT_FOUND.findall(squeezed)} & set(
+        names
+    ) - strategy.missing
+    if missing:
+        strategy.missing |= missing
+        return True
+    if not project.drop_missing:
+        return False
+    blamed = {requirement_name(name) for name in _NO_VERSION.findall(squeezed)} & set(names)
+    loosened = blamed - strategy.loosened - strategy.missing
+    for name in sorted(loosened):
+        strategy.notes.append(f"PyPI has no {names[name]}: another version of it is taken.")
+    strategy.loosened |= loosened
+    return bool(loosened)
+
+
+def _refuse_missing(project: PythonInput, strategy: _Strategy) -> None:
+    """Tell what PyPI has not of a conda file; an error unless it may be left out."""
+    names = dict(project.from_conda)
+    absent = [*project.absent, *(names[name] for name in sorted(strategy.missing))]
+    if not absent:
+        return
+    if project.drop_missing:
+        strategy.notes.append(f"Left out, since PyPI has nothing for them: {', '.join(absent)}.")
+        return
+    raise EnvironmentFailedError(
+        f"{project.origin} asks for conda packages that PyPI has nothing for: {', '.join(absent)}.",
+        hint="--drop-missing leaves them out. Without --env-manager, they come from conda's channels.",
+    )
+
+
+def _offer(provided: Provided, strategy: _Strategy, folder: Path) -> None:
+    """Put the wheels of what stays where the resolver finds them."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for wheel in provided.folder.glob("*.whl") if provided.folder is not None else ():
+        if requirement_name(wheel.name.partition("-")[0]) in strategy.provided:
+            shutil.copy(wheel, folder)
+
+
+def _without(lock: str, names: Mapping[str, str]) -> str:
+    """pylock.toml without some packages."""
+    head, *blocks = lock.split("[[packages]]\n")
+    kept = [
+        block for block in blocks
+        if not ((match := re.search(r'(?m)^name = "([^"]+)"', block)) and requirement_name(match[1]) in names)
+    ]  # fmt: skip
+    return "[[packages]]\n".join([head, *kept])
 
 
 def _unpinned(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -54,7 +54,17 @@ def select(request: EnvironmentRequest) -> str:
         )
         return "system"
     check_conda(found, manager)
+    if by_conda(found, manager):
+        from proj.environments.conda.program import chosen_program
+
+        chosen_program(request)  # refuses here what cannot be made here
+        return "conda"
     return "python"
+
+
+def by_conda(found: PythonInput, manager: str | None) -> bool:
+    """Whether conda packages make the environment: of a file that needs none only if that is asked for."""
+    return found.kind == "conda" and (manager == "conda" or (manager is None and found.needs_conda))
 
 
 def _third_party(manager: str) -> str:
@@ -69,23 +79,18 @@ def _third_party(manager: str) -> str:
 
 
 def check_conda(found: PythonInput, manager: str | None) -> None:
-    """See to it that nothing is left out of a conda file without being asked for.
+    """See to it that what makes the environment goes with the file that declares it.
 
     Raises:
-        UsageError: conda is asked for, and the file is none of conda's.
-        EnvironmentFailedError: It names packages that only conda can install.
+        UsageError: conda is asked for, and the file is none of conda's, or the other way round.
     """
     if manager == "conda" and found.kind != "conda":
         raise UsageError(
             f"The environment comes from {found.origin}, which is no conda file.",
             hint="Leave out --env-manager conda.",
         )
-    if found.kind != "conda" or not found.dropped_conda or manager in ("uv", "virtualenv"):
-        return
-    shown = ", ".join(found.dropped_conda[:12])
-    more = len(found.dropped_conda) - 12
-    shown += f" and {more} more" if more > 0 else ""
-    raise EnvironmentFailedError(
-        f"{found.origin} asks for packages that only conda can install: {shown}.",
-        hint="--env-manager uv installs Python and the pip packages alone and leaves these out.",
-    )
+    if found.conda is None and found.kind == "conda" and manager in ("uv", "virtualenv"):
+        raise UsageError(
+            f"{found.origin} is a list of conda packages, which {manager} cannot install.",
+            hint="Leave out --env-manager, or write a conda.yaml.",
+        )

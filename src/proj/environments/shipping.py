@@ -11,14 +11,13 @@ from proj.environments.cache import write_atomically
 from proj.environments.choose import choose_python
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME, obtain_lock
-from proj.environments.python import input_notes
-from proj.environments.select import check_conda
+from proj.environments.python import input_notes, without_conda
+from proj.environments.select import by_conda, check_conda
 from proj.errors import EnvironmentFailedError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proj.environments.lock import Lock
     from proj.model import EnvironmentRequest
 
 
@@ -29,19 +28,20 @@ class WrittenLock(msgspec.Struct, frozen=True, kw_only=True):
     packages: int
     digest: str
     python_version: str
+    """Empty where the lock brings its own."""
     changed: bool
     """Whether it differs from the one that stood there."""
 
 
 def write_lock(request: EnvironmentRequest) -> WrittenLock:
-    """Lock the project's environment into `pylock.toml` in its folder.
+    """Lock the project's environment into `pylock.toml` in its folder, or into a list of conda packages.
 
     Args:
         request: `mode` UPGRADE resolves anew; else the lock kept for this input is taken.
 
     Raises:
         UsageError: The project has a uv.lock, which is its lock, or declares nothing.
-        EnvironmentFailedError: It cannot be resolved, or names packages that only conda can install.
+        EnvironmentFailedError: It cannot be resolved.
     """
     project = read_input(request)
     if project is None or project.origin == LOCK_NAME:
@@ -49,6 +49,9 @@ def write_lock(request: EnvironmentRequest) -> WrittenLock:
             "The project declares no requirements to lock.", hint="Add a python_env.yaml or requirements.txt."
         )
     check_conda(project, request.manager)
+    if by_conda(project, request.manager):
+        return _write_conda_lock(request)
+    project = without_conda(project, request)
     for note in input_notes(project):
         events.warning(note)
     if project.shipped_lock is not None and project.shipped_lock.name == "uv.lock":
@@ -62,12 +65,35 @@ def write_lock(request: EnvironmentRequest) -> WrittenLock:
     path = request.project_dir / LOCK_NAME
     return WrittenLock(
         path=str(path), packages=lock.count, digest=lock.digest,
-        python_version=choice.interpreter.version_text, changed=_write(path, lock),
+        python_version=choice.interpreter.version_text, changed=_write(path, lock.text),
     )  # fmt: skip
 
 
-def _write(path: Path, lock: Lock) -> bool:
-    content = lock.text.encode("utf-8", "surrogateescape")
+def _write_conda_lock(request: EnvironmentRequest) -> WrittenLock:
+    from proj.environments.conda.declared import read_project
+    from proj.environments.conda.lock import lock_name, obtain_lock
+    from proj.environments.conda.program import chosen_program
+    from proj.environments.conda.service import current_platform
+
+    platform = current_platform()
+    declared = read_project(request, platform)
+    if not declared.specs:
+        raise UsageError(
+            f"{declared.origin} is a lock already.", hint="Lock anew with the tool that wrote it."
+        )
+    for warning in declared.warnings:
+        events.warning(warning)
+    declared = msgspec.structs.replace(declared, lock_file=None)
+    lock = obtain_lock(declared, platform, request, chosen_program(request))
+    path = request.project_dir / lock_name(platform)
+    return WrittenLock(
+        path=str(path), packages=lock.count, digest=lock.digest, python_version="",
+        changed=_write(path, lock.text()),
+    )  # fmt: skip
+
+
+def _write(path: Path, text: str) -> bool:
+    content = text.encode("utf-8", "surrogateescape")
     try:
         if path.read_bytes() == content:
             return False

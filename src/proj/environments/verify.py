@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 from proj.environments.cache import read_marker, root
 from proj.environments.facts import packages_in
+from proj.environments.requirements import requirement_name
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from proj.environments.cache import Marker
     from proj.environments.inventory import EnvironmentInfo
 
@@ -33,6 +36,10 @@ def verify(info: EnvironmentInfo) -> tuple[str, ...]:
         return (
             "It is incomplete: its build was interrupted. It is never used; `proj env prune` removes it.",
         )
+    if marker.kind == "conda":
+        from proj.environments.conda.check import problems_of
+
+        return problems_of(marker, Path(info.directory))[:_MAX_PROBLEMS]
     problems: list[str] = []
     if not os.access(marker.interpreter, os.X_OK):
         problems.append(f"Its interpreter {marker.interpreter} is gone.")
@@ -41,15 +48,27 @@ def verify(info: EnvironmentInfo) -> tuple[str, ...]:
         return (*problems, "Its package folder is gone.")
     problems += _against_lock(marker, sites)
     for site in sites:
-        problems += _changed_files(site)
+        problems += changed_files(site)
     return tuple(problems[:_MAX_PROBLEMS])
 
 
 def _against_lock(marker: Marker, sites: list[Path]) -> list[str]:
+    extra = {"pip"} if marker.manager == "virtualenv" else set()
+    return differences(marker.lock_text, sites, extra)
+
+
+def differences(lock: str, sites: list[Path], others: AbstractSet[str] | None) -> list[str]:
+    """What is installed otherwise than a pylock.toml says.
+
+    Args:
+        lock: The lock.
+        sites: Folders of packages.
+        others: What may be there beside that; None: anything.
+    """
     installed = {package.name: package.version for package in packages_in(sites)}
     locked: dict[str, str | None] = {}
     optional: set[str] = set()
-    for block in marker.lock_text.split("[[packages]]\n")[1:]:
+    for block in lock.split("[[packages]]\n")[1:]:
         match = _PACKAGE.search(block)
         if match:
             locked[match["name"]] = match["version"]
@@ -62,7 +81,7 @@ def _against_lock(marker: Marker, sites: list[Path]) -> list[str]:
                 problems.append(f"{name} is in the lock but not installed.")
         elif version is not None and not _same_version(installed[name], version):
             problems.append(f"{name} {installed[name]} is installed, the lock says {version}.")
-    expected = {*locked, "pip"} if marker.manager == "virtualenv" else set(locked)
+    expected = {*locked, *(installed if others is None else others)}
     problems += [
         f"{name} is installed but not in the lock." for name in sorted(installed) if name not in expected
     ]
@@ -76,9 +95,17 @@ def _same_version(installed: str, locked: str) -> bool:
     return plain(installed) == plain(locked)
 
 
-def _changed_files(site: Path) -> list[str]:
+def changed_files(site: Path, names: AbstractSet[str] | None = None) -> list[str]:
+    """Files of distributions that are gone or not as they were installed.
+
+    Args:
+        site: A folder of packages.
+        names: Distributions to look at; None: all.
+    """
     problems: list[str] = []
     for record in sorted(site.glob("*.dist-info/RECORD")):
+        if names is not None and requirement_name(record.parent.name.partition("-")[0]) not in names:
+            continue
         try:
             rows = list(csv.reader(record.read_text(encoding="utf-8").splitlines()))
         except (OSError, UnicodeDecodeError, csv.Error):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from proj.environments.conda.names import is_absent
+from proj.environments.conda.platforms import SYSTEMS, foreign_to
+from proj.environments.conda.service import current_platform
+from proj.environments.conda.specs import parse_spec
 from proj.environments.condafile import read_conda_file
 from proj.environments.inputs import CONDA_NAMES, ORDER, read_input
 from proj.environments.pythonspec import parse_python_spec
@@ -25,8 +29,8 @@ if TYPE_CHECKING:
 
 _START: Final = Position(line=1, column=1)
 _PYTHON_ENV: Final = ("python", "build_dependencies", "dependencies")
-_LEAVE_CONDA_OUT: Final = ("uv", "virtualenv")
-"""Managers that do without what only conda can install."""
+_WITHOUT_CONDA: Final = ("uv", "virtualenv")
+"""Managers that take conda's packages from PyPI."""
 
 
 def check_environment(project: Project, top: dict[str, Entry], findings: Findings) -> None:
@@ -193,21 +197,47 @@ class _Checker:
             inner.error("wrong-environment-file", error.message.removesuffix("."), _START, error.hint)
             return
         dependencies = fields.get("dependencies")
-        refused = os.environ.get("PROJ_ENV_MANAGER") not in _LEAVE_CONDA_OUT
         for item in _items(dependencies.value) if dependencies is not None else ():
             if isinstance(item, Mapping):
                 self._check_lines(file, item, inner)
-            elif isinstance(item, Scalar) and item.text.strip() in conda.conda and refused:
-                inner.error(
-                    "conda-package",
-                    f"only conda can install `{item.text.strip()}`: a run refuses the file",
-                    item,
-                    "Move it below `pip:` if pip has it; `proj run --env-manager uv` leaves it out.",
-                )
+            elif isinstance(item, Scalar):
+                _check_conda_package(item, inner)
+        for warning in conda.warnings:
+            inner.warning("conda-file", warning.partition(": ")[2].rstrip("."), _START)
         if conda.python is not None:
             wrong = _python_problem(conda.python)
             if wrong is not None:
                 inner.error("python-version", wrong.message.removesuffix("."), _START, wrong.hint)
+
+
+def _check_conda_package(item: Scalar, inner: Findings) -> None:
+    """Check an entry of a conda file for what will not be had here."""
+    text = item.text.strip()
+    if not text or is_null(item):
+        return
+    try:
+        spec = parse_spec(text)
+    except EnvironmentFailedError:
+        return  # said for the whole file
+    system = foreign_to(spec.name, current_platform())
+    if system is not None:
+        inner.warning(
+            "other-platform", f"`{text}` exists for {SYSTEMS[system]} only: a run leaves it out", item,
+            "Remove it; `conda env export --from-history` writes files without such packages.",
+        )  # fmt: skip
+    elif os.environ.get("PROJ_ENV_MANAGER") in _WITHOUT_CONDA:
+        if is_absent(spec.name):
+            inner.error(
+                "conda-package",
+                f"only conda can install `{text}`: a run without conda refuses the file",
+                item,
+                "`proj run --drop-missing` leaves it out.",
+            )
+    elif spec.exact:
+        inner.note(
+            "exact-build", f"`{text}` names one build, which other platforms do not have", item,
+            "`conda env export --no-builds` writes files that more machines can use.",
+        )  # fmt: skip
 
 
 def _check_python(node: Node, inner: Findings) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
-from proj.model import DockerDeclaration, EnvironmentDeclaration
+from proj.model import DockerBuild, DockerDeclaration, EnvironmentDeclaration
 from proj.projectfile import keys
 from proj.projectfile.findings import did_you_mean
 from proj.projectfile.reader import describe
@@ -105,9 +106,72 @@ def _docker(reader: Reader, entry: Entry) -> EnvironmentDeclaration | None:
             image=name or "",
             volumes=_volumes(reader, volumes.value) if volumes is not None else (),
             environment=_variables(reader, environment.value) if environment is not None else (),
+            **{name: _option(reader, fields.get(name), name) for name in _OPTIONS},
+            build=_build(reader, fields["build"].value) if "build" in fields else None,
         ),
         position=entry.value.position,
     )
+
+
+_SIZE = re.compile(r"\d+(\.\d+)?\s*[bkmgt]?", re.IGNORECASE)
+_GPUS = re.compile(r"all|\d+|device=[\w,-]+")
+_OPTIONS = {
+    "user": (re.compile(r"[\w.-]+(:[\w.-]+)?"), "Write `1000:1000`, or a name."),
+    "shm_size": (_SIZE, "Write a size, such as `2g`."),
+    "gpus": (_GPUS, "Write `all`, a number, or `device=0,1`."),
+    "network": (re.compile(r"[\w.:-]+"), "Write `bridge`, `host`, `none` or the name of a network."),
+    "platform": (re.compile(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?"), "Write `linux/amd64`."),
+}
+"""Key of `docker_env` -> what its value looks like, and what to write."""
+
+
+def _option(reader: Reader, entry: Entry | None, name: str) -> str | None:
+    if entry is None or _is_nothing(entry.value):
+        return None
+    text = reader.text(entry.value, f"`{name}` of `docker_env`")
+    form, fix = _OPTIONS[name]
+    if text is not None and not form.fullmatch(text):
+        message = f"`{name}` of `docker_env` is {text!r}, which cannot be meant"
+        reader.findings.error("docker-option", message, entry.value, fix)
+    return text
+
+
+def _build(reader: Reader, node: Node) -> DockerBuild | None:
+    """How the project's image is built: a context's folder, or a mapping."""
+    what = "`build` of `docker_env`"
+    if isinstance(node, Scalar):
+        if _is_nothing(node):
+            return None
+        context = reader.text(node, what)
+        return DockerBuild(context=_inside(reader, context or ".", node))
+    fields = reader.fields(node, keys.BUILD, what, "Write `build: .`, or `build: {dockerfile: Dockerfile}`.")
+    if fields is None:
+        return None
+    texts = {
+        name: reader.text(fields[name].value, f"`{name}` of {what}")
+        for name in ("dockerfile", "context")
+        if name in fields
+    }
+    context_node = fields["context"].value if "context" in fields else node
+    arguments: dict[str, str] = {}
+    if "args" in fields:
+        given = (
+            reader.mapping(fields["args"].value, f"`args` of {what}", "Write `args: {NAME: value}`.") or {}
+        )
+        for name, entry in given.items():
+            arguments[name] = reader.text(entry.value, f"`{name}` of `args`") or ""
+    return DockerBuild(
+        dockerfile=texts.get("dockerfile"),
+        context=_inside(reader, texts.get("context") or ".", context_node),
+        args=arguments,
+    )
+
+
+def _inside(reader: Reader, context: str, node: Node) -> str:
+    if context.startswith(("/", "~")):
+        message = f"`build` of `docker_env` names the folder {context}, which is no part of the project"
+        reader.findings.error("docker-build", message, node, "Write a folder relative to this file.")
+    return context
 
 
 def _volumes(reader: Reader, node: Node) -> tuple[str, ...]:

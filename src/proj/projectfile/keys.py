@@ -106,6 +106,22 @@ DOCKER: Final[dict[str, Key]] = {
         "Variables of the container: `[NAME, value]` sets one, `NAME` copies it from the host.",
         examples=([["MODE", "test"], "HOME"],),
     ),
+    "user": Key("text", "`UID[:GID]` or a name in the image; whoever starts the run by default."),
+    "shm_size": Key("text", "Size of `/dev/shm`.", examples=("2g",)),
+    "gpus": Key("text", "`all`, a number, or `device=0,1`.", examples=("all",)),
+    "network": Key("text", "The container's network.", examples=("bridge", "host", "none")),
+    "platform": Key("text", "Platform of the image.", examples=("linux/amd64",)),
+    "build": Key(
+        "any",
+        "The image is built by a Dockerfile of the project: its folder, or a mapping.",
+        examples=(".", {"dockerfile": "Dockerfile", "context": "."}),
+    ),
+}
+
+BUILD: Final[dict[str, Key]] = {
+    "dockerfile": Key("text", "Path of the Dockerfile, relative to the context; `Dockerfile` by default."),
+    "context": Key("text", "Folder that the Dockerfile sees, relative to this file; `.` by default."),
+    "args": Key("mapping", "Build arguments: name -> value.", examples=({"BASE": "python:3.12-slim"},)),
 }
 
 EXTENSIONS: Final[dict[str, Key]] = {

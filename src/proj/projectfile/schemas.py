@@ -41,6 +41,8 @@ def build() -> dict[str, object]:
     docker = _mapping(keys.DOCKER)
     pair = {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}
     _properties(docker)["environment"]["items"] = {"anyOf": [{"type": "string"}, pair]}
+    build = _mapping(keys.BUILD)
+    _properties(docker)["build"] = {**_leaf(keys.DOCKER["build"]), "anyOf": [{"type": "string"}, build]}
     project = _mapping(keys.PROJECT)
     properties = _properties(project)
     properties["entry_points"] = _named(keys.PROJECT["entry_points"], "#/$defs/entry_point")

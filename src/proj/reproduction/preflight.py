@@ -212,7 +212,7 @@ class _Preflight:
             self._problems.append(
                 Problem(item="packages", message=f"Their lock, {environment.lock}, is gone from the record.")
             )
-        if environment.kind == "python" and environment.lock is None:
+        if environment.kind in ("python", "conda") and environment.lock is None:
             self._problems.append(Problem(item="packages", message="Their lock was not recorded."))
 
     def _environment_request(
@@ -252,7 +252,7 @@ class _Preflight:
 
     def _manager(self) -> str | None:
         kind = self._recipe.environment.kind if self._recipe.environment is not None else ""
-        return {"python": "uv", "system": "local"}.get(kind)
+        return {"python": "uv", "system": "local", "conda": "conda"}.get(kind)
 
     def _check_variables(self, wanted: EnvironmentRequest) -> None:
         """See that variables whose values are in no record, such as passwords of an index, are set."""

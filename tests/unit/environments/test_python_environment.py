@@ -285,13 +285,45 @@ def test_conda_file_with_pip_packages_alone(project: Path, request_for: RequestM
     }
 
 
-def test_conda_packages_are_left_out_with_a_warning(
-    project: Path, request_for: RequestMaker, heard: list[str]
+def test_conda_packages_are_taken_from_the_index(
+    project: Path, request_for: RequestMaker, make_wheel: WheelMaker, heard: list[str]
 ) -> None:
-    (project / "conda.yaml").write_text("dependencies: [numpy=1.2, pip: [alpha]]\n")
+    make_wheel("torch", "1.9.1")
+    make_wheel("torch", "2.0")
+    (project / "conda.yaml").write_text(
+        "dependencies: [python, pytorch=1.9, alpha<2, openssl=1.1.1, pip: [beta]]\n"
+    )
     prepared = ENVIRONMENT.prepare(request_for(project, manager="uv"))
-    assert "numpy=1.2" in prepared.notes[0]
-    assert any(line.startswith("warning: ") and "numpy=1.2" in line for line in heard)
+    assert packages(prepared)["torch"] == "1.9.1"
+    assert packages(prepared)["alpha"] == "1.0"
+    assert "openssl" not in packages(prepared)
+    assert (
+        prepared.notes
+        == (
+            "Taken from PyPI instead of conda: torch==1.9.*, alpha<2.",
+            "Left out, since Python and wheels bring their own or do without: openssl.",
+        )
+        or "torch==1.9" in prepared.notes[0]
+    )
+    assert any(line.startswith("warning: Taken from PyPI") for line in heard)
+
+
+def test_conda_packages_that_the_index_has_not(project: Path, request_for: RequestMaker) -> None:
+    (project / "conda.yaml").write_text(
+        "dependencies: [python, cudatoolkit=10.1, nowhere=1.0, also-nowhere, alpha=1.5, pip: [beta]]\n"
+    )
+    with pytest.raises(EnvironmentFailedError, match="PyPI has nothing for") as caught:
+        ENVIRONMENT.prepare(request_for(project, manager="uv"))
+    assert all(name in caught.value.message for name in ("cudatoolkit=10.1", "nowhere=1.0", "also-nowhere"))
+    assert "--drop-missing" in (caught.value.hint or "")
+    prepared = ENVIRONMENT.prepare(request_for(project, manager="uv", drop_missing=True))
+    assert set(packages(prepared)) >= {"alpha", "beta"}
+    assert any("PyPI has no alpha=1.5" in note for note in prepared.notes)
+    assert any(
+        "Left out, since PyPI has nothing for them: cudatoolkit=10.1" in note for note in prepared.notes
+    )
+    with pytest.raises(EnvironmentFailedError, match="PyPI has nothing for"):
+        ENVIRONMENT.prepare(request_for(project, manager="uv"))  # what was left out once is not so for ever
 
 
 def test_the_named_file_is_relative_to_the_project(project: Path, request_for: RequestMaker) -> None:

@@ -24,6 +24,8 @@ CONTENT = {
     "setup.py": "from setuptools import setup\nsetup()\n",
     "environment.yml": "dependencies: [pip: [alpha]]\n",
     "environment.yaml": "dependencies: [pip: [alpha]]\n",
+    "conda-lock.yml": "version: 1\npackage: []\n",
+    "pixi.lock": "version: 6\n",
     "pylock.toml": 'lock-version = "1.0"\n',
 }
 
@@ -78,13 +80,40 @@ def test_python_env_by_conda(project: Path, request_for: RequestMaker) -> None:
         select(request_for(project, manager="conda"))
 
 
-def test_conda_packages_are_named(project: Path, request_for: RequestMaker) -> None:
+def test_conda_packages_are_made_by_conda(project: Path, request_for: RequestMaker) -> None:
     (project / "conda.yaml").write_text("dependencies: [python=3.9, numpy=1.2=py39_0, pip, pip: [alpha]]\n")
     for manager in (None, "conda"):
-        with pytest.raises(EnvironmentFailedError, match="numpy=1\\.2=py39_0") as caught:
-            select(request_for(project, manager=manager))
-        assert "--env-manager uv" in (caught.value.hint or "")
-    assert select(request_for(project, manager="uv")) == "python"
+        assert select(request_for(project, manager=manager)) == "conda"
+    for manager in ("uv", "virtualenv"):
+        assert select(request_for(project, manager=manager)) == "python"
+
+
+def test_a_conda_file_of_pip_packages_needs_no_conda(project: Path, request_for: RequestMaker) -> None:
+    (project / "conda.yaml").write_text("dependencies: [python=3.9, pip, pip: [alpha]]\n")
+    assert select(request_for(project)) == "python"
+    assert select(request_for(project, manager="conda")) == "conda"
+
+
+def test_a_list_of_conda_packages(project: Path, request_for: RequestMaker) -> None:
+    (project / "spec-file.txt").write_text(
+        "# platform: linux-64\n@EXPLICIT\nhttps://h/c/noarch/a-1-0.conda\n"
+    )
+    declared = EnvironmentDeclaration(kind="conda_env", file="spec-file.txt")
+    assert select(request_for(project, declaration=declared)) == "conda"
+    with pytest.raises(UsageError, match=r"spec-file\.txt is a list of conda packages"):
+        select(request_for(project, declaration=declared, manager="uv"))
+
+
+def test_nothing_here_installs_conda_packages(
+    project: Path, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "conda.yaml").write_text("dependencies: [python=3.9, numpy]\n")
+    monkeypatch.setattr("proj.environments.conda.program.is_installed", lambda: False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(EnvironmentFailedError, match="nothing here that installs conda") as caught:
+        select(request_for(project))
+    assert "proj[conda]" in (caught.value.hint or "")
+    assert "--env-manager uv" in (caught.value.hint or "")
 
 
 def test_an_unknown_manager(project: Path, request_for: RequestMaker) -> None:

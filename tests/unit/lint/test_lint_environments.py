@@ -140,9 +140,24 @@ def test_packages_that_only_conda_installs_are_named(tmp_path: Path, monkeypatch
         "channels: [defaults]\ndependencies:\n  - python=3.9\n  - cudatoolkit=11\n  - pip:\n    - six==> 1\n"
     )
     diagnostics = found(tmp_path, MLproject="conda_env: conda.yaml\n" + POINT, conda__yaml=text)
-    assert places(diagnostics, tmp_path) == ["conda.yaml:4 conda-package", "conda.yaml:6 wrong-requirement"]
+    assert places(diagnostics, tmp_path) == ["conda.yaml:6 wrong-requirement"]
     monkeypatch.setenv("PROJ_ENV_MANAGER", "uv")
-    assert places(inspect(tmp_path)[1], tmp_path) == ["conda.yaml:6 wrong-requirement"]
+    assert places(inspect(tmp_path)[1], tmp_path) == [
+        "conda.yaml:4 conda-package", "conda.yaml:6 wrong-requirement",
+    ]  # fmt: skip
+
+
+def test_exports_of_other_platforms(tmp_path: Path) -> None:
+    text = (
+        "channels: [defaults]\nname: x\nprefix: C:\\x\ncategory_: y\ndependencies:\n"
+        "  - python=3.7.11=h6244533_0\n  - vc=14.2\n  - ' =1'\n"
+    )
+    diagnostics = found(tmp_path, MLproject="conda_env: conda.yaml\n" + POINT, conda__yaml=text)
+    assert [each.code for each in diagnostics] == ["wrong-environment-file"], "nothing else can be told then"
+    (tmp_path / "conda.yaml").write_text(text.replace("  - ' =1'\n", ""))
+    assert places(inspect(tmp_path)[1], tmp_path) == [
+        "conda.yaml:6 exact-build", "conda.yaml:7 other-platform", "conda.yaml:1 conda-file",
+    ]  # fmt: skip
 
 
 def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:

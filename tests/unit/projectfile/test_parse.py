@@ -10,6 +10,7 @@ import pytest
 from proj import projectfile
 from proj.errors import SourceError
 from proj.model import (
+    DockerBuild,
     Extensions,
     Parameter,
     ParameterKind,
@@ -336,3 +337,36 @@ def test_an_empty_verify_says_nothing() -> None:
     assert parse("proj:\n  verify: {metrics: }\n").extensions.verify == Verification()
     unknown = parse("proj:\n  verify: {ignor: [a]}\n").diagnostics
     assert [each.code for each in unknown] == ["unknown-key"]
+
+
+def test_what_a_container_is_started_with() -> None:
+    project = parse(
+        "docker_env:\n  image: x\n  user: 1000:1000\n  shm_size: 2g\n  gpus: 1\n  network: host\n"
+        "  platform: linux/amd64\n  build: {dockerfile: d/Dockerfile, context: ., args: {BASE: y, N: 1}}\n"
+        "proj: {secrets: [TOKEN]}\n"
+    )
+    assert project.environment is not None
+    docker = project.environment.docker
+    assert docker is not None
+    assert (docker.user, docker.shm_size, docker.gpus) == ("1000:1000", "2g", "1")
+    assert (docker.network, docker.platform) == ("host", "linux/amd64")
+    assert docker.build == DockerBuild(dockerfile="d/Dockerfile", context=".", args={"BASE": "y", "N": "1"})
+    assert project.extensions.secrets == ("TOKEN",)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("shm_size: lots", "docker-option"),
+        ("gpus: some", "docker-option"),
+        ("platform: linux", "docker-option"),
+        ("user: a b", "docker-option"),
+        ("build: /elsewhere", "docker-build"),
+        ("build: {context: /elsewhere}", "docker-build"),
+        ("build: [x]", "wrong-type"),
+    ],
+)
+def test_what_a_container_cannot_be_started_with(line: str, code: str) -> None:
+    with pytest.raises(ProjectInvalidError) as caught:
+        parse(f"docker_env:\n  image: x\n  {line}\n")
+    assert code in [finding.code for finding in caught.value.diagnostics]

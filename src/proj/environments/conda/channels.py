@@ -1,0 +1,208 @@
+"""Channels: from the names that files use to URLs, by the user's `.condarc`, and who may know their secrets.
+
+Where a token or password is part of a channel's URL, all that is locked, recorded or told has the URL without
+it; only what speaks to the channel gets both (`Access`). The rules are conda's (conda/base/context.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from proj.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALIAS = "https://conda.anaconda.org"
+_DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+_TOKEN = re.compile(r"^(?P<before>[a-z][a-z0-9+.-]*://[^/]+)/t/(?P<token>[^/]+)(?P<after>/|$)", re.IGNORECASE)
+_USERINFO = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^/@]*)@", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+_MAX_BYTES = 1024 * 1024
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel is reached."""
+
+    url: str
+    """Without secrets: what is locked and told."""
+    secret_url: str
+    """As it was written: equal to `url` where there is no secret."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must not be seen."""
+        if self.url == self.secret_url:
+            return ()
+        token = _TOKEN.match(self.secret_url)
+        userinfo = _USERINFO.match(self.secret_url)
+        found = [token["token"]] if token else []
+        if userinfo:
+            user, _, password = userinfo["userinfo"].partition(":")
+            found += [userinfo["userinfo"], password or user]
+        return tuple({text for value in found for text in (value, unquote(value)) if text})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user has told conda."""
+
+    alias: str = ALIAS
+    channels: tuple[str, ...] = ()
+    """Used where a file names none, and behind those that it names."""
+    default_channels: tuple[str, ...] = _DEFAULTS
+    custom: tuple[tuple[str, str], ...] = ()
+    """Name of a channel -> the URL that its name is added to."""
+    multichannels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Name or URL of a channel -> URLs to ask instead (`mirrored_channels`)."""
+    offline: bool = False
+    verify_tls: bool = True
+    proxies: tuple[tuple[str, str], ...] = ()
+
+
+def read_settings() -> Settings:
+    """What the user's `.condarc` files and `CONDA_*` variables say.
+
+    Raises:
+        EnvironmentFailedError: One of the files is no YAML.
+    """
+    merged: dict[str, object] = {}
+    for file in _files():
+        if file.is_file() and file.stat().st_size <= _MAX_BYTES:
+            from proj.environments.yamlfile import load_yaml
+
+            merged.update({key: value for key, value in load_yaml(file).items() if value not in ("", None)})
+    for key in ("channel_alias", "offline", "ssl_verify"):
+        value = os.environ.get(f"CONDA_{key.upper()}")
+        if value:
+            merged[key] = value
+    for key in ("channels", "default_channels"):
+        value = os.environ.get(f"CONDA_{key.upper()}")
+        if value:
+            merged[key] = [part.strip() for part in value.split("," if "," in value else "&")]
+    return Settings(
+        alias=_expanded(str(merged.get("channel_alias", ALIAS))).rstrip("/"),
+        channels=_texts(merged.get("channels")),
+        default_channels=_texts(merged.get("default_channels")) or _DEFAULTS,
+        custom=tuple((name, _expanded(str(url))) for name, url in _table(merged.get("custom_channels"))),
+        multichannels=_lists(merged.get("custom_multichannels")),
+        mirrors=_lists(merged.get("mirrored_channels")),
+        offline=_is_true(merged.get("offline")),
+        verify_tls=str(merged.get("ssl_verify", "true")).lower() not in ("false", "no", "off", "0"),
+        proxies=tuple((name, _expanded(str(url))) for name, url in _table(merged.get("proxy_servers"))),
+    )  # fmt: skip
+
+
+def resolve_channel(name: str, settings: Settings, base: Path) -> tuple[Access, ...]:
+    """The URLs that a channel's name stands for: several for `defaults` and the like.
+
+    Args:
+        name: As a file has it: a name, a URL, a path; variables in it are replaced.
+        settings: The user's.
+        base: The folder that a relative path starts from.
+
+    Raises:
+        EnvironmentFailedError: A variable in it is not set.
+    """
+    name = _expanded(name.strip())
+    several = dict(settings.multichannels).get(name)
+    if several is None and name == "defaults":
+        several = settings.default_channels
+    if several is not None:
+        return tuple(access for each in several for access in resolve_channel(each, settings, base))
+    if "://" in name:
+        return (access(name),)
+    if name.startswith(("./", "../", "/", "~")):
+        return (access((base / Path(name).expanduser()).resolve().as_uri()),)
+    first, _, rest = name.partition("/")
+    for custom, url in settings.custom:
+        if custom in (name, first):
+            return (access(f"{url.rstrip('/')}/{custom}" + (f"/{rest}" if name != custom else "")),)
+    return (access(f"{settings.alias}/{name}"),)
+
+
+def access(url: str) -> Access:
+    """A channel's URL, with and without its secrets."""
+    url = url.rstrip("/")
+    bare = _USERINFO.sub(lambda match: match["scheme"], url)
+    bare = _TOKEN.sub(lambda match: match["before"] + match["after"], bare).rstrip("/")
+    # conda takes the URL of one platform for that of the channel
+    bare, url = (re.sub(r"/(?:noarch|(?:linux|osx|win)-\w+)$", "", text) for text in (bare, url))
+    return Access(url=bare, secret_url=url)
+
+
+def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> dict[str, tuple[str, ...]]:
+    """Channel's URL -> URLs to ask instead, for those with secrets or mirrors."""
+    named = {
+        url.url: tuple(each.secret_url for text in urls for each in resolve_channel(text, settings, base))
+        for name, urls in settings.mirrors
+        for url in resolve_channel(name, settings, base)
+    }
+    found = {}
+    for each in accesses:
+        mirrors = named.get(each.url)
+        if mirrors or each.url != each.secret_url:
+            found[each.url] = mirrors or (each.secret_url,)
+    return found
+
+
+def without_login(url: str) -> tuple[str, str]:
+    """A URL without its user and password, and those as `user:password`; empty where there are none."""
+    match = _USERINFO.match(url)
+    if match is None:
+        return url, ""
+    return match["scheme"] + url[match.end() :], unquote(match["userinfo"])
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, or the URL itself where it has none: how a message names a channel's place."""
+    return urlsplit(url).hostname or url
+
+
+def _files() -> list[Path]:
+    home = Path.home()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    files = [Path("/etc/conda/.condarc"), Path("/etc/conda/condarc"), Path("/var/lib/conda/.condarc")]
+    roots = (os.environ.get(name) for name in ("CONDA_ROOT", "MAMBA_ROOT_PREFIX"))
+    files += [Path(root) / ".condarc" for root in roots if root]
+    files += [config / "conda" / ".condarc", home / ".conda" / ".condarc", home / ".condarc"]
+    files += [Path(os.environ[name]).expanduser() for name in ("CONDARC", "MAMBARC") if os.environ.get(name)]
+    return files
+
+
+def _expanded(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        found = os.environ.get(name)
+        if found is None:
+            raise EnvironmentFailedError(
+                f"A channel's URL needs the variable {name}, which is not set.",
+                hint=f"Set it: export {name}=…",
+            )
+        return found
+
+    return _VARIABLE.sub(value, text)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value] if value else []
+    return tuple(str(item) for item in value if item) if isinstance(value, list) else ()
+
+
+def _table(value: object) -> list[tuple[str, object]]:
+    return [(str(key), item) for key, item in value.items()] if isinstance(value, dict) else []
+
+
+def _lists(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((name, _texts(item)) for name, item in _table(value))
+
+
+def _is_true(value: object) -> bool:
+    return str(value).lower() in ("true", "yes", "on", "1")

@@ -1,0 +1,172 @@
+"""What a project asks of conda, ready to be solved: specs, channels by URL, the `pip:` section."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.environments.conda.channels import Access, Settings, mirrors_of, read_settings, resolve_channel
+from proj.environments.conda.messages import Network, Wanted
+from proj.environments.conda.platforms import SYSTEMS, foreign_to
+from proj.environments.conda.service import network
+from proj.environments.conda.specs import CondaSpec, parse_spec
+from proj.environments.inputs import PythonInput, read_input
+from proj.environments.uv import is_offline
+from proj.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from proj.model import EnvironmentRequest
+
+NO_DEFAULTS = "nodefaults"
+
+
+class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's conda environment as it is declared."""
+
+    origin: str
+    """The file it comes from, relative to the project's folder."""
+    path: Path
+    specs: tuple[CondaSpec, ...] = ()
+    """What is asked for on this platform."""
+    channels: tuple[Access, ...] = ()
+    """The one that counts most first."""
+    more_channels: tuple[Access, ...] = ()
+    """Those that conda adds by itself: asked only for what the others have not."""
+    spec_channels: tuple[tuple[str, str], ...] = ()
+    """Channel as written in front of `::` -> its URL."""
+    settings: Settings = Settings()
+    pip: PythonInput
+    """Its Python side: the `pip:` section; nothing else of it counts."""
+    variables: tuple[tuple[str, str], ...] = ()
+    lock_file: Path | None = None
+    """The lock that the project ships for conda packages, or is declared by."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen of the channels' URLs."""
+        everything = (*self.channels, *self.more_channels)
+        mirrors = mirrors_of(everything, self.settings, self.path.parent)
+        urls = [url for several in mirrors.values() for url in several]
+        urls += [url for _, url in self.settings.proxies]
+        shown = [Access(url="", secret_url=url) for url in urls]
+        return tuple(secret for access in (*everything, *shown) for secret in access.secrets)
+
+    @property
+    def has_pip(self) -> bool:
+        """Whether there is anything for pip."""
+        return bool(self.pip.requirements)
+
+    def digest(self, project_dir: Path) -> str:
+        """Hexadecimal SHA-256 of all that a solution depends on, the same in every checkout."""
+        urls = dict(self.spec_channels)
+        parts = (
+            "conda input 1", [spec.text(channel=urls.get(spec.channel, "")) for spec in self.specs],
+            [access.url for access in self.channels], [access.url for access in self.more_channels],
+            self.pip.digest(project_dir),
+        )  # fmt: skip
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The specs as the solver takes them."""
+        urls = dict(self.spec_channels)
+        return tuple(
+            Wanted(
+                name=spec.name, spec=spec.text(channel=urls.get(spec.channel, "")),
+                without_build=spec.text(channel=urls.get(spec.channel, ""), build=not spec.exact),
+                exact_version=_exact_version(spec),
+            )
+            for spec in self.specs
+        )  # fmt: skip
+
+    def network(self, request: EnvironmentRequest) -> Network:
+        """How its channels are spoken to."""
+        everything = (*self.channels, *self.more_channels)
+        return network(
+            mirrors_of(everything, self.settings, self.path.parent),
+            offline=is_offline(request.offline) or self.settings.offline,
+            verify_tls=self.settings.verify_tls,
+        )
+
+
+def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
+    """Read what the project declares, for a platform.
+
+    Raises:
+        EnvironmentFailedError: It declares nothing of conda's, or a file is not what it should be.
+    """
+    found = read_input(request)
+    if found is None or found.kind != "conda":
+        raise EnvironmentFailedError(
+            "The project declares no conda environment.",
+            hint="Add a conda.yaml, or leave out --env-manager conda.",
+        )
+    settings = read_settings()
+    base = found.path.parent
+    warnings = list(found.warnings)
+    file = found.conda
+    specs = [] if file is None else _on_platform(file.specs, platform, warnings, found.origin)
+    requirements = bool(found.requirements)
+    specs = _with_python(specs, request.python, needed=requirements)
+    if requirements and not any(spec.name == "pip" for spec in specs):
+        specs.append(parse_spec("pip"))  # as conda does for a file with a `pip:` section
+    named = [name for name in (file.channels if file else ()) if name != NO_DEFAULTS]
+    channels = [access for name in named for access in resolve_channel(name, settings, base)]
+    spec_channels = {
+        spec.channel: resolve_channel(spec.channel, settings, base) for spec in specs if spec.channel
+    }
+    more = [access for found_ in spec_channels.values() for access in found_]
+    if file is None or NO_DEFAULTS not in file.channels:
+        more += [
+            access
+            for name in settings.channels or ("defaults",)
+            for access in resolve_channel(name, settings, base)
+        ]
+    if not channels:
+        channels, more = more, []
+    known = {access.url for access in channels}
+    return CondaProject(
+        origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
+        more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
+        spec_channels=tuple((name, accesses[0].url) for name, accesses in spec_channels.items()),
+        settings=settings, pip=msgspec.structs.replace(found, build=()),
+        variables=file.variables if file else (), lock_file=found.conda_lock, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _on_platform(
+    specs: tuple[CondaSpec, ...], platform: str, warnings: list[str], origin: str
+) -> list[CondaSpec]:
+    kept = []
+    for spec in specs:
+        system = foreign_to(spec.name, platform)
+        if system is None and spec.subdir not in ("", "noarch", platform):
+            system = spec.subdir.partition("-")[0]
+        if system is None:
+            kept.append(spec)
+        else:
+            name = SYSTEMS.get(system, system)
+            warnings.append(f"{origin}: {spec.written} exists for {name} only and was left out.")
+    return kept
+
+
+def _with_python(specs: list[CondaSpec], version: str | None, *, needed: bool) -> list[CondaSpec]:
+    """The specs with the Python that the user asks for, or any where the `pip:` section needs one."""
+    named = any(spec.name == "python" for spec in specs)
+    if version is not None:
+        others = [spec for spec in specs if spec.name != "python"]
+        bare = version.strip()
+        return [parse_spec(f"python={bare}" if bare[:1].isdigit() else f"python {bare}"), *others]
+    return specs if named or not needed else [parse_spec("python"), *specs]
+
+
+def _exact_version(spec: CondaSpec) -> str:
+    """The one version that a spec asks for; also `=3.7.11`, whose prefix is a whole version of Python."""
+    version = spec.version
+    if version.startswith("==") and "*" not in version:
+        return version[2:]
+    bare = version.removesuffix(".*")
+    return bare if spec.name == "python" and bare.count(".") == 2 and bare.replace(".", "").isdigit() else ""  # noqa: PLR2004  x.y.z

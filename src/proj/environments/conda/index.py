@@ -1,0 +1,95 @@
+"""What packages say of themselves, kept for linking: a lock has no place for it. Belongs to `worker`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import files
+from proj.environments.conda.messages import Locked
+from proj.environments.conda.transport import client
+
+if TYPE_CHECKING:
+    import rattler
+
+    from proj.environments.conda.messages import Network
+
+
+async def locked(record: rattler.RepoDataRecord, network: Network) -> Locked:
+    """A solved package as it is locked; what the channel says of it is kept."""
+    sha256 = record.sha256.hex() if record.sha256 else None
+    md5 = record.md5.hex() if record.md5 else None
+    if sha256 is None and md5 is None:
+        from rattler.package_streaming import download_bytes
+
+        sha256 = hashlib.sha256(await download_bytes(client(network), record.url)).hexdigest()
+    found = Locked(url=record.url, sha256=sha256, md5=None if sha256 else md5)
+    _remember(found, record, network)
+    return found
+
+
+async def record_of(locked: Locked, network: Network) -> rattler.RepoDataRecord:
+    """What a package says of itself: from what was kept of it, its unpacked files, else its archive."""
+    import rattler
+
+    folder, _, file_name = locked.url.rpartition("/")
+    path = _index_file(locked, network)
+    if not path.is_file():
+        content = _unpacked(file_name, network) or await _fetched(locked, network)
+        _write(path, content)
+    record = rattler.PackageRecord.from_index_json(path, None, locked.sha256, locked.md5)
+    return rattler.RepoDataRecord(record, file_name, locked.url, folder.rpartition("/")[0] + "/")
+
+
+def _index_file(locked: Locked, network: Network) -> Path:
+    name = locked.url.rpartition("/")[2]
+    return Path(network.cache) / "index" / f"{name}.{(locked.sha256 or locked.md5 or 'unknown')[:16]}.json"
+
+
+def _unpacked(file_name: str, network: Network) -> bytes | None:
+    stem = re.sub(r"\.(?:conda|tar\.bz2)$", "", file_name)
+    try:
+        return (Path(network.cache) / "packages" / stem / "info" / "index.json").read_bytes()
+    except OSError:
+        return None
+
+
+async def _fetched(locked: Locked, network: Network) -> bytes:
+    from rattler.package_streaming import fetch_raw_package_file_from_url
+
+    if network.offline and not locked.url.startswith("file:"):
+        raise OSError(f"Not in the cache, and offline: {locked.url}")
+    if locked.url.startswith("file:"):
+        from urllib.parse import unquote, urlsplit
+
+        from rattler.package_streaming import PackageArchive
+
+        archive = await PackageArchive.from_path(unquote(urlsplit(locked.url).path))
+        return await archive.read_file("info/index.json") or b""
+    return await fetch_raw_package_file_from_url(client(network), locked.url, "info/index.json")
+
+
+def _remember(locked: Locked, record: rattler.RepoDataRecord, network: Network) -> None:
+    """Keep what the channel says of a package: linking needs it, and a lock has no place for it."""
+    noarch = record.noarch
+    kind = "python" if noarch.python else "generic" if noarch.generic else None
+    content: dict[str, object] = {
+        "name": record.name.source, "version": str(record.version), "build": str(record.build),
+        "build_number": record.build_number, "subdir": str(record.subdir), "arch": record.arch,
+        "platform": record.platform, "depends": list(record.depends), "constrains": list(record.constrains),
+        "license": record.license,
+    }  # fmt: skip
+    if kind is not None:
+        content["noarch"] = kind
+    if record.timestamp is not None:
+        content["timestamp"] = int(record.timestamp.timestamp() * 1000)
+    _write(_index_file(locked, network), msgspec.json.encode(content))
+
+
+def _write(path: Path, content: bytes) -> None:
+    if not path.is_file():
+        files.write_whole(path, content)

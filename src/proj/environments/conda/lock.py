@@ -1,0 +1,343 @@
+"""Locks of conda environments: an explicit list (`@EXPLICIT`) with hashes, as conda itself installs from it.
+
+What the `pip:` section came to stands behind it as the lines of a pylock.toml in comments: one file is the
+whole environment, and conda, mamba and micromamba take it as it is for the conda packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import events, paths
+from proj.environments.cache import exclusively, write_atomically
+from proj.environments.conda.explicit import EXPLICIT, PIP_LINE, entries, is_explicit, pip_part
+from proj.environments.conda.messages import Check, Checked, Failed, Locked, Solve, Solved
+from proj.environments.conda.service import ask
+from proj.environments.failures import iso_date, iso_time, parse_iso_time
+from proj.environments.lock import Lock
+from proj.environments.requirements import read_text
+from proj.errors import EnvironmentFailedError
+from proj.model import LockMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proj.environments.conda.declared import CondaProject
+    from proj.environments.conda.program import Program
+    from proj.model import EnvironmentRequest
+
+_HEADER = "# proj: "
+_SHA256_DIGITS = 64
+
+
+class CondaLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock: what is linked and installed, byte for byte."""
+
+    platform: str
+    packages: tuple[Locked, ...]
+    """In the order in which they are installed."""
+    pip: str = ""
+    """pylock.toml of the `pip:` section; paths in it are relative to the project's folder."""
+    input: str | None = None
+    """`sha256:<hex>` of the declaration that it was made for; None where it does not say."""
+    as_of_s: int | None = None
+    notes: tuple[str, ...] = ()
+    build_needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """See `proj.environments.lock.Lock`."""
+    shipped: bool = False
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the packages."""
+        lines = [
+            f"platform {self.platform}",
+            *map(_line, self.packages),
+            self.pip_lock.digest if self.pip else "",
+        ]
+        return "sha256:" + hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    @property
+    def count(self) -> int:
+        """How many packages it names."""
+        return len(self.packages) + self.pip_lock.count
+
+    @property
+    def pip_lock(self) -> Lock:
+        """The lock of the `pip:` section."""
+        return Lock(
+            text=self.pip, as_of_s=self.as_of_s, build_needs=dict(self.build_needs), shipped=self.shipped
+        )
+
+    def text(self) -> str:
+        """The file."""
+        header = [f"input {self.input}"] if self.input else []
+        header += [f"as-of {iso_time(self.as_of_s)}"] if self.as_of_s is not None else []
+        header += [f"note {note}" for note in self.notes]
+        header += [f"build {name} {' '.join(needs)}" for name, needs in self.build_needs]
+        lines = [_HEADER + line for line in header]
+        lines += [f"# platform: {self.platform}", EXPLICIT, *map(_line, self.packages)]
+        if self.pip:
+            lines += [f"{_HEADER}pip packages, as pylock.toml"]
+            lines += [
+                (PIP_LINE + line).rstrip() for line in self.pip.splitlines() if not line.startswith("#")
+            ]
+        return "\n".join(lines) + "\n"
+
+
+def _line(locked: Locked) -> str:
+    if locked.sha256:
+        return f"{locked.url}#sha256:{locked.sha256}"
+    return f"{locked.url}#{locked.md5}" if locked.md5 else locked.url
+
+
+def parse_lock(text: str, *, origin: str, platform: str, shipped: bool) -> CondaLock:
+    """Parse an explicit list, ours or another tool's.
+
+    Args:
+        text: The file.
+        origin: Its name, for messages.
+        platform: That of this machine: another one's packages are refused.
+        shipped: Whether it is the project's own.
+
+    Raises:
+        EnvironmentFailedError: It is none, or is for another platform.
+    """
+    if not is_explicit(text):
+        raise EnvironmentFailedError(f"{origin} is no explicit list: it has no line {EXPLICIT}.")
+    from proj.environments.conda.channels import access
+
+    packages = []
+    for entry in entries(text):
+        if entry.url is None:
+            bare = access(entry.text).url if "://" in entry.text else entry.text
+            raise EnvironmentFailedError(
+                f"{origin}:{entry.number}: not the URL of a conda package: {bare}",
+                hint="Behind @EXPLICIT each line is a URL that ends with .conda or .tar.bz2.",
+            )
+        sha256 = entry.digest if len(entry.digest) == _SHA256_DIGITS else None
+        md5 = entry.digest if entry.digest and sha256 is None else None
+        packages.append(Locked(url=_without_secrets(entry.url), sha256=sha256, md5=md5))
+    _refuse_other_platform(packages, text, origin, platform)
+    as_of = re.search(rf"(?m)^{_HEADER}as-of (\S+)$", text)
+    needs = re.findall(rf"(?m)^{_HEADER}build (\S+) (.+)$", text)
+    made_for = re.search(rf"(?m)^{_HEADER}input (sha256:[0-9a-f]+)$", text)
+    return CondaLock(
+        platform=platform, packages=tuple(packages), pip=pip_part(text),
+        input=made_for[1] if made_for else None, as_of_s=_seconds(as_of[1]) if as_of else None,
+        notes=tuple(re.findall(rf"(?m)^{_HEADER}note (.+)$", text)),
+        build_needs=tuple((name, tuple(listed.split())) for name, listed in needs),
+        shipped=shipped,
+    )  # fmt: skip
+
+
+def find_lock(
+    project: CondaProject, platform: str, request: EnvironmentRequest, tool: str
+) -> CondaLock | None:
+    """The complete lock that is there already: the run's, the project's own, or the one kept for its input.
+
+    Args:
+        project: The declaration.
+        platform: conda's name for the platform.
+        request: The request.
+        tool: What makes the lock: another solver has another answer.
+
+    Raises:
+        EnvironmentFailedError: The project must ship a lock (`--locked`, `--frozen`) and does not.
+    """
+    if request.lock is not None:
+        text = request.lock.decode("utf-8", "surrogateescape")
+        return parse_lock(text, origin="The recorded lock", platform=platform, shipped=True)
+    if request.mode is LockMode.UPGRADE and project.specs:
+        return None
+    strict = request.mode in (LockMode.LOCKED, LockMode.FROZEN)
+    if project.lock_file is None and strict:
+        raise EnvironmentFailedError(
+            f"The project ships no lock, and --{request.mode.value} asks for one.",
+            hint=f"`proj env lock` writes one ({lock_name(platform)}) beside the project file.",
+        )
+    if project.lock_file is not None:
+        from proj.environments.conda.shipped import read_shipped
+
+        lock = read_shipped(project.lock_file, project, platform)
+        lock = _judged(lock, project, request)
+        if not project.has_pip or lock.pip:
+            return lock
+        if strict:
+            raise EnvironmentFailedError(
+                f"{project.lock_file.name} has no packages for the `pip:` section of {project.origin}.",
+                hint="`proj env lock` writes a lock that has them.",
+            )
+    try:
+        kept = read_text(_kept(project, platform, request, tool) / lock_name(platform))
+    except EnvironmentFailedError:
+        return None
+    return parse_lock(
+        kept, origin="The lock in the cache", platform=platform, shipped=project.lock_file is not None
+    )
+
+
+def obtain_lock(
+    project: CondaProject, platform: str, request: EnvironmentRequest, program: Program | None
+) -> CondaLock:
+    """The lock for a project: one that is there, else solved now and kept.
+
+    Raises:
+        EnvironmentFailedError: There is no solution, or `--locked`/`--frozen` cannot be met.
+    """
+    tool = program.kind if program is not None else "rattler"
+    lock = find_lock(project, platform, request, tool)
+    if lock is not None:
+        if request.mode is LockMode.LOCKED and lock.input is None and project.specs and request.lock is None:
+            check_fit(lock, project)
+        return lock
+    folder = _kept(project, platform, request, tool)
+    with exclusively(folder, "Another run is solving for the same packages; waiting."):
+        if request.mode is not LockMode.UPGRADE:
+            lock = find_lock(project, platform, request, tool)
+            if lock is not None:
+                return lock
+        lock = _made(project, platform, request, program)
+        write_atomically(folder / lock_name(platform), lock.text().encode("utf-8", "surrogateescape"))
+    return lock
+
+
+def _made(
+    project: CondaProject, platform: str, request: EnvironmentRequest, program: Program | None
+) -> CondaLock:
+    if project.lock_file is not None and request.mode is not LockMode.UPGRADE:
+        from proj.environments.conda.shipped import read_shipped
+
+        lock = read_shipped(project.lock_file, project, platform)
+    elif program is not None:
+        lock = program.solve(project, platform, request)
+    else:
+        lock = solve(project, platform, request)
+    if project.has_pip and not lock.pip:
+        from proj.environments.conda.pip import lock_pip
+
+        lock = lock_pip(lock, project, request)
+    for note in lock.notes:
+        events.warning(note)
+    return msgspec.structs.replace(lock, input=f"sha256:{project.digest(request.project_dir)}")
+
+
+def solve(
+    project: CondaProject,
+    platform: str,
+    request: EnvironmentRequest,
+    virtual_packages: tuple[str, ...] | None = None,
+) -> CondaLock:
+    """Solve for the conda packages of a project, as of the request's date; the `pip:` section is left open.
+
+    Args:
+        project: The declaration.
+        platform: The platform to solve for; need not be this machine's.
+        request: The request.
+        virtual_packages: `name=version=build` of what that platform has; None: as this machine.
+
+    Raises:
+        EnvironmentFailedError: There is no solution, or a channel cannot be read.
+    """
+    limit = f" as of {iso_date(request.as_of_s)}" if request.as_of_s is not None else ""
+    count = len(project.specs)
+    events.step(f"Solving {count} package{'s' * (count != 1)} of {project.origin} for {platform}{limit}")
+    from proj.environments.conda.hints import hint_for
+
+    solved = ask(
+        Solve(
+            wanted=project.wanted(), channels=tuple(access.url for access in project.channels),
+            more_channels=tuple(access.url for access in project.more_channels), platform=platform,
+            virtual_packages=virtual_packages, as_of_s=request.as_of_s,
+            nearest_python=request.python_match == "nearest", network=project.network(request),
+        ),
+        Solved, what=f"Cannot solve {project.origin} for {platform}",
+        hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
+        proxies=dict(project.settings.proxies),
+    )  # fmt: skip
+    return CondaLock(platform=platform, packages=solved.packages, notes=solved.notes, as_of_s=request.as_of_s)
+
+
+def check_fit(lock: CondaLock, project: CondaProject) -> None:
+    """See that a lock of another tool meets what the file asks for, as `--locked` asks for.
+
+    Raises:
+        EnvironmentFailedError: It does not.
+    """
+
+    def no_hint(_: Failed) -> None:
+        return None
+
+    checked = ask(
+        Check(wanted=project.wanted(), packages=lock.packages), Checked,
+        what=f"Cannot check that the lock fits {project.origin}", hints=no_hint, secrets=project.secrets,
+    )  # fmt: skip
+    if checked.unmet:
+        raise EnvironmentFailedError(
+            f"The lock does not fit {project.origin}, as --locked asks for: "
+            f"nothing in it meets {checked.unmet[0]}.",
+            hint="Lock anew with the tool that wrote it, or with `proj env lock`; --frozen uses it as it is.",
+        )
+
+
+def lock_name(platform: str) -> str:
+    """The name of a lock's file."""
+    return f"conda-{platform}.lock"
+
+
+def _judged(lock: CondaLock, project: CondaProject, request: EnvironmentRequest) -> CondaLock:
+    """A shipped lock, with a note if it was made before the declaration was changed."""
+    fits = lock.input is None or lock.input == f"sha256:{project.digest(request.project_dir)}"
+    if fits or request.mode is LockMode.FROZEN or project.lock_file is None:
+        return lock
+    name = project.lock_file.name
+    if request.mode is LockMode.LOCKED:
+        raise EnvironmentFailedError(
+            f"{name} is older than {project.origin}, but --locked wants one that fits.",
+            hint="`proj env lock` makes it anew; --frozen uses it as it is.",
+        )
+    note = f"{name} was made before {project.origin} was changed; it is used as it is."
+    events.warning(f"{note} `proj env lock` makes it anew.")
+    return msgspec.structs.replace(lock, notes=(*lock.notes, note))
+
+
+def _kept(project: CondaProject, platform: str, request: EnvironmentRequest, tool: str) -> Path:
+    """The folder of the lock that is kept for an input."""
+    shipped = project.lock_file if request.mode is not LockMode.UPGRADE else None
+    parts = (
+        "conda lock 1", project.digest(request.project_dir), platform, tool,
+        hashlib.sha256(shipped.read_bytes()).hexdigest() if shipped is not None else None,
+        None if shipped is not None else request.as_of_s,
+        request.python_match, os.environ.get("CONDA_OVERRIDE_CUDA"), os.environ.get("CONDA_OVERRIDE_GLIBC"),
+    )  # fmt: skip
+    return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
+
+
+def _refuse_other_platform(packages: list[Locked], text: str, origin: str, platform: str) -> None:
+    subdirs = {locked.url.split("/")[-2] for locked in packages} - {"noarch"}
+    said = re.search(r"(?m)^# platform: (\S+)\s*$", text)
+    other = sorted(subdirs - {platform}) or ([said[1]] if said and said[1] != platform else [])
+    if other:
+        raise EnvironmentFailedError(
+            f"{origin} is for {', '.join(other)}, not for this machine ({platform}).",
+            hint="Run it on a machine of that kind, or lock anew with --upgrade.",
+        )
+
+
+def _without_secrets(url: str) -> str:
+    from proj.environments.conda.channels import access
+
+    folder, _, name = url.rpartition("/")
+    channel, _, subdir = folder.rpartition("/")
+    return f"{access(channel).url}/{subdir}/{name}"
+
+
+def _seconds(text: str) -> int | None:
+    try:
+        return parse_iso_time(text)
+    except ValueError:
+        return None

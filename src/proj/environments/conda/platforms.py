@@ -1,0 +1,49 @@
+"""Packages that one operating system alone has, which exported files pin all the same."""
+
+from __future__ import annotations
+
+import re
+
+SYSTEMS = {"win": "Windows", "osx": "macOS", "linux": "Linux"}
+"""conda's word -> the system's name."""
+
+_WINDOWS = frozenset({
+    "vc", "vs2008_runtime", "vs2010_runtime", "vs2013_runtime", "vs2015_runtime", "vc14_runtime", "vcomp14",
+    "ucrt", "wincertstore", "win_inet_pton", "win_unicode_console", "pywin32", "pywin32-on-windows",
+    "pywinpty", "winpty", "winpty-agent", "menuinst", "console_shortcut", "console_shortcut_miniconda",
+    "powershell_shortcut", "anaconda_powershell_prompt", "anaconda_prompt", "icc_rt", "msys2-conda-epoch",
+    "pyreadline", "pyreadline3", "windows-curses", "pypiwin32", "pywin32-ctypes", "comtypes",
+    "cudatoolkit-win",
+})  # fmt: skip
+_MAC = frozenset(
+    {
+        "appnope",
+        "libcxx",
+        "libcxxabi",
+        "llvm-openmp-osx",
+        "pyobjc-core",
+        "pyobjc-framework-cocoa",
+        "python.app",
+    }
+)
+_LINUX = frozenset({
+    "_libgcc_mutex", "_openmp_mutex", "ld_impl_linux-64", "libgcc-ng", "libstdcxx-ng", "libgfortran-ng",
+    "libgomp", "libuuid", "dbus",
+})  # fmt: skip
+_PREFIXES = {"win": re.compile(r"^(?:m2-|m2w64-|vs20\d\d_|vs_win)")}
+_ONLY = {"win": _WINDOWS, "osx": _MAC, "linux": _LINUX}
+
+
+def foreign_to(name: str, platform: str) -> str | None:
+    """The system that alone has a package, if it is not that of `platform`: `win`, `osx`, `linux`.
+
+    Args:
+        name: The package.
+        platform: conda's name of a platform, such as `linux-64`.
+    """
+    system = platform.partition("-")[0]
+    for other, names in _ONLY.items():
+        pattern = _PREFIXES.get(other)
+        if other != system and (name in names or (pattern is not None and pattern.match(name))):
+            return other
+    return None

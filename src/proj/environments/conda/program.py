@@ -1,0 +1,237 @@
+"""conda, mamba and micromamba: asked to do what rattler does, where they are named or it is not here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj import events
+from proj.environments.conda.messages import Locked
+from proj.environments.conda.service import INSTALL_HINT, is_installed
+from proj.environments.failures import last_lines
+from proj.environments.uv import work_folder
+from proj.errors import EnvironmentFailedError, UsageError
+from proj.paths import find_program
+from proj.process import redact, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proj.environments.conda.declared import CondaProject
+    from proj.environments.conda.lock import CondaLock
+    from proj.model import EnvironmentRequest
+
+_REMOVED = ("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_SHLVL", "PYTHONHOME", "PYTHONPATH")
+_NAMES = ("conda", "mamba", "micromamba")
+_TOLD = re.compile(
+    r"^\s*(?:Collecting|Solving|Downloading|Preparing|Verifying|Executing|Linking|Transaction)\b"
+)
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of the conda family."""
+
+    path: str
+    kind: str
+    """`conda` or `micromamba`, by which of the two its options are like."""
+
+    def solve(self, project: CondaProject, platform: str, request: EnvironmentRequest) -> CondaLock:
+        """Have the program make the environment in a folder of its own, and read off what it took.
+
+        Raises:
+            EnvironmentFailedError: It cannot.
+        """
+        from proj.environments.conda.lock import CondaLock
+
+        events.step(f"Solving {len(project.specs)} packages of {project.origin} by {Path(self.path).name}")
+        notes = []
+        if request.as_of_s is not None:
+            notes.append(f"{Path(self.path).name} knows no date: conda packages are those of today.")
+        with work_folder() as folder:
+            prefix = folder / "conda"
+            file = folder / "environment.yml"
+            file.write_text(environment_file(project), encoding="utf-8")
+            if self.kind == "micromamba":
+                argv = ["create", "--yes", "--prefix", str(prefix), "--file", str(file)]
+            else:
+                argv = ["env", "create", "--quiet", "--prefix", str(prefix), "--file", str(file)]
+            self._call(argv, f"Cannot solve {project.origin} for {platform}", folder, project, request)
+            packages = linked(prefix)
+        return CondaLock(platform=platform, packages=packages, notes=tuple(notes))
+
+    def install(
+        self, lock: CondaLock, prefix: Path, project: CondaProject, request: EnvironmentRequest
+    ) -> None:
+        """Have the program link the conda packages of a lock into a prefix.
+
+        Raises:
+            EnvironmentFailedError: It cannot.
+        """
+        from proj.environments.conda.channels import mirrors_of
+
+        secret_urls = mirrors_of(
+            (*project.channels, *project.more_channels), project.settings, project.path.parent
+        )
+        with work_folder() as folder:
+            file = folder / "explicit.txt"
+            lines = ["@EXPLICIT"]
+            for locked in lock.packages:
+                url = locked.url
+                for clean, others in secret_urls.items():
+                    if url.startswith(f"{clean}/"):
+                        url = others[0] + url[len(clean) :]
+                # Older versions of conda know MD5 alone behind `#`: what they took is compared below.
+                lines.append(f"{url}#{locked.md5}" if locked.md5 else url)
+            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            file.chmod(0o600)
+            argv = ["create", "--yes", "--quiet", "--prefix", str(prefix), "--file", str(file)]
+            self._call(
+                argv, f"Cannot install the conda packages of {project.origin}", folder, project, request
+            )
+        _compare(lock, linked(prefix))
+
+    def _call(
+        self,
+        arguments: Sequence[str],
+        what: str,
+        folder: Path,
+        project: CondaProject,
+        request: EnvironmentRequest,
+    ) -> None:
+        from proj.environments.uv import progress_listener
+
+        offline = ["--offline"] if project.network(request).offline else []
+        variables: dict[str, str | None] = {
+            **dict.fromkeys(_REMOVED),
+            "CONDA_ALWAYS_YES": "true", "CONDA_CHANNEL_PRIORITY": "strict",
+            "CONDA_EXTRA_SAFETY_CHECKS": "true",
+            # The file's channels are all: newer versions of conda take `nodefaults` for the name of one.
+            "CONDA_DEFAULT_CHANNELS": ",".join(access.secret_url for access in project.channels[:1]),
+            "MAMBA_ALWAYS_YES": "true", "MAMBA_CHANNEL_PRIORITY": "strict", "NO_COLOR": "1",
+        }  # fmt: skip
+        completed = run(
+            [self.path, *arguments, *offline], cwd=folder, env=variables, check=False,
+            on_stderr=progress_listener(_TOLD, dict.fromkeys(project.secrets, "***")),
+        )  # fmt: skip
+        if completed.returncode == 0:
+            return
+        said = redact(completed.stderr or completed.stdout, project.secrets)
+        raise EnvironmentFailedError(
+            f"{what}: {Path(self.path).name} ended with exit code {completed.returncode}.",
+            hint="Without --conda-exe and --env-manager conda, the packages are solved without it.",
+            details=last_lines(said),
+        )
+
+
+def chosen_program(request: EnvironmentRequest) -> Program | None:
+    """The program that makes conda environments for a request; None for rattler.
+
+    In this order: `--conda-exe`; for `--env-manager conda` what `MLFLOW_CONDA_HOME` or `CONDA_EXE` names, as
+    MLflow does; rattler; conda, mamba or micromamba on PATH.
+
+    Raises:
+        UsageError: `--conda-exe` names no program.
+        EnvironmentFailedError: There is nothing that can make one.
+    """
+    if request.conda_exe is not None:
+        path = request.conda_exe if os.sep in request.conda_exe else find_program(request.conda_exe)
+        if path is None or not os.access(path, os.X_OK):
+            raise UsageError(
+                f"--conda-exe names {request.conda_exe}, which is no program.", hint="Give its path."
+            )
+        return _program(path)
+    if request.manager == "conda":
+        path = _mlflow_program()
+        if path is not None:
+            return _program(path)
+    if is_installed():
+        return None
+    for name in _NAMES:
+        path = find_program(name)
+        if path is not None:
+            return _program(path)
+    raise EnvironmentFailedError(
+        "There is nothing here that installs conda packages.",
+        hint=f"{INSTALL_HINT}; --env-manager uv takes what PyPI has of them.",
+    )
+
+
+def _mlflow_program() -> str | None:
+    """MLflow's rule (`get_conda_bin_executable` in mlflow/utils/conda.py), if one of its variables is set."""
+    name = os.environ.get("MLFLOW_CONDA_CREATE_ENV_CMD") or "conda"
+    home, executable = os.environ.get("MLFLOW_CONDA_HOME"), os.environ.get("CONDA_EXE")
+    if home:
+        path: str | None = str(Path(home) / "bin" / name)
+    elif executable:
+        beside = Path(executable).parent / name
+        path = str(beside) if "MLFLOW_CONDA_CREATE_ENV_CMD" in os.environ else executable
+    elif "MLFLOW_CONDA_CREATE_ENV_CMD" in os.environ:
+        path = find_program(name) or name
+    else:
+        return None
+    if path is None or not os.access(path, os.X_OK):
+        raise EnvironmentFailedError(
+            f"MLFLOW_CONDA_HOME, CONDA_EXE or MLFLOW_CONDA_CREATE_ENV_CMD names {path}, which is no program.",
+            hint="Correct or unset it; without it the packages are solved without conda.",
+        )
+    return path
+
+
+def _program(path: str) -> Program:
+    return Program(path=path, kind="micromamba" if "micromamba" in Path(path).name else "conda")
+
+
+def environment_file(project: CondaProject) -> str:
+    """The conda packages of a project as an environment.yml that every program of the family reads alike.
+
+    With the channels' secrets: for a folder that nobody else can read.
+    """
+    everything = (*project.channels, *project.more_channels)
+    channels = [access.secret_url for access in everything]
+    urls = dict(project.spec_channels)
+    specs = [spec.text(channel=urls.get(spec.channel, "")) for spec in project.specs]
+    return json.dumps({"channels": channels, "dependencies": specs})  # JSON is YAML
+
+
+def linked(prefix: Path) -> tuple[Locked, ...]:
+    """The packages of a conda environment, in the order in which their needs are met."""
+    from proj.environments.conda.channels import access
+
+    records = {}
+    for path in sorted((prefix / "conda-meta").glob("*.json")):
+        record = json.loads(path.read_bytes())
+        records[record["name"]] = record
+    ordered: dict[str, Locked] = {}
+
+    def take(name: str, above: tuple[str, ...]) -> None:
+        record = records.get(name)
+        if record is None or name in ordered or name in above:
+            return
+        for need in record.get("depends", []):
+            take(need.split()[0], (*above, name))
+        folder, _, file = record["url"].rpartition("/")
+        channel, _, subdir = folder.rpartition("/")
+        url = f"{access(channel).url}/{subdir}/{file}"
+        ordered[name] = Locked(url=url, sha256=record.get("sha256"), md5=record.get("md5"))
+
+    for name in records:
+        take(name, ())
+    return tuple(ordered.values())
+
+
+def _compare(lock: CondaLock, found: Sequence[Locked]) -> None:
+    """See that a program took what is locked."""
+    digests = {locked.url: locked.sha256 for locked in found}
+    for locked in lock.packages:
+        if locked.url not in digests:
+            raise EnvironmentFailedError(f"{locked.url} is locked, and was not installed.")
+        if locked.sha256 and digests[locked.url] and locked.sha256 != digests[locked.url]:
+            raise EnvironmentFailedError(
+                f"{locked.url} is not the package that is locked: its SHA-256 is another.",
+                hint="The channel has another file under that name now: lock anew with --upgrade.",
+            )

@@ -1,0 +1,272 @@
+"""Solving with rattler, and finding out why there is no answer. Belongs to `worker`."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.environments.conda.index import locked
+from proj.environments.conda.messages import Answer, Failed, Solve, Solved, Wanted
+from proj.environments.conda.transport import gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import rattler
+
+_OTHER_PLATFORMS = ("win-64", "osx-64", "osx-arm64", "linux-64", "linux-aarch64", "win-32", "linux-ppc64le")
+_NEAR = 3
+_MAX_ROUNDS = 8
+
+
+class Solver:
+    """Solves; where there is no answer, finds out what is missing, misspelt, or of another platform."""
+
+    def __init__(self, task: Solve) -> None:
+        self._task = task
+        self._wanted = list(task.wanted)
+        self._channels = list(task.channels)
+        self._notes: list[str] = []
+        self._gateway = gateway(task.network)
+        self._virtual = _virtual_packages(task)
+
+    async def solve(self) -> Answer:
+        """Find the packages, or say why there are none."""
+        from rattler.exceptions import SolverError
+
+        for _ in range(_MAX_ROUNDS):
+            try:
+                records = await self._once()
+            except SolverError as error:  # noqa: PERF203  each round is slow by itself
+                failed = await self._adapt(error)
+                if failed is not None:
+                    return failed
+            else:
+                return await self._solved(records)
+        raise AssertionError("each round changes something")
+
+    async def _once(self) -> list[rattler.RepoDataRecord]:
+        import rattler
+
+        limit = self._task.as_of_s
+        return await rattler.solve(
+            [rattler.Channel(url) for url in self._channels],
+            [rattler.MatchSpec(wanted.spec) for wanted in self._wanted],
+            gateway=self._gateway,
+            platforms=[rattler.Subdir(self._task.platform), rattler.Subdir("noarch")],
+            virtual_packages=self._virtual,
+            exclude_newer=dt.datetime.fromtimestamp(limit, dt.timezone.utc) if limit is not None else None,
+            timestamp_policy="allow-missing",
+            channel_relations="disabled",
+        )
+
+    async def _solved(self, records: list[rattler.RepoDataRecord]) -> Solved:
+        import rattler
+
+        ordered = rattler.PackageRecord.sort_topologically(list(records))
+        by_name = {record.name.normalized: record for record in records}
+        records = [by_name[record.name.normalized] for record in ordered]
+        if self._task.as_of_s is not None:
+            undated = [record.name.normalized for record in records if _made_at(record) is None]
+            if undated:
+                self._notes.append(
+                    f"No build date is known of {', '.join(undated)}: the date does not count for it."
+                )
+        packages = [await locked(record, self._task.network) for record in records]
+        return Solved(packages=tuple(packages), notes=tuple(self._notes))
+
+    async def _adapt(self, error: Exception) -> Failed | None:
+        """Change what is asked for such that another round makes sense; else say why there is no answer."""
+        found = await self._candidates([wanted.name for wanted in self._wanted])
+        missing = [
+            wanted for wanted in self._wanted if not found[wanted.name] and not wanted.name.startswith("__")
+        ]
+        if self._task.more_channels and not set(self._task.more_channels) <= set(self._channels):
+            self._channels += [url for url in self._task.more_channels if url not in self._channels]
+            return None
+        if missing and await self._leave_out(missing):
+            return None
+        if missing:
+            return await self._missing(missing)
+        if self._loosen_builds(found) or self._loosen_python(found):
+            return None
+        lines = tuple(line.rstrip() for line in str(error).splitlines() if line.strip())
+        return Failed(
+            cause="unsatisfiable", message=_collision(lines), lines=lines[: 2 * _MAX_ROUNDS],
+            hint=self._known_versions(found),
+        )  # fmt: skip
+
+    async def _candidates(
+        self, names: Sequence[str], platforms: Sequence[str] | None = None
+    ) -> dict[str, list[rattler.RepoDataRecord]]:
+        """The packages of these names, whatever their versions; none that is too young."""
+        import rattler
+
+        subdirs = [rattler.Subdir(text) for text in platforms or (self._task.platform, "noarch")]
+        answer = await self._gateway.query(
+            [rattler.Channel(url) for url in self._channels], subdirs, list(dict.fromkeys(names)),
+            recursive=False, channel_relations="disabled",
+        )  # fmt: skip
+        found: dict[str, list[rattler.RepoDataRecord]] = {name: [] for name in names}
+        for record in (record for records in answer for record in records):
+            if not self._is_young(record):
+                found.setdefault(record.name.normalized, []).append(record)
+        return found
+
+    def _is_young(self, record: rattler.RepoDataRecord) -> bool:
+        limit, made = self._task.as_of_s, _made_at(record)
+        return limit is not None and made is not None and made.timestamp() > limit
+
+    async def _leave_out(self, missing: Sequence[Wanted]) -> bool:
+        """Do without packages that only other platforms have."""
+        others = [text for text in _OTHER_PLATFORMS if text != self._task.platform]
+        elsewhere: set[str] = set()
+        for platform in others:
+            # a channel need not have all platforms
+            with contextlib.suppress(Exception):
+                found = await self._candidates([wanted.name for wanted in missing], [platform])
+                elsewhere |= {name for name, records in found.items() if records}
+        for name in sorted(elsewhere):
+            self._notes.append(f"{name} is not made for {self._task.platform} and was left out.")
+        self._wanted = [wanted for wanted in self._wanted if wanted.name not in elsewhere]
+        return bool(elsewhere)
+
+    async def _missing(self, missing: Sequence[Wanted]) -> Failed:
+        import rattler
+
+        names = [name.normalized for name in await self._gateway.names(
+            [rattler.Channel(url) for url in self._channels],
+            [rattler.Subdir(self._task.platform), rattler.Subdir("noarch")],
+        )]  # fmt: skip
+        lines = []
+        for wanted in missing:
+            near = difflib.get_close_matches(wanted.name, names, n=_NEAR, cutoff=0.6)
+            near = near or [name for name in names if wanted.name in name.split("-")][:_NEAR]
+            lines.append(
+                f"{wanted.name}: did you mean {' or '.join(near)}?"
+                if near
+                else f"{wanted.name}: no such name"
+            )
+        shown = ", ".join(wanted.name for wanted in missing)
+        young = " that early" if self._task.as_of_s is not None else ""
+        return Failed(cause="missing", message=f"No channel has {shown}{young}.", lines=tuple(lines))
+
+    def _loosen_builds(self, found: dict[str, list[rattler.RepoDataRecord]]) -> bool:
+        """Drop the build strings of specs that no build here meets, where another build of them would."""
+        import rattler
+
+        changed = False
+        for number, wanted in enumerate(self._wanted):
+            if wanted.spec == wanted.without_build:
+                continue
+            strict, loose = rattler.MatchSpec(wanted.spec), rattler.MatchSpec(wanted.without_build)
+            candidates = found[wanted.name]
+            if any(strict.matches(record) for record in candidates):
+                continue
+            if any(loose.matches(record) for record in candidates):
+                self._notes.append(
+                    f"{wanted.name} has no build {strict.build} for {self._task.platform}: "
+                    "another build of the same version is taken."
+                )
+                self._wanted[number] = msgspec.structs.replace(wanted, spec=wanted.without_build)
+                changed = True
+        return changed or self._loosen_chosen_builds()
+
+    def _loosen_chosen_builds(self) -> bool:
+        """Drop all builds where they do not go together: an export from a channel that went on."""
+        exact = [
+            wanted for wanted in self._wanted if wanted.spec != wanted.without_build and wanted.exact_version
+        ]
+        if not exact or len(exact) < len(self._wanted) // 2:
+            return False
+        self._wanted = [msgspec.structs.replace(wanted, spec=wanted.without_build) for wanted in self._wanted]
+        self._notes.append(
+            "The build strings that are asked for do not go together: the versions alone count."
+        )
+        return True
+
+    def _loosen_python(self, found: dict[str, list[rattler.RepoDataRecord]]) -> bool:
+        """Take the nearest patch version of Python where the one asked for is not to be had."""
+        import rattler
+
+        for number, wanted in enumerate(self._wanted):
+            match = re.fullmatch(r"(\d+\.\d+)\.(\d+)", wanted.exact_version)
+            if wanted.name != "python" or match is None or not self._task.nearest_python:
+                continue
+            if any(rattler.MatchSpec(wanted.spec).matches(record) for record in found["python"]):
+                return False
+            patches = {str(record.version) for record in found["python"]}
+            near = [text for text in patches if re.fullmatch(rf"{re.escape(match[1])}\.\d+", text)]
+            if not near:
+                return False
+            patch = int(match[2])
+            nearest = min(near, key=lambda text: (abs(int(text.rpartition(".")[2]) - patch), text))
+            self._notes.append(
+                f"No channel has Python {wanted.exact_version}: {nearest}, the nearest patch of it, is used."
+            )
+            spec = f'python[version="=={nearest}"]'
+            self._wanted[number] = msgspec.structs.replace(
+                wanted, spec=spec, without_build=spec, exact_version=nearest
+            )
+            return True
+        return False
+
+    def _known_versions(self, found: dict[str, list[rattler.RepoDataRecord]]) -> str | None:
+        """Which versions there are of a spec that nothing meets."""
+        import rattler
+
+        for wanted in self._wanted:
+            spec, candidates = rattler.MatchSpec(wanted.without_build), found[wanted.name]
+            if candidates and not any(spec.matches(record) for record in candidates):
+                newest = sorted({record.version for record in candidates})
+                shown = ", ".join(str(version) for version in newest[-6:])
+                return f"Of {wanted.name} there is {shown}."
+        return None
+
+
+def _made_at(record: rattler.RepoDataRecord) -> dt.datetime | None:
+    """When a package came into its channel, else when it was built: what rattler goes by."""
+    return record.indexed_timestamp or record.timestamp
+
+
+def _collision(lines: Sequence[str]) -> str:
+    """The two requirements that collide, as far as the solver's tree tells."""
+    tops = [
+        match[1].replace(" *", "")
+        for line in lines
+        if (
+            match := re.match(
+                r"^[├└]─+ (.+?) (?:can be installed|cannot be installed|would require|, which|conflict)", line
+            )
+        )
+    ]
+    if len(tops) > 1:
+        return f"{tops[0]} and {tops[-1]} cannot be installed together."
+    if tops:
+        return f"{tops[0]} cannot be installed."
+    text = " ".join(lines).partition("because of: ")[2] or " ".join(lines)
+    return text.strip().rstrip(".") + "."
+
+
+def _virtual_packages(task: Solve) -> list[rattler.GenericVirtualPackage]:
+    """What the machine has that packages can ask for: its kernel, C library, GPU driver."""
+    import rattler
+
+    if task.virtual_packages is None:
+        overrides = rattler.VirtualPackageOverrides.from_env()
+        return [each.into_generic() for each in rattler.VirtualPackage.detect(overrides)]
+    found = []
+    for text in task.virtual_packages:
+        name, _, rest = text.partition("=")
+        version, _, build = rest.partition("=")
+        found.append(
+            rattler.GenericVirtualPackage(
+                rattler.PackageName(name), rattler.Version(version or "0"), rattler.BuildString(build or "0")
+            )
+        )
+    return found

@@ -1,0 +1,142 @@
+"""Match specs as conda files write them: `python=3.8`, `numpy>=1.2,<2`, `pkg=1.2=build_0`, brackets.
+
+The grammar is that of conda's `MatchSpec` (conda/models/match_spec.py); solving is left to who solves. This
+reads as much of a spec as it takes to show it, to change it, and to say it to pip.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from proj.errors import EnvironmentFailedError
+
+_COMMENT = re.compile(r"\s+#\s.*$|\s+#$|\s*#\s*\[.*\]\s*$")
+_BRACKETS = re.compile(r"\[(?P<inner>[^\[\]]*)\]$")
+_FIELD = re.compile(
+    r"""\s*(?P<key>[a-z0-9_]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^,\s]+)\s*,?""", re.IGNORECASE
+)
+_NAME = re.compile(r"^(?P<name>[A-Za-z0-9_][A-Za-z0-9_.\-]*|[A-Za-z0-9_])(?P<rest>.*)$", re.DOTALL)
+_OPERATOR = re.compile(r"[=<>!~]")
+
+
+class CondaSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file asks for: a package, perhaps in certain versions, builds, or from a certain channel."""
+
+    written: str
+    """As it stands in the file, without a comment."""
+    name: str
+    version: str = ""
+    """The constraint as conda writes it, such as `>=1.2,<2`, `1.2.*` or `==1.2`; empty: any."""
+    build: str = ""
+    channel: str = ""
+    """In front of `::`, without a platform; a name or a URL."""
+    subdir: str = ""
+    """The platform that the spec insists on."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """What else stands in brackets."""
+
+    def text(self, *, channel: str = "", build: bool = True) -> str:
+        """The spec in the one form that every solver reads alike: brackets.
+
+        Args:
+            channel: The URL of its channel, if it names one.
+            build: Whether the build string is kept.
+        """
+        fields = [("version", self.version), ("build", self.build if build else ""), ("channel", channel)]
+        fields += [("subdir", self.subdir), *self.fields]
+        inner = ",".join(f'{key}="{value}"' for key, value in fields if value)
+        return f"{self.name}[{inner}]" if inner else self.name
+
+    @property
+    def exact(self) -> bool:
+        """Whether it names one build, as `conda env export` does."""
+        return bool(self.build) and "*" not in self.build
+
+
+def parse_spec(line: str) -> CondaSpec:
+    """Parse a match spec.
+
+    Raises:
+        EnvironmentFailedError: It is none.
+    """
+    text = _COMMENT.sub("", line).strip()
+    if text[:1] == text[-1:] and text[:1] in "\"'":
+        text = text.strip("\"'")
+    fields: dict[str, str] = {}
+    rest = text
+    brackets = _BRACKETS.search(rest)
+    if brackets:
+        rest = rest[: brackets.start()].rstrip()
+        for field in _FIELD.finditer(brackets["inner"]):
+            fields[field["key"].lower()] = field["value"].strip("\"'")
+    channel, _, rest = rest.rpartition("::")
+    namespace = re.match(r"^(?P<channel>.*):[A-Za-z0-9_]*$", channel)  # conda's `channel:namespace:name`
+    if namespace and "://" not in channel:
+        channel = namespace["channel"]
+    match = _NAME.match(rest.strip())
+    if match is None:
+        raise _unreadable(line)
+    version, build = _version_and_build(match["rest"], line)
+    channel, subdir = _without_platform(fields.pop("channel", channel).strip())
+    return CondaSpec(
+        written=text, name=match["name"].lower().rstrip("."),
+        version=fields.pop("version", version), build=fields.pop("build", fields.pop("build_string", build)),
+        channel=channel, subdir=fields.pop("subdir", subdir), fields=tuple(fields.items()),
+    )  # fmt: skip
+
+
+def _without_platform(channel: str) -> tuple[str, str]:
+    head, _, last = channel.rpartition("/")
+    return (
+        (head, last)
+        if head and (last == "noarch" or re.fullmatch(r"(?:linux|osx|win)-\w+", last))
+        else (channel, "")
+    )
+
+
+def _version_and_build(rest: str, line: str) -> tuple[str, str]:
+    """Of what stands behind the name: `=1.2`, `=1.2=build`, ` 1.2 build`, `>=1.2,<2`, ` >=1.2 build*`."""
+    rest = rest.replace('"', "").replace("'", "").strip()
+    if not rest:
+        return "", ""
+    if not _OPERATOR.match(rest) and re.match(r"^[\w*.!+^$]", rest) is None:
+        raise _unreadable(line)
+    rest = re.sub(r"\s*([,|])\s*", r"\1", rest)
+    rest = re.sub(r"([=<>!~]+)\s+", r"\1", rest)
+    version, _, build = rest.partition(" ")
+    build = build.strip()
+    if " " in build:
+        raise _unreadable(line)
+    glued = re.match(r"^(?P<version>(?:===?|=|~=|!=|[<>]=?)?[^=<>!~,|]+)=(?P<build>[^=<>!~,|]*)$", version)
+    if glued and not build:
+        version, build = glued["version"], glued["build"]
+        exact = version.lstrip("=")
+        if version.startswith("=") and exact and "*" not in exact:
+            return f"=={exact}", build  # with a build, one `=` means exactly that version
+        return exact if version.startswith("=") else version, build
+    return _spelled(version, exact=bool(build)), build
+
+
+def _spelled(version: str, *, exact: bool) -> str:
+    """The constraint without conda's abbreviation: `=1.2` is `1.2.*`, a bare version is that very one."""
+    if version.startswith("===") or re.search(r"[=<>!~]$", version):
+        version = version.lstrip("=") if version.startswith("===") else version.rstrip("=<>!~")
+        return f"=={version}"
+    if exact:
+        return f"=={version.lstrip('=')}" if re.fullmatch(r"={0,2}[\w.!+]+", version) else version
+    if version.startswith("=") and not version.startswith("=="):
+        # One `=` in front makes a bare version a prefix, and the bare ones behind it in the same list.
+        first, *others = re.split(r"([,|])", version[1:])
+        return "".join([first if "*" in first else f"{first}.*", *others])
+    if re.fullmatch(r"[\w.!+]+", version):
+        return f"=={version}"
+    return version.removeprefix("==") if version.startswith("==") and version.endswith("*") else version
+
+
+def _unreadable(line: str) -> EnvironmentFailedError:
+    return EnvironmentFailedError(
+        f"{line.strip()!r} is no package that conda could look for.",
+        hint="Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy.",
+    )

@@ -1,0 +1,186 @@
+"""Solves, downloads and links with rattler: a program that answers a task on its standard input.
+
+With `solver`, `index` and `transport` the one importer of `rattler`. It has a process of its own because
+rattler's threads go on when Python ends, and take the interpreter down with them about every second time;
+here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks after
+a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.environments.conda.index import record_of
+from proj.environments.conda.messages import (
+    Answer,
+    Check,
+    Checked,
+    Failed,
+    Link,
+    Linked,
+    Locked,
+    LockRead,
+    PypiPackage,
+    ReadLock,
+    Solve,
+    Task,
+)
+from proj.environments.conda.solver import Solver
+from proj.environments.conda.transport import client
+
+if TYPE_CHECKING:
+    import rattler
+
+_UNREACHABLE = re.compile(
+    r"error sending request|dns error|Connection refused|timed out|tcp connect|connection (?:closed|reset)"
+    r"|No such file or directory|could not find subdir|HTTP status|status code|not found",
+    re.IGNORECASE,
+)
+
+
+def main() -> None:
+    """Answer the task on standard input, and end without waiting for any thread."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    answer = asyncio.run(_answer(task))
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def tell(message: str) -> None:
+    """Report progress to who started this process."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+async def _answer(task: Task) -> Answer:
+    try:
+        if isinstance(task, Solve):
+            return await Solver(task).solve()
+        if isinstance(task, Link):
+            return await _link(task)
+        if isinstance(task, Check):
+            return _check(task)
+        return _read_lock(task)
+    except Exception as error:  # noqa: BLE001  the library's errors have no common base; each becomes an answer
+        return failure_of(error)
+
+
+def failure_of(error: Exception) -> Failed:
+    """What an error of the library means."""
+    lines = tuple(line.rstrip() for line in str(error).splitlines() if line.strip())
+    said = "\n".join(lines)
+    if "os error 28" in said or "No space left" in said:
+        return Failed(cause="disk", message="The disk is full.", lines=lines)
+    if re.search(r"hash mismatch|sha256|md5|checksum|digest", said, re.IGNORECASE):
+        return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
+    if "no usable repodata cache" in said:
+        return Failed(cause="offline", message="What the channels have is not in the cache.", lines=lines)
+    if _UNREACHABLE.search(said):
+        return Failed(cause="unreachable", message="A channel cannot be read.", lines=lines)
+    return Failed(
+        cause="other", message=f"{type(error).__name__}: {lines[0] if lines else error}", lines=lines[1:]
+    )
+
+
+async def _link(task: Link) -> Answer:
+    import rattler
+
+    records = await asyncio.gather(*(record_of(locked, task.network) for locked in task.packages))
+    cache = Path(task.network.cache) / "packages"
+    if task.network.offline:
+        index = await rattler.PackageCache(cache).index()
+        absent = [
+            record.file_name for record in records
+            if not record.url.startswith("file:") and not index.contains_record(record)
+        ]  # fmt: skip
+        if absent:
+            return Failed(cause="offline", message=f"Not in the cache: {', '.join(absent[:6])}.")
+    await rattler.install(
+        records=list(records),
+        target_prefix=task.prefix,
+        cache_dir=cache,
+        platform=rattler.Subdir(task.platform),
+        execute_link_scripts=task.scripts,
+        show_progress=False,
+        client=client(task.network),
+        reporter=_reporter(len(records)),
+        alternative_target_prefix=task.target_prefix,
+    )
+    return Linked()
+
+
+def _reporter(total: int) -> rattler.InstallerReporter:
+    """What tells how far the linking is."""
+    import rattler
+
+    class Reporter(rattler.InstallerReporter):
+        done = 0
+
+        def on_link_start(self, operation: int, package_name: str) -> int:
+            self.done += 1
+            tell(f"Linking {package_name} ({self.done} of {total})")
+            return operation
+
+    return Reporter()  # type: ignore[abstract]  # its empty bodies are meant to be inherited
+
+
+def _check(task: Check) -> Checked:
+    import rattler
+
+    records = []
+    for locked in task.packages:
+        file_name = locked.url.rpartition("/")[2]
+        name, version, build = re.sub(r"\.(?:conda|tar\.bz2)$", "", file_name).rsplit("-", 2)
+        subdir = locked.url.split("/")[-2]
+        records.append(rattler.PackageRecord(name, version, rattler.BuildString(build), 0, subdir))
+    unmet = [
+        wanted.spec for wanted in task.wanted
+        if not any(rattler.MatchSpec(wanted.without_build).matches(record) for record in records)
+    ]  # fmt: skip
+    return Checked(unmet=tuple(unmet))
+
+
+def _read_lock(task: ReadLock) -> Answer:
+    import rattler
+
+    lock = rattler.LockFile.from_path(Path(task.path))
+    environment = lock.default_environment()
+    if environment is None:
+        return Failed(cause="other", message="It has no environment `default`.")
+    platform = next((each for each in environment.platforms() if str(each.subdir) == task.platform), None)
+    if platform is None:
+        known = ", ".join(sorted(str(each.subdir) for each in environment.platforms()))
+        return Failed(cause="platform", message=f"It is for {known}, not for {task.platform}.")
+    records = environment.conda_repodata_records_for_platform(platform) or []
+    pypi = environment.pypi_packages_for_platform(platform) or []
+    ordered = rattler.PackageRecord.sort_topologically(list(records))
+    by_name = {record.name.normalized: record for record in records}
+    return LockRead(
+        packages=tuple(
+            Locked(
+                url=record.url, sha256=record.sha256.hex() if record.sha256 else None,
+                md5=record.md5.hex() if record.md5 and not record.sha256 else None,
+            )
+            for record in (by_name[each.name.normalized] for each in ordered)
+        ),
+        pypi=tuple(
+            PypiPackage(
+                name=each.name, version=str(each.version), location=each.location,
+                sha256=each.hashes.sha256.hex() if each.hashes and each.hashes.sha256 else None,
+            )
+            for each in pypi
+        ),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,517 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conda_kit import ChannelServer, CondaPackage, make_channel
+from proj import paths
+from proj.environments.cache import root
+from proj.environments.conda.declared import read_project
+from proj.environments.conda.environment import CondaEnvironment
+from proj.environments.conda.linking import link
+from proj.environments.conda.lock import parse_lock, solve
+from proj.environments.inventory import find_environment, list_environments
+from proj.environments.verify import verify
+from proj.errors import EnvironmentFailedError
+from proj.model import EnvironmentRequest, HostRuntime, LockMode, PreparedEnvironment
+from proj.process import run
+from proj.testing.environments import EnvironmentContract
+
+if TYPE_CHECKING:
+    from environment_kit import RequestMaker
+    from proj.environments.base import Environment
+    from unit.environments.conda.conftest import CondaProjectMaker
+
+ENVIRONMENT = CondaEnvironment()
+DAY_2021_NOON = 1614859200
+
+
+def names(prepared: PreparedEnvironment) -> dict[str, str]:
+    return {package.name: package.version for package in ENVIRONMENT.facts(prepared).packages}
+
+
+def said(prepared: PreparedEnvironment, line: str) -> str:
+    assert isinstance(prepared.runtime, HostRuntime)
+    path = os.pathsep.join((*prepared.runtime.path, os.environ["PATH"]))
+    return run(["sh", "-c", line], env={**prepared.runtime.variables, "PATH": path}).stdout.strip()
+
+
+class TestContract(EnvironmentContract):
+    @pytest.fixture
+    def environment(self) -> Environment:
+        return ENVIRONMENT
+
+    @pytest.fixture
+    def environment_request(self, conda_project: CondaProjectMaker) -> EnvironmentRequest:
+        folder = conda_project("python=3.9", "needs-new-alpha")
+        return EnvironmentRequest(project_dir=folder, root=folder)
+
+    @pytest.fixture
+    def impossible_request(self, conda_project: CondaProjectMaker) -> EnvironmentRequest:
+        folder = conda_project("python=2.7")
+        return EnvironmentRequest(project_dir=folder, root=folder)
+
+
+def test_what_is_made(conda_project: CondaProjectMaker, request_for: RequestMaker, heard: list[str]) -> None:
+    folder = conda_project("python=3.9", "needs-old-alpha", "tool", tail="variables: {GREETING: hello}\n")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    assert names(prepared) == {"python": "3.9.18", "needs-old-alpha": "1.0", "alpha": "1.0", "tool": "1.0"}
+    assert prepared.python_version == "3.9.18"
+    assert prepared.python_requested == "3.9.*"
+    assert prepared.summary == "conda packages from conda.yaml"
+    assert said(prepared, "python") == f"tiny python in {prepared.directory}"
+    assert said(prepared, "tool") == str(prepared.directory), "paths in text are those of the environment"
+    binary = (prepared.directory or Path()).joinpath("lib", "tool.bin").read_bytes()
+    assert f"{prepared.directory}/share\0".encode() in binary
+    assert len(binary) == len(
+        (root().parent / "conda" / "packages" / "tool-1.0-0" / "lib" / "tool.bin").read_bytes()
+    )
+    assert "step: Solving 3 packages of conda.yaml for linux-64" in heard
+    assert "step: Installing 4 packages of conda.yaml for linux-64" in heard
+
+
+def test_activation(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOL_UNWANTED", "1")
+    monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
+    folder = conda_project("tool", tail="variables: {GREETING: hello, EMPTY: ''}\n")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    assert isinstance(prepared.runtime, HostRuntime)
+    variables = prepared.runtime.variables
+    assert variables["CONDA_PREFIX"] == str(prepared.directory)
+    assert variables["TOOL_HOME"] == f"{prepared.directory}/share"
+    assert variables["TOOL_MODE"] == "fast"
+    assert variables["GREETING"] == "hello", "the project's variables come after those of packages"
+    assert variables["TOOL_UNWANTED"] is None
+    assert variables["VIRTUAL_ENV"] is None
+    assert not {"SHLVL", "PWD", "_"} & set(variables)
+    assert prepared.runtime.path == (f"{prepared.directory}/extra", f"{prepared.directory}/bin")
+
+
+def test_a_script_that_fails_is_a_warning(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, tmp_path: Path, heard: list[str]
+) -> None:
+    script = "export BEFORE=1\necho the reason >&2\nexit 3\n"
+    bad = CondaPackage(name="bad", files={"etc/conda/activate.d/bad.sh": script})
+    channel = make_channel(tmp_path / "channel", [bad])
+    folder = conda_project("bad", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    assert isinstance(prepared.runtime, HostRuntime)
+    assert prepared.runtime.path == (f"{prepared.directory}/bin",)
+    assert any(
+        "activation script of the conda environment failed" in line and "the reason" in line for line in heard
+    )
+
+
+def test_a_warm_environment_starts_no_process(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = conda_project("python=3.9", "alpha")
+    ENVIRONMENT.prepare(request_for(folder))
+    monkeypatch.setattr("proj.process.run", lambda *_, **__: pytest.fail("a process was started"))
+    monkeypatch.setattr(
+        "proj.environments.conda.service.run", lambda *_, **__: pytest.fail("rattler was asked")
+    )
+    assert ENVIRONMENT.prepare(request_for(folder)).reused
+
+
+def test_packages_are_hard_links(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    prepared = ENVIRONMENT.prepare(request_for(conda_project("python=3.9")))
+    assert ((prepared.directory or Path()) / "bin" / "python").stat().st_nlink > 1
+
+
+# --- locks ------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_is_an_explicit_list(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    prepared = ENVIRONMENT.prepare(request_for(conda_project("needs-old-alpha", "tool")))
+    text = (prepared.lock or b"").decode()
+    assert prepared.lock_name == "conda-linux-64.lock"
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines[0] == "@EXPLICIT"
+    assert all(re.fullmatch(rf"{channel.as_uri()}/\S+#sha256:[0-9a-f]{{64}}", line) for line in lines[1:])
+    assert len(lines) == 5
+    lock = parse_lock(text, origin="x", platform="linux-64", shipped=False)
+    assert lock.text() == text
+    assert lock.digest == prepared.lock_digest
+    files = [locked.url.rpartition("/")[2] for locked in lock.packages]
+    assert files.index("alpha-1.0-py_0.conda") < files.index("needs-old-alpha-1.0-py_0.conda"), (
+        "needs come first"
+    )
+
+
+def test_the_date_decides(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    folder = conda_project("python=3.9", "alpha", "undated")
+    then = ENVIRONMENT.prepare(request_for(folder, as_of_s=DAY_2021_NOON))
+    assert names(then)["alpha"] == "1.0"
+    assert then.as_of_s == DAY_2021_NOON
+    assert any("No build date is known of undated" in note for note in then.notes)
+    assert names(ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "2.0"
+    folder = conda_project("alpha=2.0")
+    with pytest.raises(EnvironmentFailedError, match=r"conda\.yaml for linux-64") as caught:
+        ENVIRONMENT.prepare(request_for(folder, as_of_s=DAY_2021_NOON))
+    assert "--as-of now" in (caught.value.hint or "")
+
+
+def test_a_recorded_lock_is_used_whatever_the_project_says(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    first = ENVIRONMENT.prepare(request_for(conda_project("alpha<2", "python=3.9")))
+    folder = conda_project("alpha", "tool")
+    again = ENVIRONMENT.prepare(request_for(folder, lock=first.lock))
+    assert again.reused
+    assert again.directory == first.directory
+    foreign = (first.lock or b"").replace(b"linux-64", b"win-64")
+    with pytest.raises(EnvironmentFailedError, match=r"is for win-64, not for this machine"):
+        ENVIRONMENT.prepare(request_for(folder, lock=foreign))
+
+
+def test_a_lock_is_kept_until_upgrade(
+    tmp_path: Path, conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    channel = make_channel(tmp_path / "channel", [CondaPackage(name="one", version="1.0")])
+    folder = conda_project("one", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
+    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"one": "1.0"}
+    make_channel(channel, [CondaPackage(name="one", version="2.0")])
+    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"one": "1.0"}
+    assert names(ENVIRONMENT.prepare(request_for(folder, mode=LockMode.UPGRADE))) == {"one": "2.0"}
+    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"one": "2.0"}
+
+
+def test_a_lock_that_the_project_ships(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, heard: list[str]
+) -> None:
+    folder = conda_project("alpha<2", "python=3.9")
+    for mode in (LockMode.LOCKED, LockMode.FROZEN):
+        with pytest.raises(EnvironmentFailedError, match="ships no lock"):
+            ENVIRONMENT.prepare(request_for(folder, mode=mode))
+    lock = ENVIRONMENT.prepare(request_for(folder)).lock or b""
+    (folder / "conda-linux-64.lock").write_bytes(lock)
+    assert ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED)).lock == lock
+    conda_project("alpha", "python=3.9")
+    with pytest.raises(EnvironmentFailedError, match=r"older than conda\.yaml"):
+        ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    assert names(ENVIRONMENT.prepare(request_for(folder, mode=LockMode.FROZEN)))["alpha"] == "1.0"
+    assert names(ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
+    assert any("was made before conda.yaml was changed" in line for line in heard)
+
+
+def test_an_explicit_list_of_another_tool(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    md5 = json.loads((channel / "noarch" / "repodata.json").read_bytes())["packages.conda"][
+        "alpha-1.0-py_0.conda"
+    ]["md5"]
+    python = f"{channel.as_uri()}/linux-64/python-3.9.7-h1_0.conda"
+    folder = conda_project("alpha", "python=3.9")
+    list_ = folder / "conda-linux-64.lock"
+    list_.write_text(
+        f"# made by hand\n@EXPLICIT\n{python}\n{channel.as_uri()}/noarch/alpha-1.0-py_0.conda#{md5}\n"
+    )
+    prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    assert names(prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    conda_project("alpha>=2", "python=3.9")
+    with pytest.raises(EnvironmentFailedError, match="nothing in it meets"):
+        ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    list_.write_text("@EXPLICIT\nhttps://user:pa55word@host/what?\n")
+    with pytest.raises(EnvironmentFailedError, match=r"conda-linux-64\.lock:2: not the URL") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert "pa55word" not in caught.value.message
+
+
+def conda_lock(channel: Path, *files: str) -> str:
+    entries = ""
+    for file in files:
+        subdir, _, name = file.partition("/")
+        record = json.loads((channel / subdir / "repodata.json").read_bytes())["packages.conda"][name]
+        entry = {
+            "name": record["name"], "version": record["version"], "manager": "conda", "platform": "linux-64",
+            "url": f"{channel.as_uri()}/{file}", "hash": {"md5": record["md5"], "sha256": record["sha256"]},
+            "category": "main", "optional": False,
+        }  # fmt: skip
+        entries += f"- {json.dumps(entry)}\n"
+    return f"version: 1\nmetadata: {{content_hash: {{}}}}\npackage:\n{entries}"
+
+
+def test_a_lock_of_conda_locks(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("alpha", "python=3.9")
+    text = conda_lock(channel, "linux-64/python-3.9.7-h1_0.conda", "noarch/alpha-1.0-py_0.conda")
+    (folder / "conda-lock.yml").write_text(text)
+    prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    assert names(prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    (folder / "conda.yaml").unlink()
+    alone = ENVIRONMENT.prepare(request_for(folder))
+    assert alone.directory == prepared.directory
+    (folder / "conda-lock.yml").write_text(text.replace('"platform": "linux-64"', '"platform": "osx-64"'))
+    with pytest.raises(EnvironmentFailedError, match="no packages for linux-64, only for osx-64"):
+        ENVIRONMENT.prepare(request_for(folder))
+
+
+PIXI = """
+version: 6
+environments:
+  default:
+    channels: [{{url: '{channel}/'}}]
+    packages:
+      linux-64:
+      - conda: {channel}/linux-64/python-3.9.7-h1_0.conda
+      - conda: {channel}/noarch/alpha-1.0-py_0.conda
+packages:
+- conda: {channel}/linux-64/python-3.9.7-h1_0.conda
+  sha256: {python}
+  subdir: linux-64
+- conda: {channel}/noarch/alpha-1.0-py_0.conda
+  sha256: {alpha}
+  subdir: noarch
+  depends: [python]
+"""
+
+
+def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+    def digest(subdir: str, name: str) -> str:
+        found = json.loads((channel / subdir / "repodata.json").read_bytes())["packages.conda"][name][
+            "sha256"
+        ]
+        return str(found)
+
+    (tmp_path / "pixi.lock").write_text(
+        PIXI.format(
+            channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
+            alpha=digest("noarch", "alpha-1.0-py_0.conda"),
+        )
+    )  # fmt: skip
+    assert names(ENVIRONMENT.prepare(request_for(tmp_path))) == {"alpha": "1.0", "python": "3.9.7"}
+    (tmp_path / "pixi.lock").write_text("version: 99\n")
+    with pytest.raises(EnvironmentFailedError, match=r"Cannot use pixi\.lock"):
+        ENVIRONMENT.prepare(request_for(tmp_path))
+
+
+# --- what is otherwise than asked for ---------------------------------------------------------------------
+
+
+def test_an_export_of_another_platform(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, heard: list[str]
+) -> None:
+    folder = conda_project("python=3.9.7=h6244533_0", "alpha=1.0=py39haa95532_0", "vc=14.2", "only-there=1.0")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    assert names(prepared) == {"python": "3.9.7", "alpha": "1.0"}
+    told = "\n".join(prepared.notes)
+    assert "vc=14.2 exists for Windows only" in told
+    assert "only-there is not made for linux-64 and was left out" in told
+    assert "python has no build h6244533_0 for linux-64: another build of the same version is taken" in told
+    assert all(f"warning: {note}" in heard for note in prepared.notes)
+    assert ENVIRONMENT.prepare(request_for(folder)).notes == prepared.notes, "also where nothing is solved"
+
+
+def test_the_nearest_python(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    folder = conda_project("python=3.9.8")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    assert prepared.python_version == "3.9.7"
+    assert "No channel has Python 3.9.8: 3.9.7, the nearest patch of it, is used." in prepared.notes
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(folder, python_match="exact"))
+    assert "Of python there is 3.9.7, 3.9.18, 3.11.7" in (caught.value.hint or "")
+    assert ENVIRONMENT.prepare(request_for(folder, python="3.11")).python_version == "3.11.7"
+
+
+# --- failures ---------------------------------------------------------------------------------------------
+
+
+def test_specs_that_collide_are_named(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("needs-old-alpha", "needs-new-alpha")))
+    assert "needs-new-alpha and needs-old-alpha cannot be installed together" in caught.value.message or (
+        "needs-old-alpha and needs-new-alpha cannot be installed together" in caught.value.message
+    )
+    assert any("alpha <2" in line for line in caught.value.details)
+    assert any("alpha >=2" in line for line in caught.value.details)
+
+
+def test_a_missing_package_and_its_nearest_names(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    with pytest.raises(EnvironmentFailedError, match="No channel has alphaa, quite-another") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alphaa", "quite-another", "python")))
+    assert "alphaa: did you mean alpha?" in caught.value.details
+    assert "channels:" in (caught.value.hint or "")
+
+
+def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha=7", "python=3.9")))
+    assert "alpha" in caught.value.message
+    assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
+
+
+def test_virtual_packages(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = conda_project("gpu-tool")
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert any("__cuda" in line for line in (caught.value.message, *caught.value.details))
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
+    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"gpu-tool": "1.0"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/channel", "file:///nowhere/at/all"])
+def test_a_channel_that_cannot_be_read(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("alpha", head=f"channels: ['{url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match="A channel cannot be read") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert "--env-manager uv" in (caught.value.hint or "")
+    assert not list(paths.cache().glob("environments/*/*/"))
+
+
+def test_a_package_with_other_bytes(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
+    served.corrupt.add("alpha-1.0-py_0.conda")
+    with pytest.raises(EnvironmentFailedError, match="not the one that is locked") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert "--upgrade" in (caught.value.hint or "")
+    assert not [item for entry in root().iterdir() for item in entry.iterdir() if item.is_dir()]
+    served.corrupt.clear()
+    assert names(ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
+
+
+def test_offline(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(folder, offline=True))
+    assert "without --offline" in (caught.value.hint or "")
+    assert not served.asked
+    first = ENVIRONMENT.prepare(request_for(folder))
+    shutil.rmtree(root())
+    served.asked.clear()
+    again = ENVIRONMENT.prepare(request_for(folder, offline=True))
+    assert not again.reused
+    assert again.lock == first.lock
+    more = conda_project("needs-old-alpha", "python=3.9.7", head=f"channels: ['{served.url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match="Not in the cache") as caught:
+        ENVIRONMENT.prepare(request_for(more, offline=True))
+    assert not served.asked
+
+
+# --- secrets ----------------------------------------------------------------------------------------------
+
+
+def everything_written() -> bytes:
+    content = []
+    for base in (paths.cache(), paths.home()):
+        content += [path.read_bytes() for path in base.rglob("*") if path.is_file()]
+    return b"\n".join(content)
+
+
+@pytest.mark.parametrize("kind", ["token", "password", "mirror", "auth file"])
+def test_secrets_of_channels_are_nowhere(
+    kind: str,
+    channel: Path,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    heard: list[str],
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
+    token = None if kind in ("password", "auth file") else "tk-5ecret-5ecret"
+    server = ChannelServer(channel, token=token, password=None if token else "ada:tk-5ecret-5ecret")
+    clean = server.url
+    named = {
+        "token": f"http://{server.address}/t/${{CHANNEL_KEY}}/channel",
+        "password": f"http://ada:${{CHANNEL_KEY}}@{server.address}/channel",
+    }.get(kind, clean)
+    if kind == "mirror":
+        secret = f"http://{server.address}/t/tk-5ecret-5ecret/channel"
+        Path(os.environ["CONDARC"]).write_text(f"mirrored_channels: {{'{clean}': ['{secret}']}}\n")
+    if kind == "auth file":
+        login = {"127.0.0.1": {"BasicHTTP": {"username": "ada", "password": "tk-5ecret-5ecret"}}}
+        Path(os.environ["RATTLER_AUTH_FILE"]).write_text(json.dumps(login))
+    try:
+        folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{named}', nodefaults]\n")
+        prepared = ENVIRONMENT.prepare(request_for(folder))
+        assert names(prepared)["alpha"] == "1.0"
+        assert f"{clean}/noarch/alpha-1.0-py_0.conda#sha256:".encode() in (prepared.lock or b"")
+        shutil.rmtree(root())
+        again = ENVIRONMENT.prepare(request_for(folder, lock=prepared.lock))
+        assert again.lock_digest == prepared.lock_digest
+    finally:
+        server.close()
+    conda_project("alpha=2.0", "python=3.9", head=f"channels: ['{named}', nodefaults]\n")
+    shutil.rmtree(paths.cache() / "conda" / "repodata")
+    with pytest.raises(EnvironmentFailedError) as caught:  # nobody answers any more
+        ENVIRONMENT.prepare(request_for(folder))
+    told = "\n".join((*heard, caught.value.message, caught.value.hint or "", *caught.value.details))
+    assert "5ecret" not in told
+    assert b"5ecret" not in everything_written()
+
+
+# --- other places -----------------------------------------------------------------------------------------
+
+
+def test_another_platform_and_another_place(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, tmp_path: Path
+) -> None:
+    request = request_for(conda_project("only-there"))
+    project = read_project(request, "win-64")
+    lock = solve(project, "win-64", request, virtual_packages=("__win=10",))
+    assert [locked.url.rpartition("/")[2] for locked in lock.packages] == ["only-there-1.0-0.conda"]
+    request = request_for(conda_project("tool"))
+    project = read_project(request, "linux-64")
+    link(solve(project, "linux-64", request), project, tmp_path / "made", request, target_prefix="/opt/env")
+    assert "echo /opt/env\n" in (tmp_path / "made" / "bin" / "tool").read_text()
+
+
+def test_verification(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    prepared = ENVIRONMENT.prepare(request_for(conda_project("python=3.9", "alpha", "tool")))
+    info = list_environments()[0]
+    assert (info.kind, info.packages, info.manager, info.orphaned) == ("conda", 3, "rattler", False)
+    assert verify(info) == ()
+    folder = prepared.directory or Path()
+    (folder / "bin" / "tool").unlink()
+    module = next(folder.glob("**/alpha.py"))
+    module.unlink()
+    module.write_text("changed\n")
+    next(folder.glob("conda-meta/python-*.json")).unlink()
+    problems = "\n".join(verify(find_environment(info.key)))
+    assert "tool: bin/tool is gone." in problems
+    assert "alpha.py was changed." in problems
+    assert "python 3.9.18 h1_0 is in the lock but not installed." in problems
+
+
+def test_verification_of_what_conda_itself_has_linked(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    prepared = ENVIRONMENT.prepare(request_for(conda_project("python=3.9", "alpha")))
+    record = next((prepared.directory or Path()).glob("conda-meta/alpha-*.json"))
+    content = json.loads(record.read_bytes())
+    for entry in content["paths_data"]["paths"]:
+        entry["_path"] = entry["_path"].removeprefix("lib/python3.9/")  # as conda writes it down
+    record.write_text(json.dumps(content))
+    assert verify(list_environments()[0]) == ()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+import rattler
+
+from proj.environments.conda.specs import parse_spec
+from proj.environments.condafile import as_pip, as_python
+from proj.errors import EnvironmentFailedError
+
+SPECS = (
+    "python=3.8", "python = 3.8", "python =3.8", "numpy>=1.2,<2", "numpy >=1.2, <2", "pkg=1.2=build_0",
+    "pkg==1.2=build_0", "pkg 1.2 build_0", "pkg 1.2", "conda-forge::numpy", "conda-forge/linux-64::numpy=1.2",
+    "numpy[version='>=1.2',build='py*']", 'numpy[version=">=1.2", build=py38_0]', "blas[build=openblas]",
+    "python=3.7.11=h6244533_0", "numpy>=1.2,<2|>3", "numpy ==1.2.*", "numpy=1.2.*", "NumPy", "numpy 1.2*",
+    "https://host/channel::pkg", "file:///tmp/channel::pkg=1", "numpy!=1.2", "numpy~=1.2", "blas=*=openblas",
+    "python 3.8 # a comment", "python>3.6.*", "python<=3.8.*", "tensorflow-gpu=2.*=gpu*",
+    "_libgcc_mutex=0.1=main", "numpy=1.2.3,<2", "python=2.7|3.6.*", "numpy >=1.2,<2 py38*",
+    "x264==1!152.20180717", "jpeg=9b=h024ee3a_2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SPECS)
+def test_a_spec_means_what_it_means_to_the_solver(text: str) -> None:
+    spec = parse_spec(text)
+    assert str(rattler.MatchSpec(spec.text(channel=spec.channel))) == str(rattler.MatchSpec(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "python", "pip"),
+    [
+        ("a", "", ""),
+        ("a=3.8", "=3.8", "==3.8.*"),
+        ("a=3.8.5", "=3.8.5", "==3.8.5.*"),
+        ("a=3.8.5=h1", "=3.8.5", "==3.8.5"),
+        ("a==3.8", "=3.8", "==3.8"),
+        ("a 3.8.*", "=3.8", "==3.8.*"),
+        ("a>=3.6,<3.9", ">=3.6,<3.9", ">=3.6,<3.9"),
+        ("a>=3.6.*", ">=3.6.*", ">=3.6"),
+        ("a!=1.5.*", "!=1.5.*", "!=1.5.*"),
+        ("a~=1.5", "~=1.5", "~=1.5"),
+        ("a=2019a", "2019a.*", "==2019a"),
+        ("a=1.2|1.4", "1.2.*|1.4", ""),
+        ("a=*=mkl", "", ""),
+    ],
+)
+def test_versions_as_others_write_them(text: str, python: str, pip: str) -> None:
+    spec = parse_spec(text)
+    assert (as_python(spec), as_pip(spec.version)) == (python, pip)
+
+
+@pytest.mark.parametrize("text", ["=1.2", "", "numpy >=1.2 build extra words", "nu{mpy", "numpy (>1"])
+def test_what_is_no_spec(text: str) -> None:
+    with pytest.raises(EnvironmentFailedError, match="no package that conda could look for"):
+        parse_spec(text)
+
+
+def test_the_build_can_be_left_out() -> None:
+    spec = parse_spec("conda-forge::python=3.7.11=h6244533_0")
+    assert spec.exact
+    assert spec.text(build=False) == 'python[version="==3.7.11"]'
+    assert not parse_spec("numpy=1.2=py37*").exact
