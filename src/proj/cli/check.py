@@ -113,7 +113,7 @@ def _of_backend(
 
 def _image(project: Project, checkout: Checkout, base_image: str | None) -> str:
     """The image that the project would run in, before anything is put on top of it."""
-    from proj.environments.inputs import read_input
+    from proj.environments.imaged import declared_packages
     from proj.environments.recipe import base_image as image_of
     from proj.model import EnvironmentRequest, ImageRequest
 
@@ -123,8 +123,7 @@ def _image(project: Project, checkout: Checkout, base_image: str | None) -> str:
         declaration=project.environment,
         image=ImageRequest(base=base_image),
     )
-    declared = project.environment is not None and project.environment.docker is not None
-    return image_of(None if declared else read_input(request), request)
+    return image_of(declared_packages(request), request)
 
 
 def _findings(directory: Path) -> tuple[Path | None, tuple[Diagnostic, ...]]:

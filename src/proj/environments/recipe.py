@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from proj import events
 from proj.environments.elsewhere import minor_for
-from proj.environments.inputs import read_input
+from proj.environments.imaged import base_name, declared_packages
 from proj.environments.interpreters import Interpreter, current_interpreter
 from proj.environments.lock import LOCK_NAME, find_lock, obtain_lock
 from proj.environments.pythonspec import show
@@ -31,7 +31,7 @@ class RecipeEnvironment:
 
     def plan(self, request: EnvironmentRequest) -> EnvironmentPlan:
         """Say what `prepare` would do."""
-        project = _declared(request)
+        project = declared_packages(request)
         image = base_image(project, request)
         lock = None
         if project is not None:
@@ -45,7 +45,7 @@ class RecipeEnvironment:
 
     def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
         """Lock the environment, or take the lock that is kept for it."""
-        project = _declared(request)
+        project = declared_packages(request)
         image = base_image(project, request)
         docker = request.declaration.docker if request.declaration is not None else None
         if project is None:
@@ -67,23 +67,12 @@ class RecipeEnvironment:
         return EnvironmentFacts()
 
 
-def _declared(request: EnvironmentRequest) -> PythonInput | None:
-    """The Python environment to make; None where the image is all of it."""
-    if request.manager == "local":
-        return None
-    if request.declaration is not None and request.declaration.kind == "docker_env":
-        return None
-    return read_input(request)
-
-
 def base_image(project: PythonInput | None, request: EnvironmentRequest) -> str:
     """The image that the environment is made on top of: the project's own, the one asked for, a stock one."""
     declaration = request.declaration
     if declaration is not None and declaration.docker is not None:
         return declaration.docker.image
-    if request.image.base is not None:
-        return request.image.base
-    return f"python:{minor_for(project, request)}-slim"
+    return base_name(project, request)
 
 
 def _interpreter(project: PythonInput, request: EnvironmentRequest) -> Interpreter:
