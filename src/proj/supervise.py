@@ -101,7 +101,11 @@ def _follow(
     handle: Handle | None = None
     try:
         with process.deferred():
-            handle = BACKENDS.load(backend).submit(execution, aside.metrics)
+            runner = BACKENDS.load(backend)
+            foretell = getattr(runner, "foretell", None)
+            if foretell is not None:
+                claim.update(backend=backend, reference=foretell(execution))
+            handle = runner.submit(execution, aside.metrics)
         recording.cancel = handle.cancel
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()

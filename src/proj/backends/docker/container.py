@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from proj import paths
+from proj import paths, process
 from proj.backends.docker import arguments
 from proj.backends.docker.volumes import expanded, missing_sources
 from proj.errors import BackendError, FailureCode, UsageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from proj.backends.docker.arguments import Body
 
+_SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LABEL_RUN: Final = "proj.run"
 _LABEL_TIMEOUT: Final = "proj.timeout"
 _LABEL_GRACE: Final = "proj.grace"
@@ -64,13 +66,31 @@ def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
     return body
 
 
-def secrets_of(execution: Execution) -> bytes:
+def hidden_of(body: Body) -> dict[str, str]:
+    """Take those variables out of a request whose names, or URLs with passwords, say that they are secret.
+
+    Whoever may ask the engine sees the rest: in `docker inspect`, for as long as the container is there.
+    """
+    pairs = [entry.partition("=")[::2] for entry in body["Env"]]
+    hidden = {
+        name: value for name, value in pairs if _SHELL_NAME.fullmatch(name) and process.is_secret(name, value)
+    }
+    body["Env"] = [f"{name}={value}" for name, value in pairs if name not in hidden]
+    return hidden
+
+
+def secrets_of(execution: Execution, hidden: Mapping[str, str]) -> bytes:
     """What the container's standard input gets: the secrets as lines that a shell takes as assignments.
+
+    Args:
+        execution: What runs.
+        hidden: More of them.
 
     Raises:
         BackendError: A variable that the project names as a secret is not set.
     """
-    values = {name: execution.variables[name] for name in execution.secrets if name in execution.variables}
+    values = {**hidden}
+    values |= {name: execution.variables[name] for name in execution.secrets if name in execution.variables}
     missing = []
     for name in execution.secrets:
         if name in values or name in _OURS:
