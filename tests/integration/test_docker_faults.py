@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import socket
+import subprocess  # noqa: TID251  runs proj as a person does
+import sys
+import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,8 +26,7 @@ from proj.testing.backends import Waiter, await_output, execution_maker, stored
 from proj.tracking.local import open_tracking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from proj.images.engine import Engine
     from proj.model import Execution
@@ -131,3 +137,99 @@ def test_an_engine_that_is_away_does_not_make_a_run_lost(
         assert recover(tracking, paths.home()) == (created.run_id,)
         ended = tracking.runs.run(created.run_id)
         assert (ended.status, ended.tags["proj.exit_code"]) == (RunStatus.FAILED, "6")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The engine by an address that is none of loopback: as one on another machine."""
+    with socket.create_server(("172.17.0.1", 0)) as listener:
+        stopped = threading.Event()
+        listener.settimeout(0.1)
+
+        def serve() -> None:
+            while not stopped.is_set():
+                with contextlib.suppress(TimeoutError):
+                    client, _ = listener.accept()
+                    threading.Thread(target=_relay, args=(client,), daemon=True).start()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"tcp://172.17.0.1:{listener.getsockname()[1]}"
+        stopped.set()
+        thread.join()
+
+
+def _relay(client: socket.socket) -> None:
+    with client, socket.socket(socket.AF_UNIX) as upstream:
+        upstream.connect("/var/run/docker.sock")
+        back = threading.Thread(target=_copy, args=(upstream, client), daemon=True)
+        back.start()
+        _copy(client, upstream)
+        back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+_LOGS_A_METRIC = """
+host=${MLFLOW_TRACKING_URI#http://}
+body='{"run_id":"'$MLFLOW_RUN_ID'","key":"m","value":4,"timestamp":1,"step":0}'
+exec 3<>/dev/tcp/${host%:*}/${host#*:}
+printf 'POST /api/2.0/mlflow/runs/log-metric HTTP/1.0\\r\\nContent-Type: application/json\\r\\n' >&3
+printf 'Content-Length: %s\\r\\n' ${#body} >&3
+printf 'Authorization: Bearer %s\\r\\n\\r\\n%s' "$MLFLOW_TRACKING_TOKEN" "$body" >&3
+cat <&3; echo
+echo "artifacts: ${PROJ_ARTIFACTS-none}"
+"""
+
+
+def test_an_engine_elsewhere_gets_the_code_in_the_image_and_logs_to_the_server(
+    elsewhere: str, tmp_path: Path, shell_image: str
+) -> None:
+    proj = str(Path(sys.executable).with_name("proj"))
+    served = {**os.environ, "PROJ_HOME": str(tmp_path / "served")}
+    server = subprocess.Popen(
+        [proj, "server", "--host", "172.17.0.1", "--port", "0", "--insecure", "--no-access-log"],
+        env=served, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        address = None
+        while address is None:
+            line = server.stdout.readline()
+            assert line, "the server does not start"
+            address = re.search(r"http://172\.17\.0\.1:\d+", line)
+        project = tmp_path / "p"
+        project.mkdir()
+        (project / "log.sh").write_text(_LOGS_A_METRIC)
+        (project / "MLproject").write_text(
+            f"docker_env: {{image: '{shell_image}'}}\nentry_points: {{main: {{command: bash log.sh}}}}\n"
+        )
+        env = {**os.environ, "DOCKER_HOST": elsewhere, "PROJ_TRACKING_URI": address[0]}
+        done = subprocess.run(
+            [proj, "run", "."], cwd=project, env=env, capture_output=True, text=True, check=False
+        )
+        assert "does not see the project's folder" in done.stderr
+        assert "--build-image" in done.stderr
+        done = subprocess.run(
+            [proj, "run", ".", "--build-image"],
+            cwd=project,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "200 OK" in done.stdout, done.stdout
+        assert "artifacts: none" in done.stdout
+        shown = subprocess.run(
+            [proj, "show", "latest", "--json"], env=env, capture_output=True, text=True, check=True
+        )
+        assert '"m"' in shown.stdout
+    finally:
+        server.terminate()
+        server.communicate()

@@ -46,7 +46,7 @@ class DockerBackend:
                 hint=self.accepts(type(runtime)),
             )
         engine = _engine(execution, runtime)
-        body = container.body_of(execution, runtime)
+        body = container.body_of(execution, runtime, local=engine.is_local)
         secrets = container.secrets_of(execution, container.hidden_of(body))
         query = {"name": _name(execution), **_platform(body, runtime)}
         name = runtime.name or runtime.image
@@ -141,6 +141,12 @@ def _engine(execution: Execution, runtime: ImageRuntime) -> Engine:
             f"The docker daemon at {engine.host} is elsewhere and does not see the project's folder.",
             code=FailureCode.PROJECT_INVALID,
             hint="--build-image puts the code into the image.",
+        )
+    if not engine.is_local and execution.mounts:
+        raise BackendError(
+            f"The docker daemon at {engine.host} is elsewhere and does not see {execution.mounts[0].source}.",
+            code=FailureCode.PROJECT_INVALID,
+            hint="Put the input into the project's folder, or give a URI that the program fetches.",
         )
     return engine
 

@@ -37,8 +37,13 @@ shell stays: as the container's first process the command itself would not be en
 """
 
 
-def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
+def body_of(execution: Execution, runtime: ImageRuntime, *, local: bool = True) -> Body:
     """The request that makes a container for an execution; secrets are no part of it.
+
+    Args:
+        execution: What runs.
+        runtime: The image.
+        local: Whether the engine sees this machine's folders.
 
     Raises:
         UsageError: The project's `docker_env` or the user's `-A` cannot be honoured.
@@ -46,6 +51,8 @@ def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
     """
     declared = runtime.docker or DockerDeclaration(image=runtime.image)
     shown = {name: value for name, value in execution.variables.items() if name not in execution.secrets}
+    if not local:
+        shown.pop("PROJ_ARTIFACTS", None)  # nothing of this machine can be there
     body: Body = {
         "Image": runtime.image,
         "Cmd": ["sh", "-c", _STARTER, "sh", *execution.command.argv],
@@ -57,11 +64,11 @@ def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": {"Mounts": list(_mounts(execution, runtime))},
+        "HostConfig": {"Mounts": list(_mounts(execution, runtime)) if local else []},
     }
     arguments.apply(body, _declared_arguments(declared))
     arguments.apply(body, execution.docker_args)
-    _bind_volumes(body, declared, execution)
+    _bind_volumes(body, declared, execution, local=local)
     _as_caller(body)
     return body
 
@@ -186,14 +193,14 @@ def _declared_arguments(declared: DockerDeclaration) -> Iterator[tuple[str, str]
             yield name.replace("_", "-"), value
 
 
-def _bind_volumes(body: Body, declared: DockerDeclaration, execution: Execution) -> None:
+def _bind_volumes(body: Body, declared: DockerDeclaration, execution: Execution, *, local: bool) -> None:
     machine = arguments.host(body)
     given = [*declared.volumes, *machine.pop("Binds", ())]
     if not given:
         return
     project = Path(execution.code.root) / execution.code.subdir if execution.code else Path.cwd()
     volumes = tuple(expanded(volume, project) for volume in given)
-    lacking = missing_sources(volumes)
+    lacking = missing_sources(volumes) if local else ()
     if lacking:
         raise UsageError(
             f"The volume's folder {lacking[0]} is not there.", hint=f"Make it: mkdir -p {lacking[0]}"
