@@ -92,8 +92,8 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         remove_partial(tracking.workspace(run))
     try:
         outcome = _known_outcome(claim, run, tracking)
-        handle = _attached(claim, run, tracking) if outcome is None else None
-        if handle is not None and not follow and not getattr(handle, "ended", True):
+        handle = _attached(claim, run, tracking)
+        if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
             _take_over(claim, run, tracking)
             return None
         if outcome is None:
@@ -103,8 +103,8 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         close_run(tracking, run, outcome, claim)
         _close_owned(tracking, run, outcome)
     except BackendError as error:
-        # It may go on, and nobody can say so now: the next command asks again.
-        events.warning(f"Nobody can tell how the run {run.run_id} goes: {error.message}")
+        # It may go on where nobody can look: what becomes of it is not known yet.
+        events.warning(f"What has become of the run {run.run_id} cannot be found out now: {error.message}")
         claim.hand_over()
         return None
     except StoreError as error:

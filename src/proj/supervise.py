@@ -22,7 +22,7 @@ from proj.backends import BACKENDS
 from proj.environments.cache import in_use
 from proj.errors import FailureCode, NotFoundError, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
-from proj.place import open_tracking
+from proj.place import client_variables, open_tracking
 from proj.recording import open_recording, rest_of
 from proj.server.endpoint import Endpoint
 from proj.times import now_ms
@@ -99,12 +99,18 @@ def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None)
 def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
     """The execution with the tracking server's own address, where the run's endpoint is out of reach."""
     settings = assignment.endpoint
-    if settings is None or getattr(BACKENDS.load(assignment.backend), "target", "host") != "cluster":
+    if settings is None or execution.code is None:
         return execution
-    from proj.direct import variables_of
+    if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
+        from proj.direct import variables_of
 
-    variables = variables_of(assignment.place, settings.run_id, settings.experiment_id)
-    return msgspec.structs.replace(execution, variables={**execution.variables, **variables})
+        found = variables_of(assignment.place)
+    else:
+        found = client_variables(assignment.place)
+    if not found:
+        return execution
+    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
+    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
 
 
 def _follow(

@@ -64,9 +64,12 @@ class Backend(Protocol):
         """
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:
-        """Find an execution again whose client died; None if it died with its client.
+        """Find an execution again whose client died; None if it died with its client, or never began.
 
         `execution` has empty `variables`.
+
+        Raises:
+            BackendError: Nobody can tell now; the run is left as it is, for the next command to ask again.
         """
 
     def reach(self, execution: Execution) -> Reach | None:
