@@ -26,8 +26,9 @@ def variables_of(where: Place) -> dict[str, str]:
     if not found:
         shown = where.folder or named or where.uri
         events.warning(
-            f"The program's metrics and artifacts are not recorded: pods do not reach {shown}. Set "
-            "`endpoint-host` in the backend's settings to an address of this machine that pods reach, or record "
-            f"on a server that they reach: --tracking-uri, and {VARIABLE} where they know it by another address."
+            f"The program's metrics and artifacts are not recorded: pods do not reach {shown}. "
+            "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or "
+            f"record on a server that they reach: --tracking-uri, and {VARIABLE} where they know it by "
+            "another address."
         )
     return found
