@@ -230,6 +230,36 @@ def inherited(place: Place) -> dict[str, str]:
     return variables
 
 
+def client_variables(place: Place) -> dict[str, str]:
+    """Variables by which MLflow's client finds a server from another machine, with our credentials.
+
+    Empty for a folder, and for a server whose address means something else over there.
+    """
+    if place.folder is not None or _is_loopback(place.uri):
+        return {}
+    found = inherited(place)
+    if place.userinfo is not None:
+        from urllib.parse import unquote
+
+        user, _, password = place.userinfo.partition(":")
+        found |= {"PROJ_TRACKING_USERNAME": unquote(user), "PROJ_TRACKING_PASSWORD": unquote(password)}
+    words = [word for word in ("TOKEN", "USERNAME", "PASSWORD") if f"PROJ_TRACKING_{word}" in found]
+    credentials = {f"MLFLOW_TRACKING_{word}": found[f"PROJ_TRACKING_{word}"] for word in words}
+    return {_THEIRS: place.uri, **credentials}
+
+
+def _is_loopback(uri: str) -> bool:
+    import ipaddress
+    from urllib.parse import urlsplit
+
+    host = urlsplit(uri).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
 def _of_client(name: str = _THEIRS) -> str | None:
     """A variable of MLflow's client; those of the endpoint of a run around this one do not count."""
     uri = os.environ.get(_THEIRS)

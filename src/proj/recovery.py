@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from proj import active, events, paths, process, record, source
 from proj.backends import BACKENDS
-from proj.errors import FailureCode, ProjError, StoreError, UnreachableError
+from proj.errors import BackendError, FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
 from proj.recording import bring_files
 from proj.supervise import close_run, forget, run_of
@@ -92,8 +92,8 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         remove_partial(tracking.workspace(run))
     try:
         outcome = _known_outcome(claim, run, tracking)
-        handle = _attached(claim, run, tracking) if outcome is None else None
-        if handle is not None and not follow and not getattr(handle, "ended", True):
+        handle = _attached(claim, run, tracking)
+        if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
             _take_over(claim, run, tracking)
             return None
         if outcome is None:
@@ -102,6 +102,11 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
             forget(handle, outcome, claim)
         close_run(tracking, run, outcome, claim)
         _close_owned(tracking, run, outcome)
+    except BackendError as error:
+        # It may go on where nobody can look: what becomes of it is not known yet.
+        events.warning(f"What has become of the run {run.run_id} cannot be found out now: {error.message}")
+        claim.hand_over()
+        return None
     except StoreError as error:
         if isinstance(error, UnreachableError) and not tracking.uri.startswith("file:"):
             raise
@@ -189,6 +194,8 @@ def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle
         return None
     try:
         return BACKENDS.load(claim.info.backend).attach(_execution(run, tracking), claim.info.reference)
+    except BackendError:
+        raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")
         return None

@@ -22,7 +22,7 @@ from proj.backends import BACKENDS
 from proj.environments.cache import in_use
 from proj.errors import FailureCode, NotFoundError, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
-from proj.place import open_tracking
+from proj.place import client_variables, open_tracking
 from proj.recording import open_recording, rest_of
 from proj.server.endpoint import Endpoint
 from proj.times import now_ms
@@ -73,6 +73,7 @@ def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, 
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording, BACKENDS.load(assignment.backend).reach(execution))
     if endpoint is None:
+        execution = _told_of_server(execution, assignment)
         return _follow(execution, assignment.backend, recording, claim, aside)
     with endpoint:
         variables = {**execution.variables, **endpoint.variables}
@@ -95,13 +96,29 @@ def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None)
         return None
 
 
+def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
+    """The execution with the tracking server's own address, where the run's endpoint is out of reach."""
+    settings = assignment.endpoint
+    if settings is None or execution.code is None:
+        return execution
+    found = client_variables(assignment.place)
+    if not found:
+        return execution
+    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
+    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
+
+
 def _follow(
     execution: Execution, backend: str, recording: Recording, claim: active.Claim, aside: Aside
 ) -> Outcome:
     handle: Handle | None = None
     try:
         with process.deferred():
-            handle = BACKENDS.load(backend).submit(execution, aside.metrics)
+            runner = BACKENDS.load(backend)
+            foretell = getattr(runner, "foretell", None)
+            if foretell is not None:
+                claim.update(backend=backend, reference=foretell(execution))
+            handle = runner.submit(execution, aside.metrics)
         recording.cancel = handle.cancel
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()

@@ -46,6 +46,9 @@ class Backend(Protocol):
     An attribute `target` says where environments for it are needed: `host` (without it), `engine` for images
     in this machine's container engine, `cluster` for what a cluster can get by itself. For the latter two,
     commands and values are those of a container: the code is at `Execution.code`, inputs at its `mounts`.
+
+    One more method is optional: `foretell(execution)` returns a reference by which `attach` finds what
+    `submit` is about to start, should this process be killed before that has returned.
     """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:
@@ -59,9 +62,12 @@ class Backend(Protocol):
         """
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:
-        """Find an execution again whose client died; None if it died with its client.
+        """Find an execution again whose client died; None if it died with its client, or never began.
 
         `execution` has empty `variables`.
+
+        Raises:
+            BackendError: Nobody can tell now; the run is left as it is, for the next command to ask again.
         """
 
     def reach(self, execution: Execution) -> Reach | None:

@@ -99,9 +99,9 @@ class Engine:
             yield Stream(connection, response)
 
     @contextlib.contextmanager
-    def logs(self, container: str) -> Iterator[Stream]:
-        """All that a container has written so far and goes on to write."""
-        query = {"follow": "1", "stdout": "1", "stderr": "1"}
+    def logs(self, container: str, *, follow: bool) -> Iterator[Stream]:
+        """All that a container has written so far and, should we follow it, goes on to write."""
+        query = {"follow": str(int(follow)), "stdout": "1", "stderr": "1"}
         path = f"/containers/{quote(container)}/logs"
         with self._answered("GET", path, query, None, None) as (connection, response):
             yield Stream(connection, response)

@@ -6,7 +6,7 @@ from proj.process.following import Following, Stopped
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
 from proj.process.outputs import Output
-from proj.process.redact import redact, strip_userinfo
+from proj.process.redact import is_secret, redact, strip_userinfo
 from proj.process.run import Completed, run
 from proj.process.spawn import DEVNULL, PIPE, merged_environment, spawn
 from proj.process.streams import Streams
@@ -26,6 +26,7 @@ __all__ = [
     "deferred",
     "guard_environment",
     "interruptible",
+    "is_secret",
     "merged_environment",
     "new_token",
     "redact",

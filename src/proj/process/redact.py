@@ -20,6 +20,11 @@ _MIN_SECRET_LENGTH = 8
 """Shorter values stand in ordinary text by chance."""
 
 
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable's name, or a password in its URL, says that nobody else is to see its value."""
+    return bool(_SECRET_NAME.search(name)) or strip_userinfo(value) != value
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace the secrets in a text by `***`.
 

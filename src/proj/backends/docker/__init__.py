@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,8 +46,8 @@ class DockerBackend:
                 hint=self.accepts(type(runtime)),
             )
         engine = _engine(execution, runtime)
-        body = container.body_of(execution, runtime)
-        secrets = container.secrets_of(execution)
+        body = container.body_of(execution, runtime, local=engine.is_local)
+        secrets = container.secrets_of(execution, container.hidden_of(body))
         query = {"name": _name(execution), **_platform(body, runtime)}
         name = runtime.name or runtime.image
         try:
@@ -59,11 +60,25 @@ class DockerBackend:
             events.warning(f"The docker daemon says: {sentence}")
         return _start(engine, made["Id"], execution, secrets, on_metric, name)
 
+    def foretell(self, execution: Execution) -> str:
+        """By which `attach` finds what `submit` is about to start; see `Backend`."""
+        return f"{container.LABEL_RUN}={execution.run_id}"
+
     def attach(self, execution: Execution, reference: str) -> Handle | None:
-        """Find a container again; None if it is gone."""
-        engine = Engine()
-        found = _find(engine, reference, execution.run_id)
+        """Find a container again; None if it is gone, or was never started.
+
+        Raises:
+            BackendError: The engine does not tell.
+        """
+        try:
+            engine = Engine()
+            found = _find(engine, reference, execution.run_id)
+        except ImageError as error:
+            raise _unreachable(error) from error
         if found is None:
+            return None
+        if found["State"]["Status"] == "created":  # its client died before it could start it
+            _remove(engine, found["Id"])
             return None
         return DockerHandle(engine, found["Id"], container.resumed(execution, found))
 
@@ -127,6 +142,12 @@ def _engine(execution: Execution, runtime: ImageRuntime) -> Engine:
             code=FailureCode.PROJECT_INVALID,
             hint="--build-image puts the code into the image.",
         )
+    if not engine.is_local and execution.mounts:
+        raise BackendError(
+            f"The docker daemon at {engine.host} is elsewhere and does not see {execution.mounts[0].source}.",
+            code=FailureCode.PROJECT_INVALID,
+            hint="Put the input into the project's folder, or give a URI that the program fetches.",
+        )
     return engine
 
 
@@ -145,6 +166,13 @@ def _platform(body: dict[str, Any], runtime: ImageRuntime) -> dict[str, str]:
 
 def _find(engine: Engine, reference: str, run_id: str) -> dict[str, Any] | None:
     try:
+        if reference.startswith(container.LABEL_RUN):
+            label = json.dumps({"label": [f"{container.LABEL_RUN}={run_id}"]})
+            listed = engine.ask("GET", "/containers/json", {"all": "1", "filters": label})
+            if not listed:
+                return None
+            # A run that is made again under its id may have an earlier container, which was kept.
+            reference = max(listed, key=lambda each: each["Created"])["Id"]
         found: dict[str, Any] = engine.ask("GET", f"/containers/{reference}/json")
     except EngineError as error:
         if error.status == _NOT_FOUND:

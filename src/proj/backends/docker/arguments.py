@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from proj import events
 from proj.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,19 +57,34 @@ def apply(body: Body, arguments: Iterable[tuple[str, str | None]]) -> None:
             raise UsageError(f"The docker argument {given!r} cannot be used here: {_REFUSED[known]}.")
         if known in _NOTHING:
             continue
+        if known == "tty":
+            _terminal(value)
+            continue
         setter = _SETTERS.get(known)
         if setter is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(known, [*_SETTERS, *_ALIASES], n=1)
-            raise UsageError(
-                f"The docker argument {given!r} is not known to proj.",
-                hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(_SETTERS))}.",
-            )
+            raise _unknown(given, known)
         try:
             setter(body, value if value is not None else "")
         except ValueError as error:
             raise UsageError(f"The docker argument {given}={value}: {error}.") from error
+
+
+def _unknown(given: str, known: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(known, [*_SETTERS, *_ALIASES], n=1)
+    return UsageError(
+        f"The docker argument {given!r} is not known to proj.",
+        hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(_SETTERS))}.",
+    )
+
+
+def _terminal(value: str | None) -> None:
+    """A terminal would show what comes by the standard input: the run's secrets would be in its log."""
+    if (value or "").lower() in _TRUE:
+        events.note(
+            "-A t: the program gets no terminal of its own, so that its stdout and stderr are kept apart."
+        )
 
 
 def gpus(text: str) -> list[Body]:
@@ -287,7 +303,6 @@ _SETTERS: Final[Mapping[str, Setter]] = {
     "stop-signal": _text("StopSignal", own=True),
     "sysctl": _sysctl,
     "tmpfs": _tmpfs,
-    "tty": _flag("Tty", own=True),
     "ulimit": _ulimit,
     "user": _text("User", own=True),
     "userns": _text("UsernsMode"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from proj import paths
+from proj import paths, process
 from proj.backends.docker import arguments
 from proj.backends.docker.volumes import expanded, missing_sources
 from proj.errors import BackendError, FailureCode, UsageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from proj.backends.docker.arguments import Body
 
+_SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LABEL_RUN: Final = "proj.run"
 _LABEL_TIMEOUT: Final = "proj.timeout"
 _LABEL_GRACE: Final = "proj.grace"
@@ -35,8 +37,13 @@ shell stays: as the container's first process the command itself would not be en
 """
 
 
-def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
+def body_of(execution: Execution, runtime: ImageRuntime, *, local: bool = True) -> Body:
     """The request that makes a container for an execution; secrets are no part of it.
+
+    Args:
+        execution: What runs.
+        runtime: The image.
+        local: Whether the engine sees this machine's folders.
 
     Raises:
         UsageError: The project's `docker_env` or the user's `-A` cannot be honoured.
@@ -44,6 +51,8 @@ def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
     """
     declared = runtime.docker or DockerDeclaration(image=runtime.image)
     shown = {name: value for name, value in execution.variables.items() if name not in execution.secrets}
+    if not local:
+        shown.pop("PROJ_ARTIFACTS", None)  # nothing of this machine can be there
     body: Body = {
         "Image": runtime.image,
         "Cmd": ["sh", "-c", _STARTER, "sh", *execution.command.argv],
@@ -55,22 +64,40 @@ def body_of(execution: Execution, runtime: ImageRuntime) -> Body:
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": {"Mounts": list(_mounts(execution, runtime))},
+        "HostConfig": {"Mounts": list(_mounts(execution, runtime)) if local else []},
     }
     arguments.apply(body, _declared_arguments(declared))
     arguments.apply(body, execution.docker_args)
-    _bind_volumes(body, declared, execution)
+    _bind_volumes(body, declared, execution, local=local)
     _as_caller(body)
     return body
 
 
-def secrets_of(execution: Execution) -> bytes:
+def hidden_of(body: Body) -> dict[str, str]:
+    """Take those variables out of a request whose names, or URLs with passwords, say that they are secret.
+
+    Whoever may ask the engine sees the rest: in `docker inspect`, for as long as the container is there.
+    """
+    pairs = [entry.partition("=")[::2] for entry in body["Env"]]
+    hidden = {
+        name: value for name, value in pairs if _SHELL_NAME.fullmatch(name) and process.is_secret(name, value)
+    }
+    body["Env"] = [f"{name}={value}" for name, value in pairs if name not in hidden]
+    return hidden
+
+
+def secrets_of(execution: Execution, hidden: Mapping[str, str]) -> bytes:
     """What the container's standard input gets: the secrets as lines that a shell takes as assignments.
+
+    Args:
+        execution: What runs.
+        hidden: More of them.
 
     Raises:
         BackendError: A variable that the project names as a secret is not set.
     """
-    values = {name: execution.variables[name] for name in execution.secrets if name in execution.variables}
+    values = {**hidden}
+    values |= {name: execution.variables[name] for name in execution.secrets if name in execution.variables}
     missing = []
     for name in execution.secrets:
         if name in values or name in _OURS:
@@ -166,14 +193,14 @@ def _declared_arguments(declared: DockerDeclaration) -> Iterator[tuple[str, str]
             yield name.replace("_", "-"), value
 
 
-def _bind_volumes(body: Body, declared: DockerDeclaration, execution: Execution) -> None:
+def _bind_volumes(body: Body, declared: DockerDeclaration, execution: Execution, *, local: bool) -> None:
     machine = arguments.host(body)
     given = [*declared.volumes, *machine.pop("Binds", ())]
     if not given:
         return
     project = Path(execution.code.root) / execution.code.subdir if execution.code else Path.cwd()
     volumes = tuple(expanded(volume, project) for volume in given)
-    lacking = missing_sources(volumes)
+    lacking = missing_sources(volumes) if local else ()
     if lacking:
         raise UsageError(
             f"The volume's folder {lacking[0]} is not there.", hint=f"Make it: mkdir -p {lacking[0]}"

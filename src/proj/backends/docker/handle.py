@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
 from proj.backends.docker import outputs
+from proj.backends.docker.logged import Logged
 from proj.backends.docker.outcome import lost, outcome_of, started_ms
 from proj.errors import ImageError
 from proj.images.engine import STDERR, STDOUT, EngineError
@@ -48,8 +49,8 @@ class DockerHandle:
         self._execution = execution
         self._following = following
         self._cancelled = False
-        self._seen: dict[int, int] = {}
-        """Number of stream -> bytes of it that have been passed on."""
+        self._seen = {number: Logged() for number in _STREAMS}
+        """Number of stream -> how much of it has been passed on."""
         self._inspected: dict[str, Any] | None = None
         self._outcome: Outcome | None = None
         self._gone = False
@@ -119,7 +120,8 @@ class DockerHandle:
         if limit_s is not None:
             begun_ms = started_ms(self._inspect()) or now_ms()
             limit_s = max(0.0, limit_s - (now_ms() - begun_ms) / 1000)
-        self._seen = {number: _size(folder / f"{name}.log") for number, name in _STREAMS.items()}
+        for number, name in _STREAMS.items():
+            self._seen[number].add_file(folder / f"{name}.log")
         self._following = Following(
             folder,
             grace_s=self._execution.grace_s,
@@ -140,8 +142,11 @@ class DockerHandle:
     def send(self, signum: signal.Signals) -> None:
         """Send a signal to all processes in the container. Never raises."""
         with contextlib.suppress(EngineError, ImageError):
-            if signum is signal.SIGKILL:
-                self._engine.ask("POST", f"/containers/{self._container}/kill", {"signal": "KILL"})
+            shared = (self._inspect().get("HostConfig") or {}).get("PidMode")
+            if signum is signal.SIGKILL or shared:
+                # Among processes that are others' as well, "all" would be the whole machine (`-A pid=host`).
+                query = {"signal": signum.name.removeprefix("SIG")}
+                self._engine.ask("POST", f"/containers/{self._container}/kill", query)
                 return
             # Its first process is a shell that waits, and which the kernel keeps signals from.
             name = signum.name.removeprefix("SIG")
@@ -164,16 +169,19 @@ class DockerHandle:
                 if not self._take_log(following, tty=tty):
                     return
                 if self._is_over():
+                    # Who follows the log as the container ends misses what came last (`docker logs -f`, too).
+                    self._take_log(following, tty=tty, follow=False)
                     return
                 time.sleep(_PAUSE_S)
         finally:
             following.end_output()
 
-    def _take_log(self, following: Following, *, tty: bool) -> bool:
+    def _take_log(self, following: Following, *, tty: bool, follow: bool = True) -> bool:
         """Take the engine's log of the container from where we are; returns whether to look again."""
         try:
-            with self._engine.logs(self._container) as stream:
-                self._pass_on(following, stream, dict(self._seen), tty=tty)
+            with self._engine.logs(self._container, follow=follow) as stream:
+                known = {number: seen.size_bytes for number, seen in self._seen.items()}
+                self._pass_on(following, stream, known, tty=tty)
         except EngineError as error:
             return error.status not in (_NOT_FOUND, _CONFLICT)
         except (ImageError, OSError):
@@ -187,7 +195,7 @@ class DockerHandle:
                 skipped[number] -= skip
             fresh = data[skip:]
             if fresh:
-                self._seen[number] = self._seen.get(number, 0) + len(fresh)
+                self._seen[number].add(fresh)
                 following.feed(number, fresh)
 
     def _await_end(self) -> None:
@@ -221,10 +229,3 @@ class DockerHandle:
         with contextlib.suppress(EngineError, ImageError):
             return bool((self._inspect().get("Config") or {}).get("Tty"))
         return False
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0

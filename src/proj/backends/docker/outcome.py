@@ -114,6 +114,8 @@ def _judge(
     if stopped.cause == "cancelled":
         asked = f"interrupted by {signal_name(stopped.asked_by)}" if stopped.asked_by else "cancelled"
         return RunStatus.KILLED, FailureCode.CANCELLED, f"The run was {asked}{forced}."
+    if code == 0:  # whatever the kernel did to a process of it, it got over that
+        return RunStatus.FINISHED, None, None
     if state.get("OOMKilled"):
         limit = f" of {memory / _MIB:g} MiB" if memory else ""
         return (
@@ -121,8 +123,6 @@ def _judge(
             FailureCode.OOM_KILLED,
             f"The kernel killed the command because the container's memory{limit} ran out.",
         )
-    if code == 0:
-        return RunStatus.FINISHED, None, None
     if state.get("Error"):
         return RunStatus.FAILED, FailureCode.LOST, f"The docker daemon lost the container: {state['Error']}"
     return RunStatus.FAILED, FailureCode.USER_EXIT, exit_sentence(code)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 _DESKTOP: Final = "host.docker.internal"
 """What Docker Desktop calls the machine that its engine, a virtual one, runs on."""
-_INSTEAD: Final = "Set PROJ_TRACKING_URI to a server that it reaches."
+_INSTEAD: Final = (
+    "What the program logs by MLflow's client is recorded only where PROJ_TRACKING_URI names a server "
+    "that it reaches from there."
+)
 
 
 class _NoWayError(Exception):
@@ -28,7 +31,7 @@ def reach_of(engine: Engine, execution: Execution) -> Reach | None:
     try:
         return _reach(engine, _network(execution))
     except _NoWayError as error:
-        events.warning(f"The container cannot log to this run by MLflow's client: {error}. {_INSTEAD}")
+        events.warning(f"The container does not reach this machine: {error}. {_INSTEAD}")
         return None
 
 

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj import events
+from proj.backends.docker import container
+from proj.backends.docker.outcome import outcome_of
+from proj.errors import FailureCode
+from proj.model import DockerDeclaration, ImageRuntime, RunStatus
+from proj.process import Stopped
+from proj.testing.backends import execution_maker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from proj.model import Execution
+
+
+def _execution(folder: Path, **changes: object) -> Execution:
+    return execution_maker(folder, runtime=ImageRuntime(image="image"), cwd="/")("true", **changes)
+
+
+def test_what_looks_secret_is_no_part_of_the_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-1")
+    declared = DockerDeclaration(
+        image="image",
+        environment=(
+            ("AWS_SECRET_ACCESS_KEY", None),
+            ("DATABASE", "postgres://me:canary-2@host/db"),
+            ("MODE", "quick"),
+        ),
+    )
+    runtime = ImageRuntime(image="image", docker=declared)
+    run = _execution(tmp_path, runtime=runtime, docker_args=(("env", "API_TOKEN=canary-3"),))
+    body = container.body_of(run, runtime)
+    hidden = container.hidden_of(body)
+    assert "canary" not in str(body)
+    assert "MODE=quick" in body["Env"]
+    script = container.secrets_of(run, hidden).decode()
+    assert all(f"canary-{number}" in script for number in (1, 2, 3))
+
+
+def test_a_terminal_that_would_show_the_secrets_is_not_made(tmp_path: Path) -> None:
+    told: list[str] = []
+    with events.listening(lambda event: told.append(event.message)):
+        run = _execution(tmp_path, docker_args=(("t", None),))
+        body = container.body_of(run, ImageRuntime(image="image"))
+    assert "Tty" not in body
+    assert "no terminal of its own" in told[0]
+
+
+def test_a_command_that_gets_over_a_killed_process_has_succeeded(tmp_path: Path) -> None:
+    run = _execution(tmp_path)
+    inspected = {"State": {"OOMKilled": True, "ExitCode": 0}}
+    outcome = outcome_of(inspected, Stopped(), run, 64 << 20)
+    assert (outcome.status, outcome.failure) == (RunStatus.FINISHED, None)
+    inspected = {"State": {"OOMKilled": True, "ExitCode": 137}}
+    outcome = outcome_of(inspected, Stopped(), run, 64 << 20)
+    assert outcome.failure is FailureCode.OOM_KILLED
+    assert "64 MiB" in str(outcome.message)
