@@ -235,8 +235,13 @@ def client_variables(place: Place) -> dict[str, str]:
 
     Empty for a folder, and for a server whose address means something else over there.
     """
-    if place.folder is not None or _is_loopback(place.uri):
+    if place.folder is not None or is_loopback(place.uri):
         return {}
+    return {_THEIRS: place.uri, **client_credentials(place)}
+
+
+def client_credentials(place: Place) -> dict[str, str]:
+    """Variables by which MLflow's client greets a server as we do."""
     found = inherited(place)
     if place.userinfo is not None:
         from urllib.parse import unquote
@@ -244,11 +249,11 @@ def client_variables(place: Place) -> dict[str, str]:
         user, _, password = place.userinfo.partition(":")
         found |= {"PROJ_TRACKING_USERNAME": unquote(user), "PROJ_TRACKING_PASSWORD": unquote(password)}
     words = [word for word in ("TOKEN", "USERNAME", "PASSWORD") if f"PROJ_TRACKING_{word}" in found]
-    credentials = {f"MLFLOW_TRACKING_{word}": found[f"PROJ_TRACKING_{word}"] for word in words}
-    return {_THEIRS: place.uri, **credentials}
+    return {f"MLFLOW_TRACKING_{word}": found[f"PROJ_TRACKING_{word}"] for word in words}
 
 
-def _is_loopback(uri: str) -> bool:
+def is_loopback(uri: str) -> bool:
+    """Whether a URL names this very machine, whichever that is."""
     import ipaddress
     from urllib.parse import urlsplit
 

@@ -101,11 +101,13 @@ def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
     settings = assignment.endpoint
     if settings is None or execution.code is None:
         return execution
-    found = client_variables(assignment.place)
-    if not found:
-        return execution
-    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
-    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
+    if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
+        from proj.direct import variables_of
+
+        told = variables_of(assignment.place, settings.run_id, settings.experiment_id)
+    elif told := client_variables(assignment.place):
+        told |= {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
+    return msgspec.structs.replace(execution, variables={**execution.variables, **told})
 
 
 def _follow(
@@ -338,7 +340,8 @@ def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> No
 
 
 def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
-    if getattr(assignment.prepared.runtime, "has_code", False):
+    away = getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster"
+    if away or getattr(assignment.prepared.runtime, "has_code", False):
         return  # they are where the code was: the backend brings them
     root = assignment.checkout.project_dir
     for pattern in assignment.outputs:
