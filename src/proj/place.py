@@ -230,18 +230,18 @@ def inherited(place: Place) -> dict[str, str]:
     return variables
 
 
-def client_variables(place: Place) -> dict[str, str]:
+def client_variables(place: Place, address: str | None = None) -> dict[str, str]:
     """Variables by which MLflow's client finds a server from another machine, with our credentials.
 
     Empty for a folder, and for a server whose address means something else over there.
+
+    Args:
+        place: The server.
+        address: Its URL as it is known over there; None: as here.
     """
-    if place.folder is not None or is_loopback(place.uri):
+    uri = address or place.uri
+    if place.folder is not None or _is_loopback(uri):
         return {}
-    return {_THEIRS: place.uri, **client_credentials(place)}
-
-
-def client_credentials(place: Place) -> dict[str, str]:
-    """Variables by which MLflow's client greets a server as we do."""
     found = inherited(place)
     if place.userinfo is not None:
         from urllib.parse import unquote
@@ -249,11 +249,11 @@ def client_credentials(place: Place) -> dict[str, str]:
         user, _, password = place.userinfo.partition(":")
         found |= {"PROJ_TRACKING_USERNAME": unquote(user), "PROJ_TRACKING_PASSWORD": unquote(password)}
     words = [word for word in ("TOKEN", "USERNAME", "PASSWORD") if f"PROJ_TRACKING_{word}" in found]
-    return {f"MLFLOW_TRACKING_{word}": found[f"PROJ_TRACKING_{word}"] for word in words}
+    credentials = {f"MLFLOW_TRACKING_{word}": found[f"PROJ_TRACKING_{word}"] for word in words}
+    return {_THEIRS: uri, **credentials}
 
 
-def is_loopback(uri: str) -> bool:
-    """Whether a URL names this very machine, whichever that is."""
+def _is_loopback(uri: str) -> bool:
     import ipaddress
     from urllib.parse import urlsplit
 

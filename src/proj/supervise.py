@@ -104,10 +104,13 @@ def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
     if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
         from proj.direct import variables_of
 
-        told = variables_of(assignment.place, settings.run_id, settings.experiment_id)
-    elif told := client_variables(assignment.place):
-        told |= {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
-    return msgspec.structs.replace(execution, variables={**execution.variables, **told})
+        found = variables_of(assignment.place)
+    else:
+        found = client_variables(assignment.place)
+    if not found:
+        return execution
+    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
+    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
 
 
 def _follow(

@@ -89,16 +89,24 @@ class Following:
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
-        folder = Path(execution.record_dir)
-        quiet = execution.quiet
-        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=tap, again=again)
+        self._tap = tap
+        self._again = again
+        if not again:  # what is about to begin is listened to before it does
+            self._listen()
+
+    def _listen(self) -> None:
+        execution, again = self._execution, self._again
+        folder, quiet = Path(execution.record_dir), execution.quiet
+        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, again=again)
         self._stderr = Sink(folder / "stderr.log", None if quiet else "stderr", again=again)
-        hub.join(job, self._receive)
+        self._hub.join(self._name, self._receive)
 
     def wait(self) -> Outcome:
         """See `Handle.wait`."""
         if self._outcome is None:
             with process.deferred() as pending:
+                if self._again:
+                    self._listen()
                 try:
                     self._outcome = self._follow(pending)
                 finally:
