@@ -66,6 +66,11 @@ def import_image(name: str, filesystem: bytes) -> None:
         client.import_image_from_data(filesystem, *name.split(":"))  # type: ignore[attr-defined]
 
 
+def new_image(name: str) -> None:
+    """Give the engine an image with a shell that has no other name, and so can be removed."""
+    import_image(name, _filesystem())
+
+
 @pytest.fixture
 def containers(engine: Engine) -> Iterator[Containers]:
     """What containers of proj there are; those that a test left behind are removed."""

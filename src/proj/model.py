@@ -378,6 +378,8 @@ class ImageRequest(_Value, frozen=True):
     """Of a run that is made again: the id of its image, which is used if the engine still has it."""
     recorded_digest: str | None = None
     """Its digest in a registry, by which it is got back."""
+    recorded_base: str | None = None
+    """The digest, or the id, of what it was made on."""
     repository: str | None = None
     """Where a cluster gets an image that is made here, such as `registry.example.org/team/name`."""
     insecure: bool = False
@@ -478,7 +480,7 @@ class EnvironmentPlan(_Value, frozen=True):
     summary: str
     """One line for people, such as `python 3.11 from python_env.yaml`."""
     built: bool
-    """Whether it is there already."""
+    """Whether it is there already; False also where only making it would tell."""
     directory: Path | None = None
     lock_digest: str | None = None
 

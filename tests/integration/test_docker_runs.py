@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,15 +10,17 @@ import socket
 import subprocess  # noqa: TID251  runs proj as a person does
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dockerkit import import_image
+from dockerkit import import_image, new_image
+from proj.images.engine import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dockerkit import Containers
     from proj.images.engine import Engine
@@ -314,3 +317,93 @@ def test_keep_leaves_the_container(tmp_path: Path, shell_image: str, containers:
     done = _proj("run", ".", "--keep", cwd=_project(tmp_path / "p", shell_image, "true"))
     assert "The container is kept" in done.stderr
     assert len(containers.all()) == 1
+
+
+def _tag(engine: Engine, image: str, name: str) -> None:
+    repository, _, tag = name.rpartition(":")
+    engine.ask("POST", f"/images/{image}/tag", {"repo": repository, "tag": tag})
+
+
+class _Moving:
+    """A tag that means one image and then another."""
+
+    def __init__(self, engine: Engine, images: Mapping[str, str]) -> None:
+        self.name = f"proj-test/moving:{uuid.uuid4().hex[:12]}"
+        self._engine, self._images = engine, images
+
+    def to(self, image: str) -> None:
+        _tag(self._engine, self._images[image], self.name)
+
+
+@pytest.fixture
+def moving(engine: Engine, python_image: str, shell_image: str) -> Iterator[_Moving]:
+    """A tag of the image with a Python that can be moved to that with a shell only."""
+    tag = _Moving(engine, {"python": python_image, "shell": shell_image})
+    tag.to("python")
+    yield tag
+    with contextlib.suppress(EngineError):
+        engine.ask("DELETE", f"/images/{tag.name}")
+
+
+def test_a_run_is_made_again_in_the_image_that_ran(tmp_path: Path, moving: _Moving) -> None:
+    project = _project(tmp_path / "p", moving.name, "python3 -c 'print(41 + 1)'")
+    assert _proj("run", ".", cwd=project).returncode == 0
+    ran = _last(project)["run"]["tags"]["mlflow.docker.image.id"]
+    moving.to("shell")
+    again = _proj("reproduce", "latest", "--verify", cwd=project)
+    assert again.returncode == 0, again.stderr
+    assert f"{moving.name} is another image now; the one that ran is used" in again.stderr
+    assert _last(project)["run"]["tags"]["mlflow.docker.image.id"] == ran
+
+
+def test_another_image_than_the_one_that_ran_is_not_taken_without_a_word(
+    tmp_path: Path, moving: _Moving, engine: Engine
+) -> None:
+    new_image(moving.name)
+    project = _project(tmp_path / "p", moving.name, "true")
+    assert _proj("run", ".", cwd=project).returncode == 0
+    ran = _last(project)["run"]["tags"]["mlflow.docker.image.id"]
+    moving.to("shell")
+    with contextlib.suppress(EngineError):  # it has no name any more, and so may be gone already
+        engine.ask("DELETE", f"/images/{ran}")
+    again = _proj("reproduce", "latest", cwd=project)
+    assert again.returncode == 0, again.stderr
+    assert f"The image that ran, {ran[:19]}, is gone" in again.stderr
+    assert f"What {moving.name} is now is used instead" in again.stderr
+
+
+def test_a_run_in_an_assembled_image_is_made_again_in_it_though_its_base_has_moved(
+    tmp_path: Path, moving: _Moving
+) -> None:
+    project = tmp_path / "p"
+    project.mkdir()
+    (project / "MLproject").write_text(
+        "name: p\nentry_points: {main: {command: 'python3 -c \"print(7)\"'}}\n"
+    )
+    ran = _proj("run", ".", "-b", "docker", "--base-image", moving.name, cwd=project)
+    assert ran.returncode == 0, ran.stderr
+    first = _last(project)["run"]["tags"]["mlflow.docker.image.id"]
+    moving.to("shell")  # without Python, the command would fail
+    again = _proj("reproduce", "latest", cwd=project)
+    assert again.returncode == 0, again.stderr
+    assert _last(project)["run"]["tags"]["mlflow.docker.image.id"] == first
+
+
+def test_a_baked_image_is_taken_again_and_its_tag_has_not_moved(tmp_path: Path, moving: _Moving) -> None:
+    project = _project(tmp_path / "p", moving.name, "cat /mlflow/projects/code/MLproject")
+    ran = _proj("run", ".", "--build-image", cwd=project)
+    assert ran.returncode == 0, ran.stderr
+    first = _image_of_last(project)
+    again = _proj("reproduce", "latest", cwd=project)
+    assert again.returncode == 0, again.stderr
+    assert "another image now" not in again.stderr
+    assert _image_of_last(project) == first
+    moving.to("shell")
+    again = _proj("reproduce", "latest", cwd=project)
+    assert f"{moving.name} is another image now" in again.stderr
+    assert _image_of_last(project) == first
+
+
+def _image_of_last(project: Path) -> dict[str, Any]:
+    found: dict[str, Any] = _last(project)["environment"]["image"]
+    return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from proj import images
 from proj.environments.imaged import (
+    base_again,
     base_name,
     code_spec,
     declared_packages,
@@ -17,11 +18,14 @@ from proj.environments.imaged import (
 )
 from proj.environments.lock import LOCK_NAME
 from proj.environments.python import input_notes
+from proj.environments.recorded import recorded
 from proj.model import EnvironmentPlan, ImageRuntime, PreparedEnvironment
 
 if TYPE_CHECKING:
     from proj.environments.base import Environment
     from proj.environments.inputs import PythonInput
+    from proj.environments.lock import Lock
+    from proj.images.pulling import EngineImage
     from proj.model import EnvironmentFacts, EnvironmentRequest
 
 
@@ -41,13 +45,17 @@ class ContainerEnvironment:
         """Lock the packages for the image's Python, assemble the image, and bring it where it is needed."""
         declared = declared_packages(request)
         name = base_name(declared, request)
-        base = here_first(name, request)
+        again = recorded(request, _own_name(request)) if request.target == "engine" else None
+        base = base_again(here_first(name, request), request) if again is None else f"docker:{again.image_id}"
         platform, insecure = request.image.platform, request.image.insecure
         lock = packages = python = None
         if declared is not None:
             resolved = images.resolve(base, platform=platform, insecure=insecure)
             lock, packages = lock_for(declared, resolved, request)
             python = resolved.python
+        if again is not None:
+            runtime = _made_again(again, name, request)
+            return _prepared(declared, name, request, runtime, lock, python)
         built = images.build(
             images.BuildSpec(
                 base=base,
@@ -58,22 +66,49 @@ class ContainerEnvironment:
             )
         )
         runtime = delivered(built, request, name=_own_name(request), has_code=True)
-        return PreparedEnvironment(
-            kind="container",
-            summary=_summary(declared, name),
-            runtime=runtime,
-            lock=None if lock is None else lock.text.encode("utf-8", "surrogateescape"),
-            lock_name=None if lock is None else LOCK_NAME,
-            lock_digest=None if lock is None else lock.digest,
-            python_version=python,
-            python_requested=request.python or (None if declared is None else declared.python),
-            as_of_s=None if lock is None else lock.as_of_s,
-            notes=(*(input_notes(declared) if declared is not None else ()), *(lock.notes if lock else ())),
-        )
+        return _prepared(declared, name, request, runtime, lock, python)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """The packages of the lock."""
         return facts_of(prepared)
+
+
+def _made_again(found: EngineImage, base: str, request: EnvironmentRequest) -> ImageRuntime:
+    """The runtime of a recorded image: it has the packages and the code of the run in it."""
+    return ImageRuntime(
+        image=found.image_id,
+        name=_own_name(request),
+        image_id=found.image_id,
+        base=base.removeprefix("docker:"),
+        base_digest=request.image.recorded_base,
+        made="assembled",
+        has_code=True,
+    )
+
+
+def _prepared(
+    declared: PythonInput | None,
+    base: str,
+    request: EnvironmentRequest,
+    runtime: ImageRuntime,
+    lock: Lock | None,
+    python: str | None,
+    *,
+    reused: bool = False,
+) -> PreparedEnvironment:
+    return PreparedEnvironment(
+        kind="container",
+        summary=_summary(declared, base),
+        runtime=runtime,
+        lock=None if lock is None else lock.text.encode("utf-8", "surrogateescape"),
+        lock_name=None if lock is None else LOCK_NAME,
+        lock_digest=None if lock is None else lock.digest,
+        python_version=python,
+        python_requested=request.python or (None if declared is None else declared.python),
+        as_of_s=None if lock is None else lock.as_of_s,
+        reused=reused,
+        notes=(*(input_notes(declared) if declared is not None else ()), *(lock.notes if lock else ())),
+    )
 
 
 def _summary(declared: PythonInput | None, base: str) -> str:

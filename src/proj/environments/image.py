@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events
+from proj.environments.recorded import recorded
 from proj.errors import EnvironmentFailedError, ImageError
 from proj.images.engine import Engine
 from proj.images.pulling import ensure, find
@@ -60,9 +61,10 @@ def _summary(docker: DockerDeclaration) -> str:
 
 def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
     platform = request.image.platform or docker.platform
-    recorded = _recorded(docker, request, platform)
-    if recorded is not None:
-        return recorded
+    again = recorded(request, docker.image)
+    if again is not None:
+        _tell_if_moved(docker, request, again)
+        return _made_again(docker, request, again)
     if docker.build is not None:
         image_id = _built(docker, request, platform)
         named = ImageRuntime(
@@ -80,24 +82,31 @@ def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageR
     return _baked(named, docker, request) if request.image.bake else named
 
 
-def _recorded(
-    docker: DockerDeclaration, request: EnvironmentRequest, platform: str | None
-) -> ImageRuntime | None:
-    """The very image of a run that is made again; None where there was none, or where it is gone."""
-    asked, engine = request.image, Engine()
-    if asked.recorded_id is None and asked.recorded_digest is None:
-        return None
-    found = find(engine, asked.recorded_id) if asked.recorded_id is not None else None
-    if found is None and asked.recorded_digest is not None:
-        name = f"{docker.image.partition('@')[0].rpartition(':')[0] or docker.image}@{asked.recorded_digest}"
-        found = ensure(engine, name, pull="missing", platform=platform)
-    if found is None:
-        return None
-    now = find(engine, docker.image)
-    if now is not None and now.image_id != found.image_id:
+def _tell_if_moved(docker: DockerDeclaration, request: EnvironmentRequest, found: EngineImage) -> None:
+    """Say that the project's name for its image means another one than it did."""
+    if docker.build is not None:
+        return  # its name is the project's own, and no engine needs to know it
+    now = find(Engine(), docker.image)
+    if now is None:
+        return
+    then = request.image.recorded_base if request.image.bake else found.image_id
+    if then not in (None, now.image_id, now.digest):
         events.note(f"{docker.image} is another image now; the one that ran is used: {found.image_id[:19]}.")
+
+
+def _made_again(docker: DockerDeclaration, request: EnvironmentRequest, found: EngineImage) -> ImageRuntime:
+    """The runtime of a recorded image, with what the record says of how it was made."""
     runtime = _named(docker, found)
-    return msgspec.structs.replace(runtime, has_code=asked.bake) if asked.bake else runtime
+    if request.image.bake:
+        return msgspec.structs.replace(
+            runtime,
+            name=_own_name(docker.image),
+            base=docker.image,
+            base_digest=request.image.recorded_base,
+            made="assembled",
+            has_code=True,
+        )
+    return runtime if docker.build is None else msgspec.structs.replace(runtime, made="dockerfile")
 
 
 def _named(docker: DockerDeclaration, found: EngineImage) -> ImageRuntime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proj import images
+from proj import events, images
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
@@ -12,10 +12,10 @@ from proj.environments.python import without_conda
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.select import by_conda, check_conda
 from proj.environments.toml import parse_toml
-from proj.errors import EnvironmentFailedError, UsageError
+from proj.errors import EnvironmentFailedError, ImageError, UsageError
 from proj.images import CodeSpec
 from proj.images.engine import Engine
-from proj.images.pulling import find
+from proj.images.pulling import at_digest, find
 from proj.model import EnvironmentFacts, ImageRuntime, Package
 
 if TYPE_CHECKING:
@@ -64,6 +64,25 @@ def here_first(base: str, request: EnvironmentRequest) -> str:
             f"The docker daemon has no image {base}.", hint="Build or load it, or leave out --pull never."
         )
     return base
+
+
+def base_again(base: str, request: EnvironmentRequest) -> str:
+    """The base of a run that is made again, by its digest where the registry still has that.
+
+    Args:
+        base: As `here_first` tells it.
+        request: What is asked for.
+    """
+    then = request.image.recorded_base
+    if then is None or base.startswith(("docker:", "oci:")):
+        return base
+    pinned = at_digest(base, then)
+    try:
+        images.resolve(pinned, platform=request.image.platform, insecure=request.image.insecure)
+    except ImageError as error:
+        events.warning(f"The base image that ran is not to be had: {error.message} {base} is used instead.")
+        return base
+    return pinned
 
 
 def lock_for(

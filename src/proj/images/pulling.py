@@ -51,6 +51,11 @@ def find(engine: Engine, name: str) -> EngineImage | None:
     )
 
 
+def at_digest(name: str, digest: str) -> str:
+    """The image of a digest, in the repository that a name is in."""
+    return f"{_split(name)[0]}@{digest}"
+
+
 def ensure(
     engine: Engine,
     name: str,

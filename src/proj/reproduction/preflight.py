@@ -246,9 +246,13 @@ class _Preflight:
         image = environment.image if environment is not None else None
         if environment is None or image is None:
             return ImageRequest()
-        if environment.kind == "image":
-            return ImageRequest(bake=image.has_code, recorded_id=image.image_id, recorded_digest=image.digest)
-        return ImageRequest(base=image.base or image.name)
+        return ImageRequest(
+            base=None if environment.kind == "image" else image.base or image.name,
+            bake=environment.kind == "image" and image.has_code,
+            recorded_id=image.image_id,
+            recorded_digest=image.digest,
+            recorded_base=image.base_digest,
+        )
 
     def _manager(self) -> str | None:
         kind = self._recipe.environment.kind if self._recipe.environment is not None else ""

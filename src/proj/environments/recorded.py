@@ -1,0 +1,48 @@
+"""The images of runs that are made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proj import events
+from proj.errors import ImageError
+from proj.images.engine import Engine
+from proj.images.pulling import at_digest, ensure, find
+
+if TYPE_CHECKING:
+    from proj.images.pulling import EngineImage
+    from proj.model import EnvironmentRequest
+
+
+def recorded(request: EnvironmentRequest, name: str) -> EngineImage | None:
+    """The very image of a run that is made again, in the engine; None where there was none, or it is gone.
+
+    Says so if it is gone, for what is used instead may be another.
+
+    Args:
+        request: What is asked for.
+        name: The image's name, in whose repository it is asked for by its digest.
+    """
+    asked, engine = request.image, Engine()
+    if asked.recorded_id is None and asked.recorded_digest is None:
+        return None
+    found = find(engine, asked.recorded_id) if asked.recorded_id is not None else None
+    if found is not None:
+        return found
+    reason = "the docker daemon has it no more"
+    if asked.recorded_digest is not None:
+        try:
+            return ensure(
+                engine,
+                at_digest(name, asked.recorded_digest),
+                pull="missing",
+                platform=asked.platform,
+                credentials=asked.credentials,
+            )
+        except ImageError as error:
+            reason = error.message.rstrip(".")
+    which = asked.recorded_id or asked.recorded_digest or name
+    events.warning(
+        f"The image that ran, {which[:19]}, is gone: {reason}. What {name} is now is used instead."
+    )
+    return None
