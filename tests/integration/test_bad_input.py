@@ -415,11 +415,14 @@ def test_a_broken_environment_file(folder: ProjFolder, content: bytes) -> None:
     refused(folder, folder.run("run", ".", "--offline"), code=125)
 
 
-def test_conda_packages_are_named(folder: ProjFolder) -> None:
+def test_conda_packages_without_a_channel(folder: ProjFolder) -> None:
     conda = "dependencies: [python=3.11, numpy=1.26, cudatoolkit, pip, {pip: [six]}]\n"
     folder.write({"MLproject": f"conda_env: conda.yaml\n{ENTRY}", "conda.yaml": conda})
-    result = folder.run("run", ".")
-    refused_without_run(folder, result, "numpy", "cudatoolkit", "--env-manager uv")
+    result = folder.run("run", ".", "--offline")
+    assert (result.code, "Traceback" in result.stderr) == (125, False), result
+    assert "conda.yaml" in result.stderr
+    assert "Not all of it is in the cache" in result.stderr
+    assert folder.the_run().tags["proj.failure"] == "env_failed"
 
 
 # --- the record ---------------------------------------------------------------------------------------
