@@ -13,13 +13,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["projkit", "clients", "registrykit", "dockerkit"]
+pytest_plugins = ["projkit", "clients", "registrykit", "dockerkit", "clusterkit"]
 
 MARKERS = {
     "network": "needs a package index",
     "slow": "takes more than a few seconds",
     "faults": "kills and interrupts proj at every stage",
     "tmux": "needs tmux",
+    "cluster": "needs a Kubernetes cluster",
     "conda": "makes a conda channel of an installed Python, and environments from it",
     "clients": "makes virtualenvs of stock mlflow clients from a package index",
     "registry": "needs docker-registry, a registry for images",

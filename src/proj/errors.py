@@ -27,6 +27,8 @@ class FailureCode(str, enum.Enum):
     SIGNAL = "signal"
     CANCELLED = "cancelled"
     LOST = "lost"
+    REFUSED = "refused"
+    """The place to run does not take it: rights, quota, a rule of the cluster."""
 
 
 class ProjError(Exception):

@@ -164,6 +164,8 @@ class Extensions(_Value, frozen=True):
     verify: Verification = Verification()
     secrets: tuple[str, ...] = ()
     """Names of variables of the host that containers get, and whose values are seen nowhere."""
+    kubernetes: str = "{}"
+    """Settings of the backend kubernetes, a JSON object."""
 
 
 class Project(_Value, frozen=True):

@@ -230,12 +230,17 @@ def inherited(place: Place) -> dict[str, str]:
     return variables
 
 
-def client_variables(place: Place) -> dict[str, str]:
+def client_variables(place: Place, address: str | None = None) -> dict[str, str]:
     """Variables by which MLflow's client finds a server from another machine, with our credentials.
 
     Empty for a folder, and for a server whose address means something else over there.
+
+    Args:
+        place: The server.
+        address: Its URL as it is known over there; None: as here.
     """
-    if place.folder is not None or _is_loopback(place.uri):
+    uri = address or place.uri
+    if place.folder is not None or _is_loopback(uri):
         return {}
     found = inherited(place)
     if place.userinfo is not None:
@@ -245,7 +250,7 @@ def client_variables(place: Place) -> dict[str, str]:
         found |= {"PROJ_TRACKING_USERNAME": unquote(user), "PROJ_TRACKING_PASSWORD": unquote(password)}
     words = [word for word in ("TOKEN", "USERNAME", "PASSWORD") if f"PROJ_TRACKING_{word}" in found]
     credentials = {f"MLFLOW_TRACKING_{word}": found[f"PROJ_TRACKING_{word}"] for word in words}
-    return {_THEIRS: place.uri, **credentials}
+    return {_THEIRS: uri, **credentials}
 
 
 def _is_loopback(uri: str) -> bool:

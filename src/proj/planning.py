@@ -111,6 +111,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the command gets beside what is set for every run; None removes a variable."""
     tags: Mapping[str, str] = {}
     """Tags of ours beside those of every run."""
+    backend_config: str = "{}"
+    """The backend's settings of all places, a JSON object."""
 
 
 @contextlib.contextmanager
@@ -182,6 +184,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         project_dir=checkout.project_dir,
         download=lambda uri: source.download(uri, downloads or Path(request.storage_dir or "")),
     )
+    request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
     _check_container(environment_request)
     values, code, mounts = brought(backend, environment_request, project, bound)
@@ -201,7 +204,17 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
         environment=_environment_name(backend, environment_request),
         environment_request=environment_request,
         downloads=downloads,
+        backend_config=request.backend_config,
     )
+
+
+def _configured(request: RunRequest, backend: str, project: Project) -> RunRequest:
+    """The request with what the project file and the settings say of the backend."""
+    configure = getattr(BACKENDS.load(backend), "configure", None)
+    if configure is None:
+        return request
+    config, image = configure(request.backend_config, project, request.image)
+    return msgspec.structs.replace(request, backend_config=config, image=image)
 
 
 def _tell_without_effect(request: RunRequest, backend: str) -> None:

@@ -422,7 +422,7 @@ def _assignment(
         quiet=request.quiet or detached,
         metrics_from_stdout=plan.project.extensions.metrics == "stdout",
         docker_args=request.docker_args,
-        backend_config=request.backend_config,
+        backend_config=plan.backend_config,
         code=plan.code,
         mounts=plan.mounts,
         keep=request.keep,
@@ -454,6 +454,32 @@ def _assignment(
         source_whole=_is_whole(snapshot),
         has_inputs=any(each.kind is ParameterKind.PATH and each.value for each in plan.parameters),
         tags={**record.environment_tags(prepared), **record.source_tags(snapshot)},
+    )
+
+
+def rehearsed(request: RunRequest, plan: Plan) -> Execution:
+    """What a backend would be handed, without a run: its environment is prepared, and nothing recorded.
+
+    Raises:
+        ProjError: The environment cannot be made.
+    """
+    prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
+    run_id = "0" * 32
+    variables = _variables(request, plan, place.current(), run_id, Path())
+    return Execution(
+        run_id=run_id,
+        run_name=request.run_name or "dry-run",
+        project_name=plan.project.display_name,
+        command=plan.command,
+        runtime=prepared.runtime,
+        variables=variables,
+        record_dir="",
+        timeout_s=request.timeout_s,
+        grace_s=request.grace_s,
+        backend_config=plan.backend_config,
+        code=plan.code,
+        mounts=plan.mounts,
+        secrets=_secrets(variables, plan),
     )
 
 

@@ -101,7 +101,12 @@ def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
     settings = assignment.endpoint
     if settings is None or execution.code is None:
         return execution
-    found = client_variables(assignment.place)
+    if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
+        from proj.direct import variables_of
+
+        found = variables_of(assignment.place)
+    else:
+        found = client_variables(assignment.place)
     if not found:
         return execution
     own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
@@ -338,7 +343,8 @@ def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> No
 
 
 def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:
-    if getattr(assignment.prepared.runtime, "has_code", False):
+    away = getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster"
+    if away or getattr(assignment.prepared.runtime, "has_code", False):
         return  # they are where the code was: the backend brings them
     root = assignment.checkout.project_dir
     for pattern in assignment.outputs:

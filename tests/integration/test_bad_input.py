@@ -102,7 +102,6 @@ WRONG: dict[str, str] = {
     "docker_env: {image: [a]}": "image",
     "docker_env: {image: a, volumes: {a: b}}": "volumes",
     "docker_env: {image: a, environment: {a: b}}": "environment",
-    "docker_env: {image: a, environment: [[a, b, c]]}": "environment",
     "proj: text": "proj",
     "proj: {outputs: {a: b}}": "outputs",
     "proj: {metrics: 3}": "metrics",
@@ -214,7 +213,6 @@ OPTIONS: dict[str, tuple[list[str], str]] = {
     "as of": (["--as-of", "yesteryear"], "yesteryear"),
     "lock modes": (["--upgrade", "--frozen"], "--frozen"),
     "quoting": (["--quoting", "wild"], "wild"),
-    "docker argument twice": (["-A", "t", "-A", "t"], "'t'"),
 }
 
 

@@ -14,6 +14,7 @@ BACKENDS: Registry[Backend] = Registry(
     {
         "local": "proj.backends.local:LocalBackend",
         "docker": "proj.backends.docker:DockerBackend",
+        "kubernetes": "proj.backends.kubernetes:KubernetesBackend",
     },
     group="proj.backends",
     adapters={"mlflow.project_backend": "proj.backends.mlflow_plugin:PluginBackend"},

@@ -47,8 +47,10 @@ class Backend(Protocol):
     in this machine's container engine, `cluster` for what a cluster can get by itself. For the latter two,
     commands and values are those of a container: the code is at `Execution.code`, inputs at its `mounts`.
 
-    One more method is optional: `foretell(execution)` returns a reference by which `attach` finds what
-    `submit` is about to start, should this process be killed before that has returned.
+    Two more methods are optional. `configure(config, project, image)` returns the backend's settings with
+    those of the project file, and what follows from them for the image. `foretell(execution)` returns a
+    reference by which `attach` finds what `submit` is about to start, should this process be killed before it
+    has returned.
     """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:

@@ -10,13 +10,15 @@ import msgspec
 
 from proj import projectfile, source
 from proj.cli import output
-from proj.errors import EXIT_USAGE
+from proj.errors import EXIT_USAGE, ProjError, UsageError
 from proj.lint import inspect, problems_only
 from proj.model import Diagnostic, Severity
 from proj.projectfile.keys import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from proj.model import Checkout, Project
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
@@ -49,10 +51,23 @@ def _count(number: int, noun: str) -> str:
 @click.command()
 @click.argument("uri", default=".")
 @click.option("-v", "--version", metavar="REF", help="Branch, tag or commit of a git repository.")
+@click.option("-b", "--backend", metavar="NAME", help="Ask there too: kubernetes.")
+@click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
+@click.option("--base-image", metavar="IMAGE", help="As for `proj run`.")
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @output.json_option
-def command(uri: str, version: str | None, strict: bool) -> CheckResult:
+def command(
+    uri: str,
+    version: str | None,
+    backend: str | None,
+    backend_config: str | None,
+    base_image: str | None,
+    strict: bool,
+) -> CheckResult:
     """Check the project file of URI (default: this folder) without running anything.
+
+    With --backend kubernetes the cluster is asked too: whether it can be reached, your rights, quotas, all
+    that the settings name, and what it says of the Job. Nothing is created.
 
     Exit code 0: nothing wrong, or warnings only; 2: errors.
     """
@@ -62,6 +77,8 @@ def command(uri: str, version: str | None, strict: bool) -> CheckResult:
     checkout = source.fetch(uri, version=version, cwd=here)
     try:
         file, found = _findings(checkout.project_dir)
+        if backend is not None and not problems_only(found, strict=False):
+            found += _of_backend(backend, backend_config, base_image, checkout)
         base = checkout.root if checkout.private else here
     finally:
         source.release(checkout)
@@ -73,6 +90,40 @@ def command(uri: str, version: str | None, strict: bool) -> CheckResult:
         warnings=sum(diagnostic.severity is Severity.WARNING for diagnostic in shown),
         exit_code=EXIT_USAGE if problems_only(shown, strict=strict) else 0,
     )
+
+
+def _of_backend(
+    backend: str, config: str | None, base_image: str | None, checkout: Checkout
+) -> tuple[Diagnostic, ...]:
+    """What the backend finds that would run the project."""
+    from proj import api
+    from proj.backends import BACKENDS
+
+    preflight = getattr(BACKENDS.load(backend), "preflight", None)
+    if preflight is None:
+        raise UsageError(f"The backend {backend!r} has nothing to check.", hint="Known is kubernetes.")
+    project = projectfile.load(checkout.project_dir)
+    try:
+        image = _image(project, checkout, base_image)
+        found: tuple[Diagnostic, ...] = preflight(api.config_json(config), project, image)
+    except ProjError as error:
+        return (Diagnostic(severity=Severity.ERROR, code=error.code, message=error.message, fix=error.hint),)
+    return found
+
+
+def _image(project: Project, checkout: Checkout, base_image: str | None) -> str:
+    """The image that the project would run in, before anything is put on top of it."""
+    from proj.environments.imaged import declared_packages
+    from proj.environments.recipe import base_image as image_of
+    from proj.model import EnvironmentRequest, ImageRequest
+
+    request = EnvironmentRequest(
+        project_dir=checkout.project_dir,
+        root=checkout.root,
+        declaration=project.environment,
+        image=ImageRequest(base=base_image),
+    )
+    return image_of(declared_packages(request), request)
 
 
 def _findings(directory: Path) -> tuple[Path | None, tuple[Diagnostic, ...]]:

@@ -145,6 +145,25 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 )
 @click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
 @click.option(
+    "-n", "--namespace", metavar="NAME", help="Kubernetes: the namespace.  [default: the context's]"
+)
+@click.option("--context", "kube_context", metavar="NAME", help="Kubernetes: the kubeconfig's context.")
+@click.option("--cpu", metavar="CPUS", help="Kubernetes: CPUs that the program needs, such as 2 or 500m.")
+@click.option("--memory", metavar="SIZE", help="Kubernetes: memory that the program gets, such as 8Gi.")
+@click.option(
+    "--gpus", metavar="COUNT", type=click.IntRange(0), help="Kubernetes: GPUs that the program gets."
+)
+@click.option("--queue", metavar="NAME", help="Kubernetes: a LocalQueue of Kueue.")
+@click.option(
+    "--delivery",
+    type=click.Choice(["bundle", "image"]),
+    help="Kubernetes: bring the code along, or in an image.  [default: bundle, with a repository image]",
+)
+@click.option("--allow-host-path", is_flag=True, help="Kubernetes: let docker_env mount folders of the node.")
+@click.option(
+    "--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]"
+)
+@click.option(
     "--env-manager",
     metavar="NAME",
     help="local, uv, virtualenv or conda.  [default: what the project asks for]",
@@ -238,6 +257,13 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     "--no-wait", is_flag=True, help="Return at once; see `proj wait`, `proj logs -f`, `proj cancel`."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be run; start and record nothing.")
+@click.option(
+    "-o",
+    "--output",
+    "output_format",
+    type=click.Choice(["text", "yaml"]),
+    help="With --dry-run on Kubernetes, yaml prints what would be created.  [default: text]",
+)
 @click.option("--no-conda", is_flag=True, hidden=True)
 @click.option("--skip-image-build", is_flag=True, hidden=True)
 @click.option(
@@ -272,6 +298,8 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
         _tell_without_effect(options)
         if options["show_help"]:
             return _help(request)
+        if options["output_format"] == "yaml":
+            return _manifests(request, dry_run=options["dry_run"])
         if options["dry_run"]:
             return _dry_run(request)
         if options["no_wait"]:
@@ -299,7 +327,7 @@ def _result(finished: runner.Finished) -> RunResult:
 
 
 def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
-    from proj import api, parameters, planning
+    from proj import parameters, planning
     from proj.times import parse_duration
 
     if options["experiment_name"] and options["experiment_id"]:
@@ -314,7 +342,7 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         experiment_name=options["experiment_name"],
         experiment_id=options["experiment_id"],
         backend=options["backend"],
-        backend_config=api.config_json(options["backend_config"]),
+        backend_config=_backend_config(options),
         env_manager="local" if options["no_conda"] else options["env_manager"],
         python=options["python"],
         python_match=options["python_match"],
@@ -345,6 +373,28 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         snapshot_limit_bytes=_size(options["snapshot_limit"]),
         reuse=options["reuse"],
     )
+
+
+_OF_KUBERNETES = (
+    "namespace", "kube_context", "cpu", "memory", "gpus", "queue", "delivery", "allow_host_path",
+    "pending_timeout",
+)  # fmt: skip
+"""Options that are settings of the backend, under the same names."""
+
+
+def _backend_config(options: dict[str, Any]) -> str:
+    """The backend's settings: those of `--backend-config`, and those that have options of their own."""
+    from proj import api
+
+    config = api.config_json(options["backend_config"])
+    given = {name: options[name] for name in _OF_KUBERNETES if options[name] not in (None, False)}
+    if not given:
+        return config
+    if options["backend"] != "kubernetes":
+        option = "context" if next(iter(given)) == "kube_context" else next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for --backend kubernetes.")
+    settings = {name.replace("_", "-"): value for name, value in given.items()}
+    return msgspec.json.encode({**msgspec.json.decode(config), **settings}).decode()
 
 
 def _size(text: str | None) -> int | None:
@@ -389,6 +439,30 @@ def _dry_run(request: planning.RunRequest) -> DryRun:
                 variables=runner.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
+
+
+class Manifests(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be created on a cluster."""
+
+    objects: tuple[dict[str, Any], ...]
+
+    def text(self) -> Iterator[output.Block]:
+        """Yield them as YAML documents."""
+        import yaml
+
+        yield yaml.safe_dump_all(self.objects, sort_keys=False, allow_unicode=True).rstrip("\n")
+
+
+def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
+    from proj import planning, runner
+    from proj.backends import BACKENDS
+
+    manifests = getattr(BACKENDS.load(request.backend), "manifests", None)
+    if not dry_run or manifests is None:
+        raise UsageError("--output yaml goes with --dry-run and --backend kubernetes.")
+    with planning.planned(request) as plan, contextlib.ExitStack() as cleanup:
+        cleanup.callback(planning.discard, plan)
+        return Manifests(objects=manifests(runner.rehearsed(request, plan)))
 
 
 def _help(request: planning.RunRequest) -> EntryPointHelp:

@@ -14,6 +14,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
     {
         "system": "proj.environments.system:SystemEnvironment",
         "delegated": "proj.environments.delegated:DelegatedEnvironment",
+        "recipe": "proj.environments.recipe:RecipeEnvironment",
         "python": "proj.environments.python:PythonEnvironment",
         "conda": "proj.environments.conda.environment:CondaEnvironment",
         "image": "proj.environments.image:ImageEnvironment",

@@ -28,7 +28,7 @@ def select(request: EnvironmentRequest) -> str:
         return _third_party(manager)
     declaration = request.declaration
     if request.target != "host":
-        return "image" if declaration is not None and declaration.kind == "docker_env" else "container"
+        return _in_container(request)
     if manager == "local":
         return "system"
     if declaration is not None and declaration.kind == "docker_env":
@@ -58,6 +58,13 @@ def select(request: EnvironmentRequest) -> str:
         chosen_program(request)  # refuses here what cannot be made here
         return "conda"
     return "python"
+
+
+def _in_container(request: EnvironmentRequest) -> str:
+    if request.target == "cluster" and request.image.repository is None:
+        return "recipe"
+    declaration = request.declaration
+    return "image" if declaration is not None and declaration.kind == "docker_env" else "container"
 
 
 def by_conda(found: PythonInput, manager: str | None) -> bool:

@@ -145,6 +145,11 @@ EXTENSIONS: Final[dict[str, Key]] = {
         "Names of variables whose values a container gets from here, and that are shown and kept nowhere.",
         examples=(["API_TOKEN"],),
     ),
+    "kubernetes": Key(
+        "mapping",
+        "Settings of the backend kubernetes, as in its `--backend-config`, which counts more.",
+        examples=({"cpu": "2", "memory": "8Gi"},),
+    ),
     "verify": Key(
         "mapping",
         "What may differ between two runs that count as the same: `proj diff`, `proj reproduce --verify`.",

@@ -25,6 +25,7 @@ from proj.yamltree import (
     Mapping,
     Scalar,
     YamlError,
+    construct,
     decode,
     is_null,
     is_text,
@@ -302,7 +303,22 @@ class _Parser:
             secrets=self._reader.texts(fields["secrets"].value, "`secrets` of `proj`")
             if "secrets" in fields
             else (),
+            kubernetes=self._settings(fields.get("kubernetes"), "`kubernetes` of `proj`"),
         )
+
+    def _settings(self, entry: Entry | None, what: str) -> str:
+        """A backend's settings, which are the backend's to understand, as a JSON object."""
+        if entry is None or is_null(entry.value) or self._reader.mapping(entry.value, what) is None:
+            return "{}"
+        import json
+
+        try:
+            return json.dumps(construct(entry.value), default=str)
+        except YamlError as error:
+            self._findings.error("yaml", f"{what}: {error.message}", error.position, error.fix)
+        except (TypeError, ValueError):
+            self._findings.error("wrong-type", f"{what} has a key that is no text", entry.value)
+        return "{}"
 
     def _verification(self, entry: Entry | None) -> Verification:
         if entry is None:

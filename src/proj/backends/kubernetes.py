@@ -1,0 +1,338 @@
+"""The Kubernetes backend: the command runs as a Job, on any cluster that the user's kubeconfig reaches."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.errors import BackendError, FailureCode
+from proj.model import (
+    CODE_DIR,
+    Command,
+    Execution,
+    HostRuntime,
+    ImageRequest,
+    ImageRuntime,
+    Reach,
+    RecipeRuntime,
+    Runtime,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proj.backends.base import Backend, Handle, MetricSink
+    from proj.kube.cluster import Cluster
+    from proj.kube.manifest import Blueprint
+    from proj.kube.parts import Bundle
+    from proj.kube.settings import Settings
+    from proj.model import Code, Diagnostic, Project
+
+_OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""Secrets that are made for a run, and never taken from this process's variables."""
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what a Job is found again whose client died; as JSON, a handle's reference."""
+
+    namespace: str
+    run_id: str
+    context: str | None = None
+    job: str | None = None
+    """None: it was about to be created."""
+
+    def text(self) -> str:
+        """As one line."""
+        return msgspec.json.encode(self).decode()
+
+
+class KubernetesBackend:
+    """Runs commands as Jobs of a cluster."""
+
+    target = "cluster"
+
+    def accepts(self, runtime: type[Runtime]) -> str | None:
+        """None for images and recipes; see `Backend.accepts`."""
+        if runtime is HostRuntime:
+            return (
+                "The environment is on this machine, where a cluster does not find it: use `--backend local`."
+            )
+        return None
+
+    def configure(self, config: str, project: Project, image: ImageRequest) -> tuple[str, ImageRequest]:
+        """The settings of all places, the template read, and what they say of the image.
+
+        Raises:
+            UsageError: One is unknown, or is not what it should be.
+        """
+        from proj.kube.kubeconfig import connection
+        from proj.kube.settings import merged, read_settings
+        from proj.kube.template import read_template
+
+        config = merged(project.extensions.kubernetes, config)
+        settings = read_settings(config)
+        connection(settings.kube_context)  # better said now than when all is ready
+        if settings.kube_job_template_path is not None:
+            template = read_template(settings.kube_job_template_path, project.directory)
+            config = merged(config, msgspec.json.encode({"kube-job-template": template}).decode())
+        wants_image = settings.delivery == "image" or (
+            settings.delivery is None and settings.repository_uri is not None
+        )
+        image = msgspec.structs.replace(
+            image,
+            base=image.base or settings.base_image,
+            repository=settings.repository_uri if wants_image else None,
+        )
+        return config, image
+
+    def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
+        """Create the Job; see `Backend.submit`."""
+        from proj.kube.cluster import open_cluster
+        from proj.kube.following import Following
+        from proj.kube.launch import launch
+        from proj.kube.manifest import Names
+        from proj.kube.names import job_name
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(execution.backend_config)
+        blueprint = _blueprint(execution, settings)
+        cluster = open_cluster(settings.kube_context)
+        names = Names(
+            job=job_name(execution.project_name, execution.run_id),
+            namespace=cluster.namespace(settings.namespace),
+            session=cluster.session,
+        )
+        following: list[Following] = []
+
+        def follow(names: Names) -> None:
+            """Listen before there is anything to be heard, so that nothing is missed."""
+            for earlier in following:
+                earlier.abandon()
+            reference = _reference(cluster, names.namespace, execution.run_id, names.job)
+            following[:] = [
+                Following(
+                    execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
+                    pending_s=settings.pending_s, tap=_metrics_tap(execution, on_metric),
+                )
+            ]  # fmt: skip
+
+        try:
+            launch(cluster.client, blueprint, names, on_name=follow)
+        except BaseException:
+            for each in following:
+                each.abandon()
+            raise
+        return following[0]
+
+    def manifests(self, execution: Execution) -> tuple[dict[str, object], ...]:
+        """What `submit` would create, without what is secret, and without the code itself.
+
+        Raises:
+            ProjError: It cannot be run on a cluster.
+        """
+        from proj.kube import manifest
+        from proj.kube.cluster import open_cluster
+        from proj.kube.names import job_name
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(execution.backend_config)
+        blueprint = _blueprint(execution, settings)
+        names = manifest.Names(
+            job=job_name(execution.project_name, execution.run_id),
+            namespace=open_cluster(settings.kube_context).namespace(settings.namespace),
+            session="dry-run",
+        )
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": names.job, "uid": ""}
+        parts = blueprint.bundle.maps if blueprint.bundle is not None else ()
+        secret = manifest.secret(blueprint, names, owner)
+        if secret is not None:
+            secret["stringData"] = dict.fromkeys(secret["stringData"], "***")
+        maps: list[dict[str, object]] = []
+        for part in parts:
+            shown = part.manifest(names.namespace, owner)
+            shown["binaryData"] = {name: f"({len(content)} bytes)" for name, content in part.files.items()}
+            maps.append(shown)
+        return (manifest.job(blueprint, names), *maps, *([secret] if secret is not None else []))
+
+    def preflight(self, config: str, project: Project, image: str) -> tuple[Diagnostic, ...]:
+        """What would go wrong with a run, as far as it can be told without one.
+
+        Raises:
+            ProjError: A setting, or the kubeconfig, cannot be meant.
+        """
+        from proj.images.reference import parse_reference
+        from proj.kube.cluster import open_cluster
+        from proj.kube.manifest import Blueprint, Names
+        from proj.kube.names import job_name
+        from proj.kube.preflight import preflight
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(self.configure(config, project, ImageRequest())[0])
+        parse_reference(image)
+        cluster = open_cluster(settings.kube_context)
+        run_id = "0" * 32
+        shell = Command(line="true", argv=("true",), cwd=CODE_DIR)
+        execution = Execution(
+            run_id=run_id, run_name="check", project_name=project.display_name, command=shell,
+            runtime=RecipeRuntime(image=image), variables={}, record_dir="",
+        )  # fmt: skip
+        docker = project.environment.docker if project.environment is not None else None
+        blueprint = Blueprint(
+            execution=execution, settings=settings, image=image, docker=docker, plain_user=docker is None
+        )
+        names = Names(
+            job=job_name(project.display_name, run_id),
+            namespace=cluster.namespace(settings.namespace),
+            session="check",
+        )
+        return preflight(cluster.client, blueprint, names)
+
+    def attach(self, execution: Execution, reference: str) -> Handle | None:
+        """Find a Job again; see `Backend.attach`."""
+        from proj.kube.attach import find
+
+        known = msgspec.json.decode(reference, type=Reference)
+        return find(
+            execution, context=known.context, namespace=known.namespace, job=known.job, reference=reference
+        )
+
+    def foretell(self, execution: Execution) -> str:
+        """The reference by which what `submit` is about to create will be found, should we die within it."""
+        from proj.kube.cluster import open_cluster
+        from proj.kube.settings import read_settings
+
+        settings = read_settings(execution.backend_config)
+        cluster = open_cluster(settings.kube_context)
+        namespace = cluster.namespace(settings.namespace)
+        return _reference(cluster, namespace, execution.run_id, None).text()
+
+    def reach(self, execution: Execution) -> Reach | None:
+        """By the address that the settings name; see `Backend.reach`."""
+        from proj.kube.settings import read_settings
+
+        host = read_settings(execution.backend_config).endpoint_host
+        return None if host is None else Reach(bind=host, host=host)
+
+
+def _reference(cluster: Cluster, namespace: str, run_id: str, job: str | None) -> Reference:
+    context = cluster.client.connection.context
+    return Reference(context=context, namespace=namespace, run_id=run_id, job=job)
+
+
+def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
+    from proj.kube.manifest import Blueprint
+
+    runtime = execution.runtime
+    if isinstance(runtime, HostRuntime):
+        raise BackendError(
+            "The Kubernetes backend cannot run an environment of this machine.",
+            code=FailureCode.PROJECT_INVALID,
+            hint=KubernetesBackend().accepts(HostRuntime),
+        )
+    docker = runtime.docker
+    execution = _with_host_variables(execution, runtime)
+    image = runtime.image
+    if isinstance(runtime, ImageRuntime):
+        bundle = _bundle(execution, None, has_code=runtime.has_code)
+        return Blueprint(
+            execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
+            path=runtime.path, image_variables=runtime.variables,
+        )  # fmt: skip
+    return Blueprint(
+        execution=execution,
+        settings=settings,
+        image=image,
+        bundle=_bundle(execution, runtime),
+        lock_digest=runtime.lock_digest if runtime.lock is not None else None,
+        python=runtime.python,
+        docker=docker,
+        plain_user=docker is None,
+    )
+
+
+def _with_host_variables(execution: Execution, runtime: ImageRuntime | RecipeRuntime) -> Execution:
+    """With the values that are this machine's to give; none of them is shown in the Job.
+
+    Raises:
+        BackendError: One is not set here.
+    """
+    variables: dict[str, str] = {}
+    hidden = list(execution.secrets)
+    for name in execution.secrets:
+        if name not in _OF_ENDPOINT and name not in execution.variables:
+            variables[name] = _host_value(name, "`secrets` of the project file")
+    for name, value in runtime.docker.environment if runtime.docker is not None else ():
+        if value is None:
+            variables[name] = _host_value(name, "docker_env")
+            hidden.append(name)
+        else:
+            variables[name] = value
+    return msgspec.structs.replace(
+        execution, variables={**variables, **execution.variables}, secrets=tuple(dict.fromkeys(hidden))
+    )
+
+
+def _host_value(name: str, origin: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError as error:
+        raise BackendError(
+            f"The variable {name}, which {origin} asks for, is not set here.",
+            code=FailureCode.PROJECT_INVALID,
+            hint=f"Set it: `export {name}=…`.",
+        ) from error
+
+
+def _bundle(execution: Execution, recipe: RecipeRuntime | None, *, has_code: bool = False) -> Bundle | None:
+    """What the pod is brought: the code as it would run, the lock of its environment, and scripts."""
+    from proj.kube.inpod import script
+    from proj.kube.manifest import PREPARER, UPLOADER
+    from proj.kube.parts import bundled, packed
+    from proj.kube.piplist import listed
+
+    if execution.code is None or (has_code and "MLFLOW_TRACKING_URI" not in execution.variables):
+        return None
+    files = {UPLOADER: script(UPLOADER).encode()}
+    if recipe is not None and recipe.lock is not None:
+        requirements = listed(recipe.lock.decode())
+        files |= {
+            PREPARER: script(PREPARER).encode(),
+            "requirements.txt": requirements.hashed.encode(),
+            "unhashed.txt": requirements.other.encode(),
+        }
+    return bundled(None if has_code else packed(_code(execution.code)), files)
+
+
+def _code(code: Code) -> bytes:
+    """The tree as a tar file, as an image of it would have it."""
+    import io
+
+    from proj.images import CodeSpec
+    from proj.images.code import code_entries, code_folder_mode
+    from proj.images.tarfiles import with_folders, write_tar
+
+    prefix = f"{CODE_DIR[1:]}/"
+    entries = [
+        msgspec.structs.replace(entry, path=entry.path.removeprefix(prefix))
+        for entry in code_entries(CodeSpec(root=code.root, project=code.subdir, outputs=code.outputs))
+    ]
+    buffer = io.BytesIO()
+    write_tar(with_folders(entries, folder_mode=code_folder_mode), buffer)
+    return buffer.getvalue()
+
+
+def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:
+    if not execution.metrics_from_stdout or on_metric is None:
+        return None
+    from proj.backends.stdout_metrics import MetricReader
+
+    return MetricReader(on_metric).feed
+
+
+if TYPE_CHECKING:
+    from proj.kube.following import Following as _Following
+
+    _handle: type[Handle] = _Following
+    _backend: Backend = KubernetesBackend()

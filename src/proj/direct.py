@@ -1,0 +1,34 @@
+"""What a program on a cluster is told of the tracking server, where it cannot get back to this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from proj import events
+from proj.place import client_variables
+
+if TYPE_CHECKING:
+    from proj.place import Place
+
+VARIABLE = "KUBE_MLFLOW_TRACKING_URI"
+"""The server's address as pods know it; MLflow's own name for it."""
+
+
+def variables_of(where: Place) -> dict[str, str]:
+    """Variables for the program; none, and a warning, where it has no way to the records.
+
+    Args:
+        where: The place that the run is recorded in.
+    """
+    named = os.environ.get(VARIABLE)
+    found = client_variables(where, named)
+    if not found:
+        shown = where.folder or named or where.uri
+        events.warning(
+            f"The program's metrics and artifacts are not recorded: pods do not reach {shown}. "
+            "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or "
+            f"record on a server that they reach: --tracking-uri, and {VARIABLE} where they know it by "
+            "another address."
+        )
+    return found

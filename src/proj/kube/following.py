@@ -1,0 +1,334 @@
+"""Follow one Job from its creation to its end: its state, its output, and what is waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from proj import events, process
+from proj.errors import BackendError, FailureCode
+from proj.kube.errors import NOT_FOUND, ApiError
+from proj.kube.logs import LogFollower
+from proj.kube.objects import Event, Job, Pod
+from proj.kube.sinks import Marked, Sink
+from proj.kube.state import JobState
+from proj.model import Execution, Outcome, RunStatus
+from proj.times import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proj.kube.hub import Hub
+    from proj.kube.verdict import Verdict
+    from proj.process.interrupts import Pending
+
+_LOOK_S = 0.25
+"""How late a signal may be seen: Python tells the main thread of it, and wakes nobody up."""
+_EXPLAIN_AFTER_S = 2.0
+"""From when on it is told what is waited for."""
+_LOGS_WAIT_S = 60.0
+_END_SLACK_S = 20.0
+"""Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
+_SETTLE_S = 8.0
+"""How long the end of a pod that was deleted waits for news of why."""
+
+Stop = Literal["cancelled", "deadline", "given up"]
+
+
+class Following:
+    """A Job that is followed; `wait` once, from any thread, `cancel` from any other.
+
+    Args:
+        execution: What runs.
+        hub: Where news come from.
+        job: The Job's name.
+        reference: By which it is found again.
+        pending_s: How long its pod may wait for a node; None: for ever.
+        again: Whether another process followed it before: its output comes again from the beginning.
+        on_metric: Takes the bytes of its output, if metrics are read of it.
+        forward: Whether its output is passed on to our own streams.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        hub: Hub,
+        job: str,
+        *,
+        reference: str,
+        pending_s: float | None,
+        again: bool = False,
+        tap: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._execution = execution
+        self._hub = hub
+        self._name = job
+        self.reference = reference
+        self.ended = False
+        """Whether it has ended already, so that `wait` returns at once."""
+        self._pending_s = pending_s
+        self._state = JobState(job)
+        self._news: deque[tuple[str, str, object]] = deque()
+        self._wake = threading.Condition()
+        self._logs: dict[tuple[str, str, int], LogFollower] = {}
+        self._stop: Stop | None = None
+        self._asked_by: int | None = None
+        self._given_up: Verdict | None = None
+        self._stopped_at_s: float | None = None
+        self._cancelled = False
+        self._told: str | None = None
+        self._explains = False
+        self._begun_s = time.monotonic()
+        self._running_since_s: float | None = None
+        self._outcome: Outcome | None = None
+        self._tap = tap
+        self._again = again
+        if not again:  # what is about to begin is listened to before it does
+            self._listen()
+
+    def _listen(self) -> None:
+        execution, again = self._execution, self._again
+        folder, quiet = Path(execution.record_dir), execution.quiet
+        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, again=again)
+        self._stderr = Sink(folder / "stderr.log", None if quiet else "stderr", again=again)
+        self._hub.join(self._name, self._receive)
+
+    def wait(self) -> Outcome:
+        """See `Handle.wait`."""
+        if self._outcome is None:
+            with process.deferred() as pending:
+                if self._again:
+                    self._listen()
+                try:
+                    self._outcome = self._follow(pending)
+                finally:
+                    self._leave()
+        return self._outcome
+
+    def cancel(self) -> None:
+        """See `Handle.cancel`."""
+        with self._wake:
+            self._cancelled = True
+            self._wake.notify()
+
+    def abandon(self) -> None:
+        """Follow it no longer, before it was ever waited for."""
+        self._leave()
+
+    # --- news -----------------------------------------------------------------------------------------
+
+    def _receive(self, kind: str, change: str, item: object) -> None:
+        with self._wake:
+            self._news.append((kind, change, item))
+            self._wake.notify()
+
+    def _next_news(self) -> list[tuple[str, str, object]]:
+        main = threading.current_thread() is threading.main_thread()
+        limit_s = _LOOK_S if main else self._until_timer()
+        with self._wake:
+            if not self._news and not self._cancelled:
+                self._wake.wait(limit_s)
+            elif not self._news and self._stop is not None:
+                self._wake.wait(_LOOK_S)
+            found = list(self._news)
+            self._news.clear()
+        return found
+
+    def _until_timer(self) -> float:
+        return _LOOK_S if self._state.pod is None or self._stop else 1.0
+
+    def _follow(self, pending: Pending) -> Outcome:
+        while True:
+            for kind, change, item in self._next_news():
+                self._take(kind, change, item)
+            for signum in pending.take():
+                self._on_signal(signum)
+            if self._cancelled and self._stop is None:
+                self._end("cancelled")
+            self._follow_logs()
+            outcome = self._decide()
+            if outcome is not None:
+                return self._finish(outcome, pending)
+
+    def _take(self, kind: str, change: str, item: object) -> None:
+        if isinstance(item, Job):
+            self._state.take_job(change, item)
+        elif isinstance(item, Pod):
+            self._state.take_pod(change, item)
+        elif isinstance(item, Event):
+            self._state.take_event(item)
+        elif kind == "trouble":
+            self._tell_trouble(item)
+
+    def _tell_trouble(self, error: object) -> None:
+        if isinstance(error, BackendError):
+            events.progress(f"{error.message} Trying again.")
+            self._told = error.message
+
+    # --- output ---------------------------------------------------------------------------------------
+
+    def _follow_logs(self) -> None:
+        for pod in self._state.pods.values():
+            for status, is_init in self._state.containers(pod):
+                if status.state.running is None and status.state.terminated is None:
+                    continue
+                key = (pod.metadata.uid, status.name, status.restart_count)
+                if key not in self._logs:
+                    self._logs[key] = self._start_log(pod, status.name, is_init=is_init)
+                if status.state.terminated is not None:
+                    self._logs[key].terminated()
+
+    def _start_log(self, pod: Pod, container: str, *, is_init: bool) -> LogFollower:
+        path = f"/api/v1/namespaces/{self._hub.namespace}/pods/{pod.metadata.name}"
+        if is_init or container != self._state.main_of(pod):
+            marked = Marked(self._stderr, f"[{container}] ")
+            write, on_end = marked.write, marked.end
+        else:
+            write, on_end = self._stdout.write, lambda: None
+        follower = LogFollower(self._hub.client, path, container, sink=write, on_end=on_end)
+        follower.start()
+        return follower
+
+    def _finish(self, outcome: Outcome, pending: Pending) -> Outcome:
+        """Take the rest of the output, and write down what the cluster says."""
+        end_s = time.monotonic() + _LOGS_WAIT_S
+        for (uid, _, _), follower in self._logs.items():
+            follower.terminated()
+            while not follower.join(_LOOK_S):
+                gone = uid not in self._state.pods
+                if time.monotonic() > end_s or pending.take() or (gone and self._stop is not None):
+                    follower.stop()
+                    self._stdout.hurry()
+                    self._stderr.hurry()
+                    follower.join(_LOOK_S)
+                    break
+        lost = [follower.lost for follower in self._logs.values() if follower.lost]
+        problems = [f"The output is incomplete: {lost[0]}."] if lost else []
+        problems += [
+            f"{sink.log.name} is incomplete: {sink.log_error.strerror}."
+            for sink in (self._stdout, self._stderr)
+            if sink.log_error is not None
+        ]
+        if problems:
+            outcome = msgspec.structs.replace(
+                outcome, message=" ".join(filter(None, (outcome.message, *problems)))
+            )
+        self._state.write(Path(self._execution.record_dir) / "kubernetes.json", self._hub.namespace)
+        return outcome
+
+    def _leave(self) -> None:
+        for follower in self._logs.values():
+            follower.stop()
+        self._hub.leave(self._name)
+        self._stdout.close()
+        self._stderr.close()
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def _on_signal(self, signum: int) -> None:
+        if self._stop is None:
+            self._asked_by = signum
+            self._end("cancelled")
+        else:  # asked again: at once
+            self._delete_pods()
+            self._stopped_at_s = -math.inf
+
+    def _end(self, cause: Stop) -> None:
+        """Delete the Job, and with it its pods; the program gets its grace."""
+        self._stop = cause
+        self._stopped_at_s = time.monotonic()
+        path = f"/apis/batch/v1/namespaces/{self._hub.namespace}/jobs/{self._name}"
+        body = {"propagationPolicy": "Foreground"}
+        try:
+            self._hub.client.send("DELETE", path, f"delete the Job {self._name}", body=body)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                events.warning(error.message)
+        except BackendError as error:
+            events.warning(f"{error.message} The Job {self._name} goes on.")
+            self._stopped_at_s = -math.inf
+
+    def _delete_pods(self) -> None:
+        for pod in self._state.pods.values():
+            path = f"/api/v1/namespaces/{self._hub.namespace}/pods/{pod.metadata.name}"
+            with contextlib.suppress(BackendError):
+                self._hub.client.send(
+                    "DELETE", path, f"delete the pod {pod.metadata.name}", body={"gracePeriodSeconds": 0},
+                    tries=1,
+                )  # fmt: skip
+
+    def _decide(self) -> Outcome | None:
+        if self._stop is not None:
+            return self._decide_stopped()
+        outcome = self._state.outcome()
+        if outcome is not None:
+            return outcome
+        self._look_at_clock()
+        found = self._state.hopeless(time.monotonic())
+        if found is not None:
+            self._give_up(found)
+        return None
+
+    def _give_up(self, found: Verdict) -> None:
+        self._given_up = found
+        self._end("given up")
+
+    def _look_at_clock(self) -> None:
+        now_s = time.monotonic()
+        limit_s = self._execution.timeout_s
+        state = self._state
+        if state.running and self._running_since_s is None:
+            self._running_since_s = now_s
+        if self._running_since_s is not None:
+            if limit_s is not None and now_s - self._running_since_s >= limit_s:
+                self._end("deadline")
+            return
+        waited_s = now_s - self._begun_s
+        if waited_s < _EXPLAIN_AFTER_S:
+            return
+        if not self._explains:
+            self._explains = True
+            self._hub.want_events(self._name)
+        told = state.progress()
+        if told and told != self._told:
+            events.progress(told)
+            self._told = told
+        if self._pending_s is not None and waited_s >= self._pending_s:
+            found = state.waiting_for(waited_s)
+            if found is not None:
+                self._give_up(found)
+
+    def _decide_stopped(self) -> Outcome | None:
+        """How a run ended that we have ended: once it has, or the cluster takes too long to say so."""
+        assert self._stopped_at_s is not None  # noqa: S101  set with `_stop`
+        slack_s = self._execution.grace_s + _END_SLACK_S
+        if not self._state.at_rest and time.monotonic() - self._stopped_at_s < slack_s:
+            return None
+        ended = self._state.ended_main()
+        base = Outcome(
+            status=RunStatus.FAILED,
+            started_ms=ended.started_ms if ended else None,
+            ended_ms=(ended.ended_ms if ended else None) or now_ms(),
+        )
+        if self._given_up is not None:
+            found = self._given_up
+            return msgspec.structs.replace(base, failure=found.code, message=found.message)
+        if ended is not None and ended.status is RunStatus.FINISHED and self._stop == "cancelled":
+            return ended  # it was faster
+        if self._stop == "deadline":
+            limit_s = self._execution.timeout_s
+            message = f"The command took longer than {limit_s:g} s and was stopped."
+            return msgspec.structs.replace(base, failure=FailureCode.DEADLINE, message=message)
+        name = signal.Signals(self._asked_by).name if self._asked_by else None
+        message = f"The run was interrupted by {name}." if name else "The run was cancelled."
+        return msgspec.structs.replace(
+            base, status=RunStatus.KILLED, failure=FailureCode.CANCELLED, signal=name, message=message
+        )

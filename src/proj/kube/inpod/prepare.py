@@ -1,0 +1,104 @@
+"""Make the environment that a lock describes, in a pod: by uv where the image has it, else by pip."""
+# mypy: ignore-errors
+# Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+BUNDLE = os.environ["PROJ_BUNDLE_DIR"]
+CODE = os.environ["PROJ_CODE_DIR"]
+TARGET = os.environ["PROJ_ENVIRONMENT_DIR"]
+MARKER = ".proj-complete"
+
+
+def fail(word, message):
+    """End with a failure word that the record gets."""
+    sys.stderr.write("proj: %s: %s\n" % (word, message))
+    try:
+        with open("/dev/termination-log", "w") as log:
+            log.write("proj: %s: %s" % (word, message))
+    except OSError:
+        pass
+    sys.exit(1)
+
+
+def check_python(wanted):
+    """The lock is for one minor version."""
+    here = "%d.%d" % sys.version_info[:2]
+    if wanted and here != wanted:
+        fail("env_failed", "the image has Python %s, and the lock is for Python %s" % (here, wanted))
+
+
+def call(argv, **options):
+    """Run a tool; its output is the container's log."""
+    sys.stderr.write("$ %s\n" % " ".join(argv))
+    sys.stderr.flush()
+    return subprocess.call(argv, stdout=sys.stderr, **options) == 0
+
+
+def pip_knows_python():
+    """Whether the image's pip can install into another environment (pip 22.3, 2022)."""
+    try:
+        said = subprocess.check_output([sys.executable, "-m", "pip", "--version"], stderr=subprocess.DEVNULL)
+        major, minor = said.decode().split()[1].split(".")[:2]
+    except (OSError, ValueError, IndexError, subprocess.CalledProcessError):
+        return False
+    return (int(major), int(minor)) >= (22, 3)
+
+
+def installer(python):
+    """The command line of what installs; makes the environment."""
+    uv = shutil.which("uv")
+    if uv:
+        if not call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, TARGET]):
+            fail("env_failed", "uv cannot make an environment")
+        return [uv, "pip", "install", "--quiet", "--python", python, "--no-deps"]
+    common = ["install", "--no-deps", "--no-input", "--disable-pip-version-check", "--quiet"]
+    if pip_knows_python():
+        # Making one with a pip of its own takes seconds.
+        if not call([sys.executable, "-m", "venv", "--clear", "--without-pip", TARGET]):
+            fail("env_failed", "the image's Python has no module venv")
+        return [sys.executable, "-m", "pip", "--python", python] + common
+    if not call([sys.executable, "-m", "venv", "--clear", TARGET]):
+        fail("env_failed", "the image's Python has neither a usable pip nor a venv with one")
+    return [python, "-m", "pip"] + common
+
+
+def listed(name):
+    """The path of a list of requirements, if it names any."""
+    path = os.path.join(BUNDLE, name)
+    return path if os.path.exists(path) and os.path.getsize(path) else None
+
+
+def build():
+    """Make it, and write its marker last."""
+    python = os.path.join(TARGET, "bin", "python")
+    command = installer(python)
+    hashed, other = listed("requirements.txt"), listed("unhashed.txt")
+    if hashed and not call(command + ["--require-hashes", "-r", hashed]):
+        fail("env_failed", "the packages of the lock cannot be installed; the log of proj-prepare says why")
+    if other and not call(command + ["-r", other], cwd=CODE):
+        fail("env_failed", "the project's own packages cannot be installed; the log of proj-prepare says why")
+    with open(os.path.join(TARGET, MARKER), "w"):
+        pass
+
+
+def main():
+    """Make it unless it is there."""
+    check_python(os.environ.get("PROJ_PYTHON_MINOR", ""))
+    parent = os.path.dirname(TARGET)
+    try:
+        os.makedirs(parent, exist_ok=True)
+        lock = open(TARGET + ".lock", "w")
+    except OSError as error:
+        fail("env_failed", "the environment's folder cannot be written: %s" % error)
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # on a shared volume others may be making the same
+        if not os.path.exists(os.path.join(TARGET, MARKER)):
+            build()
+
+
+main()

@@ -1,0 +1,347 @@
+"""What is known of one Job and its pods at a moment."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proj.errors import FailureCode
+from proj.files import write_whole
+from proj.kube import verdict
+from proj.kube.objects import seconds
+from proj.model import Outcome, RunStatus
+from proj.times import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from proj.kube.objects import ContainerStatus, Event, Job, Pod, Terminated
+    from proj.kube.verdict import Verdict
+
+_MOST_EVENTS = 200
+_SETTLE_S = 8.0
+"""How long the end of a pod that the cluster took away waits for news of why."""
+
+
+class JobState:
+    """A Job as the news tell it.
+
+    Args:
+        name: The Job's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.job: Job | None = None
+        self.job_deleted = False
+        self.pods: dict[str, Pod] = {}
+        self._gone: dict[str, Pod] = {}
+        self._events: dict[str, Event] = {}
+        self._since: tuple[str, float] | None = None
+        self._pull_error: str | None = None
+        """Why an image was not pulled: between two tries, the cluster says only that it waits."""
+        self._ended_at_s: float | None = None
+
+    # --- news -----------------------------------------------------------------------------------------
+
+    def take_job(self, change: str, job: Job) -> None:
+        """Take news of the Job."""
+        self.job = job
+        self.job_deleted = change == "DELETED"
+
+    def take_pod(self, change: str, pod: Pod) -> None:
+        """Take news of one of its pods."""
+        uid = pod.metadata.uid
+        if change == "DELETED":
+            self.pods.pop(uid, None)
+            self._gone[uid] = pod
+        else:
+            self.pods[uid] = pod
+            self._pull_error = verdict.pull_error(pod) or self._pull_error
+
+    def take_event(self, event: Event) -> None:
+        """Take what is told of it."""
+        self._events[event.metadata.name] = event
+        if len(self._events) > _MOST_EVENTS:
+            del self._events[next(iter(self._events))]
+
+    # --- questions ------------------------------------------------------------------------------------
+
+    @property
+    def pod(self) -> Pod | None:
+        """The youngest of its pods."""
+        known = self.pods or self._gone
+        return max(known.values(), key=lambda pod: pod.metadata.creation_timestamp or "", default=None)
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has begun."""
+        pod = self.pod
+        return pod is not None and verdict.started(pod, self.main_of(pod))
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of it runs any more."""
+        if not self.pods:
+            return self.job_deleted or bool(self._gone)
+        return all(self._program_ended(pod) for pod in self.pods.values())
+
+    def main_of(self, pod: Pod) -> str:
+        """Name of the container that runs the program."""
+        return pod.spec.containers[0].name if pod.spec.containers else ""
+
+    def containers(self, pod: Pod) -> Iterator[tuple[ContainerStatus, bool]]:
+        """The containers of a pod that are of interest, each with whether it is an init container."""
+        for status in pod.status.init_container_statuses or ():
+            yield status, True
+        main = pod.container(self.main_of(pod))
+        if main is not None:
+            yield main, False
+
+    def ended_main(self) -> Outcome | None:
+        """How the program ended, if it has."""
+        pod = self.pod
+        found = self._terminated(pod) if pod is not None else None
+        if pod is None or found is None:
+            return None
+        return verdict.ended(pod, found[0], found[1])
+
+    def outcome(self) -> Outcome | None:  # noqa: PLR0911  rules, in their order
+        """How the run ended, if it has by itself."""
+        job, pod = self.job, self.pod
+        ended = self.ended_main()
+        if ended is not None and ended.status is RunStatus.FINISHED:
+            return ended
+        if self.job_deleted:
+            return self._deleted(ended) if self.at_rest else None
+        failed = verdict.failed_job(job) if job is not None else None
+        if failed is not None and failed.code is FailureCode.DEADLINE:
+            return self._failed(failed, ended) if self.at_rest else None
+        if pod is not None and self._taken_away(pod) and failed is None:
+            return self._explained(pod, ended)
+        if ended is not None and (failed is not None or not self._may_retry()):
+            return ended
+        if failed is not None and (pod is None or self.at_rest):
+            return self._failed(self._cause(pod) or failed, ended)
+        if job is not None and job.holds("Complete") and ended is not None:
+            return ended
+        if pod is not None and pod.status.phase == "Failed" and not self._may_retry():
+            return self._failed_pod(pod)
+        return None
+
+    def hopeless(self, now_s: float) -> Verdict | None:
+        """Why the run is not going to begin, if that is so for long enough."""
+        pod = self.pod
+        if self.running:
+            return None
+        found = (
+            verdict.stuck(pod, self.main_of(pod), self._pull_error)
+            if pod is not None
+            else verdict.refused_pod(self.events)
+        )
+        if found is None:
+            self._since = None
+            return None
+        if self._since is None or self._since[0] != found.code.value:
+            self._since = (found.code.value, now_s)
+        return found if now_s - self._since[1] >= found.after_s else None
+
+    def waiting_for(self, waited_s: float) -> Verdict | None:
+        """The verdict on a run that has waited too long; None if it waits for nothing of the cluster's."""
+        pod, job = self.pod, self.job
+        if pod is None:
+            found = verdict.refused_pod(self.events)
+            if found is not None:
+                return found
+            suspended = job is not None and bool(job.spec.suspend)
+            code = FailureCode.QUEUE_WAIT if suspended else FailureCode.UNSCHEDULABLE
+            what = "The Job waited in its queue" if suspended else "The Job got no pod"
+            return _verdict(code, f"{what} for {waited_s:.0f} s.")
+        said = verdict.unschedulable(pod)
+        if said is None:
+            return None
+        return _verdict(
+            FailureCode.UNSCHEDULABLE, f"No node could take the pod for {waited_s:.0f} s: {said}."
+        )
+
+    def progress(self) -> str | None:
+        """What is waited for."""
+        pod = self.pod
+        return verdict.progress(self.job, pod, self.events, self.main_of(pod) if pod else "")
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What was told of it."""
+        return tuple(self._events.values())
+
+    # --- below ----------------------------------------------------------------------------------------
+
+    def _terminated(self, pod: Pod) -> tuple[ContainerStatus, Terminated] | None:
+        status = pod.container(self.main_of(pod))
+        if status is None or status.state.terminated is None:
+            return None
+        return status, status.state.terminated
+
+    def _program_ended(self, pod: Pod) -> bool:
+        if pod.status.phase in ("Succeeded", "Failed") or self._terminated(pod) is not None:
+            return True
+        never = not verdict.started(pod, self.main_of(pod))
+        return never and pod.metadata.deletion_timestamp is not None and not _any_running(pod)
+
+    def _may_retry(self) -> bool:
+        """Whether the Job makes another pod when one fails."""
+        return self.job is not None and (self.job.spec.backoff_limit or 0) > 0
+
+    def _taken_away(self, pod: Pod) -> bool:
+        gone = pod.metadata.uid in self._gone or pod.metadata.deletion_timestamp is not None
+        return gone and self.at_rest
+
+    def _cause(self, pod: Pod | None) -> Verdict | None:
+        if pod is None:
+            return verdict.refused_pod(self.events)
+        return verdict.lost_pod(pod) or verdict.preempted(self.events, pod)
+
+    def _explained(self, pod: Pod, ended: Outcome | None) -> Outcome | None:
+        """The end of a pod that was deleted; why it was may still be told."""
+        now_s = time.monotonic()
+        self._ended_at_s = self._ended_at_s or now_s
+        cause = self._cause(pod)
+        if cause is not None:
+            return self._failed(cause, ended)
+        if now_s - self._ended_at_s < _SETTLE_S:
+            return None
+        return self._failed(
+            _verdict(FailureCode.LOST, f"The pod {pod.metadata.name} was deleted by somebody else."),
+            ended,
+        )
+
+    def _deleted(self, ended: Outcome | None) -> Outcome:
+        return Outcome(
+            status=RunStatus.KILLED,
+            failure=FailureCode.CANCELLED,
+            message=f"The Job {self.name} was deleted by somebody else.",
+            started_ms=ended.started_ms if ended else None,
+            ended_ms=(ended.ended_ms if ended else None) or now_ms(),
+        )
+
+    def _failed(self, found: Verdict, ended: Outcome | None) -> Outcome:
+        return Outcome(
+            status=RunStatus.FAILED,
+            failure=found.code,
+            message=found.message,
+            started_ms=ended.started_ms if ended else None,
+            ended_ms=(ended.ended_ms if ended else None) or now_ms(),
+        )
+
+    def _failed_pod(self, pod: Pod) -> Outcome | None:
+        """A pod that failed without its program's having ended."""
+        found = self._cause(pod) or verdict.stuck(pod, self.main_of(pod))
+        if found is None:
+            said = pod.status.message or pod.status.reason or "no reason given"
+            found = _verdict(FailureCode.LOST, f"The pod failed: {said}")
+        return self._failed(found, None)
+
+    def write(self, path: Path, namespace: str) -> None:
+        """Write down what the cluster says, before it forgets."""
+        told = sorted(self._events.values(), key=lambda event: seconds(event.last_timestamp) or 0)
+        found = JobFacts(
+            job=self.name,
+            namespace=namespace,
+            pods=tuple(_pod_facts(pod) for pod in (*self._gone.values(), *self.pods.values())),
+            events=tuple(
+                EventFacts(
+                    about=f"{event.involved_object.kind}/{event.involved_object.name}",
+                    type=event.type,
+                    reason=event.reason,
+                    message=event.message,
+                    count=event.count or 1,
+                    last=event.last_timestamp,
+                )
+                for event in told
+            ),
+        )
+        try:
+            write_whole(path, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        except OSError:
+            return  # the outcome itself is told by others
+
+
+class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A container, for the record."""
+
+    name: str
+    image: str
+    image_id: str
+    exit_code: int | None
+    reason: str | None
+    restarts: int
+
+
+class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod, for the record."""
+
+    name: str
+    node: str | None
+    phase: str
+    reason: str | None
+    message: str | None
+    containers: tuple[ContainerFacts, ...]
+
+
+class EventFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """An event, for the record."""
+
+    about: str
+    type: str
+    reason: str
+    message: str
+    count: int
+    last: str | None
+
+
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`proj/kubernetes.json`."""
+
+    format: int = 1
+    job: str
+    namespace: str
+    pods: tuple[PodFacts, ...]
+    events: tuple[EventFacts, ...]
+
+
+def _pod_facts(pod: Pod) -> PodFacts:
+    statuses = (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
+    return PodFacts(
+        name=pod.metadata.name,
+        node=pod.spec.node_name,
+        phase=pod.status.phase,
+        reason=pod.status.reason,
+        message=pod.status.message,
+        containers=tuple(_container_facts(status) for status in statuses),
+    )
+
+
+def _container_facts(status: ContainerStatus) -> ContainerFacts:
+    state = status.state
+    ended, waiting = state.terminated, state.waiting
+    return ContainerFacts(
+        name=status.name,
+        image=status.image,
+        image_id=status.image_id,
+        exit_code=ended.exit_code if ended else None,
+        reason=(ended.reason if ended else None) or (waiting.reason if waiting else None),
+        restarts=status.restart_count,
+    )
+
+
+def _any_running(pod: Pod) -> bool:
+    statuses = (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
+    return any(status.state.running is not None for status in statuses)
+
+
+def _verdict(code: FailureCode, message: str) -> Verdict:
+    """A verdict that counts at once."""
+    return verdict.Verdict(code=code, message=message)

@@ -1,0 +1,183 @@
+"""A namespace of a real Kubernetes cluster, for tests behind the marker `cluster`."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from proj.kube.client import Client
+from proj.kube.kubeconfig import connection, decoded
+from proj.kube.objects import Items, Job, Meta, Pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE = "proj-test/python:3.11-slim"
+"""Debian's Python 3.11 with pip, venv and git: `cluster base-image` makes it."""
+LIMIT_S = 60.0
+_DEFAULT = Path.home() / ".cache" / "proj-test-cluster" / "kubeconfig"
+_CONFIGURED = os.environ.get("KUBECONFIG")
+
+
+class _Named(msgspec.Struct, frozen=True):
+    metadata: Meta
+
+
+class Namespace:
+    """A namespace of its own in the cluster.
+
+    Args:
+        client: To the API server, as an administrator.
+        name: The namespace's.
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.name = name
+
+    def config(self, **settings: object) -> str:
+        """Settings of the backend for this namespace, as JSON."""
+        # The cluster has no name service: the node's is used.
+        found = {"namespace": self.name, "dns-policy": "Default", **settings}
+        return msgspec.json.encode({name.replace("_", "-"): value for name, value in found.items()}).decode()
+
+    def create(self, kind: str, manifest: dict[str, Any]) -> None:
+        """Create an object; `kind` is its path, such as `/api/v1/{}/secrets`."""
+        self.client.send("POST", self.path(kind), f"create {kind}", body=manifest)
+
+    def path(self, kind: str) -> str:
+        """The path of a kind of object: `jobs`, `pods`, `secrets`, `rbac.authorization.k8s.io/v1/roles` …"""
+        group, _, plural = kind.rpartition("/")
+        if not group and plural == "jobs":
+            group = "batch/v1"
+        base = f"/apis/{group}" if group else "/api/v1"
+        return f"{base}/namespaces/{self.name}/{plural}"
+
+    def names(self, kind: str, selector: str = "") -> list[str]:
+        """Names of the objects of a kind, by label."""
+        query = {"labelSelector": selector} if selector else {}
+        found = self.client.get(self.path(kind), Items[_Named], f"list {kind}", **query)
+        return sorted(item.metadata.name for item in found.items or ())
+
+    def text(self, kind: str) -> str:
+        """All that the API server says of the objects of a kind."""
+        return self.client.send("GET", self.path(kind), f"list {kind}").decode()
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All Jobs."""
+        return self.client.get(self.path("jobs"), Items[Job], "list Jobs").items or ()
+
+    def pods(self, selector: str = "") -> tuple[Pod, ...]:
+        """All pods, by label."""
+        query = {"labelSelector": selector} if selector else {}
+        return self.client.get(self.path("pods"), Items[Pod], "list pods", **query).items or ()
+
+    def until_gone(self, run_id: str) -> None:
+        """Wait until nothing of a run is there any more."""
+        end_s = time.monotonic() + LIMIT_S
+        while True:
+            left = {kind: self.names(kind, f"proj/run-id={run_id}") for kind in ("jobs", "pods", "secrets")}
+            if not any(left.values()):
+                return
+            assert time.monotonic() < end_s, f"left over: {left}"
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def _cluster_namespace(worker_id: str) -> Iterator[Namespace]:
+    path = _CONFIGURED or str(_DEFAULT)
+    if not Path(path.partition(os.pathsep)[0]).exists():
+        pytest.skip(f"no kubeconfig at {path}")
+    before = os.environ.get("KUBECONFIG")
+    os.environ["KUBECONFIG"] = path
+    try:
+        client = Client(connection())
+    finally:
+        os.environ.pop("KUBECONFIG")
+        if before is not None:
+            os.environ["KUBECONFIG"] = before
+    name = f"proj-test-{worker_id}-{secrets.token_hex(3)}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    client.send("POST", "/api/v1/namespaces", f"create the namespace {name}", body=body)
+    namespace = Namespace(client, name)
+    _await_service_account(namespace)
+    yield namespace
+    client.send("DELETE", f"/api/v1/namespaces/{name}", f"delete the namespace {name}")
+    client.close()
+
+
+@pytest.fixture
+def namespace(_cluster_namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> Namespace:
+    """A namespace of a real cluster, whose kubeconfig is the current one."""
+    monkeypatch.setenv("KUBECONFIG", _CONFIGURED or str(_DEFAULT))
+    return _cluster_namespace
+
+
+def _await_service_account(namespace: Namespace) -> None:
+    """Pods are refused until the namespace has its default account."""
+    end_s = time.monotonic() + LIMIT_S
+    while "default" not in namespace.names("serviceaccounts"):
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
+
+
+def limited_kubeconfig(namespace: Namespace, tmp_path: Path, rules: list[dict[str, Any]]) -> Path:
+    """A kubeconfig of a service account that may do what `rules` say, in the namespace."""
+    name = f"limited-{os.urandom(3).hex()}"
+    meta = {"name": name}
+    namespace.create("serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
+    namespace.create(f"{group}/v1/roles", role)
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace.name}
+    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta, "subjects": [subject],
+               "roleRef": {"apiGroup": group, "kind": "Role", "name": name}}  # fmt: skip
+    namespace.create(f"{group}/v1/rolebindings", binding)
+    return _kubeconfig(namespace, _token(namespace, name), tmp_path / "limited.yaml")
+
+
+def _token(namespace: Namespace, account: str) -> str:
+    """The token that the cluster makes for a service account."""
+    end_s = time.monotonic() + 30
+    while time.monotonic() < end_s:
+        listed = msgspec.json.decode(namespace.text("secrets"))
+        for item in listed["items"]:
+            owner = item["metadata"].get("annotations", {}).get("kubernetes.io/service-account.name")
+            if owner == account and "token" in item.get("data", {}):
+                return base64.b64decode(item["data"]["token"]).decode()
+        time.sleep(0.2)
+    raise AssertionError("no token")
+
+
+def _kubeconfig(namespace: Namespace, token: str, path: Path) -> Path:
+    cluster = namespace.client.connection.cluster
+    authority = decoded(cluster.certificate_authority_data or "", "the authority")
+    content = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "limited",
+        "clusters": [{"name": "c", "cluster": {
+            "server": cluster.server, "certificate-authority-data": base64.b64encode(authority).decode(),
+        }}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "limited",
+                      "context": {"cluster": "c", "user": "u", "namespace": namespace.name}}],
+    }  # fmt: skip
+    path.write_bytes(msgspec.json.encode(content))
+    return path
+
+
+RULES = [
+    {"apiGroups": ["batch"], "resources": ["jobs"],
+     "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["create", "patch"]},
+]  # fmt: skip
+"""What docs/how-to/kubernetes.md says is enough."""

@@ -1,0 +1,207 @@
+"""Each way a run can fail that a cluster can produce: the word, the cluster's own cause, the exit code."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from clusterkit import IMAGE, RULES, Namespace, limited_kubeconfig
+from proj.backends.kubernetes import KubernetesBackend
+from proj.errors import BackendError, FailureCode
+from proj.exitcodes import exit_code
+from proj.model import Execution, ImageRuntime, Outcome, RunStatus
+from proj.testing.backends import Waiter, await_output, execution_maker, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+@pytest.fixture
+def make(tmp_path: Path, namespace: Namespace) -> Callable[..., Execution]:
+    maker = execution_maker(tmp_path, runtime=ImageRuntime(image=IMAGE), cwd="/")
+
+    def made(line: str, image: str = IMAGE, config: str | None = None, **changes: object) -> Execution:
+        settings: dict[str, object] = {
+            "backend_config": config or namespace.config(),
+            "grace_s": 1.0,
+            "run_id": os.urandom(16).hex(),
+            "runtime": ImageRuntime(image=image),
+        }
+        return maker(line, **{**settings, **changes})
+
+    return made
+
+
+def run(execution: Execution) -> Outcome:
+    return KubernetesBackend().submit(execution).wait()
+
+
+def shown(execution: Execution) -> str:
+    """What is written of the Job beside its logs."""
+    from pathlib import Path
+
+    return (Path(execution.record_dir) / "kubernetes.json").read_text()
+
+
+def test_exit_codes_are_the_programs_own(make: Callable[..., Execution]) -> None:
+    outcome = run(make("echo no >&2; exit 7"))
+    assert (outcome.failure, outcome.exit_code, exit_code(outcome)) == (FailureCode.USER_EXIT, 7, 7)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SEGV", 139), ("KILL", 137), ("TERM", 143)])
+def test_signals_are_named(make: Callable[..., Execution], name: str, code: int) -> None:
+    outcome = run(make(f"kill -{name} $$"))
+    assert (outcome.failure, outcome.signal) == (FailureCode.SIGNAL, f"SIG{name}")
+    assert exit_code(outcome) == code
+
+
+def test_a_missing_image_is_told_with_the_registrys_words(make: Callable[..., Execution]) -> None:
+    begun_s = time.monotonic()
+    execution = make("true", image="127.0.0.1:5000/proj-test/no-such:1")
+    outcome = run(execution)
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.IMAGE_PULL, 125)
+    assert "127.0.0.1:5000/proj-test/no-such:1" in (outcome.message or "")
+    assert "not found" in (outcome.message or "") or "unknown" in (outcome.message or "")
+    assert time.monotonic() - begun_s < 30
+    assert outcome.started_ms is None
+
+
+def test_an_image_that_is_no_name_is_refused_at_once(make: Callable[..., Execution]) -> None:
+    outcome = run(make("true", image="NOT//valid"))
+    assert outcome.failure is FailureCode.IMAGE_PULL
+
+
+def test_an_impossible_request_names_what_is_lacking(
+    make: Callable[..., Execution], namespace: Namespace
+) -> None:
+    execution = make("true", config=namespace.config(cpu="1000", pending_timeout="3s"))
+    outcome = run(execution)
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.UNSCHEDULABLE, 125)
+    assert "Insufficient cpu" in (outcome.message or "")
+    namespace.until_gone(execution.run_id)
+
+
+def test_memory_that_runs_out_names_the_limit(make: Callable[..., Execution], namespace: Namespace) -> None:
+    line = "python3 -c 'b = bytearray(200_000_000); print(len(b))'"
+    outcome = run(make(line, config=namespace.config(memory="32Mi")))
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.OOM_KILLED, 137)
+    assert "32Mi" in (outcome.message or "")
+
+
+def test_the_clusters_deadline_counts(make: Callable[..., Execution], namespace: Namespace) -> None:
+    execution = make("echo begun; exec sleep 600", config=namespace.config(deadline="4s"))
+    outcome = run(execution)
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.DEADLINE, 124)
+    assert "4 s" in (outcome.message or "")
+    assert stored(execution) == b"begun\n"
+
+
+def test_a_job_that_somebody_deletes_is_cancelled(
+    make: Callable[..., Execution], namespace: Namespace
+) -> None:
+    execution = make("echo begun; exec sleep 600")
+    handle = KubernetesBackend().submit(execution)
+    waiter = Waiter(handle)
+    await_output(execution, b"begun")
+    job = msgspec.json.decode(handle.reference, type=dict[str, str])["job"]
+    body = {"propagationPolicy": "Background"}
+    namespace.client.send("DELETE", namespace.path("jobs") + f"/{job}", "delete it", body=body)
+    outcome = waiter.outcome()
+    assert (outcome.status, outcome.failure) == (RunStatus.KILLED, FailureCode.CANCELLED)
+    assert job in (outcome.message or "")
+    assert "somebody else" in (outcome.message or "")
+
+
+def test_a_quota_that_can_never_be_met_is_told_at_once(
+    make: Callable[..., Execution], namespace: Namespace
+) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
+             "spec": {"hard": {"requests.memory": "64Mi", "limits.memory": "64Mi"}}}  # fmt: skip
+    namespace.create("resourcequotas", quota)
+    try:
+        time.sleep(1)  # the quota's controller has to see it
+        outcome = run(make("true", config=namespace.config(memory="128Mi")))
+    finally:
+        path = namespace.path("resourcequotas")
+        namespace.client.send("DELETE", f"{path}/small", "delete the quota")
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.REFUSED, 125)
+    assert "exceeded quota" in (outcome.message or "")
+
+
+def test_an_init_container_that_fails_is_named(make: Callable[..., Execution], namespace: Namespace) -> None:
+    init = {"name": "fetch", "image": IMAGE, "command": ["sh", "-c", "echo no data >&2; exit 3"]}
+    template: dict[str, Any] = {"kind": "Job", "spec": {"template": {"spec": {"initContainers": [init]}}}}
+    execution = make("true", config=namespace.config(kube_job_template=template))
+    outcome = run(execution)
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.ENV_FAILED, 125)
+    assert "fetch" in (outcome.message or "")
+    assert "exit code 3" in (outcome.message or "")
+    assert stored(execution, "stderr") == b"[fetch] no data\n"
+
+
+def test_a_command_that_cannot_be_started_is_told(make: Callable[..., Execution]) -> None:
+    outcome = run(make("true", image="proj-test/pause:3.2"))
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.IMAGE_FAILED, 125)
+    assert "sh" in (outcome.message or "")
+
+
+def test_what_is_forbidden_is_named(
+    make: Callable[..., Execution], namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(limited_kubeconfig(namespace, tmp_path, RULES[1:])))
+    with pytest.raises(BackendError, match=r"may not create jobs in the namespace") as caught:
+        run(make("true"))
+    assert caught.value.code == FailureCode.REFUSED.value
+    assert "verb create on jobs" in (caught.value.hint or "")
+
+
+def test_what_is_forbidden_half_way_leaves_nothing(
+    make: Callable[..., Execution], namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(limited_kubeconfig(namespace, tmp_path, RULES[:4])))
+    execution = make("true", variables={"TOKEN": "x"}, secrets=("TOKEN",))
+    with pytest.raises(BackendError, match=r"may not create secrets"):
+        run(execution)
+    namespace.until_gone(execution.run_id)
+
+
+def test_few_rights_are_enough(
+    make: Callable[..., Execution], namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(limited_kubeconfig(namespace, tmp_path, RULES)))
+    execution = make('sleep 3; printf %s "$TOKEN"', variables={"TOKEN": "$(x) y"}, secrets=("TOKEN",))
+    assert run(execution).status is RunStatus.FINISHED
+    assert stored(execution) == b"$(x) y"
+
+
+def test_a_canary_is_seen_in_no_object(make: Callable[..., Execution], namespace: Namespace) -> None:
+    canary = f"canary-{os.urandom(8).hex()}"
+    execution = make("sleep 3", variables={"TOKEN": canary}, secrets=("TOKEN",))
+    handle = KubernetesBackend().submit(execution)
+    seen: list[str] = []
+    looking = threading.Event()
+
+    def look() -> None:
+        while not looking.wait(0.5):
+            seen.extend(namespace.text(kind) for kind in ("jobs", "pods", "configmaps", "events"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    outcome = handle.wait()
+    looking.set()
+    thread.join()
+    assert outcome.status is RunStatus.FINISHED
+    assert seen
+    assert not any(canary in text for text in seen)
+    assert canary not in shown(execution) + handle.reference
+    assert canary not in stored(execution).decode() + stored(execution, "stderr").decode()
+    assert base64.b64encode(canary.encode()).decode() in namespace.text("secrets")

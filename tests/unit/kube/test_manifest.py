@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proj.errors import BackendError, UsageError
+from proj.kube import manifest
+from proj.kube.manifest import Blueprint, Names
+from proj.kube.names import escaped, is_variable, job_name, label, slug
+from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled, packed
+from proj.kube.settings import NAMES as NAMES_OF_SETTINGS
+from proj.kube.settings import Settings, read_settings
+from proj.model import Command, DockerDeclaration, Execution, RecipeRuntime
+
+NAMES = Names(job="demo-1", namespace="team", session="s")
+_EXPANSION = re.compile(r"\$\$|\$\(([^)]*)\)")
+
+
+def expanded(text: str) -> str:
+    """What Kubernetes makes of a text of a pod's specification, where all variables are known."""
+    return _EXPANSION.sub(lambda match: "$" if match[0] == "$$" else "EXPANDED", text)
+
+
+def blueprint(bundle: Bundle | None = None, **changes: Any) -> Blueprint:
+    settings = changes.pop("settings", {})
+    execution = Execution(
+        run_id="0123456789abcdef" * 2, run_name="a", project_name="My Project",
+        command=Command(
+            line="x", argv=("sh", "-c", changes.pop("line", "echo")), cwd="/mlflow/projects/code"
+        ),
+        runtime=RecipeRuntime(image="i"), variables=changes.pop("variables", {}), record_dir="/x",
+        secrets=changes.pop("secrets", ()),
+    )  # fmt: skip
+    found = read_settings(json.dumps({name.replace("_", "-"): value for name, value in settings.items()}))
+    return Blueprint(execution=execution, settings=found, image="i", bundle=bundle, **changes)
+
+
+def pod_of(made: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = made["spec"]["template"]["spec"]
+    return found
+
+
+@given(st.text(alphabet=st.sampled_from("$()aHOME {}\\'\"`")))
+def test_nothing_of_ours_is_expanded(text: str) -> None:
+    assert expanded(escaped(text)) == text
+
+
+def test_command_and_variables_are_escaped() -> None:
+    made = manifest.job(blueprint(line="echo $(HOME) $$", variables={"A": "$(B)"}), NAMES)
+    main = pod_of(made)["containers"][0]
+    assert main["command"][-1] == "echo $$(HOME) $$$$"
+    assert {"name": "A", "value": "$$(B)"} in main["env"]
+
+
+def test_secrets_are_named_and_not_told() -> None:
+    made = blueprint(variables={"TOKEN": "hunter2", "A": "b"}, secrets=("TOKEN", "ABSENT"))
+    assert "hunter2" not in json.dumps(manifest.job(made, NAMES))
+    secret = manifest.secret(made, NAMES, {"uid": "u"})
+    assert secret is not None
+    assert secret["stringData"] == {"TOKEN": "hunter2"}
+    assert secret["metadata"]["ownerReferences"] == [{"uid": "u"}]
+    assert manifest.secret(blueprint(), NAMES, {}) is None
+
+
+def test_a_job_has_what_every_job_should_have() -> None:
+    made = manifest.job(blueprint(plain_user=True), NAMES)
+    assert made["spec"]["backoffLimit"] == 0
+    assert made["spec"]["ttlSecondsAfterFinished"] == 86400
+    labels = made["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "My-Project"
+    assert labels["proj/run-id"] == "0123456789abcdef" * 2
+    pod = pod_of(made)
+    assert pod["restartPolicy"] == "Never"
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    main = pod["containers"][0]
+    assert main["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert main["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_an_image_of_the_users_keeps_its_user() -> None:
+    assert "runAsUser" not in pod_of(manifest.job(blueprint(), NAMES))["securityContext"]
+    found = pod_of(manifest.job(blueprint(settings={"security": "image"}), NAMES))
+    assert "securityContext" not in found
+    assert "securityContext" not in found["containers"][0]
+
+
+def test_settings_become_what_they_name() -> None:
+    settings = {
+        "cpu": "2", "memory": "4Gi", "gpus": 1, "queue": "team-q", "priority_class": "high", "deadline": "2h",
+        "node_selector": {"disk": "ssd"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "service_account": "runner", "image_pull_secrets": ["pull"], "secrets_from": ["s3"],
+        "labels": {"a": "b"},
+        "annotations": {"c": "d"}, "volumes": [{"path": "/data", "claim": "data", "read-only": True}],
+        "dns_policy": "Default", "image_pull_policy": "Always", "environment": {"PIP_INDEX_URL": "x"},
+    }  # fmt: skip
+    made = manifest.job(blueprint(settings=settings), NAMES)
+    pod, main = pod_of(made), pod_of(made)["containers"][0]
+    assert main["resources"] == {
+        "requests": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
+        "limits": {"memory": "4Gi", "nvidia.com/gpu": "1"},
+    }
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-q"
+    assert made["spec"]["suspend"] is True
+    assert made["spec"]["activeDeadlineSeconds"] == 7200
+    assert pod["priorityClassName"] == "high"
+    assert pod["nodeSelector"] == {"disk": "ssd"}
+    assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert pod["serviceAccountName"] == "runner"
+    assert pod["imagePullSecrets"] == [{"name": "pull"}]
+    assert main["envFrom"] == [{"secretRef": {"name": "s3"}}]
+    assert {"name": "data-0", "mountPath": "/data", "readOnly": True} in main["volumeMounts"]
+    assert {"name": "data-0", "persistentVolumeClaim": {"claimName": "data"}} in pod["volumes"]
+    assert {"name": "PIP_INDEX_URL", "value": "x"} in main["env"]
+    assert (pod["dnsPolicy"], main["imagePullPolicy"]) == ("Default", "Always")
+
+
+def test_what_is_in_a_template_stays() -> None:
+    template = {
+        "kind": "Job", "metadata": {"name": "theirs", "generateName": "g-", "labels": {"team": "a"}},
+        "spec": {"backoffLimit": 2, "template": {"spec": {
+            "restartPolicy": "OnFailure",
+            "initContainers": [{"name": "first"}],
+            "containers": [
+                {"name": "x", "image": "old", "args": ["old"], "env": [{"name": "E", "value": "$(F)"}],
+                 "resources": {"limits": {"cpu": "1"}}},
+                {"name": "sidecar", "image": "s"},
+            ],
+        }}},
+    }  # fmt: skip
+    before = json.dumps(template)
+    made = manifest.job(blueprint(settings={"kube_job_template": template, "memory": "1Gi"}), NAMES)
+    assert json.dumps(template) == before
+    assert made["metadata"]["name"] == "demo-1"
+    assert "generateName" not in made["metadata"]
+    assert made["metadata"]["labels"]["team"] == "a"
+    assert made["spec"]["backoffLimit"] == 2
+    pod = pod_of(made)
+    assert pod["restartPolicy"] == "OnFailure"
+    assert [each["name"] for each in pod["containers"]] == ["my-project", "sidecar"]
+    assert pod["initContainers"] == [{"name": "first"}]
+    main = pod["containers"][0]
+    assert main["image"] == "i"
+    assert "args" not in main
+    assert main["env"][0] == {"name": "E", "value": "$(F)"}
+    assert main["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+
+
+def test_a_template_that_is_no_job_is_refused() -> None:
+    with pytest.raises(UsageError, match="'Pod'"):
+        manifest.job(blueprint(settings={"kube_job_template": {"kind": "Pod"}}), NAMES)
+
+
+def test_a_job_begins_when_all_is_there() -> None:
+    bundle = bundled(b"code", {})
+    held = manifest.held(manifest.job(blueprint(bundle), NAMES))
+    assert held["spec"]["parallelism"] == 0
+    assert manifest.release(manifest.job(blueprint(bundle), NAMES)) == {"spec": {"parallelism": 1}}
+    queued = manifest.job(blueprint(bundle, settings={"queue": "q"}), NAMES)
+    assert "parallelism" not in manifest.held(queued)["spec"]
+    assert manifest.held(queued)["metadata"]["annotations"] == {"proj/complete": "false"}
+
+
+def test_mere_code_needs_no_init_container() -> None:
+    bundle = bundled(b"code", {"x.py": b"x"})
+    plain = pod_of(manifest.job(blueprint(bundle), NAMES))
+    assert "initContainers" not in plain
+    made = pod_of(manifest.job(blueprint(bundle, lock_digest="sha256:ab", python="3.11"), NAMES))
+    (init,) = made["initContainers"]
+    assert init["name"] == "proj-prepare"
+    assert {"name": "PROJ_CODE_SHA256", "value": bundle.code_digest} in init["env"]
+    assert any("env/venv/bin" in part for part in made["containers"][0]["command"])
+
+
+def test_a_cache_is_named_by_lock_and_image() -> None:
+    bundle = bundled(b"code", {})
+    made = blueprint(bundle, lock_digest="sha256:" + "ab" * 32, settings={"cache_claim": "cache"})
+    assert made.environment_dir == f"/mlflow/projects/cache/{'ab' * 12}-i"
+    pod = pod_of(manifest.job(made, NAMES))
+    assert {"name": "proj-cache", "persistentVolumeClaim": {"claimName": "cache"}} in pod["volumes"]
+
+
+def test_docker_env_is_honoured() -> None:
+    docker = DockerDeclaration(image="i", user="1001:5", shm_size="2g", gpus="2")
+    pod = pod_of(manifest.job(blueprint(docker=docker), NAMES))
+    assert pod["securityContext"]["runAsUser"] == 1001
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}} in pod["volumes"]
+    assert pod["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "2"}
+
+
+def test_folders_of_the_host_need_leave() -> None:
+    docker = DockerDeclaration(image="i", volumes=("/data:/data:ro",))
+    with pytest.raises(UsageError, match="which a cluster does not have"):
+        manifest.job(blueprint(docker=docker), NAMES)
+    pod = pod_of(manifest.job(blueprint(docker=docker, settings={"allow_host_path": True}), NAMES))
+    assert {"name": "host-0", "hostPath": {"path": "/data"}} in pod["volumes"]
+    instead = [{"path": "/data", "claim": "data"}]
+    pod = pod_of(manifest.job(blueprint(docker=docker, settings={"volumes": instead}), NAMES))
+    assert "hostPath" not in json.dumps(pod)
+
+
+def test_a_variable_that_no_pod_can_have_is_named() -> None:
+    with pytest.raises(UsageError, match="'a b'"):
+        manifest.job(blueprint(variables={"a b": "c"}), NAMES)
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+_DNS = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_LABEL = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+
+
+@given(st.text(max_size=120))
+def test_names_are_valid_whatever_a_project_is_called(text: str) -> None:
+    assert _DNS.fullmatch(slug(text))
+    name = job_name(text, "0123456789abcdef" * 2)
+    assert _DNS.fullmatch(name)
+    assert len(name) <= 57
+    assert not label(text) or (_LABEL.fullmatch(label(text)) and len(label(text)) <= 63)
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"), [("A_1", True), ("a.b-c", True), ("1a", False), ("", False), ("a b", False)]
+)
+def test_names_of_variables(name: str, *, takes: bool) -> None:
+    assert is_variable(name) is takes
+
+
+# --- parts --------------------------------------------------------------------------------------------
+
+
+def test_code_is_split_and_named_by_its_content() -> None:
+    code = bytes(range(256)) * 8192
+    made = bundled(code, {"a.py": b"a", "empty": b""})
+    files = {name: content for each in made.maps for name, content in each.files.items()}
+    assert b"".join(files[name] for name in sorted(files) if name.startswith("code.")) == code
+    assert files["a.py"] == b"a"
+    assert "empty" not in files
+    assert all(sum(map(len, each.files.values())) <= PART_BYTES for each in made.maps)
+    assert [each.name for each in bundled(code, {"a.py": b"a"}).maps] == [each.name for each in made.maps]
+    assert [each.name for each in bundled(code, {"a.py": b"b"}).maps] != [each.name for each in made.maps]
+
+
+def test_too_much_code_is_refused() -> None:
+    with pytest.raises(BackendError, match="too large"):
+        bundled(b"x" * (MOST_BYTES + 1), {})
+
+
+def test_packing_is_the_same_each_time() -> None:
+    assert packed(b"x" * 1000) == packed(b"x" * 1000)
+
+
+# --- settings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ('{"namspace": "x"}', "Unknown setting of the backend kubernetes: 'namspace'"),
+        ('{"gpus": "many"}', "'gpus'"),
+        ('{"gpus": -1}', "no number of GPUs"),
+        ('{"ttl": "soon"}', "Not a length of time"),
+        ('{"volumes": [{"path": "/x"}]}', "exactly one of"),
+        ('{"volumes": [{"path": "x", "claim": "c"}]}', "not absolute"),
+        ('{"delivery": "pigeon"}', "delivery"),
+        ("{", "no JSON"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named(config: str, says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        read_settings(config)
+
+
+def test_settings_have_defaults() -> None:
+    assert read_settings("") == Settings()
+    assert (Settings().ttl_s, Settings().pending_s, Settings(queue="q").pending_s) == (86400, 1800.0, None)
+
+
+def test_the_template_is_found_by_where_the_user_stands_then_by_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from proj.kube.template import read_template
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    (there / "job.yaml").write_text("kind: Job\nmetadata: {name: there}\n")
+    monkeypatch.chdir(here)
+    assert read_template("job.yaml", there)["metadata"] == {"name": "there"}
+    (here / "job.yaml").write_text("kind: Job\nmetadata: {name: here}\n")
+    assert read_template("job.yaml", there)["metadata"] == {"name": "here"}
+    for text in ("kind: Pod\n", "- a\n", "a: [\n", "kind: Job\nspec: {template: {spec: {containers: x}}}\n"):
+        (here / "job.yaml").write_text(text)
+        with pytest.raises(UsageError, match="template"):
+            read_template("job.yaml", there)
+    with pytest.raises(UsageError, match="Cannot read"):
+        read_template("no.yaml", there)
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/kubernetes.md").read_text(encoding="utf-8")
+    assert not [name for name in NAMES_OF_SETTINGS if f"`{name}`" not in page]

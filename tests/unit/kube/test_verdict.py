@@ -1,0 +1,252 @@
+"""What the test cluster cannot produce: answers as other clusters give them, eviction to Kueue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proj.errors import FailureCode
+from proj.exitcodes import exit_code
+from proj.kube import state as state_module
+from proj.kube import verdict
+from proj.kube.objects import Event, Job, Pod
+from proj.kube.quantities import never_fits, quantity
+from proj.kube.state import JobState
+from proj.model import RunStatus
+
+
+def pod(phase: str = "Running", *, state: dict[str, Any] | None = None, init: dict[str, Any] | None = None,
+        deleted: bool = False, **status: Any) -> Pod:  # fmt: skip
+    found: dict[str, Any] = {
+        "metadata": {"name": "demo-1-abcde", "uid": "pod"},
+        "spec": {
+            "nodeName": "node-7",
+            "containers": [{"name": "main", "resources": {"limits": {"memory": "1Gi"}}}],
+        },
+        "status": {"phase": phase, **status},
+    }
+    if deleted:
+        found["metadata"]["deletionTimestamp"] = "2026-11-30T10:00:00Z"
+    if state is not None:
+        found["status"]["containerStatuses"] = [{"name": "main", "image": "i:1", "state": state}]
+    if init is not None:
+        found["status"]["initContainerStatuses"] = [{"name": "proj-prepare", "image": "i:1", "state": init}]
+    return msgspec.convert(found, Pod)
+
+
+def job(*conditions: dict[str, str], backoff: int = 0, **spec: Any) -> Job:
+    return msgspec.convert(
+        {
+            "metadata": {"name": "demo-1", "labels": {"kueue.x-k8s.io/queue-name": "team-q"}},
+            "spec": {"backoffLimit": backoff, **spec},
+            "status": {"conditions": list(conditions)},
+        },
+        Job,
+    )
+
+
+def event(reason: str, message: str, *, kind: str = "Pod", uid: str = "pod") -> Event:
+    return msgspec.convert(
+        {"metadata": {"name": reason}, "reason": reason, "message": message,
+         "involvedObject": {"kind": kind, "name": "demo-1-abcde", "uid": uid}},
+        Event,
+    )  # fmt: skip
+
+
+def ended(code: int, **more: Any) -> dict[str, Any]:
+    times = {"startedAt": "2026-11-30T10:00:00Z", "finishedAt": "2026-11-30T10:00:05.123456789Z"}
+    return {"terminated": {"exitCode": code, **times, **more}}
+
+
+TAKEN = [
+    # As kubelets say it when a node is short of memory.
+    ({"reason": "Evicted", "message": "The node was low on memory."}, FailureCode.EVICTED, "low on"),
+    # Kubernetes 1.25 and later.
+    ({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                      "message": "preempting to accommodate a higher priority pod"}]},
+     FailureCode.PREEMPTED, "higher priority"),
+    ({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                      "message": "Eviction API: evicting"}]}, FailureCode.EVICTED, "Eviction API"),
+    ({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+                      "message": "deleting due to NoExecute taint"}]}, FailureCode.LOST, "taint"),
+    ({"reason": "NodeLost", "message": "Node node-7 which was running pod is unresponsive"},
+     FailureCode.LOST, "node-7"),
+    ({"reason": "Terminated", "message": "Pod was terminated in response to imminent node shutdown."},
+     FailureCode.LOST, "shutdown"),
+    ({"reason": "DeadlineExceeded", "message": "Pod was active longer than the specified deadline"},
+     FailureCode.DEADLINE, "longer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code", "says"), TAKEN)
+def test_a_pod_that_is_taken_away_tells_why(status: dict[str, Any], code: FailureCode, says: str) -> None:
+    for state in (ended(137), None):
+        found = JobState("demo-1")
+        found.take_job("ADDED", job({"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}))
+        found.take_pod("ADDED", pod("Failed", state=state, **status))
+        outcome = found.outcome()
+        assert outcome is not None
+        assert (outcome.status, outcome.failure) == (RunStatus.FAILED, code)
+        assert says in (outcome.message or "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("Preempted", FailureCode.PREEMPTED), ("Evicted", FailureCode.EVICTED),
+     ("TaintManagerEviction", FailureCode.LOST)],
+)  # fmt: skip
+def test_events_tell_why_a_pod_was_deleted(reason: str, code: FailureCode) -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("DELETED", pod("Failed", state=ended(143), deleted=True))
+    assert found.outcome() is None  # the reason may be on its way
+    found.take_event(event(reason, "by somebody"))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert (outcome.failure, outcome.message and "by somebody" in outcome.message) == (code, True)
+
+
+def test_a_pod_that_is_deleted_without_a_reason_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("DELETED", pod(state={"running": {}}, deleted=True))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.LOST
+    assert "demo-1-abcde was deleted" in (outcome.message or "")
+
+
+def test_a_job_with_tries_left_goes_on() -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(backoff=2))
+    found.take_pod("ADDED", pod("Failed", state=ended(1)))
+    assert found.outcome() is None
+    found.take_job("MODIFIED", job({"type": "Failed", "status": "True"}, backoff=2))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "failure", "exits", "says"),
+    [
+        (ended(0), None, 0, None),
+        (ended(3), FailureCode.USER_EXIT, 3, "exit code 3"),
+        (ended(137, reason="OOMKilled"), FailureCode.OOM_KILLED, 137, "1Gi"),
+        (ended(139), FailureCode.SIGNAL, 139, "SIGSEGV"),
+        (ended(137, signal=9), FailureCode.SIGNAL, 137, "SIGKILL"),
+        (ended(200), FailureCode.USER_EXIT, 200, "200"),
+        (
+            ended(128, reason="StartError", message='exec: "sh": not found'),
+            FailureCode.IMAGE_FAILED,
+            125,
+            "sh",
+        ),
+        (
+            ended(1, message="proj: source_failed: the code is not whole"),
+            FailureCode.SOURCE_FAILED,
+            125,
+            "whole",
+        ),
+    ],
+)
+def test_ends(state: dict[str, Any], failure: FailureCode | None, exits: int, says: str | None) -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("ADDED", pod("Failed", state=state))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert (outcome.failure, exit_code(outcome)) == (failure, exits)
+    assert (outcome.started_ms, outcome.ended_ms) == (1796032800000, 1796032805123)
+    assert says is None or says in (outcome.message or "")
+
+
+WAITING = [
+    ("InvalidImageName", "couldn't parse", FailureCode.IMAGE_PULL, 0.0),
+    ("ErrImagePull", "rpc error: manifest unknown", FailureCode.IMAGE_PULL, 0.0),
+    ("ErrImagePull", "pull access denied for x", FailureCode.IMAGE_PULL, 0.0),
+    ("ErrImagePull", "dial tcp: i/o timeout", FailureCode.IMAGE_PULL, verdict.PULL_PATIENCE_S),
+    ("CreateContainerConfigError", 'secret "x" not found', FailureCode.IMAGE_FAILED,
+     verdict.START_PATIENCE_S),
+    ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root",
+     FailureCode.IMAGE_FAILED, 0.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "said", "code", "after_s"), WAITING)
+def test_containers_that_wait_in_vain(reason: str, said: str, code: FailureCode, after_s: float) -> None:
+    waiting = pod("Pending", state={"waiting": {"reason": reason, "message": said}})
+    found = verdict.stuck(waiting, "main")
+    assert found is not None
+    assert (found.code, found.after_s) == (code, after_s)
+    assert said in found.message
+    state = JobState("demo-1")
+    state.take_pod("ADDED", waiting)
+    assert (state.hopeless(100.0) is not None) == (after_s == 0)
+    assert state.hopeless(100.0 + after_s) is not None
+
+
+def test_between_two_tries_the_first_reason_counts() -> None:
+    state = JobState("demo-1")
+    state.take_pod(
+        "ADDED", pod("Pending", state={"waiting": {"reason": "ErrImagePull", "message": "no such host"}})
+    )
+    back_off = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "i:1"'}
+    state.take_pod("MODIFIED", pod("Pending", state={"waiting": back_off}))
+    state.hopeless(0.0)
+    found = state.hopeless(1000.0)
+    assert found is not None
+    assert "no such host" in found.message
+
+
+def test_an_init_container_of_ours_has_words_of_its_own() -> None:
+    found = verdict.stuck(pod("Failed", init=ended(1, message="proj: env_failed: no pip")), "main")
+    assert found is not None
+    assert (found.code, found.message) == (FailureCode.ENV_FAILED, "In the pod, no pip.")
+
+
+QUOTA = (
+    'Error creating: pods "x" is forbidden: exceeded quota: q, requested: limits.memory={}, '
+    "used: limits.memory=1Gi, limited: limits.memory=2Gi"
+)
+
+
+def test_a_quota_is_waited_for_unless_it_can_never_be_met() -> None:
+    never = verdict.refused_pod([event("FailedCreate", QUOTA.format("3Gi"), kind="Job")])
+    later = verdict.refused_pod([event("FailedCreate", QUOTA.format("1500Mi"), kind="Job")])
+    assert never is not None
+    assert later is not None
+    assert (never.code, never.after_s) == (FailureCode.REFUSED, 0.0)
+    assert later.after_s == float("inf")
+    assert never_fits(QUOTA.format("3Gi"))
+    assert not never_fits("nothing of the kind")
+    assert [quantity(text) for text in ("500m", "1Ki", "2", "x")] == [quantity("0.5"), 1024, 2, None]
+
+
+def test_a_queue_is_told_and_its_patience_has_a_word() -> None:
+    state = JobState("demo-1")
+    state.take_job("ADDED", job(suspend=True))
+    assert state.progress() == "queued by Kueue in team-q"
+    found = state.waiting_for(60.0)
+    assert found is not None
+    assert found.code is FailureCode.QUEUE_WAIT
+
+
+def test_what_is_waited_for_is_told() -> None:
+    state = JobState("demo-1")
+    state.take_job("ADDED", job())
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                 "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."}  # fmt: skip
+    state.take_pod("ADDED", pod("Pending", conditions=[condition]))
+    assert state.progress() == "no node yet: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu"
+    found = state.waiting_for(61.0)
+    assert found is not None
+    assert (found.code, "nvidia.com/gpu" in found.message) == (FailureCode.UNSCHEDULABLE, True)
+    state.take_pod("MODIFIED", pod("Pending", state={"waiting": {"reason": "ContainerCreating"}}))
+    state.take_event(event("Pulling", 'Pulling image "i:1"'))
+    assert state.progress() == 'pulling image "i:1"'
+    state.take_pod("MODIFIED", pod(state={"running": {}}))
+    assert state.progress() is None

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakeapi import Asked, FakeApi, pod
+from proj.kube.client import Client
+from proj.kube.kubeconfig import Cluster, Connection, User
+from proj.kube.objects import Pod
+from proj.kube.watch import Watch, watching
+from projkit import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from proj.errors import BackendError
+
+PATH = "/api/v1/namespaces/ns/pods"
+
+
+class Seen:
+    """What a watch told."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, str, str]] = []
+        self.troubles: list[str | None] = []
+
+    def change(self, kind: str, item: Pod) -> None:
+        self.changes.append((kind, item.metadata.name, item.metadata.resource_version))
+
+    def trouble(self, error: BackendError | None) -> None:
+        self.troubles.append(None if error is None else error.message)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[Asked], None]], FakeApi]]:
+    made: list[FakeApi] = []
+
+    def start(respond: Callable[[Asked], None]) -> FakeApi:
+        made.append(FakeApi(respond))
+        return made[-1]
+
+    yield start
+    for api in made:
+        api.close()
+
+
+def watch(api: FakeApi, seen: Seen, *, listed: bool = False) -> Watch[Pod]:
+    client = Client(Connection(cluster=Cluster(server=api.url), user=User()))
+    return Watch(
+        client,
+        PATH,
+        Pod,
+        {"labelSelector": "a=b"},
+        on_change=seen.change,
+        on_trouble=seen.trouble,
+        listed=listed,
+    )
+
+
+def test_changes_come_as_they_are_told(serve: Callable[..., FakeApi]) -> None:
+    gate = threading.Event()
+
+    def respond(asked: Asked) -> None:
+        asked.begin()
+        asked.change("ADDED", pod("a", 1))
+        text = b'{"type": "MODIFIED", "object": {"metadata": {"name": "a", "resourceVersion": "2"}}}\n'
+        asked.piece(text[:20])  # in two pieces
+        asked.piece(text[20:])
+        gate.wait(10)
+
+    seen = Seen()
+    api = serve(respond)
+    with watching(watch(api, seen)):
+        eventually(lambda: len(seen.changes) == 2)
+        assert seen.changes == [("ADDED", "a", "1"), ("MODIFIED", "a", "2")]
+        assert api.asked[0].query["labelSelector"] == "a=b"
+        assert "resourceVersion" not in api.asked[0].query
+    gate.set()
+
+
+def test_after_a_cut_it_goes_on_where_it_was(serve: Callable[..., FakeApi]) -> None:
+    gate = threading.Event()
+
+    def respond(asked: Asked) -> None:
+        asked.begin()
+        if len(api.asked) == 1:
+            asked.change("ADDED", pod("a", 5))
+            asked.change("BOOKMARK", {"metadata": {"resourceVersion": "9"}})
+            asked.cut()
+        else:
+            asked.change("MODIFIED", pod("a", 10))
+            gate.wait(10)
+
+    seen = Seen()
+    api = serve(respond)
+    with watching(watch(api, seen)):
+        eventually(lambda: len(seen.changes) == 2)
+        assert api.asked[1].query["resourceVersion"] == "9"
+        assert seen.changes == [("ADDED", "a", "5"), ("MODIFIED", "a", "10")]
+        assert len(seen.troubles) == 2
+        assert seen.troubles[1] is None
+    gate.set()
+
+
+@pytest.mark.parametrize("by_status", [True, False])
+def test_what_the_server_has_forgotten_is_listed_anew(
+    serve: Callable[..., FakeApi], *, by_status: bool
+) -> None:
+    """410 comes as an answer's status, or as a line of the watch."""
+    gate = threading.Event()
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+
+    def respond(asked: Asked) -> None:
+        if "watch" not in asked.query:
+            there = [pod("a", 20), pod("c", 22), pod("d", 23, uid="another")]
+            asked.answer({"metadata": {"resourceVersion": "30"}, "items": there})
+            return
+        version = asked.query.get("resourceVersion")
+        if version == "5" and by_status:
+            asked.answer(gone, 410)
+            return
+        asked.begin()
+        if version is None:
+            for name in "abd":
+                asked.change("ADDED", pod(name, 5))
+            asked.end()
+        elif version == "5":
+            asked.change("ERROR", gone)
+            asked.end()
+        else:
+            assert version == "30"
+            gate.wait(10)
+
+    seen = Seen()
+    api = serve(respond)
+    with watching(watch(api, seen)):
+        eventually(lambda: len(seen.changes) >= 8)
+        assert seen.changes[3:] == [
+            ("DELETED", "b", "5"), ("MODIFIED", "a", "20"), ("ADDED", "c", "22"), ("DELETED", "d", "5"),
+            ("ADDED", "d", "23"),
+        ]  # fmt: skip
+        eventually(lambda: api.asked[-1].query.get("resourceVersion") == "30")
+    gate.set()
+
+
+def test_a_server_that_is_away_is_tried_again(serve: Callable[..., FakeApi]) -> None:
+    gate = threading.Event()
+
+    def respond(asked: Asked) -> None:
+        if len(api.asked) < 3:
+            asked.answer({"message": "etcd is away", "code": 500}, 500)
+            return
+        asked.begin()
+        asked.change("ADDED", pod("a", 1))
+        gate.wait(10)
+
+    seen = Seen()
+    api = serve(respond)
+    with watching(watch(api, seen)):
+        eventually(lambda: bool(seen.changes))
+        assert "etcd is away" in (seen.troubles[0] or "")
+        assert seen.troubles[-1] is None
+    gate.set()
+
+
+def test_an_answer_that_is_no_json_is_no_end(serve: Callable[..., FakeApi]) -> None:
+    gate = threading.Event()
+
+    def respond(asked: Asked) -> None:
+        asked.begin()
+        if len(api.asked) == 1:
+            asked.piece(b"<html>a proxy</html>\n")
+            asked.end()
+            return
+        asked.change("ADDED", pod("a", 1))
+        gate.wait(10)
+
+    seen = Seen()
+    api = serve(respond)
+    with watching(watch(api, seen)):
+        eventually(lambda: bool(seen.changes))
+    gate.set()
+
+
+def test_stopping_waits_for_nothing(serve: Callable[..., FakeApi]) -> None:
+    gate = threading.Event()
+
+    def respond(asked: Asked) -> None:
+        asked.begin()
+        asked.change("ADDED", pod("a", 1))
+        gate.wait(30)
+
+    seen = Seen()
+    found = watch(serve(respond), seen)
+    found.start()
+    eventually(lambda: bool(seen.changes))
+    found.stop()
+    assert not found._thread.is_alive()
+    gate.set()
