@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from proj.cli.output import Block
     from proj.cli.show import ShowResult
     from proj.model import ArtifactInfo
-    from proj.record import SourceRecord
+    from proj.record import ImageRecord, SourceRecord
 
 _LABEL = 13
 _SHORT_ID = 8
@@ -87,12 +87,26 @@ def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
         yield "environment", "\n".join((shown.environment.summary, *shown.environment.notes))
         if shown.environment.lock_digest:
             yield "lock", shown.environment.lock_digest
+        if shown.environment.image:
+            yield "image", _image(shown.environment.image)
     elif "proj.environment" in run.tags:
         yield "environment", run.tags["proj.environment"]
     if shown.host:
         yield "host", _host(shown)
     related = (("parent run", "mlflow.parentRunId"), ("reproduces", "proj.reproduces"))
     yield from ((label, run.tags[tag]) for label, tag in related if run.tags.get(tag))
+
+
+def _image(image: ImageRecord) -> str:
+    """What ran, by which it is told from any other; and what it was made on."""
+    lines = [image.name]
+    lines += [f"digest {image.digest}"] if image.digest else []
+    lines += [f"id {image.image_id}"] if image.image_id else []
+    if image.base:
+        lines.append(f"made on {image.base}{f' ({image.base_digest})' if image.base_digest else ''}")
+    elif image.made == "dockerfile":
+        lines.append("made by the project's Dockerfile")
+    return "\n".join(lines)
 
 
 def _status(shown: ShowResult) -> str:

@@ -31,6 +31,7 @@ class Environment(Protocol):
 
         Raises:
             EnvironmentFailedError: It cannot be resolved or built; nothing half-built is left.
+            ImageError: Likewise, of an image.
         """
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:

@@ -55,7 +55,7 @@ class ContainerEnvironment:
             python = resolved.python
         if again is not None:
             runtime = _made_again(again, name, request)
-            return _prepared(declared, name, request, runtime, lock, python)
+            return _prepared(declared, name, request, runtime, lock, python, reused=True)
         built = images.build(
             images.BuildSpec(
                 base=base,
@@ -65,8 +65,8 @@ class ContainerEnvironment:
                 insecure=insecure,
             )
         )
-        runtime = delivered(built, request, name=_own_name(request), has_code=True)
-        return _prepared(declared, name, request, runtime, lock, python)
+        runtime, reused = delivered(built, request, name=_own_name(request), has_code=True)
+        return _prepared(declared, name, request, runtime, lock, python, reused=reused)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """The packages of the lock."""

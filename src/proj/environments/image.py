@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events
-from proj.environments.recorded import recorded
+from proj.environments.recorded import one_at_a_time, recorded
 from proj.errors import EnvironmentFailedError, ImageError
 from proj.images.engine import Engine
 from proj.images.pulling import ensure, find
@@ -35,10 +35,11 @@ class ImageEnvironment:
     def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
         """Pull or build the image."""
         docker = _declared(request)
-        runtime = _in_engine(docker, request) if request.target == "engine" else _on_cluster(docker, request)
-        return PreparedEnvironment(
-            kind="image", summary=_summary(docker), runtime=runtime, reused=runtime.made == "named"
-        )
+        if request.target == "engine":
+            runtime, reused = _in_engine(docker, request)
+        else:
+            runtime, reused = _on_cluster(docker, request), False
+        return PreparedEnvironment(kind="image", summary=_summary(docker), runtime=runtime, reused=reused)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:  # noqa: ARG002  the interface's
         """Nothing: nobody looks into an image that is not ours."""
@@ -59,27 +60,29 @@ def _summary(docker: DockerDeclaration) -> str:
     return f"image {docker.image}{how}"
 
 
-def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
+def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> tuple[ImageRuntime, bool]:
+    """What is run, and whether the engine had it already."""
     platform = request.image.platform or docker.platform
     again = recorded(request, docker.image)
     if again is not None:
         _tell_if_moved(docker, request, again)
-        return _made_again(docker, request, again)
+        return _made_again(docker, request, again), True
     if docker.build is not None:
-        image_id = _built(docker, request, platform)
+        image_id, reused = _built(docker, request, platform)
         named = ImageRuntime(
             image=image_id, name=docker.image, image_id=image_id, made="dockerfile", docker=docker
         )
     else:
-        found = ensure(
-            Engine(),
-            docker.image,
-            pull=request.image.pull,
-            platform=platform,
-            credentials=request.image.credentials,
-        )
-        named = _named(docker, found)
-    return _baked(named, docker, request) if request.image.bake else named
+        engine = Engine()
+        before = find(engine, docker.image)
+        pull = request.image.pull
+        if before is not None and pull != "always":
+            found = before
+        else:
+            credentials = request.image.credentials
+            found = ensure(engine, docker.image, pull=pull, platform=platform, credentials=credentials)
+        named, reused = _named(docker, found), found == before
+    return _baked(named, docker, request) if request.image.bake else (named, reused)
 
 
 def _tell_if_moved(docker: DockerDeclaration, request: EnvironmentRequest, found: EngineImage) -> None:
@@ -119,8 +122,8 @@ def _named(docker: DockerDeclaration, found: EngineImage) -> ImageRuntime:
     )
 
 
-def _built(docker: DockerDeclaration, request: EnvironmentRequest, platform: str | None) -> str:
-    """Have the engine build the project's Dockerfile; returns the image's id."""
+def _built(docker: DockerDeclaration, request: EnvironmentRequest, platform: str | None) -> tuple[str, bool]:
+    """Have the engine build the project's Dockerfile; returns its id, and whether it was there."""
     import posixpath
 
     from proj.images import dockerfile
@@ -133,18 +136,25 @@ def _built(docker: DockerDeclaration, request: EnvironmentRequest, platform: str
             f"The build context {build.context} is outside of the project's tree.",
             hint="Give a folder in it, relative to the project file.",
         )
-    image = dockerfile.build_project(
-        request.root,
-        "" if context == "." else context,
-        dockerfile=build.dockerfile or "Dockerfile",
-        arguments=build.args,
-        platform=platform,
-    ).removeprefix("docker:")
-    found = find(Engine(), image)
-    return image if found is None else found.image_id
+    tag = _own_name(docker.image, "dockerfile")
+    with one_at_a_time("dockerfile"):
+        before = find(Engine(), tag)
+        image = dockerfile.build_project(
+            request.root,
+            "" if context == "." else context,
+            dockerfile=build.dockerfile or "Dockerfile",
+            arguments=build.args,
+            platform=platform,
+            tag=tag,
+        ).removeprefix("docker:")
+        found = find(Engine(), image)
+    image_id = image if found is None else found.image_id
+    return image_id, before is not None and before.image_id == image_id
 
 
-def _baked(named: ImageRuntime, docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
+def _baked(
+    named: ImageRuntime, docker: DockerDeclaration, request: EnvironmentRequest
+) -> tuple[ImageRuntime, bool]:
     """Put the code into the image."""
     from proj import images
     from proj.environments.imaged import code_spec, delivered
@@ -167,10 +177,13 @@ def _baked(named: ImageRuntime, docker: DockerDeclaration, request: EnvironmentR
     )
 
 
-def _own_name(image: str) -> str:
-    """A name for an image made on top of another one: `proj/<name>:code`."""
+def _own_name(image: str, tag: str = "code") -> str:
+    """A name for an image that is made here: `proj/<name>:code` for one made on top of another one.
+
+    Without a name, what docker built would be taken for waste by `docker image prune`.
+    """
     last = image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
-    return f"proj/{last or 'image'}:code"
+    return f"proj/{last or 'image'}:{tag}"
 
 
 def _on_cluster(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime:
@@ -193,7 +206,7 @@ def _on_cluster(docker: DockerDeclaration, request: EnvironmentRequest) -> Image
                 insecure=request.image.insecure,
             )
         )
-        return delivered(built, request, name=docker.image, has_code=True, docker=docker)
+        return delivered(built, request, name=docker.image, has_code=True, docker=docker)[0]
     try:
         found = images.resolve(docker.image, platform=platform, insecure=request.image.insecure)
     except ImageError as error:

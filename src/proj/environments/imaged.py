@@ -10,6 +10,7 @@ from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
 from proj.environments.python import without_conda
 from proj.environments.pythonspec import parse_python_spec
+from proj.environments.recorded import one_at_a_time
 from proj.environments.select import by_conda, check_conda
 from proj.environments.toml import parse_toml
 from proj.errors import EnvironmentFailedError, ImageError, UsageError
@@ -123,7 +124,9 @@ def code_spec(request: EnvironmentRequest) -> CodeSpec:
     return CodeSpec(root=request.root, project=request.subdir, outputs=request.outputs)
 
 
-def delivered(built: BuiltImage, request: EnvironmentRequest, *, name: str, **known: object) -> ImageRuntime:
+def delivered(
+    built: BuiltImage, request: EnvironmentRequest, *, name: str, **known: object
+) -> tuple[ImageRuntime, bool]:
     """An image that was assembled, where it can be run from: in the engine, or in a registry.
 
     Args:
@@ -131,6 +134,9 @@ def delivered(built: BuiltImage, request: EnvironmentRequest, *, name: str, **kn
         request: Where it is needed.
         name: What it is called there.
         **known: Further fields of the runtime.
+
+    Returns:
+        The runtime, and whether the engine had it already.
 
     Raises:
         UsageError: A cluster needs a registry, and none is named.
@@ -145,9 +151,12 @@ def delivered(built: BuiltImage, request: EnvironmentRequest, *, name: str, **kn
     }
     if request.target == "engine":
         engine = Engine()
-        if find(engine, built.config_digest) is None:
-            images.load(built, name)
-        return ImageRuntime(image=built.config_digest, name=name, **fields)  # type: ignore[arg-type]
+        with one_at_a_time("load"):
+            there = find(engine, built.config_digest) is not None
+            if not there:
+                images.load(built, name)
+        runtime = ImageRuntime(image=built.config_digest, name=name, **fields)  # type: ignore[arg-type]
+        return runtime, there
     repository = request.image.repository
     if repository is None:
         raise UsageError(
@@ -156,7 +165,7 @@ def delivered(built: BuiltImage, request: EnvironmentRequest, *, name: str, **kn
         )
     tag = built.manifest_digest.removeprefix("sha256:")[:12]
     pushed = images.push(built, f"{repository}:{tag}", insecure=request.image.insecure)
-    return ImageRuntime(image=pushed, digest=built.manifest_digest, **fields)  # type: ignore[arg-type]
+    return ImageRuntime(image=pushed, digest=built.manifest_digest, **fields), False  # type: ignore[arg-type]
 
 
 def facts_of(prepared: PreparedEnvironment) -> EnvironmentFacts:

@@ -1,15 +1,19 @@
-"""The images of runs that are made again."""
+"""Images that the engine has already: those of runs that are made again, and those that others just make."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import TYPE_CHECKING
 
-from proj import events
+from proj import events, files, paths
 from proj.errors import ImageError
 from proj.images.engine import Engine
 from proj.images.pulling import at_digest, ensure, find
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from proj.images.pulling import EngineImage
     from proj.model import EnvironmentRequest
 
@@ -46,3 +50,13 @@ def recorded(request: EnvironmentRequest, name: str) -> EngineImage | None:
         f"The image that ran, {which[:19]}, is gone: {reason}. What {name} is now is used instead."
     )
     return None
+
+
+@contextlib.contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Let one process of this user do something with the engine, while the others wait to find it done."""
+    descriptor = files.lock(paths.cache() / "images" / f"{what}.lock")
+    try:
+        yield
+    finally:
+        os.close(descriptor)

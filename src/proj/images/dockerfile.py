@@ -23,7 +23,13 @@ _LAST_LINES = 20
 
 
 def build_project(
-    root: Path, context: str, *, dockerfile: str, arguments: Mapping[str, str], platform: str | None
+    root: Path,
+    context: str,
+    *,
+    dockerfile: str,
+    arguments: Mapping[str, str],
+    platform: str | None,
+    tag: str | None = None,
 ) -> str:
     """Have the daemon build a project's Dockerfile.
 
@@ -33,6 +39,7 @@ def build_project(
         dockerfile: Path relative to the context.
         arguments: Build argument -> value.
         platform: See `BuildSpec`.
+        tag: What the daemon is to call it; None: nothing.
 
     Returns:
         The image, as `docker:<id>`.
@@ -50,7 +57,7 @@ def build_project(
     if not any(each.path == wanted for each in entries):
         raise ImageError(f"There is no {dockerfile} in {root / context}.")
     events.step(f"Building {dockerfile} by the docker daemon")
-    return _build(entries, dockerfile=wanted, arguments=arguments, platform=platform)
+    return _build(entries, dockerfile=wanted, arguments=arguments, platform=platform, tag=tag)
 
 
 def build_packages(base: str, lock: bytes, *, python: str, platform: str | None) -> str:
@@ -104,7 +111,12 @@ def _requirements(lock: bytes) -> str:
 
 
 def _build(
-    entries: list[Entry], *, dockerfile: str, arguments: Mapping[str, str], platform: str | None
+    entries: list[Entry],
+    *,
+    dockerfile: str,
+    arguments: Mapping[str, str],
+    platform: str | None,
+    tag: str | None = None,
 ) -> str:
     context = io.BytesIO()
     write_tar(with_folders(entries, folder_mode=lambda _path: 0o755), context)
@@ -117,6 +129,7 @@ def _build(
             dockerfile=dockerfile,
             buildargs=dict(arguments),
             platform=platform,
+            tag=tag,
             rm=True,
             forcerm=True,
             decode=True,

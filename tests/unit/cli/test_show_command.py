@@ -50,6 +50,16 @@ def a_full_record() -> RunRecord:
             lock_digest="sha256:1234",
             notes=("Python 3.11.7 instead of 3.11.1",),
             facts=EnvironmentFacts(),
+            image=record.ImageRecord(
+                name="proj/wine:code",
+                reference="sha256:5678",
+                digest="sha256:9abc",
+                image_id="sha256:5678",
+                base="python:3.11-slim",
+                base_digest="sha256:def0",
+                made="assembled",
+                has_code=True,
+            ),
         ),
         record.HOST: Host(
             hostname="box",
@@ -102,6 +112,10 @@ def test_all_is_shown(proj: Command) -> None:
         "folder       /work/there",
         "environment  python 3.11 from python_env.yaml\n             Python 3.11.7 instead of 3.11.1",
         "lock         sha256:1234",
+        (
+            "image        proj/wine:code\n             digest sha256:9abc\n             id sha256:5678\n"
+            "             made on python:3.11-slim (sha256:def0)"
+        ),
         "host         box, Debian 12, 2 CPUs, 16.0 GiB",
         "alpha      0.5",
         "rmse    0.123457     7",
