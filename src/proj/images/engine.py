@@ -57,7 +57,14 @@ class Engine:
 
     def __init__(self) -> None:
         self.host = os.environ.get("DOCKER_HOST") or _SOCKET
-        parts = urlsplit(self.host)
+        try:
+            parts = urlsplit(self.host)
+            _ = parts.port  # looked at here: one that is no number raises where it is asked for
+        except ValueError as error:
+            raise ImageError(
+                f"DOCKER_HOST is {self.host}, which is no address: {error}.",
+                hint="Write it like unix:///var/run/docker.sock or tcp://HOST:2376.",
+            ) from error
         if parts.scheme not in ("unix", "tcp", "http", "https"):
             raise ImageError(
                 f"DOCKER_HOST is {self.host}, which proj cannot ask.",

@@ -65,7 +65,7 @@ def apply(body: Body, arguments: Iterable[tuple[str, str | None]]) -> None:
             raise _unknown(given, known)
         try:
             setter(body, value if value is not None else "")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UsageError(f"The docker argument {given}={value}: {error}.") from error
 
 
