@@ -32,13 +32,17 @@ def expanded(volume: str, project_dir: Path, variables: Mapping[str, str] | None
 
     def value(match: re.Match[str]) -> str:
         name = match["braced"] or match["bare"] or "PWD"
-        if name == "PWD":
-            return str(project_dir)
-        if name not in known:
+        if name != "PWD" and name not in known:
             raise UsageError(
                 f"The volume {volume} names the variable {name}, which is not set.", hint=f"Set {name}."
             )
-        return known[name]
+        found = str(project_dir) if name == "PWD" else known[name]
+        if ":" in found:  # what follows it would be taken for another folder
+            raise UsageError(
+                f"The volume {volume} holds {name}, which is {found}: a colon ends the source of a volume.",
+                hint="Name the folder by -A mount=type=bind,source=…,target=… instead.",
+            )
+        return found
 
     text = _EXPANSION.sub(value, volume)
     source, colon, rest = text.partition(":")
