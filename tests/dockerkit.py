@@ -9,11 +9,13 @@ import shutil
 import subprocess  # noqa: TID251  asks the linker what programs need
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proj import files
 from proj.errors import ProjError
 from proj.images.daemon import connected
 from proj.images.engine import Engine, EngineError
@@ -42,21 +44,25 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def shell_image(engine: Engine) -> str:
     """The name of an image with a shell."""
-    try:
-        engine.ask("GET", f"/images/{SHELL_IMAGE}/json")
-    except EngineError:
-        import_image(SHELL_IMAGE, _filesystem())
-    return SHELL_IMAGE
+    return _shared_image(engine, SHELL_IMAGE, None)
 
 
 @pytest.fixture(scope="session")
 def python_image(engine: Engine) -> str:
     """The name of an image with a Python: this one's, moved into it as it is."""
     name = f"proj-test/python-here:{sys.version_info.major}.{sys.version_info.minor}"
+    return _shared_image(engine, name, Path(sys.base_prefix).resolve())
+
+
+def _shared_image(engine: Engine, name: str, python: Path | None) -> str:
+    """Have an image that all of pytest's workers use; made once, for a second one takes the name away."""
+    descriptor = files.lock(Path(tempfile.gettempdir()) / "proj-test-images.lock")
     try:
         engine.ask("GET", f"/images/{name}/json")
     except EngineError:
-        import_image(name, _filesystem(Path(sys.base_prefix).resolve()))
+        import_image(name, _filesystem(python))
+    finally:
+        os.close(descriptor)
     return name
 
 
