@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import ssl
 import subprocess  # noqa: TID251  as packagers call their tools
 import sys
 import tarfile
@@ -261,6 +262,11 @@ def main():
 """
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: who asks may be killed meanwhile, or not trust the certificate."""
+
+
 class ChannelServer:
     """A channel on loopback, open or behind a token or password.
 
@@ -268,18 +274,34 @@ class ChannelServer:
         folder: The channel.
         token: What stands in its path, as `/t/<token>/`; None: nothing.
         password: What it asks for, as `user:password`; None: nothing.
+        certificate: A file with its certificate and key; None: plain HTTP.
     """
 
-    def __init__(self, folder: Path, *, token: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        token: str | None = None,
+        password: str | None = None,
+        certificate: Path | None = None,
+    ) -> None:
         self.folder, self.token, self.password = folder, token, password
+        self.scheme = "http" if certificate is None else "https"
         self.asked: list[str] = []
         self.held = ""
-        """Part of the paths that are answered only once `released` is set; empty: none."""
+        """Part of the paths of which one half is sent, and the other once `released` is set; empty: none."""
         self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            # The handshake is for the thread of the connection: here, one that fails would end the server.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
@@ -291,7 +313,7 @@ class ChannelServer:
     @property
     def url(self) -> str:
         """The channel's URL, without token or password."""
-        return f"http://{self.address}/channel"
+        return f"{self.scheme}://{self.address}/channel"
 
     def close(self) -> None:
         self.released.set()
@@ -325,16 +347,18 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
             if body:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may be killed meanwhile
-                    self.wfile.write(content)
+                    half = len(content) // 2 if server.held and server.held in self.path else 0
+                    if half:
+                        self.wfile.write(content[:half])
+                        server.arrived.set()
+                        server.released.wait(60)
+                    self.wfile.write(content[half:])
 
         def _content(self) -> bytes | None:
             path = self.path.partition("?")[0]
             file = server.folder / path.removeprefix(prefix)
             if not path.startswith(prefix) or not file.is_file():
                 return None
-            if server.held and server.held in path:
-                server.arrived.set()
-                server.released.wait(60)
             data = file.read_bytes()
             return data[:-1] + bytes([data[-1] ^ 1]) if file.name in server.corrupt else data
 

@@ -1,140 +1,40 @@
-"""Conda environments from end to end: a channel whose Pythons are real, `pip:` sections, kills, crowds."""
+"""Conda environments from end to end: a channel whose Pythons are real, `pip:` sections, programs, crowds."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import re
 import shutil
-import signal
 import subprocess  # noqa: TID251  pip as a user calls it
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import (
-    TINYNUM,
-    ChannelServer,
-    CondaPackage,
-    make_channel,
-    module_package,
-    python_package,
-    shared_library,
-    wheel_package,
-)
-from projkit import ProjFolder, eventually, wheel
+from conda_kit import ChannelServer, make_channel, wheel_package
+from condarunkit import MINORS, ONLINE, PROJECT, conda_yaml, pyenv_home, write_project
+from projkit import ProjFolder, wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.conda, pytest.mark.timeout(300)]
-
-MINORS = ("3.9", "3.11")
-ONLINE: dict[str, str | None] = {"UV_OFFLINE": None}
-"""The channels of these tests are on loopback."""
-PROJECT = """
-name: conda-project
-conda_env: conda.yaml
-entry_points:
-  main:
-    parameters: {{n: {{type: int, default: 3}}}}
-    command: "{command}"
-"""
-COMMAND = "python train.py {n}"
-TRAIN = """
-import os, ssl, sqlite3, sys
-import alpha, tiny, tinynum
-print(sys.version_info[:2], alpha.version, tiny.version, tinynum.total([1.0] * int(sys.argv[1])))
-print(tinynum.prefix() == sys.prefix + "/share/tiny", os.environ["GREETING"], end=" ")
-print(os.environ["TOOL_HOME"] == sys.prefix)
-"""
-
-
-def pyenv_home(minor: str) -> Path:
-    """An installation of a Python that a package can be made of; skips where there is none."""
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = sorted(
-        path for path in versions.glob(f"{minor}.*") if (path / "bin" / f"python{minor}").is_file()
-    )
-    if not found:
-        pytest.skip(f"no Python {minor} of pyenv's to make a package of")
-    return found[-1]
-
-
-def write_channel(folder: Path, work: Path) -> Path:
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler to make a shared object with")
-    library = {"lib/libtiny.so": shared_library(work)}
-    module = module_package("tinynum", "1.0", ("python", "libtiny"), entry_points=["tinynum = tinynum:main"])
-    module = CondaPackage(**{**vars(module), "files": {**module.files, "site-packages/tinynum.py": TINYNUM}})
-    script = 'export TOOL_HOME="$CONDA_PREFIX"\n'
-    packages = [
-        *(python_package(pyenv_home(minor)) for minor in MINORS),
-        module_package("pip", "23.0"),
-        module_package("setuptools", "65.0"),
-        module_package("alpha", "1.0"),
-        module_package("alpha", "2.0"),
-        CondaPackage(name="libtiny", files=library, suffix=".tar.bz2"),
-        module,
-        CondaPackage(name="tool", files={"etc/conda/activate.d/tool.sh": script}),
-    ]
-    return make_channel(folder, packages)
-
-
-@pytest.fixture(scope="session")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One channel for all workers: its Pythons take a while to pack."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "conda-channel"
-    with (base.parent / "conda-channel.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "complete").exists():
-            write_channel(shared, tmp_path_factory.mktemp("library"))
-            (shared / "complete").touch()
-    return shared
-
-
-@pytest.fixture
-def server(channel: Path) -> Iterator[ChannelServer]:
-    made = ChannelServer(channel)
-    yield made
-    made.close()
-
-
-def conda_yaml(url: str, minor: str = "3.9", *more: str) -> str:
-    lines = "".join(
-        f"  - {line}\n" for line in (f"python={minor}", "alpha<2", "tinynum", "tool", "pip", *more)
-    )
-    pip = '  - pip:\n    - --no-index\n    - --find-links ./wheels\n    - "tiny"\n'
-    variables = "variables:\n  GREETING: hello\n"
-    return f"name: x\nchannels: ['{url}', nodefaults]\ndependencies:\n{lines}{pip}{variables}"
-
-
-def write_project(folder: ProjFolder, url: str, minor: str = "3.9", command: str = COMMAND) -> None:
-    folder.write({
-        "MLproject": PROJECT.format(command=command), "conda.yaml": conda_yaml(url, minor), "train.py": TRAIN,
-        "wheels/tiny-1.0-py3-none-any.whl": wheel("tiny", "1.0"),
-    })  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])
 @pytest.mark.parametrize("minor", MINORS)
 def test_a_project_runs(
-    folder: ProjFolder, server: ChannelServer, channel: Path, minor: str, kind: str
+    folder: ProjFolder, conda_server: ChannelServer, conda_channel: Path, minor: str, kind: str
 ) -> None:
-    write_project(folder, server.url if kind == "http" else channel.as_uri(), minor)
+    write_project(folder, conda_server.url if kind == "http" else conda_channel.as_uri(), minor)
     first = folder.process("run", ".", env=ONLINE)
     assert first.code == 0, first
     version = tuple(int(number) for number in minor.split("."))
     assert first.stdout == f"{version} 1.0 1.0 3.0\nTrue hello True\n"
-    server.asked.clear()
+    conda_server.asked.clear()
     second = folder.process("run", ".", "-P", "n=4", env=ONLINE)
     assert second.code == 0, second
     assert "4.0" in second.stdout
-    assert not server.asked, "a warm run asks nobody"
+    assert not conda_server.asked, "a warm run asks nobody"
     assert "Solving" not in second.stderr
     run = folder.runs()[0]
     lock = folder.artifact(run, "proj/environment/conda-linux-64.lock").decode()
@@ -144,19 +44,19 @@ def test_a_project_runs(
     folder.clean()
 
 
-def test_entry_points_and_programs(folder: ProjFolder, server: ChannelServer) -> None:
-    write_project(folder, server.url, command="tinynum && command -v python")
+def test_entry_points_and_programs(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url, command="tinynum && command -v python")
     done = folder.process("run", ".", env=ONLINE)
     assert done.code == 0, done
     assert done.stdout.startswith("tinynum 4.0\n")
     assert str(folder.cache / "environments") in done.stdout.splitlines()[-1]
 
 
-def test_the_run_is_made_again_from_its_record(folder: ProjFolder, server: ChannelServer) -> None:
-    write_project(folder, server.url)
+def test_the_run_is_made_again_from_its_record(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url)
     assert folder.process("run", ".", env=ONLINE).code == 0
     shutil.rmtree(folder.cache / "environments")
-    (folder.path / "conda.yaml").write_text(conda_yaml(server.url).replace("alpha<2", "alpha"))
+    (folder.path / "conda.yaml").write_text(conda_yaml(conda_server.url).replace("alpha<2", "alpha"))
     again = folder.process("reproduce", "latest", "--verify", env=ONLINE)
     assert again.code == 0, again
     assert "came out the same" in again.stdout
@@ -165,23 +65,23 @@ def test_the_run_is_made_again_from_its_record(folder: ProjFolder, server: Chann
     assert len(locks) == 1
 
 
-def test_the_run_is_made_again_without_any_cache(folder: ProjFolder, server: ChannelServer) -> None:
-    write_project(folder, server.url)
+def test_the_run_is_made_again_without_any_cache(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url)
     assert folder.process("run", ".", env=ONLINE).code == 0
     shutil.rmtree(folder.cache)
     again = folder.process("reproduce", "latest", "--verify", env=ONLINE)
     assert again.code == 0, again
-    server.close()
+    conda_server.close()
     shutil.rmtree(folder.cache)
     gone = folder.process("reproduce", "latest", "--verify", env=ONLINE)
     assert gone.code == 125, gone
     assert "Traceback" not in gone.stderr
 
 
-def test_pip_replaces_what_does_not_go_with_it(folder: ProjFolder, server: ChannelServer) -> None:
-    write_project(folder, server.url, command="python -c 'import alpha, tiny; print(alpha.version)'")
+def test_pip_replaces_what_does_not_go_with_it(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url, command="python -c 'import alpha, tiny; print(alpha.version)'")
     folder.write({"wheels/alpha-3.0-py3-none-any.whl": wheel("alpha", "3.0")})
-    text = conda_yaml(server.url)
+    text = conda_yaml(conda_server.url)
     (folder.path / "conda.yaml").write_text(text.replace('- "tiny"', '- "tiny"\n    - "alpha>=3"'))
     done = folder.process("run", ".", env=ONLINE)
     assert (done.code, done.stdout) == (0, "3.0\n"), done
@@ -191,10 +91,10 @@ def test_pip_replaces_what_does_not_go_with_it(folder: ProjFolder, server: Chann
     assert "'1.0'" in cached.read_text(), "what is shared with other environments stays as it is"
 
 
-def test_what_conda_has_is_not_installed_again(folder: ProjFolder, server: ChannelServer) -> None:
-    write_project(folder, server.url, command="python -c 'import alpha, tiny; print(alpha.version)'")
+def test_what_conda_has_is_not_installed_again(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url, command="python -c 'import alpha, tiny; print(alpha.version)'")
     folder.write({"wheels/alpha-1.0-py3-none-any.whl": wheel("alpha", "1.0")})
-    text = conda_yaml(server.url)
+    text = conda_yaml(conda_server.url)
     (folder.path / "conda.yaml").write_text(text.replace('- "tiny"', '- "tiny"\n    - "alpha"'))
     done = folder.process("run", ".", env=ONLINE)
     assert (done.code, done.stdout) == (0, "1.0\n"), done
@@ -202,8 +102,8 @@ def test_what_conda_has_is_not_installed_again(folder: ProjFolder, server: Chann
     assert re.findall(r'# \| name = "(.*)"', lock) == ["tiny"]
 
 
-def test_eight_at_once_build_one(folder: ProjFolder, server: ChannelServer) -> None:
-    write_project(folder, server.url)
+def test_eight_at_once_build_one(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url)
     started = [folder.start("run", ".", env=ONLINE) for _ in range(8)]
     results = [run.finish() for run in started]
     assert [result.code for result in results] == [0] * 8, results
@@ -212,69 +112,7 @@ def test_eight_at_once_build_one(folder: ProjFolder, server: ChannelServer) -> N
     assert sum("Installing" in result.stderr for result in results) == 1
     (entry,) = (folder.cache / "environments").iterdir()
     assert len([path for path in entry.iterdir() if path.is_dir()]) == 1
-    assert sum(path.endswith("/libtiny-1.0-0.tar.bz2") for path in server.asked) == 1
-    folder.clean()
-
-
-SETUP = (
-    "import os, time\nif os.path.exists({slow!r}):\n    open({arrived!r}, 'w').close()\n    time.sleep(60)\n"
-)
-
-
-class Phases:
-    """Holds a run at one phase of making its environment."""
-
-    def __init__(self, name: str, folder: ProjFolder, server: ChannelServer) -> None:
-        self._server = server
-        self._arrived, self._slow = folder.base / "arrived", folder.base / "slow"
-        write_project(folder, server.url)
-        if name == "solving":
-            server.held = "repodata"
-        elif name == "downloading":
-            server.held = "libtiny"
-        else:  # a hook in the interpreter, which uv starts for the `pip:` section
-            self._slow.touch()
-            hook = SETUP.format(slow=str(self._slow), arrived=str(self._arrived))
-            name_, depends = "hook", ("python",)
-            extra = CondaPackage(
-                name=name_, noarch="python", build="py_0", depends=depends,
-                files={"site-packages/sitecustomize.py": hook},
-            )  # fmt: skip
-            copy = folder.base / "channel"
-            shutil.copytree(server.folder, copy)
-            server.folder = make_channel(copy, [extra])
-            (folder.path / "conda.yaml").write_text(conda_yaml(server.url, "3.9", "hook"))
-
-    def is_there(self) -> bool:
-        return self._server.arrived.is_set() or self._arrived.exists()
-
-    def go_on(self) -> None:
-        self._server.held = ""
-        self._server.released.set()
-        with contextlib.suppress(FileNotFoundError):
-            self._slow.unlink()
-
-
-@pytest.mark.parametrize("name", ["KILL", "TERM", "INT"])
-@pytest.mark.parametrize("at", ["solving", "downloading", "resolving pip"])
-def test_a_run_that_is_stopped_at_any_phase(
-    folder: ProjFolder, server: ChannelServer, at: str, name: str
-) -> None:
-    phase = Phases(at, folder, server)
-    started = folder.start("run", ".", env=ONLINE)
-    eventually(lambda: phase.is_there() or started.process.poll() is not None, says=at)
-    assert started.process.poll() is None, started.finish()
-    started.signal(getattr(signal, f"SIG{name}"))
-    result = started.finish()
-    eventually(lambda: not folder.processes(), says=f"the end of {folder.processes()}")
-    assert "Traceback" not in result.stderr, result
-    assert not list(folder.cache.glob("environments/*/complete"))
-    phase.go_on()
-    again = folder.process("run", ".", env=ONLINE)
-    assert again.code == 0, again
-    assert again.stdout.endswith("True hello True\n")
-    assert [run.status.value for run in folder.runs()] == ["FINISHED", "KILLED"]
-    assert folder.process("env", "verify").code == 0
+    assert sum(path.endswith("/libtiny-1.0-0.tar.bz2") for path in conda_server.asked) == 1
     folder.clean()
 
 
@@ -333,8 +171,8 @@ def stand_in(folder: ProjFolder) -> Path:
 @pytest.mark.parametrize(
     "named", ["--conda-exe", "MLFLOW_CONDA_HOME", "CONDA_EXE", "MLFLOW_CONDA_CREATE_ENV_CMD"]
 )
-def test_a_conda_program(folder: ProjFolder, channel: Path, stand_in: Path, named: str) -> None:
-    write_project(folder, channel.as_uri())
+def test_a_conda_program(folder: ProjFolder, conda_channel: Path, stand_in: Path, named: str) -> None:
+    write_project(folder, conda_channel.as_uri())
     options = ["--env-manager", "conda"]
     env: dict[str, str | None] = {"CONDA_EXE": str(stand_in)}
     if named == "--conda-exe":
@@ -356,8 +194,8 @@ def test_a_conda_program(folder: ProjFolder, channel: Path, stand_in: Path, name
     assert len((folder.base / "log").read_text().splitlines()) == 2, "a warm run needs no program"
 
 
-def test_a_conda_program_that_fails(folder: ProjFolder, channel: Path) -> None:
-    write_project(folder, channel.as_uri())
+def test_a_conda_program_that_fails(folder: ProjFolder, conda_channel: Path) -> None:
+    write_project(folder, conda_channel.as_uri())
     program = folder.base / "conda"
     program.write_text("#!/bin/sh\necho PackagesNotFoundError: alpha >&2\nexit 1\n")
     program.chmod(0o755)
@@ -414,13 +252,13 @@ def _classic_runs(folder: ProjFolder, *options: str, env: dict[str, str | None])
 
 @pytest.mark.network
 @pytest.mark.timeout(900)
-def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, channel: Path) -> None:
+def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, conda_channel: Path) -> None:
     wheels = classic.base / "wheels"
     python = str(pyenv_home("3.11") / "bin" / "python3.11")
     argv = [python, "-m", "pip", "download", "-q", "--only-binary=:all:"]
     subprocess.run([*argv, "-d", str(wheels), "scikit-learn"], check=True)
     mine = classic.base / "channel"
-    shutil.copytree(channel, mine)
+    shutil.copytree(conda_channel, mine)
     needs = {"scikit_learn": ("numpy", "scipy", "joblib", "threadpoolctl"), "scipy": ("numpy",)}
     packages = [
         wheel_package(path, "3.11", needs.get(name, ()))

@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from proj import paths
 from proj.environments.variables import hide
 from proj.errors import EnvironmentFailedError
 from proj.process import redact
@@ -58,6 +59,14 @@ def iso_date(seconds: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds - 1))
 
 
+def make_room() -> str:
+    """What to do about a disk that is full."""
+    return (
+        f"Make room on the disk of {paths.cache()}, or set PROJ_CACHE to a folder on another one. "
+        "`proj env prune` removes environments that are no longer used."
+    )
+
+
 def last_lines(text: str) -> tuple[str, ...]:
     """The lines of a tool's output that say why it failed, without credentials and colours."""
     lines = [line.rstrip() for line in redact(_ANSI.sub("", text)).splitlines()]
@@ -106,7 +115,7 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
     rules: tuple[tuple[object, str], ...] = (
         (
             "No space left on device" in output or "os error 28" in output,
-            "The disk is full. `proj env prune` removes environments that are no longer used.",
+            f"The disk is full. {make_room()}",
         ),
         (
             offline and (unsolved or NETWORK_DISABLED.search(output)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj.environments.conda.channels import host_of
-from proj.environments.failures import iso_date
+from proj.environments.failures import iso_date, make_room
 
 if TYPE_CHECKING:
     from proj.environments.conda.declared import CondaProject
@@ -17,7 +17,7 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
     """The hint for a failure; None where the failure brings a better one."""
     channels = ", ".join(dict.fromkeys(host_of(access.url) for access in project.channels))
     if failed.cause == "disk":
-        return "Make room: `proj env prune` removes environments that are no longer used."
+        return make_room()
     if failed.cause == "offline" or (failed.cause == "unreachable" and project.network(request).offline):
         return "Not all of it is in the cache. Run once without --offline."
     if failed.cause == "unreachable":
