@@ -146,12 +146,7 @@ def test_a_worker_that_is_killed(folder: ProjFolder, conda_server: ChannelServer
 # --- disks ------------------------------------------------------------------------------------------------
 
 _MIB = 2**20
-FULL = {
-    "solving": "16k",
-    "downloading": "1m",
-    "linking": "70m",
-    "pip": "70m",
-}
+FULL = {"downloading": "1m", "linking": "70m", "pip": "70m"}
 """What does not fit -> the size of the disk below the caches."""
 
 

@@ -21,15 +21,26 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
     if failed.cause == "offline" or (failed.cause == "unreachable" and project.network(request).offline):
         return "Not all of it is in the cache. Run once without --offline."
     if failed.cause == "unreachable":
-        return (
-            f"Check the network and the channels ({channels}); `channel_alias` or `mirrored_channels` in "
-            "~/.condarc name others. --env-manager uv takes what PyPI has of these packages instead."
-        )
+        return _unreachable(failed, channels, project)
     if failed.cause == "hash":
         return "The channel has another file under that name now: lock anew with --upgrade."
     if failed.cause in ("unsatisfiable", "missing"):
         return _no_answer(failed, project, request)
     return None
+
+
+def _unreachable(failed: Failed, channels: str, project: CondaProject) -> str:
+    if not any("certificate" in line for line in failed.lines):
+        return (
+            f"Check the network and the channels ({channels}); `channel_alias` or `mirrored_channels` in "
+            "~/.condarc name others. --env-manager uv takes what PyPI has of these packages instead."
+        )
+    variables = project.settings.variables()
+    known = variables.get("SSL_CERT_FILE") or variables.get("SSL_CERT_DIR") or "the system's authorities"
+    return (
+        f"The certificate of a channel ({channels}) is not vouched for by {known}. Name the file of its "
+        "authority: `ssl_verify: /path/ca.pem` in ~/.condarc, or SSL_CERT_FILE."
+    )
 
 
 def _no_answer(failed: Failed, project: CondaProject, request: EnvironmentRequest) -> str:

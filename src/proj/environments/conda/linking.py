@@ -49,5 +49,5 @@ def link(
         ),
         Linked, what=f"Cannot install the conda packages of {project.origin}",
         hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
-        proxies=dict(project.settings.proxies),
+        variables=project.settings.variables(),
     )  # fmt: skip

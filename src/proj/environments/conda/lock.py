@@ -257,7 +257,7 @@ def solve(
         ),
         Solved, what=f"Cannot solve {project.origin} for {platform}",
         hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
-        proxies=dict(project.settings.proxies),
+        variables=project.settings.variables(),
     )  # fmt: skip
     return CondaLock(platform=platform, packages=solved.packages, notes=solved.notes, as_of_s=request.as_of_s)
 

@@ -73,7 +73,7 @@ def ask(
     what: str,
     hints: Callable[[Failed], str | None],
     secrets: Iterable[str],
-    proxies: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> T:
     """Have a task done.
 
@@ -83,14 +83,13 @@ def ask(
         what: What is being done, on what, for the error: "Cannot solve conda.yaml for linux-64".
         hints: What to do next about a failure; None: the answer's own hint.
         secrets: What must not be seen in an error.
-        proxies: `http` or `https` -> the proxy's URL; None: as the variables say.
+        variables: What to add to the environment; see `Settings.variables`.
 
     Raises:
         EnvironmentFailedError: It cannot be done.
     """
     folder = cache_folder()
     known = tuple(secrets)
-    through = {f"{scheme.upper()}_PROXY": url for scheme, url in (proxies or {}).items()}
     context = contextvars.copy_context()
 
     def listen(line: str) -> None:
@@ -106,7 +105,8 @@ def ask(
     completed = run(
         [sys.executable, "-m", "proj.environments.conda.worker"],
         # Not the project's folder: its modules are not to be taken for ours.
-        cwd=folder, env={"RUST_LOG": "off", "RUST_BACKTRACE": "0", "PYTHONPATH": _own_path(), **through},
+        cwd=folder,
+        env={"RUST_LOG": "off", "RUST_BACKTRACE": "0", "PYTHONPATH": _own_path(), **(variables or {})},
         stdin=msgspec.json.encode(task), on_stderr=listen, check=False,
     )  # fmt: skip
     try:
