@@ -12,7 +12,7 @@ import pytest
 
 from conda_kit import ChannelServer, make_channel, wheel_package
 from condarunkit import MINORS, ONLINE, PROJECT, conda_yaml, pyenv_home, write_project
-from projkit import ProjFolder, wheel
+from projkit import ProjFolder, eventually, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,23 @@ def test_entry_points_and_programs(folder: ProjFolder, conda_server: ChannelServ
     assert done.code == 0, done
     assert done.stdout.startswith("tinynum 4.0\n")
     assert str(folder.cache / "environments") in done.stdout.splitlines()[-1]
+
+
+def test_what_is_listed_and_pruned(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url, command="touch there; while [ -e there ]; do sleep 0.02; done")
+    started = folder.start("run", ".", env=ONLINE)
+    eventually((folder.path / "there").exists)
+    listed = folder.process("env", "list")
+    assert "conda.yaml" in listed.stdout
+    assert f"6 conda packages in {folder.cache}/conda, " in listed.stderr
+    spared = folder.process("env", "prune", "--all")
+    assert "In use, and kept" in spared.stderr
+    (folder.path / "there").unlink()
+    assert started.finish().code == 0
+    pruned = folder.process("env", "prune", "--all")
+    assert pruned.stdout.splitlines()[-1].startswith("1 environment"), pruned
+    assert folder.process("env", "list").stderr == "No environments.\n"
+    folder.clean()
 
 
 def test_the_run_is_made_again_from_its_record(folder: ProjFolder, conda_server: ChannelServer) -> None:
