@@ -123,6 +123,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--env-manager", metavar="NAME", help="local leaves the packages out; uv takes those of conda from PyPI."
 )
+@click.option("--drop-missing", is_flag=True, help="With uv, leave out conda packages that PyPI has not.")
 @click.option("--python", metavar="VERSION", help="Python to use instead of the one the project asks for.")
 @click.option(
     "--as-of", default="commit", show_default=True, metavar="commit|now|DATE",
