@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess  # noqa: TID251  pip as a user calls it
 import sys
-from typing import TYPE_CHECKING
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from conda_kit import ChannelServer, make_channel, wheel_package
 from condarunkit import MINORS, ONLINE, PROJECT, conda_yaml, pyenv_home, write_project
 from projkit import ProjFolder, eventually, wheel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.conda, pytest.mark.timeout(300)]
 
@@ -93,6 +93,55 @@ def test_the_run_is_made_again_without_any_cache(folder: ProjFolder, conda_serve
     gone = folder.process("reproduce", "latest", "--verify", env=ONLINE)
     assert gone.code == 125, gone
     assert "Traceback" not in gone.stderr
+
+
+def _moved_elsewhere(folder: ProjFolder) -> dict[str, str | None]:
+    """Variables of somebody with neither records nor caches, and without a network."""
+    other = folder.base / "elsewhere"
+    caches = {"PROJ_CACHE": str(other / "cache"), "UV_CACHE_DIR": str(other / "uv")}
+    return {**ONLINE, **caches, "PROJ_HOME": str(other / "home")}
+
+
+def test_an_archive_with_packages_needs_no_channel(
+    folder: ProjFolder, conda_channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ChannelServer(conda_channel, token="t0ken")
+    monkeypatch.setenv("TOKEN", "t0ken")
+    url = f"http://{server.address}/t/${{TOKEN}}/channel"
+    write_project(folder, url)
+    assert folder.process("run", ".", env=ONLINE).code == 0
+    Path(os.environ["CONDARC"]).write_text(f"channels: ['{url}']\n")
+    file = folder.base / "run.zip"
+    done = folder.process("export", "latest", "-o", str(file), "--with-packages", env=ONLINE)
+    assert done.code == 0, done
+    with zipfile.ZipFile(file) as archive:
+        names = {name for name in archive.namelist() if "packages/" in name}
+        assert b"t0ken" not in b"".join(map(archive.read, archive.namelist()))
+    assert {name.rpartition("/")[2] for name in names} >= {"libtiny-1.0-0.tar.bz2", "alpha-1.0-py_0.conda"}
+    server.close()
+    again = folder.process("reproduce", str(file), "--offline", "--verify", env=_moved_elsewhere(folder))
+    assert again.code == 0, again
+    assert "came out the same" in again.stdout
+    cache = folder.base / "elsewhere" / "cache"
+    (linked,) = cache.glob("environments/*/*/conda-meta/alpha-1.0-py_0.json")
+    assert json.loads(linked.read_text())["url"] == f"{server.url}/noarch/alpha-1.0-py_0.conda"
+    folder.clean()
+
+
+def test_packages_of_an_archive_that_cannot_be_had(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url)
+    assert folder.process("run", ".", env=ONLINE).code == 0
+    file = folder.base / "run.zip"
+    conda_server.corrupt.add("libtiny-1.0-0.tar.bz2")
+    done = folder.process("export", "latest", "-o", str(file), "--with-packages", env=ONLINE)
+    assert (done.code, file.exists()) == (125, False), done
+    assert "A package is not the one that is locked." in done.stderr
+    assert "Export without --with-packages" in done.stderr
+    conda_server.close()
+    done = folder.process("export", "latest", "-o", str(file), "--with-packages", env=ONLINE)
+    assert (done.code, file.exists()) == (125, False), done
+    assert "A channel cannot be read." in done.stderr
+    folder.clean()
 
 
 def test_pip_replaces_what_does_not_go_with_it(folder: ProjFolder, conda_server: ChannelServer) -> None:

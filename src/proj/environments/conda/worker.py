@@ -1,9 +1,9 @@
 """Solves, downloads and links with rattler: a program that answers a task on its standard input.
 
-With `solver`, `index` and `transport` the one importer of `rattler`. It has a process of its own because
-rattler's threads go on when Python ends, and take the interpreter down with them about every second time;
-here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks after
-a run.
+With `solver`, `index`, `archives` and `transport` the one importer of `rattler`. It has a process of its own
+because rattler's threads go on when Python ends, and take the interpreter down with them about every second
+time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks
+after a run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj.environments.conda.archives import download, from_folder, tell_origin
 from proj.environments.conda.index import record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
     Checked,
+    Download,
     Failed,
     Link,
     Linked,
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
     import rattler
 
 _UNREACHABLE = re.compile(
-    r"error sending request|dns error|Connection refused|timed out|tcp connect|connection (?:closed|reset)"
-    r"|No such file or directory|could not find subdir|HTTP status|status code|not found",
+    r"error sending request|failed after \d+ retries|dns error|Connection refused|timed out|tcp connect"
+    r"|connection (?:closed|reset)|No such file or directory|could not find subdir|HTTP status|status code|not found",
     re.IGNORECASE,
 )
 
@@ -67,6 +69,8 @@ async def _answer(task: Task) -> Answer:
             return await Solver(task).solve()
         if isinstance(task, Link):
             return await _link(task)
+        if isinstance(task, Download):
+            return await download(task)
         if isinstance(task, Check):
             return _check(task)
         return _read_lock(task)
@@ -94,7 +98,8 @@ def failure_of(error: Exception) -> Failed:
 async def _link(task: Link) -> Answer:
     import rattler
 
-    records = await asyncio.gather(*(record_of(locked, task.network) for locked in task.packages))
+    located = from_folder(task.packages, task.folder)
+    records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
     if task.network.offline:
         index = await rattler.PackageCache(cache).index()
@@ -115,6 +120,8 @@ async def _link(task: Link) -> Answer:
         reporter=_reporter(len(records)),
         alternative_target_prefix=task.target_prefix,
     )
+    if task.folder is not None:
+        tell_origin(task.prefix, task.packages)
     return Linked()
 
 
