@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from proj.environments.conda.channels import host_of
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from proj.environments.conda.declared import CondaProject
     from proj.environments.conda.messages import Failed
     from proj.model import EnvironmentRequest
+
+_REFUSED = re.compile(r"\b(?:401 Unauthorized|403 Forbidden)\b")
+_NO_CHANNEL = re.compile(r"could not find subdir '[^']*' in channel '([^']*?)/?'")
 
 
 def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest) -> str | None:
@@ -30,10 +34,20 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
 
 
 def _unreachable(failed: Failed, channels: str, project: CondaProject) -> str:
-    if not any("certificate" in line for line in failed.lines):
+    said = "\n".join(failed.lines)
+    instead = "--env-manager uv takes what PyPI has of these packages instead."
+    if _REFUSED.search(said):
+        return (
+            f"A channel ({channels}) asks who you are: put a login into its URL by a variable, or into "
+            f"~/.netrc or rattler's auth.json. {instead}"
+        )
+    absent = _NO_CHANNEL.search(said)
+    if absent:
+        return f"There is no channel {absent[1]}: check its name in {project.origin}. {instead}"
+    if "certificate" not in said:
         return (
             f"Check the network and the channels ({channels}); `channel_alias` or `mirrored_channels` in "
-            "~/.condarc name others. --env-manager uv takes what PyPI has of these packages instead."
+            f"~/.condarc name others. {instead}"
         )
     variables = project.settings.variables()
     known = variables.get("SSL_CERT_FILE") or variables.get("SSL_CERT_DIR") or "the system's authorities"

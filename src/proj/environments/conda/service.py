@@ -128,7 +128,7 @@ def ask(
     assert isinstance(answer, Failed)  # noqa: S101  every other answer is the one that was asked for
     raise EnvironmentFailedError(
         redact(f"{what}. {answer.message}", known),
-        hint=hints(answer) or answer.hint,
+        hint=redact(hints(answer) or answer.hint or "", known) or None,
         details=tuple(redact(line, known) for line in answer.lines),
     )
 

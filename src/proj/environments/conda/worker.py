@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 _UNREACHABLE = re.compile(
     r"error sending request|failed after \d+ retries|dns error|Connection refused|timed out|tcp connect"
-    r"|connection (?:closed|reset)|No such file or directory|could not find subdir|HTTP status|status code|not found",
+    r"|connection (?:closed|reset)|No such file or directory|could not find subdir|HTTP status|status code"
+    r"|not found",
     re.IGNORECASE,
 )
 

@@ -338,6 +338,27 @@ def test_specs_that_collide_are_named(conda_project: CondaProjectMaker, request_
     assert any("alpha >=2" in line for line in caught.value.details)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("needs-old-alpha", "alpha>=2"), "needs-old-alpha 1.0 needs alpha <2, and alpha >=2 is asked for"),
+        (
+            ("needs-old-python", "python=3.11"),
+            "needs-old-python 1.0 needs python <3.11, and python 3.11.* is asked for: they cannot be",
+        ),
+        (("needs-nobody",), "needs-nobody 1.0 needs nobody >=1, and no channel has it."),
+        (("needs-later-alpha",), "needs alpha >=3, and no channel has a version of it that would do."),
+    ],
+)
+def test_the_two_requirements_that_collide(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, asked: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project(*asked)))
+    assert said in caught.value.message
+    assert "conda.yaml" in (caught.value.hint or "")
+
+
 def test_a_missing_package_and_its_nearest_names(
     conda_project: CondaProjectMaker, request_for: RequestMaker
 ) -> None:
@@ -361,7 +382,8 @@ def test_virtual_packages(
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     with pytest.raises(EnvironmentFailedError) as caught:
         ENVIRONMENT.prepare(request_for(folder))
-    assert any("__cuda" in line for line in (caught.value.message, *caught.value.details))
+    assert "gpu-tool 1.0 needs __cuda >=11, and this machine has no such thing" in caught.value.message
+    assert "CONDA_OVERRIDE_CUDA=VERSION" in (caught.value.hint or "")
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
     assert names(ENVIRONMENT.prepare(request_for(folder))) == {"gpu-tool": "1.0"}
 
@@ -375,7 +397,31 @@ def test_a_channel_that_cannot_be_read(
     with pytest.raises(EnvironmentFailedError, match="A channel cannot be read") as caught:
         ENVIRONMENT.prepare(request_for(folder))
     assert "--env-manager uv" in (caught.value.hint or "")
+    assert ("Check the network" if url.startswith("http") else "There is no channel") in (
+        caught.value.hint or ""
+    )
     assert not list(paths.cache().glob("environments/*/*/"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("refused", "asks who you are"), ("absent", "There is no channel http://127.0.0.1:")]
+)
+def test_a_channel_that_answers_with_an_error(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    hint: str,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    url = served.url if kind == "refused" else f"{served.url}-of-old"
+    served.password = "ada:secret" if kind == "refused" else None
+    folder = conda_project("alpha", head=f"channels: ['{url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match="A channel cannot be read") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert hint in (caught.value.hint or "")
+    assert "--env-manager uv" in (caught.value.hint or "")
 
 
 def test_a_package_with_other_bytes(
