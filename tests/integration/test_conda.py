@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess  # noqa: TID251  pip as a user calls it
-import sys
 import zipfile
 from pathlib import Path
 
@@ -179,99 +178,6 @@ def test_eight_at_once_build_one(folder: ProjFolder, conda_server: ChannelServer
     (entry,) = (folder.cache / "environments").iterdir()
     assert len([path for path in entry.iterdir() if path.is_dir()]) == 1
     assert sum(path.endswith("/libtiny-1.0-0.tar.bz2") for path in conda_server.asked) == 1
-    folder.clean()
-
-
-# --- conda programs ---------------------------------------------------------------------------------------
-
-STAND_IN = """#!{python}
-# Has the command line of conda, and rattler to do the work: what `proj` asks of it, and is told by it.
-import asyncio, json, os, sys
-from pathlib import Path
-import rattler
-
-arguments = sys.argv[1:]
-with open({log!r}, "a") as log:
-    log.write(json.dumps(arguments) + "\\n")
-prefix = arguments[arguments.index("--prefix") + 1]
-text = Path(arguments[arguments.index("--file") + 1]).read_text()
-
-
-async def main():
-    cache = Path({cache!r})
-    if "@EXPLICIT" in text:
-        records = []
-        for line in text.splitlines()[1:]:
-            url = line.partition("#")[0]
-            path = Path(url.removeprefix("file://"))
-            record = await rattler.RepoDataRecord.from_package_archive(path)
-            record.url = url
-            records.append(record)
-    else:
-        wanted = json.loads(text)
-        assert "nodefaults" not in wanted["channels"], "conda 26 takes it for a channel"
-        channels = [rattler.Channel(url) for url in wanted["channels"]]
-        records = await rattler.solve(channels, wanted["dependencies"])
-    await rattler.install(records, prefix, cache_dir=cache, show_progress=False)
-
-
-asyncio.run(main())
-sys.stdout.flush()
-os._exit(0)
-"""
-
-
-@pytest.fixture
-def stand_in(folder: ProjFolder) -> Path:
-    path = folder.base / "home" / "bin" / "conda"
-    path.parent.mkdir(parents=True)
-    path.write_text(
-        STAND_IN.format(python=sys.executable, log=str(folder.base / "log"), cache=str(folder.base / "pkgs"))
-    )
-    path.chmod(0o755)
-    (path.parent / "mamba").write_text(path.read_text())
-    (path.parent / "mamba").chmod(0o755)
-    return path
-
-
-@pytest.mark.parametrize(
-    "named", ["--conda-exe", "MLFLOW_CONDA_HOME", "CONDA_EXE", "MLFLOW_CONDA_CREATE_ENV_CMD"]
-)
-def test_a_conda_program(folder: ProjFolder, conda_channel: Path, stand_in: Path, named: str) -> None:
-    write_project(folder, conda_channel.as_uri())
-    options = ["--env-manager", "conda"]
-    env: dict[str, str | None] = {"CONDA_EXE": str(stand_in)}
-    if named == "--conda-exe":
-        options, env = ["--conda-exe", str(stand_in)], {}
-    elif named == "MLFLOW_CONDA_HOME":
-        env = {"MLFLOW_CONDA_HOME": str(stand_in.parent.parent), "CONDA_EXE": "/nowhere/conda"}
-    elif named == "MLFLOW_CONDA_CREATE_ENV_CMD":
-        env |= {"MLFLOW_CONDA_CREATE_ENV_CMD": "mamba"}
-    done = folder.process("run", ".", *options, env={**ONLINE, **env})
-    assert done.code == 0, done
-    assert done.stdout.endswith("True hello True\n")
-    calls = (folder.base / "log").read_text().splitlines()
-    assert len(calls) == 2
-    assert '"env", "create"' in calls[0]
-    assert '["create"' in calls[1]
-    program = "mamba" if named == "MLFLOW_CONDA_CREATE_ENV_CMD" else "conda"
-    assert f"Solving 5 packages of conda.yaml by {program}" in done.stderr
-    assert folder.process("run", ".", *options, env={**ONLINE, **env}).code == 0
-    assert len((folder.base / "log").read_text().splitlines()) == 2, "a warm run needs no program"
-
-
-def test_a_conda_program_that_fails(folder: ProjFolder, conda_channel: Path) -> None:
-    write_project(folder, conda_channel.as_uri())
-    program = folder.base / "conda"
-    program.write_text("#!/bin/sh\necho PackagesNotFoundError: alpha >&2\nexit 1\n")
-    program.chmod(0o755)
-    done = folder.process("run", ".", "--conda-exe", str(program), env=ONLINE)
-    assert done.code == 125, done
-    assert "conda ended with exit code 1" in done.stderr
-    assert "PackagesNotFoundError: alpha" in done.stderr
-    assert folder.the_run().tags["proj.failure"] == "env_failed"
-    missing = folder.process("run", ".", "--conda-exe", "/nowhere/conda", env=ONLINE)
-    assert missing.code == 2, missing
     folder.clean()
 
 

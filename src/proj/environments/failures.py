@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_LINES = 16
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NOISE = re.compile(
-    r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython "
+    r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython |\d%\|.*\|"
 )
 _PUBLISHED = re.compile(r"\bpublished at (\d{4}-\d{2}-\d{2})T")
 NETWORK_DISABLED = re.compile(r"network (?:connectivity )?(?:is|was) disabled", re.IGNORECASE)
