@@ -251,7 +251,11 @@ def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, conda_chann
 
 @pytest.mark.network
 @pytest.mark.timeout(900)
-def test_the_classic_without_channels(classic: ProjFolder) -> None:
-    classic.write({"conda.yaml": CLASSIC.format(channel="conda-forge")})
-    said = _classic_runs(classic, "--env-manager", "uv", env={"UV_OFFLINE": None})
+@pytest.mark.parametrize("scikit_learn", ["of conda", "of pip"])
+def test_the_classic_without_channels(classic: ProjFolder, scikit_learn: str) -> None:
+    file, options = CLASSIC.format(channel="conda-forge"), ["--env-manager", "uv"]
+    if scikit_learn == "of pip":  # then it needs no conda whatever is asked for
+        file, options = file.replace("  - scikit-learn\n", "") + "    - scikit-learn\n", []
+    classic.write({"conda.yaml": file})
+    said = _classic_runs(classic, *options, env={"UV_OFFLINE": None})
     assert str(classic.cache / "environments") in said
