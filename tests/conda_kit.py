@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import http.server
@@ -10,7 +9,6 @@ import io
 import json
 import os
 import re
-import ssl
 import subprocess  # noqa: TID251  as packagers call their tools
 import sys
 import tarfile
@@ -19,6 +17,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from loopback import LoopbackServer, basic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -262,19 +262,15 @@ def main():
 """
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: who asks may be killed meanwhile, or not trust the certificate."""
-
-
-class ChannelServer:
+class ChannelServer(LoopbackServer):
     """A channel on loopback, open or behind a token or password.
 
     Args:
         folder: The channel.
         token: What stands in its path, as `/t/<token>/`; None: nothing.
         password: What it asks for, as `user:password`; None: nothing.
-        certificate: A file with its certificate and key; None: plain HTTP.
+        certificate: See `LoopbackServer`.
+        host: The address that it listens on.
     """
 
     def __init__(
@@ -284,31 +280,15 @@ class ChannelServer:
         token: str | None = None,
         password: str | None = None,
         certificate: Path | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.folder, self.token, self.password = folder, token, password
-        self.scheme = "http" if certificate is None else "https"
-        self.asked: list[str] = []
         self.held = ""
         """Part of the paths of which one half is sent, and the other once `released` is set; empty: none."""
         self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            # The handshake is for the thread of the connection: here, one that fails would end the server.
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        """`host:port`."""
-        return f"127.0.0.1:{self._server.server_port}"
+        super().__init__(_handler(self), host=host, certificate=certificate)
 
     @property
     def url(self) -> str:
@@ -317,9 +297,7 @@ class ChannelServer:
 
     def close(self) -> None:
         self.released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().close()
 
 
 def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
@@ -339,8 +317,7 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
             data = self._content()
             status = 404 if data is None else 200
             if server.password is not None:
-                wanted = "Basic " + base64.b64encode(server.password.encode()).decode()
-                status = status if self.headers.get("Authorization") == wanted else 401
+                status = status if self.headers.get("Authorization") == basic(server.password) else 401
             content = data if status == 200 and data is not None else b""
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

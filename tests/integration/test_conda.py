@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from channelkit import MINORS, pyenv_home
 from conda_kit import ChannelServer, make_channel, wheel_package
-from condarunkit import MINORS, ONLINE, PROJECT, conda_yaml, pyenv_home, write_project
+from condarunkit import ONLINE, PROJECT, conda_yaml, write_project
 from projkit import ProjFolder, eventually, wheel
 
 pytestmark = [pytest.mark.conda, pytest.mark.timeout(300)]
@@ -22,9 +23,9 @@ pytestmark = [pytest.mark.conda, pytest.mark.timeout(300)]
 @pytest.mark.parametrize("kind", ["http", "file"])
 @pytest.mark.parametrize("minor", MINORS)
 def test_a_project_runs(
-    folder: ProjFolder, conda_server: ChannelServer, conda_channel: Path, minor: str, kind: str
+    folder: ProjFolder, conda_server: ChannelServer, real_channel: Path, minor: str, kind: str
 ) -> None:
-    write_project(folder, conda_server.url if kind == "http" else conda_channel.as_uri(), minor)
+    write_project(folder, conda_server.url if kind == "http" else real_channel.as_uri(), minor)
     first = folder.process("run", ".", env=ONLINE)
     assert first.code == 0, first
     version = tuple(int(number) for number in minor.split("."))
@@ -102,9 +103,9 @@ def _moved_elsewhere(folder: ProjFolder) -> dict[str, str | None]:
 
 
 def test_an_archive_with_packages_needs_no_channel(
-    folder: ProjFolder, conda_channel: Path, monkeypatch: pytest.MonkeyPatch
+    folder: ProjFolder, real_channel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = ChannelServer(conda_channel, token="t0ken")
+    server = ChannelServer(real_channel, token="t0ken")
     monkeypatch.setenv("TOKEN", "t0ken")
     url = f"http://{server.address}/t/${{TOKEN}}/channel"
     write_project(folder, url)
@@ -224,13 +225,13 @@ def _classic_runs(folder: ProjFolder, *options: str, env: dict[str, str | None])
 
 @pytest.mark.network
 @pytest.mark.timeout(900)
-def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, conda_channel: Path) -> None:
+def test_the_classic_with_scikit_learn_of_conda(classic: ProjFolder, real_channel: Path) -> None:
     wheels = classic.base / "wheels"
     python = str(pyenv_home("3.11") / "bin" / "python3.11")
     argv = [python, "-m", "pip", "download", "-q", "--only-binary=:all:"]
     subprocess.run([*argv, "-d", str(wheels), "scikit-learn"], check=True)
     mine = classic.base / "channel"
-    shutil.copytree(conda_channel, mine)
+    shutil.copytree(real_channel, mine)
     needs = {"scikit_learn": ("numpy", "scipy", "joblib", "threadpoolctl"), "scipy": ("numpy",)}
     packages = [
         wheel_package(path, "3.11", needs.get(name, ()))

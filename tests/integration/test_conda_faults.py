@@ -153,12 +153,12 @@ FULL = {"downloading": "1m", "linking": "70m", "pip": "70m"}
 @mounts
 @pytest.mark.parametrize("at", FULL)
 def test_a_full_disk(
-    folder: ProjFolder, conda_channel: Path, monkeypatch: pytest.MonkeyPatch, at: str
+    folder: ProjFolder, real_channel: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    write_project(folder, conda_channel.as_uri())
+    write_project(folder, real_channel.as_uri())
     if at == "linking":  # what has its prefix in it cannot be a hard link
         big = CondaPackage(name="big", files={"share/big": f"{PLACEHOLDER}\n" + "x" * 20 * _MIB})
-        own = make_channel(shutil.copytree(conda_channel, folder.base / "channel"), [big])
+        own = make_channel(shutil.copytree(real_channel, folder.base / "channel"), [big])
         (folder.path / "conda.yaml").write_text(conda_yaml(own.as_uri(), "3.9", "big"))
     elif at == "pip":
         folder.write({"wheels/tiny-1.0-py3-none-any.whl": wheel("tiny", "1.0", padding_bytes=40 * _MIB)})

@@ -82,8 +82,8 @@ def stand_in(folder: ProjFolder) -> Path:
 @pytest.mark.parametrize(
     "named", ["--conda-exe", "MLFLOW_CONDA_HOME", "CONDA_EXE", "MLFLOW_CONDA_CREATE_ENV_CMD"]
 )
-def test_a_conda_program(folder: ProjFolder, conda_channel: Path, stand_in: Path, named: str) -> None:
-    write_project(folder, conda_channel.as_uri())
+def test_a_conda_program(folder: ProjFolder, real_channel: Path, stand_in: Path, named: str) -> None:
+    write_project(folder, real_channel.as_uri())
     options = ["--env-manager", "conda"]
     env: dict[str, str | None] = {"CONDA_EXE": str(stand_in)}
     if named == "--conda-exe":
@@ -106,9 +106,9 @@ def test_a_conda_program(folder: ProjFolder, conda_channel: Path, stand_in: Path
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_every_kind_of_program(folder: ProjFolder, conda_channel: Path, stand_in: Path, name: str) -> None:
+def test_every_kind_of_program(folder: ProjFolder, real_channel: Path, stand_in: Path, name: str) -> None:
     """The environment is as locked, and another one is made of the lock without the program."""
-    write_project(folder, conda_channel.as_uri())
+    write_project(folder, real_channel.as_uri())
     program = name if os.sep in name else str(stand_in.with_name(name))
     done = folder.process("run", ".", "--conda-exe", program, env={**ONLINE, **_packages_below(folder)})
     assert done.code == 0, done
@@ -148,8 +148,8 @@ def test_a_run_that_is_stopped_while_a_program_downloads(
     folder.clean()
 
 
-def test_a_conda_program_that_fails(folder: ProjFolder, conda_channel: Path) -> None:
-    write_project(folder, conda_channel.as_uri())
+def test_a_conda_program_that_fails(folder: ProjFolder, real_channel: Path) -> None:
+    write_project(folder, real_channel.as_uri())
     program = folder.base / "conda"
     bar = "Examining alpha:  86%|######    | 6/7 [00:00<00:00, 9023.24it/s]"
     said = f"echo '{bar}' >&2; echo PackagesNotFoundError: alpha >&2"
