@@ -77,14 +77,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             EnvironmentFailedError: The certificates are not where a setting says.
         """
         found = {f"{scheme.upper()}_PROXY": url for scheme, url in self.proxies}
-        named = "" if os.environ.get("SSL_CERT_FILE") else _bundle_of_requests()
-        path = self.authorities or named
+        path = self.authorities or _bundle_of_requests()
         if not path or not self.verify_tls:
             return found
         if not Path(path).exists():
-            which = "`ssl_verify`" if self.authorities else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
             raise EnvironmentFailedError(
-                f"{path} is not there, from which {which} takes the certificates to trust.",
+                f"{path} is not there, from which `ssl_verify` takes the certificates to trust.",
                 hint="Name a PEM file or a folder of them, or leave the setting out.",
             )
         return {**found, "SSL_CERT_DIR" if Path(path).is_dir() else "SSL_CERT_FILE": path}
@@ -238,7 +236,11 @@ def _authorities(value: object) -> str:
 
 
 def _bundle_of_requests() -> str:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
+    """What the variables of requests name, if it is there and rustls knows no better."""
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    name = next((name for name in names if os.environ.get(name)), "SSL_CERT_FILE")
+    path = os.environ.get(name, "")
+    return path if name != "SSL_CERT_FILE" and Path(path).exists() else ""
 
 
 def _is_false(value: object) -> bool:

@@ -87,6 +87,8 @@ def failure_of(error: Exception) -> Failed:
         return Failed(cause="disk", message="The disk is full.", lines=lines)
     if re.search(r"hash mismatch|sha256|md5|checksum|digest", said, re.IGNORECASE):
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
+    if "failed to link" in said:
+        return Failed(cause="other", message="A package cannot be linked.", lines=lines)
     if "no usable repodata cache" in said:
         return Failed(cause="offline", message="What the channels have is not in the cache.", lines=lines)
     if _UNREACHABLE.search(said):
@@ -113,7 +115,11 @@ async def _link(task: Link) -> Answer:
     await rattler.install(
         records=list(records),
         target_prefix=task.prefix,
-        cache_dir=cache,
+        # Files of environments are links to those in the cache: a program may have written into one, and who
+        # cleans up may have removed one. What is not as the package says is had again.
+        package_cache=rattler.PackageCache.new_layered(
+            [cache], validation_mode=rattler.ValidationMode.full()
+        ),
         platform=rattler.Subdir(task.platform),
         execute_link_scripts=task.scripts,
         show_progress=False,

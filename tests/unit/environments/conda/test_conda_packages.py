@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from environment_kit import age
-from proj.environments.cache import in_use
+from proj.environments.cache import in_use, remove_entry
 from proj.environments.conda.environment import CondaEnvironment
 from proj.environments.conda.packages import cached_packages, kept_here
 from proj.environments.conda.service import cache_folder
@@ -84,6 +86,26 @@ def test_what_is_used_or_being_installed_stays(
     assert (len(result.removed), result.conda_packages.count, result.conda_packages_in_use) == (1, 0, True)
     assert len(in_cache()) == 2
     assert prune().conda_packages.count == 2
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "no list of files"])
+def test_a_package_that_is_damaged_in_the_cache_is_had_again(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, damage: str
+) -> None:
+    """Environments are links to it: a program that writes into its own files changes it."""
+    first = made_of("alpha", maker=conda_project, request_for=request_for)
+    assert first.directory is not None
+    package = cache_folder() / "packages" / "alpha-2.0-py_0"
+    module = package / "site-packages" / "alpha.py"
+    if damage == "changed":
+        module.write_text("version = '0.0'\n")
+        assert verify(list_environments()[0]) != ()
+    else:
+        (module if damage == "gone" else package / "info" / "paths.json").unlink()
+    assert remove_entry(first.directory.parent)
+    made_of("alpha", maker=conda_project, request_for=request_for)
+    assert module.read_text() == "version = '2.0'\n"
+    assert verify(list_environments()[0]) == ()
 
 
 def test_everything(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
