@@ -94,10 +94,11 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         outcome = _known_outcome(claim, run, tracking)
         handle = _attached(claim, run, tracking)
         if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
-            _take_over(claim, run, tracking)
+            hand_on(claim, run, tracking)
+            events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
             return None
         if outcome is None:
-            outcome = _lost(run) if handle is None else handle.wait()
+            outcome = _lost(run) if handle is None else _followed(handle, run, tracking)
         if handle is not None:
             forget(handle, outcome, claim)
         close_run(tracking, run, outcome, claim)
@@ -116,6 +117,20 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         return None
     claim.release()
     return run.run_id
+
+
+def _followed(handle: Handle, run: RunRecord, tracking: Tracking) -> Outcome:
+    """Wait for the end of an execution; other machines may look at its run, and cancel it, meanwhile."""
+    if tracking.uri.startswith("file:") or getattr(handle, "ended", True):
+        return handle.wait()
+    from proj import place
+    from proj.recording.beside import Beside
+    from proj.recording.uploads import Uploads
+
+    uploads = Uploads(run.run_id, run.artifact_uri, tracking.workspace(run))
+    with place.open_tracking(place.named(tracking.uri)) as server, Beside(server, uploads) as beside:
+        beside.cancel = handle.cancel
+        return handle.wait()
 
 
 def _may_appear(claim: active.Claim) -> bool:
@@ -214,8 +229,8 @@ def _execution(run: RunRecord, tracking: Tracking) -> Execution:
     )
 
 
-def _take_over(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
-    """Have a process of its own follow an execution that outlived its client, under the same claim."""
+def hand_on(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
+    """Have a process of its own follow an execution that goes on without its client, under the same claim."""
     from proj.process.detached import spawn_detached
 
     home = paths.home()
@@ -231,7 +246,6 @@ def _take_over(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
         else:
             with contextlib.suppress(StoreError):
                 claim.update(pid=pid)
-            events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
         claim.hand_over()
 
 

@@ -15,7 +15,7 @@ from proj import active, events, paths, place, process, record, recovery, snapsh
 from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
-from proj.errors import BackendError, FailureCode, StoreError, UsageError
+from proj.errors import BackendError, DetachedError, FailureCode, StoreError, UsageError
 from proj.files import make_private
 from proj.model import (
     ARTIFACTS_DIR,
@@ -78,6 +78,7 @@ def run(request: RunRequest, plan: Plan | None = None) -> Finished:
         plan: What was decided already; its files are removed, whatever happens. None: it is made now.
 
     Raises:
+        DetachedError: The user let it go on; a process of its own follows it now.
         ProjError: It could not be run; a run that was recorded already is closed as failed.
     """
     with contextlib.ExitStack() as unused:
@@ -91,7 +92,11 @@ def run(request: RunRequest, plan: Plan | None = None) -> Finished:
                 unused.pop_all()  # the end of the run removes them, or keeps them if that was asked for
                 if isinstance(assignment, RunRecord):
                     return _reused(assignment, tracking)
-                outcome = supervise(assignment, tracking, claim)
+                try:
+                    outcome = supervise(assignment, tracking, claim)
+                except DetachedError as detached:
+                    recovery.hand_on(claim, tracking.runs.run(detached.run_id), tracking)
+                    raise
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
 

@@ -20,7 +20,7 @@ from proj.aside import Aside
 from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
 from proj.environments.cache import in_use
-from proj.errors import FailureCode, NotFoundError, ProjError, StoreError
+from proj.errors import DetachedError, FailureCode, NotFoundError, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
 from proj.place import client_variables, open_tracking
 from proj.recording import open_recording, rest_of
@@ -48,6 +48,7 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
         claim: Under which it runs.
 
     Raises:
+        DetachedError: The command goes on without us, and the claim is still ours.
         ProjError: The command could not be started; the run is closed as failed.
     """
     outcome: Outcome | None = None
@@ -59,6 +60,8 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
             ):
                 outcome = _execute(assignment, recording, claim, aside)
                 aside.cut_short = outcome.failure is FailureCode.CANCELLED
+        except DetachedError:
+            raise
         except BaseException as error:
             # An interrupt that comes after the command has ended does not change how it ended.
             finish(assignment, recording, claim, outcome or outcome_of(error))
@@ -124,10 +127,12 @@ def _follow(
             if foretell is not None:
                 claim.update(backend=backend, reference=foretell(execution))
             handle = runner.submit(execution, aside.metrics)
-        recording.cancel = handle.cancel
+        recording.begun(handle.cancel)
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()
         outcome = handle.wait()
+    except DetachedError:
+        raise
     except BaseException as error:
         if handle is None:
             raise

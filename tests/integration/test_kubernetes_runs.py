@@ -27,6 +27,7 @@ from proj.kube.cluster import open_cluster
 from proj.model import BoundParameter, Code, Command, Execution, ImageRuntime, RecipeRuntime, RunStatus
 from proj.testing.backends import execution_maker, stored
 from projkit import PROJ, ProjFolder, eventually
+from terminals import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -408,6 +409,42 @@ def test_an_interrupt_cancels_the_job(folder: ProjFolder, namespace: Namespace) 
     started.signal(signal.SIGINT)
     done = started.finish()
     assert done.code == 130, done
+    run = last_run(folder)
+    assert (run["status"], run["failure"]) == ("KILLED", "cancelled")
+    namespace.until_gone(run["run_id"])
+
+
+@pytest.fixture
+def person(folder: ProjFolder, namespace: Namespace) -> Iterator[Person]:
+    """Somebody at a terminal who has just interrupted a run, and is asked what is to become of it."""
+    folder.write(docker_project(f"{SLOW}; exit 3"))
+    argv = [PROJ, "run", ".", *options(namespace)]
+    with contextlib.closing(Person(argv, cwd=folder.path, env=folder.environment())) as found:
+        found.sees("line 2")
+        found.type("\x03")
+        found.sees("[d]etach or [c]ancel?")
+        yield found
+
+
+def test_an_interrupt_at_a_terminal_may_let_the_job_go_on(person: Person, folder: ProjFolder) -> None:
+    person.type("what\n")
+    person.sees("[d]etach or [c]ancel?")
+    person.type("d\n")
+    person.sees("goes on as the Job")
+    assert person.leaves() == 0
+    run = last_run(folder)
+    assert run["status"] == "RUNNING"
+    assert folder.process("wait", run["run_id"]).code == 3
+    expected = "".join(f"line {number}\n" for number in range(1, LINES + 1))
+    assert folder.process("logs", run["run_id"]).stdout == expected
+
+
+@pytest.mark.parametrize("answer", ["c\n", "\x04", "\x03"])
+def test_an_interrupt_at_a_terminal_cancels_otherwise(
+    person: Person, folder: ProjFolder, namespace: Namespace, answer: str
+) -> None:
+    person.type(answer)
+    assert person.leaves() == 130
     run = last_run(folder)
     assert (run["status"], run["failure"]) == ("KILLED", "cancelled")
     namespace.until_gone(run["run_id"])

@@ -114,7 +114,8 @@ class KubernetesBackend:
             following[:] = [
                 Following(
                     execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
-                    pending_s=settings.pending_s, tap=_metrics_tap(execution, on_metric),
+                    pending_s=settings.pending_s,
+                    serves=settings.endpoint_host is not None, tap=_metrics_tap(execution, on_metric),
                 )
             ]  # fmt: skip
 

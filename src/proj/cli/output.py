@@ -121,6 +121,11 @@ def say(text: str, *, label: str = "", **style: Any) -> None:
     _print_line(f"{styled(label, **style)} {visible(text)}" if label else visible(text))
 
 
+def prompt(text: str) -> None:
+    """Print a question on stderr; the answer is typed behind it."""
+    print(visible(text), end="", file=sys.stderr, flush=True)
+
+
 def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from proj import events, process
-from proj.errors import BackendError, FailureCode
+from proj.errors import BackendError, DetachedError, FailureCode
 from proj.kube.errors import NOT_FOUND, ApiError
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
@@ -53,8 +53,8 @@ class Following:
         reference: By which it is found again.
         pending_s: How long its pod may wait for a node; None: for ever.
         again: Whether another process followed it before: its output comes again from the beginning.
-        on_metric: Takes the bytes of its output, if metrics are read of it.
-        forward: Whether its output is passed on to our own streams.
+        serves: Whether the program records by way of this process.
+        tap: Takes the bytes of its output, if metrics are read of it.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Following:
         reference: str,
         pending_s: float | None,
         again: bool = False,
+        serves: bool = False,
         tap: Callable[[bytes], None] | None = None,
     ) -> None:
         self._execution = execution
@@ -89,6 +90,7 @@ class Following:
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
+        self._serves = serves
         self._tap = tap
         self._again = again
         if not again:  # what is about to begin is listened to before it does
@@ -150,7 +152,7 @@ class Following:
             for kind, change, item in self._next_news():
                 self._take(kind, change, item)
             for signum in pending.take():
-                self._on_signal(signum)
+                self._on_signal(signum, pending)
             if self._cancelled and self._stop is None:
                 self._end("cancelled")
             self._follow_logs()
@@ -233,13 +235,29 @@ class Following:
 
     # --- the end --------------------------------------------------------------------------------------
 
-    def _on_signal(self, signum: int) -> None:
+    def _on_signal(self, signum: int, pending: Pending) -> None:
         if self._stop is None:
+            if signum == signal.SIGINT:
+                self._offer_to_detach(pending)
             self._asked_by = signum
             self._end("cancelled")
         else:  # asked again: at once
             self._delete_pods()
             self._stopped_at_s = -math.inf
+
+    def _offer_to_detach(self, pending: Pending) -> None:
+        """Ask whether the Job is to go on without us; without an answer it is not.
+
+        Raises:
+            DetachedError: It is.
+        """
+        lost = " (its metrics are recorded no longer)" if self._serves else ""
+        question = f"The Job {self._name} can go on without proj{lost}:"
+        with self._stdout.held(), self._stderr.held():
+            answer = events.ask(question, ("detach", "cancel"), stop=lambda: pending.waits)
+        if answer == "detach":
+            run_id = self._execution.run_id
+            raise DetachedError(f"The run {run_id} goes on as the Job {self._name}.", run_id=run_id)
 
     def _end(self, cause: Stop) -> None:
         """Delete the Job, and with it its pods; the program gets its grace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from proj.process.outputs import Forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _LOOK_MS = 250
@@ -59,6 +60,12 @@ class Sink:
             if self._tap is not None:
                 self._tap(data)
             self._pass_on(data)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let whoever writes wait, for as long as the block lasts."""
+        with self._lock:
+            yield
 
     def hurry(self) -> None:
         """Wait no more for a reader of ours."""

@@ -31,14 +31,15 @@ class Recording:
 
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
-        self.cancel: Callable[[], None] | None = None
-        """What stops the command, once it has begun: the run may be cancelled from another machine."""
 
     def __enter__(self) -> Recording:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:
         """Be done."""
+
+    def begun(self, cancel: Callable[[], None]) -> None:
+        """The command has begun, and `cancel` stops it: the run may be cancelled from another machine."""
 
     def upload(self) -> None:
         """Bring the run's files to where they belong; what goes wrong is told, and tried again later."""
