@@ -16,31 +16,23 @@ _LOOK_S = 0.2
 _LINE_BYTES = 4096
 
 
-class Asker:
-    """Asks the person at the terminal; see `proj.events.Asker`.
+def ask(question: str, choices: tuple[str, ...], stop: Callable[[], bool]) -> str | None:
+    """Ask the person at the terminal until a choice is typed, or its first letter; see `proj.events.Asker`.
 
-    Args:
-        watcher: What may be drawing on that terminal.
+    There is no answer where nobody sits at a terminal, or what is printed is for programs, or the input ends.
     """
-
-    def __init__(self, watcher: output.Watcher) -> None:
-        self._watcher = watcher
-
-    def __call__(self, question: str, choices: tuple[str, ...], stop: Callable[[], bool]) -> str | None:
-        """Ask until a choice is typed, or its first letter; the end of the input is no answer."""
-        if output.as_json() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if output.as_json() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    offered = " or ".join(f"[{choice[0]}]{choice[1:]}" for choice in choices)
+    while True:
+        output.prompt(f"{question} {offered}? ")
+        answer = _line(stop)
+        if answer is None:
+            output.prompt("\n")
             return None
-        self._watcher.clear()
-        offered = " or ".join(f"[{choice[0]}]{choice[1:]}" for choice in choices)
-        while True:
-            output.prompt(f"{question} {offered}? ")
-            answer = _line(stop)
-            if answer is None:
-                output.prompt("\n")
-                return None
-            found = [choice for choice in choices if answer and choice.startswith(answer)]
-            if len(found) == 1:
-                return found[0]
+        found = [choice for choice in choices if answer and choice.startswith(answer)]
+        if len(found) == 1:
+            return found[0]
 
 
 def _line(stop: Callable[[], bool]) -> str | None:

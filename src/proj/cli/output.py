@@ -361,6 +361,13 @@ class Watcher:
         elif self._animated:
             self._show(event)
 
+    def ask(self, question: str, choices: tuple[str, ...], stop: Callable[[], bool]) -> str | None:
+        """Ask the person at the terminal; see `proj.events.Asker`."""
+        from proj.cli.asking import ask  # hardly anybody is ever asked
+
+        self.clear()
+        return ask(question, choices, stop)
+
     def clear(self) -> None:
         """Take the moving line away, so that others can write."""
         if self._progress is not None:

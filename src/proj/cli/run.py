@@ -11,7 +11,6 @@ import msgspec
 
 from proj import events
 from proj.cli import complete, output
-from proj.cli.asking import Asker
 from proj.cli.options import pairs, tracking_option
 from proj.errors import DetachedError, UsageError
 from proj.exitcodes import exit_code as exit_code_of
@@ -295,7 +294,7 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
 
     request = _request(uri, options)
     watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
-    with watcher, events.listening(watcher), events.asking(Asker(watcher)):
+    with watcher, events.listening(watcher), events.asking(watcher.ask):
         _tell_without_effect(options)
         if options["show_help"]:
             return _help(request)
