@@ -37,8 +37,6 @@ _EXPLAIN_AFTER_S = 2.0
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
 """Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
-_SETTLE_S = 8.0
-"""How long the end of a pod that was deleted waits for news of why."""
 
 Stop = Literal["cancelled", "deadline", "given up"]
 
