@@ -22,7 +22,7 @@ from proj.backends import BACKENDS
 from proj.environments.cache import in_use
 from proj.errors import DetachedError, FailureCode, NotFoundError, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
-from proj.place import client_variables, open_tracking
+from proj.place import open_tracking
 from proj.recording import open_recording, rest_of
 from proj.server.endpoint import Endpoint
 from proj.times import now_ms
@@ -30,6 +30,7 @@ from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from proj.backends.base import Handle
     from proj.model import Reach, RunRecord
@@ -76,12 +77,17 @@ def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, 
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording, BACKENDS.load(assignment.backend).reach(execution))
     if endpoint is None:
-        execution = _told_of_server(execution, assignment)
-        return _follow(execution, assignment.backend, recording, claim, aside)
+        if execution.code is not None:
+            from proj.direct import told_of_server
+
+            execution = told_of_server(execution, assignment)
+        with _brought(execution, assignment, recording) as execution:
+            return _follow(execution, assignment.backend, recording, claim, aside)
     with endpoint:
         variables = {**execution.variables, **endpoint.variables}
         execution = msgspec.structs.replace(execution, variables=variables)
-        outcome = _follow(execution, assignment.backend, recording, claim, aside)
+        with _brought(execution, assignment, recording) as execution:
+            outcome = _follow(execution, assignment.backend, recording, claim, aside)
     try:
         return endpoint.settle(outcome)
     except ProjError as error:
@@ -99,21 +105,16 @@ def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None)
         return None
 
 
-def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
-    """The execution with the tracking server's own address, where the run's endpoint is out of reach."""
-    settings = assignment.endpoint
-    if settings is None or execution.code is None:
-        return execution
-    if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
-        from proj.direct import variables_of
+def _brought(
+    execution: Execution, assignment: Assignment, recording: Recording
+) -> AbstractContextManager[Execution]:
+    """A block in which the code is where its backend fetches it from, if it is to be fetched."""
+    pack = getattr(BACKENDS.load(assignment.backend), "parcel", None)
+    if pack is None:
+        return contextlib.nullcontext(execution)
+    from proj.parcels import kept
 
-        found = variables_of(assignment.place)
-    else:
-        found = client_variables(assignment.place)
-    if not found:
-        return execution
-    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
-    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
+    return kept(execution, pack, recording.tracking.artifacts, assignment.artifact_uri)
 
 
 def _follow(

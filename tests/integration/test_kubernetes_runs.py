@@ -158,6 +158,39 @@ def test_code_that_is_too_large_is_refused_with_what_to_do(folder: ProjFolder, n
     assert "repository-uri" in done.stderr
 
 
+def test_code_that_is_too_large_for_the_cluster_is_fetched_from_the_runs_artifacts(
+    folder: ProjFolder, namespace: Namespace
+) -> None:
+    noise = os.urandom(9_000_000)
+    folder.write({**docker_project("sha256sum noise.bin; cat small"), "noise.bin": noise, "small": "s\n"})
+    done = folder.process("run", ".", *options(namespace, endpoint_host=HOST))
+    assert done.code == 0, done
+    assert done.stdout.split()[0] == hashlib.sha256(noise).hexdigest()
+    assert done.stdout.endswith("s\n")
+    run = last_run(folder)
+    assert "code.tar.gz" not in folder.process("artifacts", "ls", run["run_id"], "proj", "--json").stdout
+
+
+@pytest.mark.network
+def test_large_code_and_its_environment_come_by_a_tracking_server(
+    folder: ProjFolder, namespace: Namespace, tmp_path: Path
+) -> None:
+    noise = os.urandom(9_000_000)
+    folder.write({
+        "MLproject": "name: demo\npython_env: env.yaml\nentry_points: {main: {command: python train.py}}\n",
+        "env.yaml": 'python: "3.11"\ndependencies: ["six==1.16.0"]\n',
+        "train.py": "import hashlib, six\nprint(hashlib.sha256(open('noise.bin', 'rb').read()).hexdigest())\n",
+        "noise.bin": noise,
+    })  # fmt: skip
+    token = folder.process("server", "token", "add", "ada").stdout.split()[-1]
+    with serverkit.running(tmp_path, "--host", HOST, "--auth", "--insecure") as server:
+        env = {"PROJ_TRACKING_URI": server.uri, "PROJ_TRACKING_TOKEN": token}
+        done = folder.process("run", ".", *options(namespace), "--base-image", IMAGE, env=env)
+        assert (done.code, done.stdout) == (0, f"{hashlib.sha256(noise).hexdigest()}\n"), done
+        for kind in ("jobs", "pods", "configmaps", "events"):
+            assert token not in namespace.text(kind)
+
+
 def test_a_subfolder_is_the_working_directory(folder: ProjFolder, namespace: Namespace) -> None:
     folder.write({f"sub/{name}": text for name, text in docker_project("pwd; cat ../top; id -u").items()})
     folder.write({"top": "above\n"})
