@@ -12,7 +12,7 @@ from proj import active, events, paths, process, record, source
 from proj.backends import BACKENDS
 from proj.errors import BackendError, FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
-from proj.recording import bring_files
+from proj.recording import bring_files, discard_workspace
 from proj.supervise import close_run, forget, run_of
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
@@ -85,7 +85,7 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
             claim.release()
         return None
     if run.status.finished:
-        bring_files(tracking, run)
+        _bring_rest(claim, run, tracking)
         claim.release()
         return None
     with contextlib.suppress(OSError):  # it only takes space
@@ -180,18 +180,32 @@ def _clean_up(claim: active.Claim) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _bring_rest(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
+    """Bring the files of a run that has ended to their place, unless another machine has done so."""
+    if record.TAG_REFERENCE in run.tags:
+        written = _written_outcome(run.artifact_uri, tracking)
+        if written is not None and written.claim not in (None, claim.info.token):
+            discard_workspace(tracking, run)
+            return
+    bring_files(tracking, run)
+
+
 def _known_outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
     """How a run ended, if somebody wrote it down before he died."""
     if claim.info.outcome is not None:
         return claim.info.outcome
-    try:
-        with tracking.artifacts.open(tracking.record_uri(run), record.OUTCOME) as file:
-            written = record.read_outcome(file.read())
-    except ProjError:
-        written = None  # it died before it could write one
+    written = _written_outcome(tracking.record_uri(run), tracking)
     if written is not None and written.claim == claim.info.token:
         return written.outcome
     return None
+
+
+def _written_outcome(uri: str, tracking: Tracking) -> record.OutcomeRecord | None:
+    try:
+        with tracking.artifacts.open(uri, record.OUTCOME) as file:
+            return record.read_outcome(file.read())
+    except ProjError:
+        return None  # it died before it could write one
 
 
 def _lost(run: RunRecord) -> Outcome:
@@ -208,7 +222,7 @@ def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle
     if claim.info.backend is None or claim.info.reference is None:
         return None
     try:
-        return BACKENDS.load(claim.info.backend).attach(_execution(run, tracking), claim.info.reference)
+        return BACKENDS.load(claim.info.backend).attach(execution_of(run, tracking), claim.info.reference)
     except BackendError:
         raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
@@ -216,7 +230,8 @@ def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle
         return None
 
 
-def _execution(run: RunRecord, tracking: Tracking) -> Execution:
+def execution_of(run: RunRecord, tracking: Tracking) -> Execution:
+    """A run as `Backend.attach` needs it, as far as its record tells."""
     return Execution(
         run_id=run.run_id,
         run_name=run.run_name,

@@ -16,7 +16,6 @@ from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, DetachedError, FailureCode, StoreError, UsageError
-from proj.files import make_private
 from proj.model import (
     ARTIFACTS_DIR,
     Execution,
@@ -32,6 +31,7 @@ from proj.model import (
 )
 from proj.planning import Plan, RunRequest, discard, discard_files, given, planned
 from proj.process.detached import spawn_detached
+from proj.recording import make_workspace
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.server.endpoint import EndpointSettings
 from proj.supervise import close_run, outcome_of, settling, supervise
@@ -239,7 +239,7 @@ def _assign(
         record_ = _create_run(request, plan, tracking, claim)
         try:
             # first, so that a tree that is too large is refused before anything is built
-            _make_workspace(tracking, record_)
+            make_workspace(tracking, record_)
             snapshot = _keep_source(request, plan, tracking, record_)
             kept_s = time.monotonic()
             prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
@@ -494,20 +494,6 @@ def _is_whole(snapshot: Snapshot | None) -> bool:
     from proj import reuse
 
     return reuse.is_whole(snapshot)
-
-
-def _make_workspace(tracking: Tracking, created: RunRecord) -> None:
-    """Make the folder for the run's files."""
-    folder = tracking.workspace(created)
-    try:
-        make_private(folder.parent)
-        (folder / "proj").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    if tracking.record_uri(created) != created.artifact_uri:
-        from proj.recording.uploads import Left, mark
-
-        mark(folder, Left(place=tracking.uri, run_id=created.run_id, artifact_uri=created.artifact_uri))
 
 
 def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord) -> EndpointSettings | None:

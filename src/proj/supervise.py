@@ -73,7 +73,8 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
 
 def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: Aside) -> Outcome:
     execution, tracking = assignment.execution, recording.tracking
-    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=assignment.tags)
+    tags = {**assignment.tags, **_whereabouts(execution, assignment.backend, recording)}
+    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording, BACKENDS.load(assignment.backend).reach(execution))
     if endpoint is None:
@@ -93,6 +94,14 @@ def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, 
     except ProjError as error:
         events.warning(f"The record is incomplete: {error.message}")
         return outcome
+
+
+def _whereabouts(execution: Execution, backend: str, recording: Recording) -> dict[str, str]:
+    """By what other machines with the same records find the execution, where it is none of this machine's."""
+    foretell = getattr(BACKENDS.load(backend), "foretell", None)
+    if recording.upstream is None or foretell is None or not hasattr(BACKENDS.load(backend), "observe"):
+        return {}
+    return {record.TAG_REFERENCE: foretell(execution)}
 
 
 def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None) -> Endpoint | None:

@@ -179,7 +179,8 @@ def test_large_code_and_its_environment_come_by_a_tracking_server(
     folder.write({
         "MLproject": "name: demo\npython_env: env.yaml\nentry_points: {main: {command: python train.py}}\n",
         "env.yaml": 'python: "3.11"\ndependencies: ["six==1.16.0"]\n',
-        "train.py": "import hashlib, six\nprint(hashlib.sha256(open('noise.bin', 'rb').read()).hexdigest())\n",
+        "train.py": "import hashlib, six\n"
+        "print(hashlib.sha256(open('noise.bin', 'rb').read()).hexdigest())\n",
         "noise.bin": noise,
     })  # fmt: skip
     token = folder.process("server", "token", "add", "ada").stdout.split()[-1]

@@ -215,6 +215,23 @@ class KubernetesBackend:
             execution, context=known.context, namespace=known.namespace, job=known.job, reference=reference
         )
 
+    def observe(self, execution: Execution, reference: str) -> Handle | None:
+        """Follow a Job that another machine looks after; see `Backend`."""
+        from proj.kube.attach import find
+        from proj.kube.errors import ConfigError
+        from proj.kube.kubeconfig import connection
+
+        known = msgspec.json.decode(reference, type=Reference)
+        context = known.context
+        try:
+            connection(context)
+        except ConfigError:
+            context = None  # each machine has names of its own for clusters
+        return find(
+            execution, context=context, namespace=known.namespace, job=known.job, reference=reference,
+            observing=True,
+        )  # fmt: skip
+
     def foretell(self, execution: Execution) -> str:
         """The reference by which what `submit` is about to create will be found, should we die within it."""
         from proj.kube.cluster import open_cluster

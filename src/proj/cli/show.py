@@ -82,7 +82,13 @@ def command(run: str) -> ShowResult:
     RUN is an id, the beginning of one (four digits or more), a name that only one run has, or `latest`.
     """
     with reading.opened() as tracking:
-        return _collect(tracking, tracking.runs.find_run(run, "all"))
+        found = tracking.runs.find_run(run, "all")
+        if record.TAG_REFERENCE in found.tags and not found.status.finished:
+            from proj.afar import close_if_ended
+
+            if close_if_ended(tracking, found):
+                found = tracking.runs.run(found.run_id)
+        return _collect(tracking, found)
 
 
 def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:

@@ -51,6 +51,7 @@ class Following:
         reference: By which it is found again.
         pending_s: How long its pod may wait for a node; None: for ever.
         again: Whether another process followed it before: its output comes again from the beginning.
+        observing: Whether another process looks after it: it is given up by that one alone.
         serves: Whether the program records by way of this process.
         tap: Takes the bytes of its output, if metrics are read of it.
     """
@@ -64,6 +65,7 @@ class Following:
         reference: str,
         pending_s: float | None,
         again: bool = False,
+        observing: bool = False,
         serves: bool = False,
         tap: Callable[[bytes], None] | None = None,
     ) -> None:
@@ -88,6 +90,7 @@ class Following:
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
+        self._observing = observing
         self._serves = serves
         self._tap = tap
         self._again = again
@@ -289,7 +292,7 @@ class Following:
             return outcome
         self._look_at_clock()
         found = self._state.hopeless(time.monotonic())
-        if found is not None:
+        if found is not None and not self._observing:
             self._give_up(found)
         return None
 
