@@ -21,10 +21,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     `step` begins something that may take a while ("Resolving 12 requirements"); `progress` says how far the
     current step is; `note` and `warning` are said to the user once; `status` is a line of the run's own story
-    that people and scripts look for (`=== Run (ID '…') succeeded ===`), shown as it is.
+    that people and scripts look for (`=== Run (ID '…') succeeded ===`), shown as it is; `output` says that
+    the program's own output comes next, from any thread.
     """
 
-    kind: Literal["step", "progress", "note", "warning", "status"]
+    kind: Literal["step", "progress", "note", "warning", "status", "output"]
     message: str
     done: int | None = None
     total: int | None = None
@@ -45,6 +46,8 @@ class Asker(Protocol):
 
 
 def _log(event: Event) -> None:
+    if event.kind == "output":
+        return
     import logging
 
     level = logging.WARNING if event.kind == "warning" else logging.DEBUG
@@ -106,3 +109,8 @@ def warning(message: str) -> None:
 def status(message: str) -> None:
     """Say a line of the run's own story, to be shown as it is."""
     _listener.get()(Event(kind="status", message=message))
+
+
+def output() -> None:
+    """Say that the program's own output comes next: nothing else may be on its line of the terminal."""
+    _listener.get()(Event(kind="output", message=""))

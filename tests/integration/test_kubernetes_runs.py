@@ -192,6 +192,18 @@ def test_large_code_and_its_environment_come_by_a_tracking_server(
             assert token not in namespace.text(kind)
 
 
+def test_what_the_cluster_said_is_shown_with_the_run(folder: ProjFolder, namespace: Namespace) -> None:
+    folder.write(docker_project("true"))
+    done = folder.process("run", ".", *options(namespace), "--memory", "900Gi", "--pending-timeout", "3s")
+    assert done.code == 125
+    run_id = last_run(folder)["run_id"]
+    shown = folder.process("show", run_id).stdout
+    assert f"namespace {namespace.name}" in shown
+    assert "FailedScheduling: " in shown
+    job = folder.process("show", run_id, "--json").json["data"]["job"]
+    assert job["namespace"] == namespace.name
+
+
 def test_a_subfolder_is_the_working_directory(folder: ProjFolder, namespace: Namespace) -> None:
     folder.write({f"sub/{name}": text for name, text in docker_project("pwd; cat ../top; id -u").items()})
     folder.write({"top": "above\n"})

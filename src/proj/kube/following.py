@@ -19,7 +19,7 @@ from proj.kube.errors import NOT_FOUND, ApiError
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.sinks import Marked, Sink
-from proj.kube.state import JobState
+from proj.kube.state import FACTS, JobState
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
 
@@ -224,7 +224,7 @@ class Following:
             outcome = msgspec.structs.replace(
                 outcome, message=" ".join(filter(None, (outcome.message, *problems)))
             )
-        self._state.write(Path(self._execution.record_dir) / "kubernetes.json", self._hub.namespace)
+        self._state.write(Path(self._execution.record_dir) / FACTS, self._hub.namespace)
         return outcome
 
     def _leave(self) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from proj import events
 from proj.process.outputs import Forward
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Sink:
     def _pass_on(self, data: bytes) -> None:
         if self._forward is None:
             return
+        events.output()
         rest = memoryview(data)
         try:
             while rest:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from proj.kube.objects import ContainerStatus, Event, Job, Pod, Terminated
     from proj.kube.verdict import Verdict
 
+FACTS = "kubernetes.json"
+"""Name of the file, beside the logs, with what the cluster said."""
 _MOST_EVENTS = 200
 _SETTLE_S = 8.0
 """How long the end of a pod that the cluster took away waits for news of why."""
