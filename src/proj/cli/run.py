@@ -435,7 +435,7 @@ def _lock_mode(options: dict[str, Any]) -> LockMode:
 
 
 def _dry_run(request: planning.RunRequest) -> DryRun:
-    from proj import planning, runner
+    from proj import assigning, planning
 
     with planning.planned(request) as plan:
         checkout = plan.checkout
@@ -449,7 +449,7 @@ def _dry_run(request: planning.RunRequest) -> DryRun:
                 environment=planning.environment_plan(plan),
                 command=plan.command.line,
                 cwd=plan.command.cwd,
-                variables=runner.variable_names(request, plan),
+                variables=assigning.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
 
@@ -467,7 +467,7 @@ class Manifests(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
-    from proj import planning, runner
+    from proj import assigning, planning
     from proj.backends import BACKENDS
 
     manifests = getattr(BACKENDS.load(request.backend), "manifests", None)
@@ -475,7 +475,7 @@ def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
         raise UsageError("--output yaml goes with --dry-run and --backend kubernetes.")
     with planning.planned(request) as plan, contextlib.ExitStack() as cleanup:
         cleanup.callback(planning.discard, plan)
-        return Manifests(objects=manifests(runner.rehearsed(request, plan)))
+        return Manifests(objects=manifests(assigning.rehearsed(request, plan)))
 
 
 def _help(request: planning.RunRequest) -> EntryPointHelp:
