@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from proj import events
 from proj.environments.conda.hints import hint_for
 from proj.environments.conda.messages import Link, Linked
-from proj.environments.conda.packages import kept_here
 from proj.environments.conda.service import ask
 
 if TYPE_CHECKING:
@@ -43,14 +42,13 @@ def link(
 
     here = target_prefix is None and lock.platform == current_platform()
     events.progress(f"Linking {len(lock.packages)} conda packages")
-    with kept_here():
-        ask(
-            Link(
-                packages=lock.packages, prefix=str(prefix), target_prefix=target_prefix,
-                platform=lock.platform, scripts=here, network=project.network(request),
-                folder=str(request.packages.absolute()) if request.packages is not None else None,
-            ),
-            Linked, what=f"Cannot install the conda packages of {project.origin}",
-            hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
-            variables=project.settings.variables(),
-        )  # fmt: skip
+    ask(
+        Link(
+            packages=lock.packages, prefix=str(prefix), target_prefix=target_prefix, platform=lock.platform,
+            scripts=here, network=project.network(request),
+            folder=str(request.packages.absolute()) if request.packages is not None else None,
+        ),
+        Linked, what=f"Cannot install the conda packages of {project.origin}",
+        hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
+        variables=project.settings.variables(),
+    )  # fmt: skip

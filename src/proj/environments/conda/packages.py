@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import files
-from proj.environments.cache import unwritable
 from proj.environments.conda.explicit import entries, name_version_build
-from proj.environments.conda.service import cache_folder
+from proj.environments.conda.service import cache_folder, lock_file
 from proj.environments.usage import size_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 _REMOVED = "removed-"
@@ -32,23 +31,6 @@ class CachedPackages(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     count: int
     size_bytes: int
-
-
-@contextlib.contextmanager
-def kept_here() -> Iterator[None]:
-    """Keep packages from being removed while the block downloads and links them.
-
-    Raises:
-        EnvironmentFailedError: The cache cannot be written.
-    """
-    try:
-        descriptor = files.lock(_lock_file(), shared=True)
-    except OSError as error:
-        raise unwritable(cache_folder(), error) from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def no_packages() -> CachedPackages:
@@ -79,7 +61,7 @@ def remove_packages(used_by: Iterable[str], *, everything: bool, dry_run: bool) 
     if not gone and not (everything and cache_folder().is_dir()):
         return no_packages()
     try:
-        descriptor = files.try_lock(_lock_file())
+        descriptor = files.try_lock(lock_file())
     except OSError:
         descriptor = None
     if descriptor is None:
@@ -92,10 +74,6 @@ def remove_packages(used_by: Iterable[str], *, everything: bool, dry_run: bool) 
         return found
     finally:
         os.close(descriptor)
-
-
-def _lock_file() -> Path:
-    return cache_folder() / "lock"
 
 
 def _packages() -> list[Path]:

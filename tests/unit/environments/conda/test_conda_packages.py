@@ -10,8 +10,8 @@ import pytest
 from environment_kit import age
 from proj.environments.cache import in_use, remove_entry
 from proj.environments.conda.environment import CondaEnvironment
-from proj.environments.conda.packages import cached_packages, kept_here
-from proj.environments.conda.service import cache_folder
+from proj.environments.conda.packages import cached_packages
+from proj.environments.conda.service import cache_folder, kept_here
 from proj.environments.inventory import list_environments, prune
 from proj.environments.verify import verify
 
