@@ -11,6 +11,7 @@ from proj.model import EnvironmentRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from proj.environments.base import Environment
     from proj.model import PreparedEnvironment
 
 BACKEND = '''"""A build backend that needs nothing installed."""
@@ -83,3 +84,8 @@ def age(prepared: PreparedEnvironment, seconds: int) -> None:
     end = next(index for index in range(start, len(marker)) if not marker[index].isdigit())
     (entry / "complete").write_text(f"{marker[:start]}{then}{marker[end:]}")
     (entry / "uses").unlink(missing_ok=True)
+
+
+def installed(environment: Environment, prepared: PreparedEnvironment) -> dict[str, str]:
+    """Name and version of what is in an environment."""
+    return {package.name: package.version for package in environment.facts(prepared).packages}
