@@ -451,6 +451,8 @@ class ImageRuntime(_Value, frozen=True, tag="image"):
     path: tuple[str, ...] = ()
     """Folders in the image to put before its PATH."""
     variables: Mapping[str, str] = {}
+    wrapper: tuple[str, ...] = ()
+    """Words that a command is started behind, such as a program that sets up what it needs and runs it."""
     docker: DockerDeclaration | None = None
     """What the project file says of its containers."""
 

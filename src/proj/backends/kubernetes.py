@@ -238,7 +238,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         bundle = _bundle(execution, None, has_code=runtime.has_code)
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
-            path=runtime.path, image_variables=runtime.variables,
+            path=runtime.path, image_variables=runtime.variables, wrapper=runtime.wrapper,
         )  # fmt: skip
     return Blueprint(
         execution=execution,

@@ -59,6 +59,8 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
     """Folders of the image to put before its PATH."""
     image_variables: Mapping[str, str] = {}
+    wrapper: tuple[str, ...] = ()
+    """Words that the command is started behind."""
     plain_user: bool = False
     """Whether the image is known to do with any user."""
 
@@ -256,11 +258,12 @@ def _fill_placement(pod: Manifest, settings: Settings) -> None:
 
 def _fill_main(container: Manifest, blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> None:
     execution, settings = blueprint.execution, blueprint.settings
+    argv = (*blueprint.wrapper, *execution.command.argv)
     container.pop("args", None)
     container |= {
         "name": slug(execution.project_name),
         "image": blueprint.image,
-        "command": ["sh", "-c", escaped(_start(blueprint)), "sh", *map(escaped, execution.command.argv)],
+        "command": ["sh", "-c", escaped(_start(blueprint)), "sh", *map(escaped, argv)],
         "workingDir": CODE_DIR if _unpacks(blueprint) else execution.command.cwd,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
