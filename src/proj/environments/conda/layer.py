@@ -83,10 +83,8 @@ def conda_layer(
         known = remembered.find(made_of)
         if known is not None:
             return known
-        count = lock.count
-        events.step(
-            f"Installing {count} package{'s' * (count != 1)} of {project.origin} for an image of {lock.platform}"
-        )
+        noun = "package" if lock.count == 1 else "packages"
+        events.step(f"Installing {lock.count} {noun} of {project.origin} for {lock.platform}, for an image")
         with work_folder() as work:
             prefix = work / "conda"
             link(lock, project, prefix, request, target_prefix=ENVIRONMENT)
