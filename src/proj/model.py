@@ -465,9 +465,14 @@ class RecipeRuntime(_Value, frozen=True, tag="recipe"):
     digest: str | None = None
     lock: bytes | None = None
     """The lock file's content (pylock.toml); None: there is nothing to install."""
+    conda: bytes | None = None
+    """An explicit list of conda packages, below those of `lock`; None: the image's Python is used."""
+    tool: str | None = None
+    """What links conda packages, as a requirement of pip's: `py-rattler==0.28.0`."""
     lock_digest: str | None = None
     python: str | None = None
-    """The minor version that the lock is for, such as `3.11`."""
+    """The minor version that the image's Python must have, such as `3.11`; None: any will do."""
+    variables: Mapping[str, str] = {}
     docker: DockerDeclaration | None = None
 
 

@@ -222,7 +222,8 @@ def _reference(cluster: Cluster, namespace: str, run_id: str, job: str | None) -
 
 
 def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
-    from proj.kube.manifest import Blueprint
+    from proj.kube.manifest import ACTIVATOR, Blueprint
+    from proj.kube.volumes import BUNDLE_DIR
 
     runtime = execution.runtime
     if isinstance(runtime, HostRuntime):
@@ -245,8 +246,11 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         settings=settings,
         image=image,
         bundle=_bundle(execution, runtime),
-        lock_digest=runtime.lock_digest if runtime.lock is not None else None,
+        lock_digest=runtime.lock_digest if runtime.lock or runtime.conda else None,
         python=runtime.python,
+        conda_tool=runtime.tool if runtime.conda is not None else None,
+        image_variables=runtime.variables,
+        wrapper=("sh", f"{BUNDLE_DIR}/{ACTIVATOR}") if runtime.conda is not None else (),
         docker=docker,
         plain_user=docker is None,
     )
@@ -288,7 +292,7 @@ def _host_value(name: str, origin: str) -> str:
 def _bundle(execution: Execution, recipe: RecipeRuntime | None, *, has_code: bool = False) -> Bundle | None:
     """What the pod is brought: the code as it would run, the lock of its environment, and scripts."""
     from proj.kube.inpod import script
-    from proj.kube.manifest import PREPARER, UPLOADER
+    from proj.kube.manifest import ACTIVATOR, LINKER, PREPARER, UPLOADER
     from proj.kube.parts import bundled, packed
     from proj.kube.piplist import listed
 
@@ -298,10 +302,14 @@ def _bundle(execution: Execution, recipe: RecipeRuntime | None, *, has_code: boo
     if recipe is not None and recipe.lock is not None:
         requirements = listed(recipe.lock.decode())
         files |= {
-            PREPARER: script(PREPARER).encode(),
             "requirements.txt": requirements.hashed.encode(),
             "unhashed.txt": requirements.other.encode(),
         }
+    if recipe is not None and recipe.conda is not None:
+        files |= {name: script(name).encode() for name in (LINKER, ACTIVATOR)}
+        files["conda.txt"] = recipe.conda
+    if recipe is not None and (recipe.lock is not None or recipe.conda is not None):
+        files[PREPARER] = script(PREPARER).encode()
     return bundled(None if has_code else packed(_code(execution.code)), files)
 
 

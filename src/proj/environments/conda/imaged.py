@@ -57,7 +57,7 @@ class CondaContents:
     @property
     def python(self) -> str | None:
         """The version of its Python; None where it has none."""
-        return next((version for name, version, _ in self._packages() if name == "python"), None)
+        return self.lock.python
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,9 +85,6 @@ class CondaContents:
         for note in layer.notes:
             events.warning(note)
         return layer
-
-    def _packages(self) -> list[tuple[str, str, str]]:
-        return [name_version_build(locked.url) for locked in self.lock.packages]
 
 
 def locked_for(project: CondaProject, target: Target, request: EnvironmentRequest) -> CondaLock:
@@ -117,6 +114,13 @@ def refuse_program(request: EnvironmentRequest) -> None:
             "There is nothing here that puts conda packages into an image.",
             hint=f"{INSTALL_HINT}; --env-manager uv takes what PyPI has of them.",
         )
+
+
+def linking_tool() -> str:
+    """What links conda packages elsewhere, as a requirement of pip's: the version that is here."""
+    import importlib.metadata
+
+    return f"py-rattler=={importlib.metadata.version('py-rattler')}"
 
 
 def packages_in_lock(text: str) -> tuple[Package, ...]:

@@ -15,7 +15,14 @@ import msgspec
 
 from proj import events, paths
 from proj.environments.cache import exclusively, write_atomically
-from proj.environments.conda.explicit import EXPLICIT, PIP_LINE, entries, is_explicit, pip_part
+from proj.environments.conda.explicit import (
+    EXPLICIT,
+    PIP_LINE,
+    entries,
+    is_explicit,
+    name_version_build,
+    pip_part,
+)
 from proj.environments.conda.messages import Check, Checked, Failed, Locked, Solve, Solved
 from proj.environments.conda.service import ask
 from proj.environments.failures import iso_date, iso_time, parse_iso_time
@@ -73,6 +80,16 @@ class CondaLock(msgspec.Struct, frozen=True, kw_only=True):
         return Lock(
             text=self.pip, as_of_s=self.as_of_s, build_needs=dict(self.build_needs), shipped=self.shipped
         )
+
+    @property
+    def python(self) -> str | None:
+        """The version of its Python; None where it has none."""
+        named = (name_version_build(locked.url) for locked in self.packages)
+        return next((version for name, version, _ in named if name == "python"), None)
+
+    def explicit(self) -> str:
+        """The conda packages alone, as a list that conda and its kin take."""
+        return "\n".join((f"# platform: {self.platform}", EXPLICIT, *map(_line, self.packages), ""))
 
     def text(self) -> str:
         """The file."""
