@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import io
 import json
 import re
 import shutil
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from channelkit import pyenv_home
+from channelkit import PRINTED, PROJECT, pyenv_home, write_conda_project
 from proj import building, images
 from proj.building import BuildRequest
 from proj.images.daemon import connected
@@ -31,68 +27,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.conda, pytest.mark.docker, pytest.mark.timeout(300)]
 
 ENV = "/mlflow/projects/env"
-PROJECT = """\
-name: {name}
-conda_env: conda.yaml
-entry_points:
-  main:
-    parameters: {{n: {{type: int, default: 3}}}}
-    command: "{command}"
-"""
-COMMAND = "python train.py {n} && tinynum && greet && head -1 $(command -v tinynum) $(command -v greet)"
-TRAIN = """\
-import os, sys
-import alpha, greet, tinynum
-print(sys.version_info[:2], sys.prefix, alpha.version, greet.version, tinynum.total([1.0] * int(sys.argv[1])))
-print(tinynum.prefix(), os.environ["GREETING"], os.environ["TOOL_HOME"], os.environ["CONDA_PREFIX"])
-print(os.environ["PATH"].split(":")[0], os.getcwd())
-"""
-PRINTED = f"""\
-(3, 9) {ENV} 1.0 1.0 3.0
-{ENV}/share/tiny hello {ENV} {ENV}
-{ENV}/bin /mlflow/projects/code
-tinynum 4.0
-greetings from {ENV}
-"""
-
-
-def script_wheel(name: str, version: str) -> bytes:
-    """A wheel with a program of its name."""
-    out = io.BytesIO()
-    info = f"{name}-{version}.dist-info"
-    code = f"import sys\nversion = {version!r}\ndef main():\n    print('{name}ings from', sys.prefix)\n"
-    files = {
-        f"{name}.py": code,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
-    }
-    rows = []
-    with zipfile.ZipFile(out, "w") as archive:
-        for path, text in files.items():
-            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-            rows.append(f"{path},sha256={digest},{len(text)}\n")
-            archive.writestr(zipfile.ZipInfo(path), text)
-        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), "".join([*rows, f"{info}/RECORD,,\n"]))
-    return out.getvalue()
-
-
-def write_project(folder: Path, channel: str, command: str = COMMAND) -> None:
-    lines = ["python=3.9", "alpha<2", "tinynum", "tool", "pip"]
-    pip = ["--no-index", "--find-links ./wheels", "greet"]
-    text = f"name: x\nchannels: ['{channel}', nodefaults]\ndependencies:\n"
-    text += "".join(f"  - {line}\n" for line in lines)
-    text += "  - pip:\n" + "".join(f"    - {line}\n" for line in pip) + "variables: {GREETING: hello}\n"
-    (folder / "wheels").mkdir(exist_ok=True)
-    (folder / "wheels" / "greet-1.0-py3-none-any.whl").write_bytes(script_wheel("greet", "1.0"))
-    (folder / "conda.yaml").write_text(text)
-    (folder / "train.py").write_text(TRAIN)
-    (folder / "MLproject").write_text(PROJECT.format(name="conda-project", command=command))
 
 
 @pytest.fixture
 def project(folder: ProjFolder, real_channel: Path) -> ProjFolder:
-    write_project(folder.path, real_channel.as_uri())
+    write_conda_project(folder.path, real_channel.as_uri())
     return folder
 
 

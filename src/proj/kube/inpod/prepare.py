@@ -56,19 +56,19 @@ def pip_knows_python():
     return (int(major), int(minor)) >= (22, 3)
 
 
-def installer(python):
-    """The command line of what installs; makes the environment."""
+def installer(python, there=False):
+    """The command line of what installs; makes the environment unless it is there."""
     uv = shutil.which("uv")
     if uv:
-        if not call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, TARGET]):
+        if not there and not call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, TARGET]):
             fail("env_failed", "uv cannot make an environment")
         return [uv, "pip", "install", "--quiet", "--python", python, "--no-deps"]
     if pip_knows_python():
         # Making one with a pip of its own takes seconds.
-        if not call([sys.executable, "-m", "venv", "--clear", "--without-pip", TARGET]):
+        if not there and not call([sys.executable, "-m", "venv", "--clear", "--without-pip", TARGET]):
             fail("env_failed", "the image's Python has no module venv")
         return [sys.executable, "-m", "pip", "--python", python] + COMMON
-    if not call([sys.executable, "-m", "venv", "--clear", TARGET]):
+    if not there and not call([sys.executable, "-m", "venv", "--clear", TARGET]):
         fail("env_failed", "the image's Python has neither a usable pip nor a venv with one")
     return [python, "-m", "pip"] + COMMON
 
@@ -88,7 +88,7 @@ def rattler(folder):
 
 
 def link_conda(packages):
-    """Make a conda environment; returns what installs into it."""
+    """Make a conda environment."""
     shutil.rmtree(TARGET, ignore_errors=True)
     work = tempfile.mkdtemp(dir=os.environ["PROJ_WORK_DIR"])
     rattler(os.path.join(work, "rattler"))
@@ -99,8 +99,6 @@ def link_conda(packages):
     write_variables()
     for marker in glob.glob(os.path.join(TARGET, "lib", "python3*", "EXTERNALLY-MANAGED")):
         os.remove(marker)
-    python = os.path.join(TARGET, "bin", "python")
-    return [python, "-m", "pip"] + COMMON
 
 
 def write_variables():
@@ -124,8 +122,11 @@ def listed(name):
 def build():
     """Make it, and write its marker last."""
     packages = listed("conda.txt")
-    command = link_conda(packages) if packages else installer(os.path.join(TARGET, "bin", "python"))
+    if packages:
+        link_conda(packages)
     hashed, other = listed("requirements.txt"), listed("unhashed.txt")
+    if hashed or other or not packages:
+        command = installer(os.path.join(TARGET, "bin", "python"), there=bool(packages))
     if hashed and not call(command + ["--require-hashes", "-r", hashed]):
         fail("env_failed", "the packages of the lock cannot be installed; the log of proj-prepare says why")
     if other and not call(command + ["-r", other], cwd=CODE):
