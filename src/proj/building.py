@@ -35,7 +35,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     entry_point: str | None = None
     """What the image runs; None: `main`, or the only one."""
     base_image: str | None = None
-    """See `BuildSpec.base`; None: what the project says, else `python:<X.Y>-slim`."""
+    """See `BuildSpec.base`; None: what the project says, else as `ImageRequest.base`."""
     platforms: tuple[str, ...] = ()
     """Empty: this machine's."""
     builder: Literal["proj", "daemon"] = "proj"

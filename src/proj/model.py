@@ -366,7 +366,7 @@ class ImageRequest(_Value, frozen=True):
     """What is asked of an image to run in; it matters where the target is no host."""
 
     base: str | None = None
-    """`--base-image`; None: `python:<X.Y>-slim`."""
+    """`--base-image`; None: `python:<X.Y>-slim`, or `debian:12-slim` for conda packages."""
     platform: str | None = None
     """Such as `linux/amd64`; None: that of the engine or the cluster."""
     pull: Literal["always", "missing", "never"] = "missing"

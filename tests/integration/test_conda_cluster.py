@@ -112,8 +112,8 @@ def test_an_image_that_cannot_make_it_says_what_to_do(
     folder: ProjFolder, namespace: Namespace, real_channel: Path
 ) -> None:
     write_conda_project(folder.path, real_channel.as_uri())
-    pause = options(namespace, environment={"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"})
-    done = folder.process("run", ".", *pause, "--base-image", IMAGE)
+    words = options(namespace, environment={"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"})
+    done = folder.process("run", ".", *words, "--base-image", IMAGE)
     assert done.code == 125, done
     assert "--delivery image needs none of these" in done.stderr
     assert folder.the_run().tags["proj.failure"] == "env_failed"

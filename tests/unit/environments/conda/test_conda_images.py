@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
+import sys
 import tarfile
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +19,10 @@ from imagekit import Sample, tar
 from proj import building, images, paths
 from proj.building import BuildRequest
 from proj.environments.imaged import base_name, contents_for, declared_packages
+from proj.environments.recipe import RecipeEnvironment
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images.blobs import BlobCache
-from proj.model import ImageRequest
+from proj.model import ImageRequest, RecipeRuntime
 from proj.process import run
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from environment_kit import RequestMaker
     from proj.environments.imaged import Contents
     from proj.images import BuiltImage
+    from proj.process import Completed
     from unit.environments.conda.conftest import CondaProjectMaker
 
 GLIBC_236 = b"\0GNU C Library (Debian GLIBC 2.36-9+deb12u4) stable release version 2.36.\n"
@@ -278,6 +283,60 @@ def test_the_base_needs_no_python(conda_project: CondaProjectMaker, request_for:
     assert base_name(declared_packages(other), other) == "team/base:1"
     by_uv = request_for(folder, manager="uv", drop_missing=True)
     assert base_name(declared_packages(by_uv), by_uv) == "python:3.9-slim"
+
+
+# --- made in a pod ----------------------------------------------------------------------------------------
+
+
+def test_a_recipe_of_conda_packages(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("python=3.9")
+    tail = with_wheels(folder, ("tiny", "1.0")) + "variables: {GREETING: hello}\n"
+    folder = conda_project("python=3.9", "alpha<2", "tool", tail=tail)
+    request = request_for(folder, target="cluster")
+    environment = RecipeEnvironment()
+    assert not environment.plan(request).built
+    prepared = environment.prepare(request)
+    assert environment.plan(request).built
+    assert environment.plan(request).lock_digest == prepared.lock_digest
+    runtime = prepared.runtime
+    assert isinstance(runtime, RecipeRuntime)
+    assert runtime.image == "python:3.12-slim"
+    listed = (runtime.conda or b"").decode()
+    assert "@EXPLICIT" in listed
+    assert re.search(
+        rf"(?m)^{re.escape(channel.as_uri())}/noarch/alpha-1.0-py_0.conda#sha256:[0-9a-f]{{64}}$", listed
+    )
+    assert "# |" not in listed
+    assert b'name = "tiny"' in (runtime.lock or b"")
+    assert re.fullmatch(r"py-rattler==\d.*", runtime.tool or "")
+    assert runtime.variables == {"GREETING": "hello"}
+    facts = environment.facts(prepared)
+    assert facts.python_version == "3.9.18"
+    assert {"alpha", "tiny", "tool", "python", "pip"} <= {package.name for package in facts.packages}
+
+
+def link(packages: list[str], prefix: Path, work: Path) -> Completed:
+    """Link packages as a pod does."""
+    listed = work / "conda.txt"
+    listed.write_text("@EXPLICIT\n" + "\n".join(packages) + "\n")
+    script = resources.files("proj.kube.inpod").joinpath("link.py")
+    return run([sys.executable, str(script), str(listed), str(prefix), str(work)], check=False)
+
+
+def test_linking_as_in_a_pod(channel: Path, tmp_path: Path) -> None:
+    url = f"{channel.as_uri()}/linux-64/tool-1.0-0.tar.bz2"
+    digest = hashlib.sha256((channel / "linux-64" / "tool-1.0-0.tar.bz2").read_bytes()).hexdigest()
+    prefix = tmp_path / "prefix"
+    assert link([f"{url}#sha256:{digest}"], prefix, tmp_path).returncode == 0
+    assert (prefix / "bin" / "tool").read_text() == f"#!/bin/sh\necho {prefix}\n"
+    other = link([f"{url}#sha256:{digest[::-1]}"], tmp_path / "other", tmp_path)
+    assert other.returncode != 0
+    assert "is not the package that is locked" in other.stderr
+    assert not (tmp_path / "other").exists()
+    gone = link([url.replace("tool", "gone")], tmp_path / "other", tmp_path)
+    assert "gone-1.0-0.tar.bz2 cannot be had" in gone.stderr
 
 
 # --- whole images -----------------------------------------------------------------------------------------
