@@ -109,9 +109,9 @@ def test_a_package_that_is_another_than_the_locked_one_is_refused_in_the_pod(
 
 
 def test_an_image_that_cannot_make_it_says_what_to_do(
-    folder: ProjFolder, namespace: Namespace, real_channel: Path
+    folder: ProjFolder, namespace: Namespace, server: ChannelServer
 ) -> None:
-    write_conda_project(folder.path, real_channel.as_uri())
+    write_conda_project(folder.path, server.url)
     words = options(namespace, environment={"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"})
     done = folder.process("run", ".", *words, "--base-image", IMAGE)
     assert done.code == 125, done
