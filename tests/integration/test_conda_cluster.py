@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from channelkit import PRINTED, PROJECT, write_conda_project
+from channelkit import PRINTED, write_conda_project
 from clusterkit import IMAGE, Namespace
 from conda_kit import ChannelServer
 
@@ -95,14 +95,12 @@ def test_the_environment_is_made_in_the_pod(
 def test_a_package_that_is_another_than_the_locked_one_is_refused_in_the_pod(
     folder: ProjFolder, namespace: Namespace, server: ChannelServer
 ) -> None:
-    write_conda_project(folder.path, server.url)
-    folder.write({"MLproject": PROJECT.format(name="x", command="true")})
-    warm = folder.process("run", ".", "--dry-run", *options(namespace), "--base-image", IMAGE)
-    assert warm.code == 0, warm
-    done = folder.process("run", ".", *options(namespace), "--base-image", IMAGE, env=ONLINE)
+    write_conda_project(folder.path, server.url, "true", ["tabulate==0.9.0"])
+    words = [*options(namespace), "--base-image", IMAGE]
+    done = folder.process("run", ".", *words, env=ONLINE)
     assert done.code == 0, done
     server.corrupt = {"libtiny-1.0-0.tar.bz2"}
-    bad = folder.process("run", ".", *options(namespace), "--base-image", IMAGE, env=ONLINE)
+    bad = folder.process("run", ".", *words, env=ONLINE)
     assert bad.code == 125, bad
     assert "libtiny-1.0-0.tar.bz2 is not the package that is locked" in bad.stderr
     assert folder.runs()[0].tags["proj.failure"] == "env_failed"
@@ -113,7 +111,7 @@ def test_an_image_that_cannot_make_it_says_what_to_do(
 ) -> None:
     write_conda_project(folder.path, server.url)
     words = options(namespace, environment={"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"})
-    done = folder.process("run", ".", *words, "--base-image", IMAGE)
+    done = folder.process("run", ".", *words, "--base-image", IMAGE, env=ONLINE)
     assert done.code == 125, done
     assert "--delivery image needs none of these" in done.stderr
     assert folder.the_run().tags["proj.failure"] == "env_failed"

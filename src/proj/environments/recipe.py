@@ -165,7 +165,7 @@ def _refuse_local(urls: Iterable[str]) -> None:
         if url.startswith("file:"):
             raise EnvironmentFailedError(
                 f"{url} is on this machine, which a pod does not have.",
-                hint="Have an image made here: `repository-uri` in the backend's settings (--delivery image).",
+                hint="Have an image made here: `repository-uri` in the backend's settings, --delivery image.",
             )
 
 
