@@ -131,7 +131,7 @@ def write_conda_project(folder: Path, channel: str, command: str = COMMAND, pip:
     text = f"name: x\nchannels: ['{channel}', nodefaults]\ndependencies:\n"
     text += "".join(f"  - {line}\n" for line in lines)
     text += "  - pip:\n" + "".join(f"    - {line}\n" for line in pip) + "variables: {GREETING: hello}\n"
-    (folder / "wheels").mkdir(exist_ok=True)
+    (folder / "wheels").mkdir(parents=True, exist_ok=True)
     (folder / "wheels" / "greet-1.0-py3-none-any.whl").write_bytes(script_wheel("greet", "1.0"))
     (folder / "conda.yaml").write_text(text)
     (folder / "train.py").write_text(TRAIN)

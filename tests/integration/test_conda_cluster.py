@@ -11,6 +11,7 @@ import pytest
 from channelkit import PRINTED, write_conda_project
 from clusterkit import IMAGE, Namespace
 from conda_kit import ChannelServer
+from projkit import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,12 +96,14 @@ def test_the_environment_is_made_in_the_pod(
 def test_a_package_that_is_another_than_the_locked_one_is_refused_in_the_pod(
     folder: ProjFolder, namespace: Namespace, server: ChannelServer
 ) -> None:
-    write_conda_project(folder.path, server.url, "true", ["tabulate==0.9.0"])
-    words = [*options(namespace), "--base-image", IMAGE]
-    done = folder.process("run", ".", *words, env=ONLINE)
-    assert done.code == 0, done
+    write_conda_project(folder.path / "sub", server.url, "greet")
+    folder.write({"README.md": "the project is in a folder of it\n"})
+    git(folder.path, "init", "-q")
+    words = ["run", ".#sub", *options(namespace), "--base-image", IMAGE]
+    done = folder.process(*words, env=ONLINE)
+    assert (done.code, done.stdout) == (0, f"greetings from {IN_POD}\n"), "its own wheel is installed"
     server.corrupt = {"libtiny-1.0-0.tar.bz2"}
-    bad = folder.process("run", ".", *words, env=ONLINE)
+    bad = folder.process(*words, env=ONLINE)
     assert bad.code == 125, bad
     assert "libtiny-1.0-0.tar.bz2 is not the package that is locked" in bad.stderr
     assert folder.runs()[0].tags["proj.failure"] == "env_failed"

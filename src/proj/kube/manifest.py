@@ -414,6 +414,7 @@ def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
     return {
         "PROJ_BUNDLE_DIR": BUNDLE_DIR,
         "PROJ_CODE_DIR": CODE_DIR,
+        "PROJ_PROJECT_DIR": blueprint.execution.command.cwd,
         "PROJ_WORK_DIR": WORK_DIR,
         "PROJ_CODE_SHA256": (bundle.code_digest if bundle is not None else None) or "",
         "PROJ_LOCK_DIGEST": blueprint.lock_digest or "",

@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 BUNDLE = os.environ["PROJ_BUNDLE_DIR"]
-CODE = os.environ["PROJ_CODE_DIR"]
+PROJECT = os.environ["PROJ_PROJECT_DIR"]
+"""The project's folder: paths in its lists of requirements are relative to it."""
 TARGET = os.environ["PROJ_ENVIRONMENT_DIR"]
 MARKER = ".proj-complete"
 COMMON = ["install", "--no-deps", "--no-input", "--disable-pip-version-check", "--quiet"]
@@ -127,9 +128,9 @@ def build():
     hashed, other = listed("requirements.txt"), listed("unhashed.txt")
     if hashed or other or not packages:
         command = installer(os.path.join(TARGET, "bin", "python"), there=bool(packages))
-    if hashed and not call(command + ["--require-hashes", "-r", hashed]):
+    if hashed and not call(command + ["--require-hashes", "-r", hashed], cwd=PROJECT):
         fail("env_failed", "the packages of the lock cannot be installed; the log of proj-prepare says why")
-    if other and not call(command + ["-r", other], cwd=CODE):
+    if other and not call(command + ["-r", other], cwd=PROJECT):
         fail("env_failed", "the project's own packages cannot be installed; the log of proj-prepare says why")
     with open(os.path.join(TARGET, MARKER), "w"):
         pass
