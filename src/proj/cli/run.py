@@ -12,7 +12,7 @@ import msgspec
 from proj import events
 from proj.cli import complete, output
 from proj.cli.options import pairs, tracking_option
-from proj.errors import UsageError
+from proj.errors import DetachedError, UsageError
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import EnvironmentPlan, ImageRequest, LockMode, Outcome, RunStatus
 
@@ -295,7 +295,7 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
 
     request = _request(uri, options)
     watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
-    with watcher, events.listening(watcher):
+    with watcher, events.listening(watcher), events.asking(watcher.ask):
         _tell_without_effect(options)
         if options["show_help"]:
             return _help(request)
@@ -308,7 +308,20 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
             return RunResult(
                 run_id=started.run_id, run_name=started.run_name, status=started.status.value, exit_code=0
             )
+        return _run(request)
+
+
+def _run(request: planning.RunRequest) -> RunResult | None:
+    from proj import runner
+
+    try:
         finished = runner.run(request)
+    except DetachedError as detached:
+        short = detached.run_id[:8]
+        output.say(detached.message)
+        commands = f"`proj logs -f {short}`, `proj wait {short}`, `proj cancel {short}`"
+        output.say(commands, label="hint:", fg="cyan")
+        return None
     return _result(finished)
 
 
@@ -423,7 +436,7 @@ def _lock_mode(options: dict[str, Any]) -> LockMode:
 
 
 def _dry_run(request: planning.RunRequest) -> DryRun:
-    from proj import planning, runner
+    from proj import assigning, planning
 
     with planning.planned(request) as plan:
         checkout = plan.checkout
@@ -437,7 +450,7 @@ def _dry_run(request: planning.RunRequest) -> DryRun:
                 environment=planning.environment_plan(plan),
                 command=plan.command.line,
                 cwd=plan.command.cwd,
-                variables=runner.variable_names(request, plan),
+                variables=assigning.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
 
@@ -455,7 +468,7 @@ class Manifests(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
-    from proj import planning, runner
+    from proj import assigning, planning
     from proj.backends import BACKENDS
 
     manifests = getattr(BACKENDS.load(request.backend), "manifests", None)
@@ -463,7 +476,7 @@ def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
         raise UsageError("--output yaml goes with --dry-run and --backend kubernetes.")
     with planning.planned(request) as plan, contextlib.ExitStack() as cleanup:
         cleanup.callback(planning.discard, plan)
-        return Manifests(objects=manifests(runner.rehearsed(request, plan)))
+        return Manifests(objects=manifests(assigning.rehearsed(request, plan)))
 
 
 def _help(request: planning.RunRequest) -> EntryPointHelp:
