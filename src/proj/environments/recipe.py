@@ -14,8 +14,6 @@ from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentFacts, EnvironmentPlan, PreparedEnvironment, RecipeRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from proj.environments.base import Environment
     from proj.environments.conda.target import Target
     from proj.environments.inputs import PythonInput
@@ -160,30 +158,20 @@ def _conda_plan(request: EnvironmentRequest, summary: str) -> EnvironmentPlan:
     return EnvironmentPlan(kind="recipe", summary=summary, built=lock is not None, lock_digest=digest)
 
 
-def _refuse_local(urls: Iterable[str]) -> None:
-    for url in urls:
-        if url.startswith("file:"):
-            raise EnvironmentFailedError(
-                f"{url} is on this machine, which a pod does not have.",
-                hint="Have an image made here: `repository-uri` in the backend's settings, --delivery image.",
-            )
-
-
 def _conda_prepared(declared: PythonInput, request: EnvironmentRequest) -> PreparedEnvironment:
     from proj.environments.conda.declared import read_project
-    from proj.environments.conda.imaged import linking_tool
     from proj.environments.conda.lock import lock_name, obtain_lock
+    from proj.environments.conda.pods import linking_tool, pod_list
 
     target = _conda_target(request)
     project = read_project(request, target.platform)
     for warning in project.warnings:
         events.warning(warning)
     lock = obtain_lock(project, target.platform, request, None, target)
-    _refuse_local(locked.url for locked in lock.packages)
     runtime = RecipeRuntime(
         image=base_image(declared, request),
         lock=lock.pip.encode("utf-8", "surrogateescape") if lock.pip_lock.count else None,
-        conda=lock.explicit().encode(),
+        conda=pod_list(lock, project).encode(),
         tool=linking_tool(),
         lock_digest=lock.digest,
         variables=dict(project.variables),

@@ -116,13 +116,6 @@ def refuse_program(request: EnvironmentRequest) -> None:
         )
 
 
-def linking_tool() -> str:
-    """What links conda packages elsewhere, as a requirement of pip's: the version that is here."""
-    import importlib.metadata
-
-    return f"py-rattler=={importlib.metadata.version('py-rattler')}"
-
-
 def packages_in_lock(text: str) -> tuple[Package, ...]:
     """The conda packages that an explicit list names."""
     from proj.environments.conda.explicit import entries

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
 from proj.environments.conda.activation import activation_scripts, package_variables, script_lines
-from proj.environments.conda.explicit import name_version_build
 from proj.environments.conda.linking import link
 from proj.environments.conda.pip import interpreter_of
 from proj.environments.conda.service import cache_folder
@@ -47,8 +46,7 @@ _FORMAT: Final = 1
 _ROOT: Final = f"{ENVIRONMENT[1:]}/"
 _POST_LINK: Final = re.compile(r"bin/\.(?P<name>.+)-post-link\.sh")
 _CACHED: Final = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<name>[^/]+?)\.[^./]+(?:\.opt-\d)?\.pyc")
-_OF_LINKING: Final = ("extracted_package_dir", "package_tarball_full_path", "link", "requested_spec")
-"""What a record of an installed package says of how and from where it was installed."""
+_IDENTITY: Final = ("name", "version", "build", "build_number", "depends", "subdir")
 _EXTERNAL: Final = re.compile(r"lib/python3[^/]*/EXTERNALLY-MANAGED")
 
 
@@ -88,7 +86,7 @@ def conda_layer(
         with work_folder() as work:
             prefix = work / "conda"
             link(lock, project, prefix, request, target_prefix=ENVIRONMENT)
-            entries = _linked(prefix, lock)
+            entries = _linked(prefix)
             if lock.pip_lock.count:
                 _add_pip(entries, prefix, lock, project, request, target, work)
             entries[ACTIVATE[1:]] = Entry(path=ACTIVATE[1:], mode=0o755, content=activation(prefix).encode())
@@ -128,7 +126,7 @@ def activation(prefix: Path, place: str = ENVIRONMENT) -> str:
 # --- what conda brings --------------------------------------------------------------------------------
 
 
-def _linked(prefix: Path, lock: CondaLock) -> Entries:
+def _linked(prefix: Path) -> Entries:
     """The files of a linked environment."""
     files = _files(prefix)
     kept = {path: place for path, place in files.items() if not _is_stale(path, files)}
@@ -143,9 +141,8 @@ def _linked(prefix: Path, lock: CondaLock) -> Entries:
         else:
             mode = 0o644 | (EXECUTABLE if place.stat().st_mode & 0o100 else 0)
             entries[inside] = Entry(path=inside, mode=mode, file=place)
-    for locked in lock.packages:
-        entry = _record(prefix, locked.url, kept)
-        entries[entry.path] = entry
+    for path in sorted(path for path in kept if re.fullmatch(r"conda-meta/[^/]+\.json", path)):
+        entries[_ROOT + path] = Entry(path=_ROOT + path, mode=0o644, content=_record(kept[path], kept))
     history = f"{_ROOT}conda-meta/history"  # by which conda knows a folder as an environment
     entries[history] = Entry(path=history, mode=0o644, content=b"")
     return entries
@@ -173,28 +170,18 @@ def _moved(link_text: str, prefix: Path) -> str:
     return f"{ENVIRONMENT}/{below}" if below != link_text else link_text
 
 
-def _record(prefix: Path, url: str, kept: dict[str, Path]) -> Entry:
+def _record(place: Path, kept: dict[str, Path]) -> bytes:
     """Conda's record of a package, of what the package itself says: a channel may say it in other words."""
-    name, version, build = name_version_build(url)
-    file = f"conda-meta/{name}-{version}-{build}.json"
-    try:
-        record: dict[str, Any] = json.loads((prefix / file).read_bytes())
-    except (OSError, ValueError) as error:
-        raise EnvironmentFailedError(
-            f"{url} is locked, and was not installed.", hint="Lock anew with --upgrade."
-        ) from error
-    own = _own_index(url) or {key: record.get(key) for key in ("name", "version", "build", "depends")}
+    record: dict[str, Any] = json.loads(place.read_bytes())
+    own = _own_index(str(record.get("url", ""))) or {key: record.get(key) for key in _IDENTITY}
     paths = [each for each in record.get("paths_data", {}).get("paths", []) if each.get("_path") in kept]
-    for each in paths:
-        each.pop("inode_paths", None)
     found = {
         **own,
         **{key: record[key] for key in ("url", "fn", "sha256", "md5", "channel") if record.get(key)},
         "files": sorted(path for path in record.get("files", []) if path in kept),
         "paths_data": {"paths": sorted(paths, key=lambda each: str(each["_path"])), "paths_version": 1},
     }
-    content = json.dumps({key: found[key] for key in sorted(found) if key not in _OF_LINKING}, indent=1)
-    return Entry(path=_ROOT + file, mode=0o644, content=f"{content}\n".encode())
+    return json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def _own_index(url: str) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
 import tarfile
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +29,6 @@ from proj.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from environment_kit import RequestMaker
     from proj.environments.imaged import Contents
@@ -243,6 +244,27 @@ def test_another_platform_than_this_machine_s(
     assert content(made, f"{ENV}lib/python3.9/site-packages/tiny.py") == b"version = '1.5'\n"
 
 
+def test_a_lock_for_several_platforms(
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], tmp_path: Path
+) -> None:
+    tools = [
+        CondaPackage(name="tool", version=f"{number}", subdir=subdir, files={"bin/tool": "#!/bin/sh\n"})
+        for number, subdir in enumerate(("linux-64", "linux-aarch64"))
+    ]
+    more = make_channel(tmp_path / "more", tools)
+    entries = [
+        {"name": "tool", "version": each.version, "manager": "conda", "platform": each.subdir,
+         "url": f"{more.as_uri()}/{each.subdir}/{each.file_name}", "hash": {
+             "sha256": hashlib.sha256((more / each.subdir / each.file_name).read_bytes()).hexdigest()}}
+        for each in tools
+    ]  # fmt: skip
+    folder = conda_project("tool")
+    (folder / "conda-lock.yml").write_text(json.dumps({"version": 1, "package": entries}))
+    arm = base(tmp_path / "arm", architecture="arm64")
+    assert "/tool-0-0.conda" in contents(folder).lock
+    assert "/tool-1-0.conda" in contents(folder, arm, image=ImageRequest(platform="linux/arm64")).lock
+
+
 def test_a_lock_of_the_image_s_platform_is_taken(
     conda_project: CondaProjectMaker, contents: Callable[..., Contents], channel: Path
 ) -> None:
@@ -328,6 +350,43 @@ def test_a_pod_has_no_folder_of_this_machine(
     with pytest.raises(EnvironmentFailedError, match="which a pod does not have") as caught:
         RecipeEnvironment().prepare(request)
     assert "--delivery image" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["token", "mirror"])
+def test_secrets_of_channels_and_mirrors(
+    conda_project: CondaProjectMaker,
+    contents: Callable[..., Contents],
+    request_for: RequestMaker,
+    channel: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
+    server = ChannelServer(channel, token="tk-5ecret-5ecret" if kind == "token" else None)
+    try:
+        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
+        if kind == "mirror":
+            url = "https://conda.example.org/team"
+            Path(os.environ["CONDARC"]).write_text(f"mirrored_channels: {{'{url}': ['{server.url}']}}\n")
+        folder = conda_project("tool", head=f"channels: ['{url}', nodefaults]\n")
+        made = contents(folder)
+        assert b"5ecret" not in BlobCache().path(made.layers[0].diff_id).read_bytes()
+        assert "5ecret" not in made.lock
+        request = request_for(folder, target="cluster")
+        if kind == "token":
+            with pytest.raises(
+                EnvironmentFailedError, match="needs a login, which a pod does not have"
+            ) as caught:
+                RecipeEnvironment().prepare(request)
+            assert "5ecret" not in caught.value.message
+        else:
+            runtime = RecipeEnvironment().prepare(request).runtime
+            assert isinstance(runtime, RecipeRuntime)
+            assert f"{server.url}/linux-64/tool-1.0-0.tar.bz2#sha256:".encode() in (runtime.conda or b"")
+            assert url.encode() not in (runtime.conda or b"")
+    finally:
+        server.close()
 
 
 def link(packages: list[str], prefix: Path, work: Path) -> Completed:
