@@ -82,7 +82,7 @@ def conda_layer(
         if known is not None:
             return known
         noun = "package" if lock.count == 1 else "packages"
-        events.step(f"Installing {lock.count} {noun} of {project.origin} for {lock.platform}, for an image")
+        events.step(f"Installing {lock.count} {noun} of {project.origin} for {lock.platform} into a layer")
         with work_folder() as work:
             prefix = work / "conda"
             link(lock, project, prefix, request, target_prefix=ENVIRONMENT)
