@@ -118,3 +118,39 @@ def test_an_image_that_cannot_make_it_says_what_to_do(
     assert done.code == 125, done
     assert "--delivery image needs none of these" in done.stderr
     assert folder.the_run().tags["proj.failure"] == "env_failed"
+
+
+@pytest.fixture
+def claim(namespace: Namespace, tmp_path: Path) -> Iterator[str]:
+    """A volume that outlives pods: a folder of the node, which is this machine."""
+    folder, name = tmp_path / "volume", f"proj-test-{secrets.token_hex(4)}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    size = {"storage": "1Gi"}
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {**common, "capacity": size, "hostPath": {"path": str(folder)}},
+    }  # fmt: skip
+    namespace.client.send("POST", "/api/v1/persistentvolumes", "create a volume", body=volume)
+    spec = {**common, "resources": {"requests": size}, "volumeName": name}
+    claimed = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+    namespace.create("persistentvolumeclaims", claimed)
+    yield name
+    namespace.client.send("DELETE", namespace.path("persistentvolumeclaims") + f"/{name}", "delete the claim")
+    namespace.client.send("DELETE", f"/api/v1/persistentvolumes/{name}", "delete the volume")
+
+
+@pytest.mark.network
+def test_an_environment_of_a_cache_is_made_once(
+    folder: ProjFolder, namespace: Namespace, server: ChannelServer, claim: str
+) -> None:
+    write_conda_project(folder.path, server.url, "greet && echo $TOOL_HOME")
+    words = ["run", ".", *options(namespace, cache_claim=claim), "--base-image", IMAGE]
+    first = folder.process(*words, env=ONLINE)
+    assert first.code == 0, first
+    server.asked.clear()
+    second = folder.process(*words, env=ONLINE)
+    assert (second.code, second.stdout) == (0, first.stdout), second
+    assert "link.py" not in second.stderr
+    assert server.asked == []
