@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import sys
 import tarfile
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conda_kit import PLACEHOLDER, ChannelServer, CondaPackage, make_channel, module_package
-from environment_kit import write_wheel
+from environment_kit import with_wheels, write_wheel
 from imagekit import Sample, tar
 from proj import building, images, paths
 from proj.building import BuildRequest
 from proj.environments.imaged import base_name, contents_for, declared_packages
-from proj.environments.recipe import RecipeEnvironment
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images.blobs import BlobCache
-from proj.model import ImageRequest, RecipeRuntime
+from proj.model import ImageRequest
 from proj.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from environment_kit import RequestMaker
     from proj.environments.imaged import Contents
     from proj.images import BuiltImage
-    from proj.process import Completed
     from unit.environments.conda.conftest import CondaProjectMaker
 
 GLIBC_236 = b"\0GNU C Library (Debian GLIBC 2.36-9+deb12u4) stable release version 2.36.\n"
@@ -159,15 +154,6 @@ def test_post_link_scripts_are_told(
 # --- the `pip:` section -----------------------------------------------------------------------------------
 
 
-def with_wheels(folder: Path, *wheels: tuple[str, str]) -> str:
-    (folder / "wheels").mkdir(exist_ok=True)
-    names = []
-    for name, version in wheels:
-        write_wheel(folder / "wheels", name, version)
-        names.append(f"    - {name}=={version}\n")
-    return f"- pip:\n    - --no-index\n    - --find-links ./wheels\n{''.join(names)}"
-
-
 def test_pip_packages_come_over_conda_s(
     conda_project: CondaProjectMaker, contents: Callable[..., Contents]
 ) -> None:
@@ -223,6 +209,19 @@ def test_what_the_image_has_decides(
     assert "/lib-5-0.conda" in contents(folder).lock
 
 
+@pytest.mark.parametrize(
+    ("need", "hint"), [("__cuda >=11", "CONDA_OVERRIDE_CUDA"), ("__glibc >=9", "newer glibc")]
+)
+def test_what_the_image_lacks_is_told(
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], tmp_path: Path, need: str, hint: str
+) -> None:
+    more = make_channel(tmp_path / "more", [CondaPackage(name="lib", depends=(need,))])
+    folder = conda_project("lib", head=f"channels: [{more.as_uri()}, nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match=r"lib 1\.0 cannot be installed") as caught:
+        contents(folder, target="engine")
+    assert hint in (caught.value.hint or "")
+
+
 def test_another_platform_than_this_machine_s(
     conda_project: CondaProjectMaker, contents: Callable[..., Contents], tmp_path: Path
 ) -> None:
@@ -275,6 +274,24 @@ def test_a_lock_of_the_image_s_platform_is_taken(
     assert contents(folder).python == "3.9.7"
 
 
+def test_secrets_of_channels_are_not_in_the_image(
+    conda_project: CondaProjectMaker,
+    contents: Callable[..., Contents],
+    channel: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
+    server = ChannelServer(channel, token="tk-5ecret-5ecret")
+    try:
+        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
+        made = contents(conda_project("tool", head=f"channels: ['{url}', nodefaults]\n"))
+    finally:
+        server.close()
+    assert b"5ecret" not in BlobCache().path(made.layers[0].diff_id).read_bytes()
+    assert "5ecret" not in made.lock
+
+
 # --- what cannot be done ----------------------------------------------------------------------------------
 
 
@@ -305,108 +322,6 @@ def test_the_base_needs_no_python(conda_project: CondaProjectMaker, request_for:
     assert base_name(declared_packages(other), other) == "team/base:1"
     by_uv = request_for(folder, manager="uv", drop_missing=True)
     assert base_name(declared_packages(by_uv), by_uv) == "python:3.9-slim"
-
-
-# --- made in a pod ----------------------------------------------------------------------------------------
-
-
-def test_a_recipe_of_conda_packages(
-    conda_project: CondaProjectMaker,
-    request_for: RequestMaker,
-    served: ChannelServer,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    folder = conda_project("python=3.9")
-    tail = with_wheels(folder, ("tiny", "1.0")) + "variables: {GREETING: hello}\n"
-    head = f"channels: [{served.url}, nodefaults]\n"
-    folder = conda_project("python=3.9", "alpha<2", "tool", head=head, tail=tail)
-    request = request_for(folder, target="cluster")
-    environment = RecipeEnvironment()
-    assert not environment.plan(request).built
-    prepared = environment.prepare(request)
-    assert environment.plan(request).built
-    assert environment.plan(request).lock_digest == prepared.lock_digest
-    runtime = prepared.runtime
-    assert isinstance(runtime, RecipeRuntime)
-    assert runtime.image == "python:3.12-slim"
-    listed = (runtime.conda or b"").decode()
-    assert "@EXPLICIT" in listed
-    url = re.escape(f"{served.url}/noarch/alpha-1.0-py_0.conda")
-    assert re.search(rf"(?m)^{url}#sha256:[0-9a-f]{{64}}$", listed)
-    assert "# |" not in listed
-    assert b'name = "tiny"' in (runtime.lock or b"")
-    assert re.fullmatch(r"py-rattler==\d.*", runtime.tool or "")
-    assert runtime.variables == {"GREETING": "hello"}
-    facts = environment.facts(prepared)
-    assert facts.python_version == "3.9.18"
-    assert {"alpha", "tiny", "tool", "python", "pip"} <= {package.name for package in facts.packages}
-
-
-def test_a_pod_has_no_folder_of_this_machine(
-    conda_project: CondaProjectMaker, request_for: RequestMaker
-) -> None:
-    request = request_for(conda_project("tool"), target="cluster")
-    with pytest.raises(EnvironmentFailedError, match="which a pod does not have") as caught:
-        RecipeEnvironment().prepare(request)
-    assert "--delivery image" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize("kind", ["token", "mirror"])
-def test_secrets_of_channels_and_mirrors(
-    conda_project: CondaProjectMaker,
-    contents: Callable[..., Contents],
-    request_for: RequestMaker,
-    channel: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
-    server = ChannelServer(channel, token="tk-5ecret-5ecret" if kind == "token" else None)
-    try:
-        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
-        if kind == "mirror":
-            url = "https://conda.example.org/team"
-            Path(os.environ["CONDARC"]).write_text(f"mirrored_channels: {{'{url}': ['{server.url}']}}\n")
-        folder = conda_project("tool", head=f"channels: ['{url}', nodefaults]\n")
-        made = contents(folder)
-        assert b"5ecret" not in BlobCache().path(made.layers[0].diff_id).read_bytes()
-        assert "5ecret" not in made.lock
-        request = request_for(folder, target="cluster")
-        if kind == "token":
-            with pytest.raises(
-                EnvironmentFailedError, match="needs a login, which a pod does not have"
-            ) as caught:
-                RecipeEnvironment().prepare(request)
-            assert "5ecret" not in caught.value.message
-        else:
-            runtime = RecipeEnvironment().prepare(request).runtime
-            assert isinstance(runtime, RecipeRuntime)
-            assert f"{server.url}/linux-64/tool-1.0-0.tar.bz2#sha256:".encode() in (runtime.conda or b"")
-            assert url.encode() not in (runtime.conda or b"")
-    finally:
-        server.close()
-
-
-def link(packages: list[str], prefix: Path, work: Path) -> Completed:
-    """Link packages as a pod does."""
-    listed = work / "conda.txt"
-    listed.write_text("@EXPLICIT\n" + "\n".join(packages) + "\n")
-    script = resources.files("proj.kube.inpod").joinpath("link.py")
-    return run([sys.executable, str(script), str(listed), str(prefix), str(work)], check=False)
-
-
-def test_linking_as_in_a_pod(channel: Path, tmp_path: Path) -> None:
-    url = f"{channel.as_uri()}/linux-64/tool-1.0-0.tar.bz2"
-    digest = hashlib.sha256((channel / "linux-64" / "tool-1.0-0.tar.bz2").read_bytes()).hexdigest()
-    prefix = tmp_path / "prefix"
-    assert link([f"{url}#sha256:{digest}"], prefix, tmp_path).returncode == 0
-    assert (prefix / "bin" / "tool").read_text() == f"#!/bin/sh\necho {prefix}\n"
-    other = link([f"{url}#sha256:{digest[::-1]}"], tmp_path / "other", tmp_path)
-    assert other.returncode != 0
-    assert "is not the package that is locked" in other.stderr
-    assert not (tmp_path / "other").exists()
 
 
 # --- whole images -----------------------------------------------------------------------------------------
