@@ -30,7 +30,7 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
         return "The channel has another file under that name now: lock anew with --upgrade."
     if failed.cause in ("unsatisfiable", "missing"):
         return _no_answer(failed, project, request)
-    return None
+    return _lacking(failed, request) if failed.cause == "platform" else None
 
 
 def _unreachable(failed: Failed, channels: str, project: CondaProject) -> str:
@@ -55,6 +55,15 @@ def _unreachable(failed: Failed, channels: str, project: CondaProject) -> str:
         f"The certificate of a channel ({channels}) is not vouched for by {known}. Name the file of its "
         "authority: `ssl_verify: /path/ca.pem` in ~/.condarc, or SSL_CERT_FILE."
     )
+
+
+def _lacking(failed: Failed, request: EnvironmentRequest) -> str | None:
+    said = "\n".join(failed.lines)
+    if "__cuda" in said:
+        return "No GPU driver is known where it will run; CONDA_OVERRIDE_CUDA=12.4 says otherwise."
+    if "__glibc" in said and request.target != "host":
+        return "Take a base image with a newer glibc."
+    return failed.hint
 
 
 def _no_answer(failed: Failed, project: CondaProject, request: EnvironmentRequest) -> str:

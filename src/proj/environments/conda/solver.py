@@ -253,10 +253,10 @@ def _made_at(record: rattler.RepoDataRecord) -> dt.datetime | None:
 def _lacking(need: Need, lines: tuple[str, ...]) -> Failed:
     """The failure where a package needs something of the machine."""
     variable = f"CONDA_OVERRIDE_{need.name.strip('_').upper()}"
+    needs = f"it needs {need.text}, which is not there where it will run"
     return Failed(
-        cause="platform", lines=lines,
-        message=f"{need.owner} needs {need.text}, and this machine has no such thing.",
-        hint=f"Run it where there is one. {variable}=VERSION makes an environment for such a machine here.",
+        cause="platform", lines=lines, message=f"{need.owner} cannot be installed: {needs}.",
+        hint=f"{variable}=VERSION says that it is there.",
     )  # fmt: skip
 
 

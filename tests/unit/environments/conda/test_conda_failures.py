@@ -78,8 +78,10 @@ def test_virtual_packages(
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     with pytest.raises(EnvironmentFailedError) as caught:
         ENVIRONMENT.prepare(request_for(folder))
-    assert "gpu-tool 1.0 needs __cuda >=11, and this machine has no such thing" in caught.value.message
-    assert "CONDA_OVERRIDE_CUDA=VERSION" in (caught.value.hint or "")
+    assert (
+        "gpu-tool 1.0 cannot be installed: it needs __cuda >=11, which is not there" in caught.value.message
+    )
+    assert "CONDA_OVERRIDE_CUDA=12.4" in (caught.value.hint or "")
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder))) == {"gpu-tool": "1.0"}
 
