@@ -30,7 +30,7 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
         return "The channel has another file under that name now: lock anew with --upgrade."
     if failed.cause in ("unsatisfiable", "missing"):
         return _no_answer(failed, project, request)
-    return _lacking(failed, request) if failed.cause == "platform" else None
+    return (_lacking(failed, request) or failed.hint) if failed.cause == "platform" else None
 
 
 def _unreachable(failed: Failed, channels: str, project: CondaProject) -> str:
@@ -57,22 +57,18 @@ def _unreachable(failed: Failed, channels: str, project: CondaProject) -> str:
     )
 
 
-def _lacking(failed: Failed, request: EnvironmentRequest) -> str | None:
+def _lacking(failed: Failed, request: EnvironmentRequest) -> str:
+    """What to do about what packages ask of a machine; empty if that plays no part."""
     said = "\n".join(failed.lines)
     if "__cuda" in said:
         return "No GPU driver is known where it will run; CONDA_OVERRIDE_CUDA=12.4 says otherwise."
     if "__glibc" in said and request.target != "host":
         return "Take a base image with a newer glibc."
-    return failed.hint
+    return ""
 
 
 def _no_answer(failed: Failed, project: CondaProject, request: EnvironmentRequest) -> str:
-    words = [failed.hint] if failed.hint else []
-    said = "\n".join(failed.lines)
-    if "__cuda" in said:
-        words.append("No GPU driver is known where it will run; CONDA_OVERRIDE_CUDA=12.4 says otherwise.")
-    if "__glibc" in said and request.target != "host":
-        words.append("Take a base image with a newer glibc.")
+    words = [text for text in (failed.hint, _lacking(failed, request)) if text]
     if failed.cause == "missing":
         words.append("Check the name, or add the channel that has it to `channels:`.")
     if request.as_of_s is not None:
