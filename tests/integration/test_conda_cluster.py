@@ -57,7 +57,7 @@ def test_an_image_with_the_environment_is_pushed(
     folder: ProjFolder, namespace: Namespace, real_channel: Path
 ) -> None:
     write_conda_project(folder.path, real_channel.as_uri())
-    repository = f"{REGISTRY}/proj-test/conda-{secrets.token_hex(4)}"
+    repository = f"{REGISTRY}/proj-test/conda-project"
     words = options(namespace, repository_uri=repository, base_image=f"{REGISTRY}/{IMAGE}")
     done = folder.process("run", ".", "--delivery", "image", *words)
     assert done.code == 0, done
