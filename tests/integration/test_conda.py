@@ -182,6 +182,24 @@ def test_eight_at_once_build_one(folder: ProjFolder, conda_server: ChannelServer
     folder.clean()
 
 
+def test_different_projects_at_once_share_packages(folder: ProjFolder, conda_server: ChannelServer) -> None:
+    write_project(folder, conda_server.url)
+    started = []
+    for number, (minor, *more) in enumerate(
+        (("3.9",), ("3.9", "setuptools"), ("3.11",), ("3.11", "setuptools"))
+    ):
+        part = shutil.copytree(folder.path, folder.base / f"part-{number}")
+        (part / "conda.yaml").write_text(conda_yaml(conda_server.url, minor, *more))
+        started.append(folder.start("run", str(part), env=ONLINE))
+    results = [run.finish() for run in started]
+    assert [result.code for result in results] == [0] * len(started), results
+    downloads = [path for path in conda_server.asked if path.endswith((".conda", ".tar.bz2"))]
+    assert len(downloads) == len(set(downloads)), "each package is downloaded once"
+    verified = folder.process("env", "verify")
+    assert (verified.code, verified.stdout.count("as locked")) == (0, len(started)), verified
+    folder.clean()
+
+
 # --- the classic of the field -----------------------------------------------------------------------------
 
 CLASSIC = """
