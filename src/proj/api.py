@@ -177,7 +177,8 @@ def run(
         entry_point: Its name or a script's path; None: `main`, or the only one.
         version: Branch, tag or commit of a git repository.
         parameters: Name -> value; values are taken as text.
-        docker_args: Name -> value of arguments of `docker run`.
+        docker_args: Name -> value of arguments of `docker run`; True for one without a value, a list for one
+            that is given several times.
         experiment_name: Experiment to record in, created if need be; default: the project's name.
         experiment_id: Its id instead.
         backend: Where to run.
@@ -208,10 +209,7 @@ def run(
         entry_point=entry_point,
         version=version,
         parameters={str(name): str(value) for name, value in _items("parameters", parameters)},
-        docker_args=tuple(
-            (name, None if value is True else str(value))
-            for name, value in _items("docker_args", docker_args)
-        ),
+        docker_args=tuple(_docker_args(docker_args)),
         experiment_name=experiment_name,
         experiment_id=None if experiment_id is None else str(experiment_id),
         backend=backend,
@@ -239,6 +237,12 @@ def _run_to_its_end(request: RunRequest) -> Run:
         ran = ended.record().tags.get("mlflow.project.entryPoint")
         raise RunFailedError(ended, finished.outcome, name=finished.run_name, entry_point=ran)
     return ended
+
+
+def _docker_args(given: Mapping[str, object] | None) -> collections.abc.Iterator[tuple[str, str | None]]:
+    for name, value in _items("docker_args", given):
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            yield str(name), None if each is True or each is None else str(each)
 
 
 def _items(name: str, value: Mapping[str, object] | None) -> collections.abc.Iterable[tuple[str, object]]:

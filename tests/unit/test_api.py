@@ -30,6 +30,18 @@ def test_what_is_no_mapping_is_refused_by_name(project: str, name: str, value: A
     assert f'{name}={{"' in str(caught.value.hint)
 
 
+def test_an_argument_of_docker_may_be_given_several_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    (tmp_path / "MLproject").write_text(
+        "docker_env: {image: none/such:1}\nentry_points: {main: {command: ls}}\n"
+    )
+    good = {"rm": True, "init": None, "env": ["A=1", "B=2"]}
+    with pytest.raises(UsageError, match="The docker argument dns=x: x is no IP address"):
+        proj.run(str(tmp_path), docker_args={**good, "dns": ("10.0.0.1", "x")})
+
+
 def test_a_failed_run_names_itself_and_what_ran(project: str) -> None:
     with pytest.raises(proj.RunFailedError) as caught:
         proj.run(project, "fail", parameters={"a": 1}, run_name="brave-run", env_manager="local", quiet=True)

@@ -318,7 +318,7 @@ def _cut(text: str, cells: int) -> str:
 class Watcher:
     """Shows events on stderr: plain lines, and on a terminal a moving line for what takes a while.
 
-    A context manager: leaving it takes the moving line away.
+    A context manager: leaving it takes the moving line away. The same note or warning is shown once.
 
     Args:
         quiet: Show warnings only.
@@ -329,6 +329,7 @@ class Watcher:
         self._animated = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._progress: Any = None
         self._task: Any = None
+        self._said: set[Event] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -338,6 +339,10 @@ class Watcher:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
+        if event.kind in ("note", "warning"):
+            if event in self._said:
+                return
+            self._said.add(event)
         if event.kind == "warning":
             self._line(f"{styled('warning:', fg='yellow')} {visible(event.message)}")
         elif self._quiet:

@@ -49,6 +49,8 @@ def test_a_terminal_that_would_show_the_secrets_is_not_made(tmp_path: Path) -> N
     with events.listening(lambda event: told.append(event.message)):
         run = _execution(tmp_path, docker_args=(("t", None),))
         body = container.body_of(run, ImageRuntime(image="image"))
+        assert not told
+        container.check(None, run.docker_args, tmp_path)
     assert "Tty" not in body
     assert "no terminal of its own" in told[0]
 
@@ -62,3 +64,16 @@ def test_a_command_that_gets_over_a_killed_process_has_succeeded(tmp_path: Path)
     outcome = outcome_of(inspected, Stopped(), run, 64 << 20)
     assert outcome.failure is FailureCode.OOM_KILLED
     assert "64 MiB" in str(outcome.message)
+
+
+def test_a_bare_word_that_is_a_folder_here_is_told_to_be_a_volume_of_docker(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    declared = DockerDeclaration(image="image", volumes=("data:/data",))
+    told: list[str] = []
+    with events.listening(lambda event: told.append(event.message)):
+        container.check(declared, (("v", "other:/other"),), tmp_path)
+    assert len(told) == 1
+    assert "the name data. For the project's folder write ./data:/data." in told[0]
+    run = _execution(tmp_path, docker_args=(("v", "data:/data"),))
+    body = container.body_of(run, ImageRuntime(image="image"))
+    assert body["HostConfig"]["Binds"] == ["data:/data"]

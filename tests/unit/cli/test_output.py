@@ -56,6 +56,13 @@ def test_events_are_shown_without_control_characters(capsys: pytest.CaptureFixtu
     assert [line.partition("\\")[2] for line in lines] == ["x1b[2J\\r\\udc9b\tx"] * 4
 
 
+def test_the_same_note_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.Watcher() as watcher:
+        for kind in ("note", "note", "warning", "note", "status", "status"):
+            watcher(Event(kind=kind, message="x"))
+    assert capsys.readouterr().err.splitlines() == ["note: x", "warning: x", "x", "x"]
+
+
 def test_json_says_what_there_is(proj: Command, tmp_path: Path) -> None:
     (tmp_path / "MLproject").write_text('entry_points: {"a\\e[2J": {command: "true"}}\n')
     data = proj("run", str(tmp_path), "--help", "--json").data
