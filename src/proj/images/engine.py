@@ -15,11 +15,11 @@ import os
 import socket
 import ssl
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from proj.errors import ImageError
+from proj.images import enginetls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +28,8 @@ API: Final = "/v1.40"
 """What docker 19.03 and everything later speaks."""
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 60.0
+_SHOWN: Final = 200
+"""How many bytes of an answer that is none are shown."""
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -91,11 +93,22 @@ class Engine:
 
         Raises:
             EngineError: It refused.
-            ImageError: It does not answer.
+            ImageError: It does not answer, or not as an engine does.
         """
         with self._answered(method, path, query, body, timeout_s) as (_, response):
-            content = response.read()
-        return json.loads(content) if content.strip() else None
+            try:
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._away(error) from error
+        try:
+            return json.loads(content) if content.strip() else None
+        except (ValueError, RecursionError) as error:
+            begin = content[:_SHOWN].decode("utf-8", "replace").strip()
+            raise ImageError(
+                f"What answers at {self._where} is no docker daemon, or its answer is damaged.",
+                hint="See DOCKER_HOST.",
+                details=(f"{method} {path}: {begin}",),
+            ) from error
 
     @contextlib.contextmanager
     def attached(self, container: str, *, stdin: bool) -> Iterator[Stream]:
@@ -149,14 +162,19 @@ class Engine:
         if self._parts.scheme == "unix":
             return _UnixConnection(self._parts.path, timeout_s)
         host, port = self._parts.hostname or "localhost", self._parts.port
-        folder = os.environ.get("DOCKER_CERT_PATH")
-        if self._parts.scheme == "https" or os.environ.get("DOCKER_TLS_VERIFY") or folder:
-            context = _tls(Path(folder or Path.home() / ".docker"))
+        if enginetls.is_wanted(self._parts.scheme):
+            context = enginetls.context()
             return http.client.HTTPSConnection(host, port or 2376, timeout=timeout_s, context=context)
         return http.client.HTTPConnection(host, port or 2375, timeout=timeout_s)
 
+    @property
+    def _where(self) -> str:
+        return self.host.removeprefix("unix://")
+
     def _away(self, error: BaseException) -> ImageError:
-        where = self.host.removeprefix("unix://")
+        where = self._where
+        if isinstance(error, ssl.SSLError):
+            return enginetls.refused(where, error)
         if isinstance(error, PermissionError):
             return ImageError(
                 f"The docker daemon at {where} may not be used by this user.",
@@ -190,7 +208,10 @@ class Stream:
         """
         self._socket.sendall(data)
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+            if isinstance(self._socket, ssl.SSLSocket):
+                enginetls.end_writing(self._socket)
+            else:
+                self._socket.shutdown(socket.SHUT_WR)
 
     def pieces(self, *, tty: bool) -> Iterator[tuple[int, bytes]]:
         """Yield number of stream and bytes, until the container has closed both.
@@ -250,21 +271,11 @@ def _socket_of(response: http.client.HTTPResponse) -> socket.socket:
     return found
 
 
-def _tls(folder: Path) -> ssl.SSLContext:
-    """TLS as docker's command line does it: certificates in `DOCKER_CERT_PATH`, or in `~/.docker`."""
-    authority = folder / "ca.pem"
-    context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
-    if not os.environ.get("DOCKER_TLS_VERIFY"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    if certificate.exists() and key.exists():
-        context.load_cert_chain(certificate, key)
-    return context
-
-
 def _said(response: http.client.HTTPResponse) -> str:
-    content = response.read(1 << 16)
+    try:
+        content = response.read(1 << 16)
+    except (OSError, http.client.HTTPException):
+        content = b""
     with contextlib.suppress(ValueError, AttributeError):
         said = json.loads(content).get("message")
         if isinstance(said, str):
