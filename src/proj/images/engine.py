@@ -12,6 +12,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import struct
@@ -24,8 +25,9 @@ from proj.images import enginetls
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-API: Final = "/v1.40"
-"""What docker 19.03 and everything later speaks."""
+_API: Final = "1.40"
+"""What docker 19.03 speaks, and everything later up to 28; those after that say which they speak at least."""
+_TOO_OLD: Final = re.compile(r"client version .* is too old.* (?P<least>[0-9]+\.[0-9]+)", re.DOTALL)
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 60.0
 _SHOWN: Final = 200
@@ -74,6 +76,7 @@ class Engine:
                 "and DOCKER_HOST=unix:///tmp/docker.sock.",
             )
         self._parts = parts
+        self._api = _API
 
     @property
     def is_local(self) -> bool:
@@ -142,21 +145,27 @@ class Engine:
         body: object,
         timeout_s: float | None,
     ) -> Iterator[tuple[http.client.HTTPConnection, http.client.HTTPResponse]]:
-        connection = self._connection(timeout_s)
-        try:
-            target = f"{API}{path}" + (f"?{urlencode(query)}" if query else "")
-            content = None if body is None else json.dumps(body).encode()
-            headers = {} if content is None else {"Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        rest = f"{path}?{urlencode(query)}" if query else path
+        while True:
+            connection = self._connection(timeout_s)
             try:
-                connection.request(method, target, content, headers)
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
-                raise self._away(error) from error
-            if response.status >= http.client.BAD_REQUEST:
-                raise EngineError(response.status, _said(response))
-            yield connection, response
-        finally:
-            connection.close()
+                try:
+                    connection.request(method, f"/v{self._api}{rest}", content, headers)
+                    response = connection.getresponse()
+                except (OSError, http.client.HTTPException) as error:
+                    raise self._away(error) from error
+                if response.status < http.client.BAD_REQUEST:
+                    yield connection, response
+                    return
+                said = _said(response)
+            finally:
+                connection.close()
+            too_old = _TOO_OLD.search(said)
+            if too_old is None or too_old["least"] == self._api:
+                raise EngineError(response.status, said)
+            self._api = too_old["least"]
 
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         if self._parts.scheme == "unix":
@@ -201,17 +210,12 @@ class Stream:
         self._response = response
 
     def write_all(self, data: bytes) -> None:
-        """Give all of the standard input, and close it.
+        """Give the standard input. It stays open: TLS and proxies know no connection that is closed by half.
 
         Raises:
             OSError: The container has gone.
         """
         self._socket.sendall(data)
-        with contextlib.suppress(OSError):
-            if isinstance(self._socket, ssl.SSLSocket):
-                enginetls.end_writing(self._socket)
-            else:
-                self._socket.shutdown(socket.SHUT_WR)
 
     def pieces(self, *, tty: bool) -> Iterator[tuple[int, bytes]]:
         """Yield number of stream and bytes, until the container has closed both.
@@ -230,6 +234,8 @@ class Stream:
                 yield STDOUT, data
             while header := self._exactly(_HEADER.size):
                 number, length = _HEADER.unpack(header)
+                if number not in (STDOUT, STDERR):
+                    raise ConnectionResetError("the stream holds what is no output")
                 while length:
                     data = self._response.read1(min(length, 1 << 16))
                     if not data:

@@ -81,25 +81,6 @@ def _unusable(what: str, error: OSError | ValueError) -> ImageError:
     )
 
 
-def end_writing(connection: ssl.SSLSocket) -> None:
-    """Say that no more is sent, and go on receiving.
-
-    `shutdown` would give up TLS in both directions. Ours is ended by its alert; that the other side's has
-    not come yet is what the error says.
-
-    Raises:
-        OSError: The connection has gone.
-    """
-    limit_s = connection.gettimeout()
-    connection.settimeout(0)
-    try:
-        connection.unwrap()
-    except ssl.SSLWantReadError:
-        pass
-    finally:
-        connection.settimeout(limit_s)
-
-
 def refused(where: str, error: ssl.SSLError) -> ImageError:
     """The error for a connection on which TLS failed.
 

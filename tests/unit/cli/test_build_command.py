@@ -208,7 +208,7 @@ def test_without_a_daemon_a_name_alone_is_an_error_with_a_way_out(
     done = folder.run("build", ".", "--base-image", base, *PLATFORM, "-t", "x:1")
     assert (done.code, done.lines[0]) == (
         125,
-        "proj: No docker daemon answers at unix:///nowhere/docker.sock.",
+        "proj: No docker daemon answers at /nowhere/docker.sock: there is no such socket.",
     )
     assert "--push and -o oci:DIR need none" in done.stderr
 

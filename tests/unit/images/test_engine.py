@@ -13,6 +13,7 @@ import pytest
 
 from faultykit import broken_off, drop, faulty, reply
 from proj.errors import ImageError
+from proj.images.daemon import connected
 from proj.images.engine import STDERR, STDOUT, Engine, EngineError
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ def _frame(number: int, data: bytes) -> bytes:
 def _sent(
     *parts: bytes, head: bytes = _HEAD, stdin: list[bytes] | None = None
 ) -> Callable[[socket.socket], None]:
-    """A stream that comes in these parts; the standard input is read to its end before the first."""
+    """A stream that comes in these parts, the first when a line `end` has come by the standard input."""
 
     def step(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(head + b"\r\n")
-        while stdin is not None and (data := connection.recv(1 << 16)):
-            stdin.append(data)
+        while stdin is not None and not b"".join(stdin).endswith(b"\nend\n"):
+            stdin.append(connection.recv(1 << 16))
         for part in parts:
             if part:
                 connection.sendall(part)
@@ -74,6 +75,7 @@ def _taken(engine: Engine, *, tty: bool = False) -> tuple[bytes, bytes]:
 # --- the streams of a container -----------------------------------------------------------------------
 
 _STREAM = _frame(1, b"out\n") + _frame(2, "é\r\n".encode()) + _frame(1, b"") + _frame(1, b"\x00\x01\xff")
+_STDIN = b"secret\n" * 30_000 + b"end\n"
 _WHOLE = (b"out\n\x00\x01\xff", "é\r\n".encode())
 
 
@@ -116,6 +118,7 @@ def test_a_terminal_has_one_stream_without_frames(asked: Callable[[FaultyServer]
     [
         ((_frame(1, b"whole"), _frame(1, b"x")[:3]), "within a header"),
         ((_frame(1, b"whole"), _frame(1, b"broken")[:-1]), "within a piece"),
+        ((_frame(1, b"whole"), b"HTTP/1.1 200 OK\r\n"), "no output"),
     ],
 )
 def test_a_stream_that_ends_too_soon_is_no_end(
@@ -138,15 +141,15 @@ def test_chunks_that_break_off_are_no_end(asked: Callable[[FaultyServer], Engine
         list(stream.pieces(tty=False))
 
 
-def test_the_standard_input_is_closed_and_output_goes_on(asked: Callable[[FaultyServer], Engine]) -> None:
+def test_the_standard_input_stays_open_while_output_comes(asked: Callable[[FaultyServer], Engine]) -> None:
     stdin: list[bytes] = []
     with (
         faulty(_sent(_STREAM, stdin=stdin)) as server,
         asked(server).attached("c", stdin=True) as stream,
     ):
-        stream.write_all(b"secret\n" * 30_000)
+        stream.write_all(_STDIN)
         assert b"".join(data for _, data in stream.pieces(tty=False)) == b"out\n\xc3\xa9\r\n\x00\x01\xff"
-    assert b"".join(stdin) == b"secret\n" * 30_000
+    assert b"".join(stdin) == _STDIN
 
 
 # --- answers ------------------------------------------------------------------------------------------
@@ -194,6 +197,33 @@ def test_a_refusal_is_told_in_the_engine_s_words(
 def test_an_empty_answer_is_none(asked: Callable[[FaultyServer], Engine]) -> None:
     with faulty(reply(body=b"")) as server:
         assert asked(server).ask("POST", "/containers/c/kill") is None
+
+
+def test_an_engine_that_speaks_later_versions_only_is_asked_in_those(
+    asked: Callable[[FaultyServer], Engine],
+) -> None:
+    too_old = (
+        b'{"message":"client version 1.40 is too old. Minimum supported API version is 1.44, please upgrade"}'
+    )
+    with faulty(reply(400, too_old), reply(), reply()) as server:
+        engine = asked(server)
+        assert engine.ask("POST", "/containers/create", {"name": "x"}, {"Image": "i"}) == {}
+        assert engine.ask("GET", "/info") == {}
+    assert [heard.target for heard in server.heard] == [
+        "/v1.40/containers/create?name=x",
+        "/v1.44/containers/create?name=x",
+        "/v1.44/info",
+    ]
+    assert server.heard[0].body == server.heard[1].body == b'{"Image": "i"}'
+
+
+def test_an_engine_that_takes_no_version_is_not_asked_for_ever(
+    asked: Callable[[FaultyServer], Engine],
+) -> None:
+    too_old = b'{"message":"client version 1.40 is too old. Minimum supported API version is 1.44"}'
+    with faulty(reply(400, too_old)) as server, pytest.raises(EngineError, match="too old"):
+        asked(server).ask("GET", "/info")
+    assert len(server.heard) == 2
 
 
 # --- TLS ----------------------------------------------------------------------------------------------
@@ -256,6 +286,27 @@ def _told() -> ImageError:
 @pytest.mark.usefixtures("certificates", "served")
 def test_an_engine_of_the_authority_is_asked() -> None:
     assert Engine().ask("GET", "/version") == {}
+
+
+@pytest.mark.usefixtures("certificates")
+def test_docker_s_library_trusts_the_engine_s_authority_as_well(
+    issued: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(issued / "other-ca.pem"))
+    answers = reply(body=b'{"ApiVersion": "1.41"}')
+    with faulty(answers, certificate=issued / "server.pem", clients=issued / "ca.pem") as server:
+        monkeypatch.setenv("DOCKER_HOST", server.url.replace("https:", "tcp:"))
+        with connected() as client:
+            assert client.version() == {"ApiVersion": "1.41"}
+
+
+def test_an_engine_that_goes_away_from_docker_s_library_is_told(
+    asked: Callable[[FaultyServer], Engine],
+) -> None:
+    with faulty(reply(body=b'{"ApiVersion": "1.41"}'), drop) as server:
+        asked(server)
+        with pytest.raises(ImageError, match="No docker daemon answers"), connected() as client:
+            client.version()
 
 
 @pytest.mark.usefixtures("served")
@@ -355,13 +406,11 @@ def test_an_engine_without_tls_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("certificates")
-def test_a_stream_goes_on_when_its_standard_input_is_closed(
-    issued: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_streams_over_tls_go_both_ways(issued: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stdin: list[bytes] = []
     with faulty(_sent(_STREAM, stdin=stdin), certificate=issued / "server.pem") as server:
         monkeypatch.setenv("DOCKER_HOST", server.url.replace("https:", "tcp:"))
         with Engine().attached("c", stdin=True) as stream:
-            stream.write_all(b"secret\n" * 30_000)
+            stream.write_all(_STDIN)
             assert b"".join(data for _, data in stream.pieces(tty=False)) == b"out\n\xc3\xa9\r\n\x00\x01\xff"
-    assert b"".join(stdin) == b"secret\n" * 30_000
+    assert b"".join(stdin) == _STDIN

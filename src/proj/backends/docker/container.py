@@ -29,13 +29,15 @@ _DECLARED: Final = ("user", "shm_size", "gpus", "network")
 _LABEL_TIMEOUT: Final = "proj.timeout"
 _LABEL_GRACE: Final = "proj.grace"
 _LABEL_KEEP: Final = "proj.keep"
-_STARTER: Final = (
-    'eval "$(cat)"; [ "$proj_ready" = yes ] || exit 125; unset proj_ready; "$@" </dev/null; exit $?'
-)
-"""Takes variables that nobody may see from the standard input, then runs the command.
+_STARTER: Final = """proj_ready= proj_nl='
+'
+while [ -z "$proj_ready" ] && IFS= read -r proj_line; do eval "$proj_line"; done
+[ "$proj_ready" = yes ] || exit 125; unset proj_ready proj_nl proj_line; "$@" </dev/null; exit $?"""
+"""Takes variables that nobody may see from the standard input, an assignment a line, then runs the command.
 
 They are complete when the last of them has come: should we die before that, the command must not start. The
-shell stays: as the container's first process the command itself would not be ended by signals.
+input's end is not waited for, since not every connection can be closed by half. The shell stays: as the
+container's first process the command itself would not be ended by signals.
 """
 
 
@@ -140,8 +142,13 @@ def secrets_of(execution: Execution, hidden: Mapping[str, str]) -> bytes:
             missing.append(name)
     if missing:
         raise _not_set(missing, "`secrets` of `proj`")
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    lines = [f"export {name}={_quoted(value)}" for name, value in values.items()]
     return "\n".join([*lines, "proj_ready=yes", ""]).encode("utf-8", "surrogateescape")
+
+
+def _quoted(value: str) -> str:
+    """A value as the starter takes it: without the line feeds that end an assignment."""
+    return '"$proj_nl"'.join(shlex.quote(line) for line in value.split("\n"))
 
 
 def _own_labels(execution: Execution) -> dict[str, str]:
