@@ -79,10 +79,14 @@ class Following:
             for name in _NAMES:
                 ours, theirs = make_pipe()
                 undo.callback(os.close, theirs)
-                undo.callback(os.close, ours)
-                forward = None if quiet else forward_to(name)
-                log = folder / f"{name}.log"
-                outputs.append(Output(ours, log, forward, tap if name == "stdout" else None))
+                with contextlib.ExitStack() as unused:
+                    unused.callback(os.close, ours)
+                    forward = None if quiet else forward_to(name)
+                    log = folder / f"{name}.log"
+                    output = Output(ours, log, forward, tap if name == "stdout" else None)
+                    unused.pop_all()
+                undo.callback(output.close)
+                outputs.append(output)
                 self._feeds.append(theirs)
             self.outputs = tuple(outputs)
             undo.pop_all()
