@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import secrets
+import socket
+import subprocess  # noqa: TID251  a server that is killed
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from proj.errors import ProjError
 from proj.kube.client import Client
 from proj.kube.kubeconfig import connection, decoded
 from proj.kube.objects import Items, Job, Meta, Pod
@@ -181,3 +185,72 @@ RULES = [
     {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["create", "patch"]},
 ]  # fmt: skip
 """What docs/how-to/kubernetes.md says is enough."""
+
+
+class ApiServer:
+    """A second API server of the test cluster, over the same data, which can be killed and started again.
+
+    Args:
+        argv: Of the cluster's own, which runs on this machine.
+        folder: For its log.
+    """
+
+    def __init__(self, argv: list[str], folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        kept = [word for word in argv if not word.startswith("--secure-port=")]
+        self._argv = [*kept, f"--secure-port={port}", "--endpoint-reconciler-type=none"]
+        self._log = folder / "apiserver.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"https://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        """Start it; it answers some seconds later."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """End it at once, with all connections."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def await_ready(self) -> None:
+        """Wait until it answers, by the current kubeconfig."""
+        client = Client(connection())
+        end_s = time.monotonic() + LIMIT_S
+        while not _is_ready(client):
+            assert time.monotonic() < end_s, self._log.read_text()[-2000:]
+            time.sleep(0.2)
+
+
+def _is_ready(client: Client) -> bool:
+    try:
+        client.send("GET", "/readyz", "ask whether it is ready", tries=1)
+    except ProjError:
+        return False
+    return True
+
+
+@pytest.fixture
+def api_server(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    """An API server for a test alone; the current kubeconfig names it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            argv = (process / "cmdline").read_bytes().decode().split("\0")[:-1]
+            if argv and argv[0].endswith("/kube-apiserver"):
+                break
+    else:
+        pytest.skip("the cluster's API server does not run on this machine")
+    found = ApiServer(argv, tmp_path)
+    own = Path(os.environ["KUBECONFIG"]).read_text()
+    config = tmp_path / "second.yaml"
+    config.write_text(own.replace(namespace.client.server, found.url))
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    found.start()
+    try:
+        found.await_ready()
+        yield found
+    finally:
+        found.kill()

@@ -14,6 +14,7 @@ from proj.record import OUTCOME, TAG_CANCEL, TAG_CLAIM, read_outcome
 from proj.users import user_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from proj.model import RunRecord
@@ -41,10 +42,20 @@ def wait(run: RunRecord, tracking: Tracking, home: Path, timeout_s: float | None
 
 def _watch(run: RunRecord, tracking: Tracking, timeout_s: float | None) -> RunRecord | None:
     """Ask the server until a run has ended that another machine looks after."""
+    from proj.afar import looking_on
+
+    with looking_on(tracking, run) as onlooker:
+        return _ended(
+            lambda: tracking.runs.run(run.run_id) if onlooker is None else onlooker.look(), timeout_s
+        )
+
+
+def _ended(look: Callable[[], RunRecord], timeout_s: float | None) -> RunRecord | None:
+    """Look until a run has ended."""
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S
     while True:
-        found = tracking.runs.run(run.run_id)
+        found = look()
         if found.status.finished:
             return found
         if deadline_s is not None:

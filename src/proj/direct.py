@@ -5,14 +5,34 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from proj import events
+from proj.backends import BACKENDS
 from proj.place import client_variables
 
 if TYPE_CHECKING:
+    from proj.assignment import Assignment
+    from proj.model import Execution
     from proj.place import Place
 
 VARIABLE = "KUBE_MLFLOW_TRACKING_URI"
 """The server's address as pods know it; MLflow's own name for it."""
+
+
+def told_of_server(execution: Execution, assignment: Assignment) -> Execution:
+    """The execution with the tracking server's own address, where the run's endpoint is out of reach."""
+    settings = assignment.endpoint
+    if settings is None:
+        return execution
+    if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
+        found = variables_of(assignment.place)
+    else:
+        found = client_variables(assignment.place)
+    if not found:
+        return execution
+    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
+    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
 
 
 def variables_of(where: Place) -> dict[str, str]:

@@ -159,6 +159,23 @@ class ParameterConflictError(ConflictError):
         self.conflicts = conflicts
 
 
+class DetachedError(ProjError):
+    """The user let go of a run that was waited for: it goes on, and its record is closed without us.
+
+    Args:
+        message: See `ProjError`.
+        run_id: The run.
+        hint: See `ProjError`.
+    """
+
+    exit_code = 0
+    code = "detached"
+
+    def __init__(self, message: str, *, run_id: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.run_id = run_id
+
+
 class ToolFailedError(ProjError):
     """A program that `proj` called ended with an error.
 

@@ -1,6 +1,7 @@
 """What stages tell whoever is watching: steps, progress, notes, warnings. The command line listens.
 
 The library never prints. A stage says `events.note("…")`; without a listener it goes to the `proj` logger.
+Nor does it read what somebody types: it asks, and without somebody who can be asked there is no answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,10 +21,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     `step` begins something that may take a while ("Resolving 12 requirements"); `progress` says how far the
     current step is; `note` and `warning` are said to the user once; `status` is a line of the run's own story
-    that people and scripts look for (`=== Run (ID '…') succeeded ===`), shown as it is.
+    that people and scripts look for (`=== Run (ID '…') succeeded ===`), shown as it is; `output` says that
+    the program's own output comes next, from any thread.
     """
 
-    kind: Literal["step", "progress", "note", "warning", "status"]
+    kind: Literal["step", "progress", "note", "warning", "status", "output"]
     message: str
     done: int | None = None
     total: int | None = None
@@ -36,7 +38,16 @@ class Listener(Protocol):
         """Take one event; must not raise."""
 
 
+class Asker(Protocol):
+    """Puts questions to the user."""
+
+    def __call__(self, question: str, choices: tuple[str, ...], stop: Callable[[], bool], /) -> str | None:
+        """Return which of `choices` was chosen; None: there was no answer before `stop` returned True."""
+
+
 def _log(event: Event) -> None:
+    if event.kind == "output":
+        return
     import logging
 
     level = logging.WARNING if event.kind == "warning" else logging.DEBUG
@@ -44,6 +55,25 @@ def _log(event: Event) -> None:
 
 
 _listener: contextvars.ContextVar[Listener] = contextvars.ContextVar("proj_events", default=_log)
+
+
+_asker: contextvars.ContextVar[Asker | None] = contextvars.ContextVar("proj_asker", default=None)
+
+
+@contextlib.contextmanager
+def asking(asker: Asker | None) -> Iterator[None]:
+    """Put the questions of this context to `asker`; None: nobody can be asked."""
+    token = _asker.set(asker)
+    try:
+        yield
+    finally:
+        _asker.reset(token)
+
+
+def ask(question: str, choices: tuple[str, ...], *, stop: Callable[[], bool]) -> str | None:
+    """Ask the user to choose; None where nobody can be asked, or no answer came before `stop` was True."""
+    asker = _asker.get()
+    return None if asker is None else asker(question, choices, stop)
 
 
 @contextlib.contextmanager
@@ -79,3 +109,8 @@ def warning(message: str) -> None:
 def status(message: str) -> None:
     """Say a line of the run's own story, to be shown as it is."""
     _listener.get()(Event(kind="status", message=message))
+
+
+def output() -> None:
+    """Say that the program's own output comes next: nothing else may be on its line of the terminal."""
+    _listener.get()(Event(kind="output", message=""))

@@ -566,6 +566,15 @@ class Code(_Value, frozen=True):
     """Globs of files that are no code: those that earlier runs made."""
 
 
+class Parcel(_Value, frozen=True):
+    """The code as one file among the run's artifacts, from where the command's place fetches it."""
+
+    path: str
+    """Of the artifact: a tar file packed with gzip."""
+    sha256: str
+    """Hexadecimal."""
+
+
 class Reach(_Value, frozen=True):
     """How a program gets to a server on this machine from where it runs."""
 
@@ -610,6 +619,8 @@ class Execution(_Value, frozen=True):
     origin: Origin | None = None
     code: Code | None = None
     """What to bring where the command runs; None for those that run on this machine."""
+    parcel: Parcel | None = None
+    """The code again, where a backend has asked for that."""
     mounts: tuple[Mount, ...] = ()
     """Inputs on this machine that the command refers to, outside of the code."""
     keep: bool = False

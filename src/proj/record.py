@@ -51,6 +51,9 @@ TAG_REPRODUCES = "proj.reproduces"
 TAG_CLAIM = "proj.claim"
 TAG_CANCEL = "proj.cancel"
 """Set on a server by who wants the run to be stopped; its supervisor looks for it."""
+TAG_REFERENCE = "proj.reference"
+"""By what a run's execution is found from every machine, where that goes: in a cluster."""
+TAG_BACKEND = "mlflow.project.backend"
 TAG_FAILURE = "proj.failure"
 TAG_MESSAGE = "proj.failure.message"
 TAG_EXIT_CODE = "proj.exit_code"
@@ -155,7 +158,7 @@ def tags(
         "mlflow.source.type": "PROJECT",
         "mlflow.project.entryPoint": entry_point,
         "mlflow.project.env": _MLFLOW_ENVIRONMENTS.get(environment_kind, environment_kind),
-        "mlflow.project.backend": backend,
+        TAG_BACKEND: backend,
         "mlflow.runName": run_name,
         "mlflow.parentRunId": parent_run_id,
         "proj.version": __version__,

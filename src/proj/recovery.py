@@ -12,7 +12,7 @@ from proj import active, events, paths, process, record, source
 from proj.backends import BACKENDS
 from proj.errors import BackendError, FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
-from proj.recording import bring_files
+from proj.recording import bring_files, discard_workspace
 from proj.supervise import close_run, forget, run_of
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
@@ -85,7 +85,7 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
             claim.release()
         return None
     if run.status.finished:
-        bring_files(tracking, run)
+        _bring_rest(claim, run, tracking)
         claim.release()
         return None
     with contextlib.suppress(OSError):  # it only takes space
@@ -94,10 +94,11 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         outcome = _known_outcome(claim, run, tracking)
         handle = _attached(claim, run, tracking)
         if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
-            _take_over(claim, run, tracking)
+            hand_on(claim, run, tracking)
+            events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
             return None
         if outcome is None:
-            outcome = _lost(run) if handle is None else handle.wait()
+            outcome = _lost(run) if handle is None else _followed(handle, run, tracking)
         if handle is not None:
             forget(handle, outcome, claim)
         close_run(tracking, run, outcome, claim)
@@ -116,6 +117,20 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         return None
     claim.release()
     return run.run_id
+
+
+def _followed(handle: Handle, run: RunRecord, tracking: Tracking) -> Outcome:
+    """Wait for the end of an execution; other machines may look at its run, and cancel it, meanwhile."""
+    if tracking.uri.startswith("file:") or getattr(handle, "ended", True):
+        return handle.wait()
+    from proj import place
+    from proj.recording.beside import Beside
+    from proj.recording.uploads import Uploads
+
+    uploads = Uploads(run.run_id, run.artifact_uri, tracking.workspace(run))
+    with place.open_tracking(place.named(tracking.uri)) as server, Beside(server, uploads) as beside:
+        beside.cancel = handle.cancel
+        return handle.wait()
 
 
 def _may_appear(claim: active.Claim) -> bool:
@@ -165,18 +180,32 @@ def _clean_up(claim: active.Claim) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _bring_rest(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
+    """Bring the files of a run that has ended to their place, unless another machine has done so."""
+    if record.TAG_REFERENCE in run.tags:
+        written = _written_outcome(run.artifact_uri, tracking)
+        if written is not None and written.claim not in (None, claim.info.token):
+            discard_workspace(tracking, run)
+            return
+    bring_files(tracking, run)
+
+
 def _known_outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
     """How a run ended, if somebody wrote it down before he died."""
     if claim.info.outcome is not None:
         return claim.info.outcome
-    try:
-        with tracking.artifacts.open(tracking.record_uri(run), record.OUTCOME) as file:
-            written = record.read_outcome(file.read())
-    except ProjError:
-        written = None  # it died before it could write one
+    written = _written_outcome(tracking.record_uri(run), tracking)
     if written is not None and written.claim == claim.info.token:
         return written.outcome
     return None
+
+
+def _written_outcome(uri: str, tracking: Tracking) -> record.OutcomeRecord | None:
+    try:
+        with tracking.artifacts.open(uri, record.OUTCOME) as file:
+            return record.read_outcome(file.read())
+    except ProjError:
+        return None  # it died before it could write one
 
 
 def _lost(run: RunRecord) -> Outcome:
@@ -193,7 +222,7 @@ def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle
     if claim.info.backend is None or claim.info.reference is None:
         return None
     try:
-        return BACKENDS.load(claim.info.backend).attach(_execution(run, tracking), claim.info.reference)
+        return BACKENDS.load(claim.info.backend).attach(execution_of(run, tracking), claim.info.reference)
     except BackendError:
         raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
@@ -201,7 +230,8 @@ def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle
         return None
 
 
-def _execution(run: RunRecord, tracking: Tracking) -> Execution:
+def execution_of(run: RunRecord, tracking: Tracking) -> Execution:
+    """A run as `Backend.attach` needs it, as far as its record tells."""
     return Execution(
         run_id=run.run_id,
         run_name=run.run_name,
@@ -214,8 +244,8 @@ def _execution(run: RunRecord, tracking: Tracking) -> Execution:
     )
 
 
-def _take_over(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
-    """Have a process of its own follow an execution that outlived its client, under the same claim."""
+def hand_on(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
+    """Have a process of its own follow an execution that goes on without its client, under the same claim."""
     from proj.process.detached import spawn_detached
 
     home = paths.home()
@@ -231,7 +261,6 @@ def _take_over(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
         else:
             with contextlib.suppress(StoreError):
                 claim.update(pid=pid)
-            events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
         claim.hand_over()
 
 

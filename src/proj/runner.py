@@ -15,8 +15,7 @@ from proj import active, events, paths, place, process, record, recovery, snapsh
 from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
-from proj.errors import BackendError, FailureCode, StoreError, UsageError
-from proj.files import make_private
+from proj.errors import BackendError, DetachedError, FailureCode, StoreError, UsageError
 from proj.model import (
     ARTIFACTS_DIR,
     Execution,
@@ -32,6 +31,7 @@ from proj.model import (
 )
 from proj.planning import Plan, RunRequest, discard, discard_files, given, planned
 from proj.process.detached import spawn_detached
+from proj.recording import make_workspace
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.server.endpoint import EndpointSettings
 from proj.supervise import close_run, outcome_of, settling, supervise
@@ -78,6 +78,7 @@ def run(request: RunRequest, plan: Plan | None = None) -> Finished:
         plan: What was decided already; its files are removed, whatever happens. None: it is made now.
 
     Raises:
+        DetachedError: The user let it go on; a process of its own follows it now.
         ProjError: It could not be run; a run that was recorded already is closed as failed.
     """
     with contextlib.ExitStack() as unused:
@@ -91,7 +92,11 @@ def run(request: RunRequest, plan: Plan | None = None) -> Finished:
                 unused.pop_all()  # the end of the run removes them, or keeps them if that was asked for
                 if isinstance(assignment, RunRecord):
                     return _reused(assignment, tracking)
-                outcome = supervise(assignment, tracking, claim)
+                try:
+                    outcome = supervise(assignment, tracking, claim)
+                except DetachedError as detached:
+                    recovery.hand_on(claim, tracking.runs.run(detached.run_id), tracking)
+                    raise
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)
 
@@ -234,7 +239,7 @@ def _assign(
         record_ = _create_run(request, plan, tracking, claim)
         try:
             # first, so that a tree that is too large is refused before anything is built
-            _make_workspace(tracking, record_)
+            make_workspace(tracking, record_)
             snapshot = _keep_source(request, plan, tracking, record_)
             kept_s = time.monotonic()
             prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
@@ -489,20 +494,6 @@ def _is_whole(snapshot: Snapshot | None) -> bool:
     from proj import reuse
 
     return reuse.is_whole(snapshot)
-
-
-def _make_workspace(tracking: Tracking, created: RunRecord) -> None:
-    """Make the folder for the run's files."""
-    folder = tracking.workspace(created)
-    try:
-        make_private(folder.parent)
-        (folder / "proj").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    if tracking.record_uri(created) != created.artifact_uri:
-        from proj.recording.uploads import Left, mark
-
-        mark(folder, Left(place=tracking.uri, run_id=created.run_id, artifact_uri=created.artifact_uri))
 
 
 def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord) -> EndpointSettings | None:

@@ -20,9 +20,9 @@ from proj.aside import Aside
 from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
 from proj.environments.cache import in_use
-from proj.errors import FailureCode, NotFoundError, ProjError, StoreError
+from proj.errors import DetachedError, FailureCode, NotFoundError, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
-from proj.place import client_variables, open_tracking
+from proj.place import open_tracking
 from proj.recording import open_recording, rest_of
 from proj.server.endpoint import Endpoint
 from proj.times import now_ms
@@ -30,6 +30,7 @@ from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from proj.backends.base import Handle
     from proj.model import Reach, RunRecord
@@ -48,6 +49,7 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
         claim: Under which it runs.
 
     Raises:
+        DetachedError: The command goes on without us, and the claim is still ours.
         ProjError: The command could not be started; the run is closed as failed.
     """
     outcome: Outcome | None = None
@@ -59,6 +61,8 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
             ):
                 outcome = _execute(assignment, recording, claim, aside)
                 aside.cut_short = outcome.failure is FailureCode.CANCELLED
+        except DetachedError:
+            raise
         except BaseException as error:
             # An interrupt that comes after the command has ended does not change how it ended.
             finish(assignment, recording, claim, outcome or outcome_of(error))
@@ -69,21 +73,35 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
 
 def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, aside: Aside) -> Outcome:
     execution, tracking = assignment.execution, recording.tracking
-    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=assignment.tags)
+    tags = {**assignment.tags, **_whereabouts(execution, assignment.backend, recording)}
+    tracking.runs.update_run(execution.run_id, status=RunStatus.RUNNING, tags=tags)
     events.status(f"=== Running command '{execution.command.line}' in run with ID '{execution.run_id}' ===")
     endpoint = _endpoint(assignment, recording, BACKENDS.load(assignment.backend).reach(execution))
     if endpoint is None:
-        execution = _told_of_server(execution, assignment)
-        return _follow(execution, assignment.backend, recording, claim, aside)
+        if execution.code is not None:
+            from proj.direct import told_of_server
+
+            execution = told_of_server(execution, assignment)
+        with _brought(execution, assignment, recording) as execution:
+            return _follow(execution, assignment.backend, recording, claim, aside)
     with endpoint:
         variables = {**execution.variables, **endpoint.variables}
         execution = msgspec.structs.replace(execution, variables=variables)
-        outcome = _follow(execution, assignment.backend, recording, claim, aside)
+        with _brought(execution, assignment, recording) as execution:
+            outcome = _follow(execution, assignment.backend, recording, claim, aside)
     try:
         return endpoint.settle(outcome)
     except ProjError as error:
         events.warning(f"The record is incomplete: {error.message}")
         return outcome
+
+
+def _whereabouts(execution: Execution, backend: str, recording: Recording) -> dict[str, str]:
+    """By what other machines with the same records find the execution, where it is none of this machine's."""
+    foretell = getattr(BACKENDS.load(backend), "foretell", None)
+    if recording.upstream is None or foretell is None or not hasattr(BACKENDS.load(backend), "observe"):
+        return {}
+    return {record.TAG_REFERENCE: foretell(execution)}
 
 
 def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None) -> Endpoint | None:
@@ -96,21 +114,16 @@ def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None)
         return None
 
 
-def _told_of_server(execution: Execution, assignment: Assignment) -> Execution:
-    """The execution with the tracking server's own address, where the run's endpoint is out of reach."""
-    settings = assignment.endpoint
-    if settings is None or execution.code is None:
-        return execution
-    if getattr(BACKENDS.load(assignment.backend), "target", "host") == "cluster":
-        from proj.direct import variables_of
+def _brought(
+    execution: Execution, assignment: Assignment, recording: Recording
+) -> AbstractContextManager[Execution]:
+    """A block in which the code is where its backend fetches it from, if it is to be fetched."""
+    pack = getattr(BACKENDS.load(assignment.backend), "parcel", None)
+    if pack is None:
+        return contextlib.nullcontext(execution)
+    from proj.parcels import kept
 
-        found = variables_of(assignment.place)
-    else:
-        found = client_variables(assignment.place)
-    if not found:
-        return execution
-    own = {"MLFLOW_RUN_ID": settings.run_id, "MLFLOW_EXPERIMENT_ID": settings.experiment_id}
-    return msgspec.structs.replace(execution, variables={**execution.variables, **found, **own})
+    return kept(execution, pack, recording.tracking.artifacts, assignment.artifact_uri)
 
 
 def _follow(
@@ -124,10 +137,12 @@ def _follow(
             if foretell is not None:
                 claim.update(backend=backend, reference=foretell(execution))
             handle = runner.submit(execution, aside.metrics)
-        recording.cancel = handle.cancel
+        recording.begun(handle.cancel)
         claim.update(backend=backend, reference=handle.reference)
         aside.gather_facts()
         outcome = handle.wait()
+    except DetachedError:
+        raise
     except BaseException as error:
         if handle is None:
             raise

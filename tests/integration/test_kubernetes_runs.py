@@ -27,6 +27,7 @@ from proj.kube.cluster import open_cluster
 from proj.model import BoundParameter, Code, Command, Execution, ImageRuntime, RecipeRuntime, RunStatus
 from proj.testing.backends import execution_maker, stored
 from projkit import PROJ, ProjFolder, eventually
+from terminals import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +156,52 @@ def test_code_that_is_too_large_is_refused_with_what_to_do(folder: ProjFolder, n
     assert done.code == 125
     assert "8.0 MiB at most" in done.stderr
     assert "repository-uri" in done.stderr
+
+
+def test_code_that_is_too_large_for_the_cluster_is_fetched_from_the_runs_artifacts(
+    folder: ProjFolder, namespace: Namespace
+) -> None:
+    noise = os.urandom(9_000_000)
+    folder.write({**docker_project("sha256sum noise.bin; cat small"), "noise.bin": noise, "small": "s\n"})
+    done = folder.process("run", ".", *options(namespace, endpoint_host=HOST))
+    assert done.code == 0, done
+    assert done.stdout.split()[0] == hashlib.sha256(noise).hexdigest()
+    assert done.stdout.endswith("s\n")
+    run = last_run(folder)
+    assert "code.tar.gz" not in folder.process("artifacts", "ls", run["run_id"], "proj", "--json").stdout
+
+
+@pytest.mark.network
+def test_large_code_and_its_environment_come_by_a_tracking_server(
+    folder: ProjFolder, namespace: Namespace, tmp_path: Path
+) -> None:
+    noise = os.urandom(9_000_000)
+    folder.write({
+        "MLproject": "name: demo\npython_env: env.yaml\nentry_points: {main: {command: python train.py}}\n",
+        "env.yaml": 'python: "3.11"\ndependencies: ["six==1.16.0"]\n',
+        "train.py": "import hashlib, six\n"
+        "print(hashlib.sha256(open('noise.bin', 'rb').read()).hexdigest())\n",
+        "noise.bin": noise,
+    })  # fmt: skip
+    token = folder.process("server", "token", "add", "ada").stdout.split()[-1]
+    with serverkit.running(tmp_path, "--host", HOST, "--auth", "--insecure") as server:
+        env = {"PROJ_TRACKING_URI": server.uri, "PROJ_TRACKING_TOKEN": token}
+        done = folder.process("run", ".", *options(namespace), "--base-image", IMAGE, env=env)
+        assert (done.code, done.stdout) == (0, f"{hashlib.sha256(noise).hexdigest()}\n"), done
+        for kind in ("jobs", "pods", "configmaps", "events"):
+            assert token not in namespace.text(kind)
+
+
+def test_what_the_cluster_said_is_shown_with_the_run(folder: ProjFolder, namespace: Namespace) -> None:
+    folder.write(docker_project("true"))
+    done = folder.process("run", ".", *options(namespace), "--memory", "900Gi", "--pending-timeout", "3s")
+    assert done.code == 125
+    run_id = last_run(folder)["run_id"]
+    shown = folder.process("show", run_id).stdout
+    assert f"namespace {namespace.name}" in shown
+    assert "FailedScheduling: " in shown
+    job = folder.process("show", run_id, "--json").json["data"]["job"]
+    assert job["namespace"] == namespace.name
 
 
 def test_a_subfolder_is_the_working_directory(folder: ProjFolder, namespace: Namespace) -> None:
@@ -408,6 +455,42 @@ def test_an_interrupt_cancels_the_job(folder: ProjFolder, namespace: Namespace) 
     started.signal(signal.SIGINT)
     done = started.finish()
     assert done.code == 130, done
+    run = last_run(folder)
+    assert (run["status"], run["failure"]) == ("KILLED", "cancelled")
+    namespace.until_gone(run["run_id"])
+
+
+@pytest.fixture
+def person(folder: ProjFolder, namespace: Namespace) -> Iterator[Person]:
+    """Somebody at a terminal who has just interrupted a run, and is asked what is to become of it."""
+    folder.write(docker_project(f"{SLOW}; exit 3"))
+    argv = [PROJ, "run", ".", *options(namespace)]
+    with contextlib.closing(Person(argv, cwd=folder.path, env=folder.environment())) as found:
+        found.sees("line 2")
+        found.type("\x03")
+        found.sees("[d]etach or [c]ancel?")
+        yield found
+
+
+def test_an_interrupt_at_a_terminal_may_let_the_job_go_on(person: Person, folder: ProjFolder) -> None:
+    person.type("what\n")
+    person.sees("[d]etach or [c]ancel?")
+    person.type("d\n")
+    person.sees("goes on as the Job")
+    assert person.leaves() == 0
+    run = last_run(folder)
+    assert run["status"] == "RUNNING"
+    assert folder.process("wait", run["run_id"]).code == 3
+    expected = "".join(f"line {number}\n" for number in range(1, LINES + 1))
+    assert folder.process("logs", run["run_id"]).stdout == expected
+
+
+@pytest.mark.parametrize("answer", ["c\n", "\x04", "\x03"])
+def test_an_interrupt_at_a_terminal_cancels_otherwise(
+    person: Person, folder: ProjFolder, namespace: Namespace, answer: str
+) -> None:
+    person.type(answer)
+    assert person.leaves() == 130
     run = last_run(folder)
     assert (run["status"], run["failure"]) == ("KILLED", "cancelled")
     namespace.until_gone(run["run_id"])

@@ -47,10 +47,12 @@ class Backend(Protocol):
     in this machine's container engine, `cluster` for what a cluster can get by itself. For the latter two,
     commands and values are those of a container: the code is at `Execution.code`, inputs at its `mounts`.
 
-    Two more methods are optional. `configure(config, project, image)` returns the backend's settings with
+    Some more methods are optional. `configure(config, project, image)` returns the backend's settings with
     those of the project file, and what follows from them for the image. `foretell(execution)` returns a
     reference by which `attach` finds what `submit` is about to start, should this process be killed before it
-    has returned.
+    has returned. `parcel(execution, folder)` packs code that is too large to go along: it is kept among the
+    run's artifacts, and named in the execution. `observe(execution, reference)`, of backends whose executions
+    are found from every machine, is `attach` for those who only look on: it changes nothing unless told to.
     """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:

@@ -22,13 +22,13 @@ from proj.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from proj.backends.base import Backend, Handle, MetricSink
     from proj.kube.cluster import Cluster
     from proj.kube.manifest import Blueprint
-    from proj.kube.parts import Bundle
     from proj.kube.settings import Settings
-    from proj.model import Code, Diagnostic, Project
+    from proj.model import Diagnostic, Project
 
 _OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Secrets that are made for a run, and never taken from this process's variables."""
@@ -114,7 +114,8 @@ class KubernetesBackend:
             following[:] = [
                 Following(
                     execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
-                    pending_s=settings.pending_s, tap=_metrics_tap(execution, on_metric),
+                    pending_s=settings.pending_s,
+                    serves=settings.endpoint_host is not None, tap=_metrics_tap(execution, on_metric),
                 )
             ]  # fmt: skip
 
@@ -125,6 +126,22 @@ class KubernetesBackend:
                 each.abandon()
             raise
         return following[0]
+
+    def parcel(self, execution: Execution, folder: Path) -> Path | None:
+        """The code as one file in `folder`, for a run whose code is too large to go along otherwise.
+
+        The command's place fetches it from the run's artifacts; without a way to them there is none.
+
+        Raises:
+            ProjError: The code cannot be read.
+        """
+        from proj.backends.packing import parcelled
+
+        code, runtime = execution.code, execution.runtime
+        there = isinstance(runtime, ImageRuntime) and runtime.has_code
+        if code is None or there or "MLFLOW_TRACKING_URI" not in execution.variables:
+            return None
+        return parcelled(code, folder)
 
     def manifests(self, execution: Execution) -> tuple[dict[str, object], ...]:
         """What `submit` would create, without what is secret, and without the code itself.
@@ -198,6 +215,23 @@ class KubernetesBackend:
             execution, context=known.context, namespace=known.namespace, job=known.job, reference=reference
         )
 
+    def observe(self, execution: Execution, reference: str) -> Handle | None:
+        """Follow a Job that another machine looks after; see `Backend`."""
+        from proj.kube.attach import find
+        from proj.kube.errors import ConfigError
+        from proj.kube.kubeconfig import connection
+
+        known = msgspec.json.decode(reference, type=Reference)
+        context = known.context
+        try:
+            connection(context)
+        except ConfigError:
+            context = None  # each machine has names of its own for clusters
+        return find(
+            execution, context=context, namespace=known.namespace, job=known.job, reference=reference,
+            observing=True,
+        )  # fmt: skip
+
     def foretell(self, execution: Execution) -> str:
         """The reference by which what `submit` is about to create will be found, should we die within it."""
         from proj.kube.cluster import open_cluster
@@ -231,11 +265,13 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
             code=FailureCode.PROJECT_INVALID,
             hint=KubernetesBackend().accepts(HostRuntime),
         )
+    from proj.backends.packing import bundle_of
+
     docker = runtime.docker
     execution = _with_host_variables(execution, runtime)
     image = runtime.image
     if isinstance(runtime, ImageRuntime):
-        bundle = _bundle(execution, None, has_code=runtime.has_code)
+        bundle = bundle_of(execution, None, has_code=runtime.has_code)
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
             path=runtime.path, image_variables=runtime.variables,
@@ -244,7 +280,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         execution=execution,
         settings=settings,
         image=image,
-        bundle=_bundle(execution, runtime),
+        bundle=bundle_of(execution, runtime),
         lock_digest=runtime.lock_digest if runtime.lock is not None else None,
         python=runtime.python,
         docker=docker,
@@ -283,44 +319,6 @@ def _host_value(name: str, origin: str) -> str:
             code=FailureCode.PROJECT_INVALID,
             hint=f"Set it: `export {name}=…`.",
         ) from error
-
-
-def _bundle(execution: Execution, recipe: RecipeRuntime | None, *, has_code: bool = False) -> Bundle | None:
-    """What the pod is brought: the code as it would run, the lock of its environment, and scripts."""
-    from proj.kube.inpod import script
-    from proj.kube.manifest import PREPARER, UPLOADER
-    from proj.kube.parts import bundled, packed
-    from proj.kube.piplist import listed
-
-    if execution.code is None or (has_code and "MLFLOW_TRACKING_URI" not in execution.variables):
-        return None
-    files = {UPLOADER: script(UPLOADER).encode()}
-    if recipe is not None and recipe.lock is not None:
-        requirements = listed(recipe.lock.decode())
-        files |= {
-            PREPARER: script(PREPARER).encode(),
-            "requirements.txt": requirements.hashed.encode(),
-            "unhashed.txt": requirements.other.encode(),
-        }
-    return bundled(None if has_code else packed(_code(execution.code)), files)
-
-
-def _code(code: Code) -> bytes:
-    """The tree as a tar file, as an image of it would have it."""
-    import io
-
-    from proj.images import CodeSpec
-    from proj.images.code import code_entries, code_folder_mode
-    from proj.images.tarfiles import with_folders, write_tar
-
-    prefix = f"{CODE_DIR[1:]}/"
-    entries = [
-        msgspec.structs.replace(entry, path=entry.path.removeprefix(prefix))
-        for entry in code_entries(CodeSpec(root=code.root, project=code.subdir, outputs=code.outputs))
-    ]
-    buffer = io.BytesIO()
-    write_tar(with_folders(entries, folder_mode=code_folder_mode), buffer)
-    return buffer.getvalue()
 
 
 def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:

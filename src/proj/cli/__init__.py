@@ -36,6 +36,7 @@ COMMANDS = {
     "checkout": ("proj.cli.checkout", "Get the code of a run back, as it ran."),
     "wait": ("proj.cli.wait", "Wait for runs to end."),
     "cancel": ("proj.cli.cancel", "Stop runs."),
+    "reconcile": ("proj.cli.reconcile", "Close runs that nobody looks after any more."),
     "rm": ("proj.cli.rm", "Mark runs as deleted."),
     "restore": ("proj.cli.restore", "Bring deleted runs back."),
     "sync": ("proj.cli.sync", "Deliver what waits for a tracking server."),

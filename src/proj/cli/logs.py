@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,7 +16,9 @@ from proj.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
+    from proj.afar import Onlooker
     from proj.model import RunRecord
     from proj.tracking import Tracking
 
@@ -37,18 +40,35 @@ def command(run: str, follow: bool, only: str | None) -> None:
         streams = {"stdout": (record.STDOUT, sys.stdout.buffer), "stderr": (record.STDERR, sys.stderr.buffer)}
         chosen = [stream for name, stream in streams.items() if only in (None, name)]
         copies = [_copier(tracking, found, path, sink) for path, sink in chosen]
-        while True:
-            # Asked before copying: what was written before the end is copied after we know of the end.
-            under_way = follow and _under_way(found, tracking)
-            for copy in copies:
-                copy()
-            if not under_way:
-                return
-            time.sleep(_FOLLOW_S if _is_made_here(found, tracking) else _FOLLOW_SERVER_S)
+        with _looking_on(found, tracking, follow=follow) as onlooker:
+            while True:
+                # Asked before copying: what was written before the end is copied after we know of the end.
+                under_way = follow and _under_way(found, tracking, onlooker)
+                for copy in copies:
+                    copy()
+                if not under_way:
+                    return
+                time.sleep(_FOLLOW_S if _is_made_here(found, tracking) else _FOLLOW_SERVER_S)
 
 
-def _under_way(run: RunRecord, tracking: Tracking) -> bool:
+def _looking_on(
+    run: RunRecord, tracking: Tracking, *, follow: bool
+) -> AbstractContextManager[Onlooker | None]:
+    """A block in which a run of another machine is followed where it runs, if that is possible."""
+    if not follow or record.TAG_REFERENCE not in run.tags:
+        return contextlib.nullcontext()
+    from proj.afar import looking_on
+
+    return looking_on(tracking, run)
+
+
+def _under_way(run: RunRecord, tracking: Tracking, onlooker: Onlooker | None) -> bool:
     claim = run.tags.get(record.TAG_CLAIM)
+    if onlooker is not None:
+        if not onlooker.look().status.finished:
+            return True
+        onlooker.settle()
+        return False
     if run.status.finished or claim is None:
         return False
     here = tracking.uri.startswith("file:") or active.find(paths.home(), claim) is not None

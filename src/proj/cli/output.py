@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import click
@@ -119,6 +120,11 @@ def write(text: str) -> None:
 def say(text: str, *, label: str = "", **style: Any) -> None:
     """Print one line about what happens on stderr, behind a label in a style of click's."""
     _print_line(f"{styled(label, **style)} {visible(text)}" if label else visible(text))
+
+
+def prompt(text: str) -> None:
+    """Print a question on stderr; the answer is typed behind it."""
+    print(visible(text), end="", file=sys.stderr, flush=True)
 
 
 def _print_line(line: str) -> None:
@@ -330,6 +336,8 @@ class Watcher:
         self._progress: Any = None
         self._task: Any = None
         self._said: set[Event] = set()
+        self._lock = threading.Lock()
+        """Events come from the threads in which things happen."""
 
     def __enter__(self) -> Self:
         return self
@@ -339,19 +347,37 @@ class Watcher:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
-        if event.kind in ("note", "warning"):
-            if event in self._said:
-                return
+        with self._lock:
+            self._take(event)
+
+    def clear(self) -> None:
+        """Take the moving line away, so that others can write."""
+        with self._lock:
+            self._clear()
+
+    def ask(self, question: str, choices: tuple[str, ...], stop: Callable[[], bool]) -> str | None:
+        """Ask the person at the terminal; see `proj.events.Asker`."""
+        from proj.cli.asking import ask  # hardly anybody is ever asked
+
+        self.clear()
+        return ask(question, choices, stop)
+
+    def _take(self, event: Event) -> None:
+        if event.kind == "output":
+            self._clear()
+        elif event.kind in ("note", "warning") and event in self._said:
+            return
+        elif event.kind == "warning":
             self._said.add(event)
-        if event.kind == "warning":
             self._line(f"{styled('warning:', fg='yellow')} {visible(event.message)}")
         elif self._quiet:
             return
         elif event.kind == "status":
             # What comes next on the terminal may be the program's own output.
-            self.clear()
+            self._clear()
             self._line(styled(event.message, bold=True))
         elif event.kind == "note":
+            self._said.add(event)
             self._line(f"{styled('note:', fg='cyan')} {visible(event.message)}")
         elif event.kind == "step":
             if self._animated:
@@ -361,8 +387,7 @@ class Watcher:
         elif self._animated:
             self._show(event)
 
-    def clear(self) -> None:
-        """Take the moving line away, so that others can write."""
+    def _clear(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._task = None

@@ -12,7 +12,7 @@ import msgspec
 from proj import events
 from proj.cli import complete, output
 from proj.cli.options import pairs, tracking_option
-from proj.errors import UsageError
+from proj.errors import DetachedError, UsageError
 from proj.exitcodes import exit_code as exit_code_of
 from proj.model import EnvironmentPlan, ImageRequest, LockMode, Outcome, RunStatus
 
@@ -294,7 +294,7 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
 
     request = _request(uri, options)
     watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
-    with watcher, events.listening(watcher):
+    with watcher, events.listening(watcher), events.asking(watcher.ask):
         _tell_without_effect(options)
         if options["show_help"]:
             return _help(request)
@@ -307,7 +307,20 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
             return RunResult(
                 run_id=started.run_id, run_name=started.run_name, status=started.status.value, exit_code=0
             )
+        return _run(request)
+
+
+def _run(request: planning.RunRequest) -> RunResult | None:
+    from proj import runner
+
+    try:
         finished = runner.run(request)
+    except DetachedError as detached:
+        short = detached.run_id[:8]
+        output.say(detached.message)
+        commands = f"`proj logs -f {short}`, `proj wait {short}`, `proj cancel {short}`"
+        output.say(commands, label="hint:", fg="cyan")
+        return None
     return _result(finished)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -57,6 +57,8 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     command: record.CommandRecord | None
     environment: record.EnvironmentRecord | None
     host: host.Host | None
+    job: Any
+    """What the cluster said of the run's Job: `proj.kube.state.JobFacts`."""
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
     models: tuple[ShownModel, ...]
@@ -82,7 +84,13 @@ def command(run: str) -> ShowResult:
     RUN is an id, the beginning of one (four digits or more), a name that only one run has, or `latest`.
     """
     with reading.opened() as tracking:
-        return _collect(tracking, tracking.runs.find_run(run, "all"))
+        found = tracking.runs.find_run(run, "all")
+        if record.TAG_REFERENCE in found.tags and not found.status.finished:
+            from proj.afar import close_if_ended
+
+            if close_if_ended(tracking, found):
+                found = tracking.runs.run(found.run_id)
+        return _collect(tracking, found)
 
 
 def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
@@ -108,6 +116,7 @@ def _collect(tracking: Tracking, run: RunRecord) -> ShowResult:
         command=files.document(record.COMMAND, record.CommandRecord),
         environment=files.document(record.ENVIRONMENT, record.EnvironmentRecord),
         host=files.document(record.HOST, host.Host),
+        job=_job(run, files),
         outcome=files.document(record.OUTCOME, record.OutcomeRecord),
         artifacts=files.below(run.artifact_uri),
         models=tuple(_models(tracking, run, files)),
@@ -146,6 +155,14 @@ class _Files:
         except StoreError as error:
             self.problem = error.message
             return ()
+
+
+def _job(run: RunRecord, files: _Files) -> object:
+    if run.tags.get(record.TAG_BACKEND) != "kubernetes":
+        return None
+    from proj.kube.state import FACTS, JobFacts
+
+    return files.document(f"proj/{FACTS}", JobFacts)
 
 
 def _models(tracking: Tracking, run: RunRecord, files: _Files) -> Iterator[ShownModel]:

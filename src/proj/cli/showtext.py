@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from proj.cli.output import Block
     from proj.cli.show import ShowResult
+    from proj.kube.state import JobFacts
     from proj.model import ArtifactInfo
     from proj.record import ImageRecord, SourceRecord
 
@@ -91,10 +92,23 @@ def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
             yield "image", _image(shown.environment.image)
     elif "proj.environment" in run.tags:
         yield "environment", run.tags["proj.environment"]
-    if shown.host:
-        yield "host", _host(shown)
+    yield from _where(shown)
     related = (("parent run", "mlflow.parentRunId"), ("reproduces", "proj.reproduces"))
     yield from ((label, run.tags[tag]) for label, tag in related if run.tags.get(tag))
+
+
+def _where(shown: ShowResult) -> Iterator[tuple[str, str]]:
+    if shown.job:
+        yield "job", _job(shown.job)
+    if shown.host:
+        yield "host", _host(shown)
+
+
+def _job(job: JobFacts) -> str:
+    nodes = ", ".join(dict.fromkeys(pod.node for pod in job.pods if pod.node))
+    warned = (f"{event.reason}: {event.message}" for event in job.events if event.type == "Warning")
+    where = f"{job.job}, namespace {job.namespace}" + (f", node {nodes}" if nodes else "")
+    return "\n".join((where, *dict.fromkeys(warned)))
 
 
 def _image(image: ImageRecord) -> str:

@@ -50,7 +50,13 @@ class Ended:
 
 
 def find(
-    execution: Execution, *, context: str | None, namespace: str, job: str | None, reference: str
+    execution: Execution,
+    *,
+    context: str | None,
+    namespace: str,
+    job: str | None,
+    reference: str,
+    observing: bool = False,
 ) -> Following | Ended | None:
     """Follow a run's Job again; one that was never completed is deleted.
 
@@ -60,6 +66,7 @@ def find(
         namespace: Where the Job is.
         job: Its name; None: it was about to be created.
         reference: All of that as one text.
+        observing: Whether another process looks after it: then nothing is deleted.
 
     Raises:
         BackendError: The cluster cannot be asked.
@@ -68,12 +75,14 @@ def find(
     found = _youngest(client, namespace, execution.run_id, job)
     if found is None:
         return None
-    if manifest.is_held(found):
+    if manifest.is_held(found) and not observing:
         delete(client, Names(job=found.metadata.name, namespace=namespace, session=""))
         return Ended(reference, _never_begun())
     hub = Hub(client, namespace, f"{RUN_LABEL}={execution.run_id}")
     quiet = msgspec.structs.replace(execution, quiet=True)
-    following = Following(quiet, hub, found.metadata.name, reference=reference, pending_s=None, again=True)
+    following = Following(
+        quiet, hub, found.metadata.name, reference=reference, pending_s=None, again=True, observing=observing
+    )
     following.ended = _has_ended(client, namespace, found)
     return following
 

@@ -29,7 +29,8 @@ def token_of(connection: Connection) -> str:
     try:
         load: Any = kubernetes.config.new_client_from_config
         client = load(config_file=files, context=connection.context)
-        found = client.configuration.get_api_key_with_prefix("authorization")
+        # What it calls the key that it keeps the token under has changed between its versions.
+        found = client.configuration.auth_settings().get("BearerToken", {}).get("value")
     except Exception as error:  # whatever a provider raises
         raise ConfigError(
             f"The auth-provider of the context {connection.context!r} failed: {type(error).__name__}."

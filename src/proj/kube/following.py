@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from proj import events, process
-from proj.errors import BackendError, FailureCode
+from proj.errors import BackendError, DetachedError, FailureCode
 from proj.kube.errors import NOT_FOUND, ApiError
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.sinks import Marked, Sink
-from proj.kube.state import JobState
+from proj.kube.state import FACTS, JobState
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
 
@@ -37,8 +37,6 @@ _EXPLAIN_AFTER_S = 2.0
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
 """Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
-_SETTLE_S = 8.0
-"""How long the end of a pod that was deleted waits for news of why."""
 
 Stop = Literal["cancelled", "deadline", "given up"]
 
@@ -53,8 +51,9 @@ class Following:
         reference: By which it is found again.
         pending_s: How long its pod may wait for a node; None: for ever.
         again: Whether another process followed it before: its output comes again from the beginning.
-        on_metric: Takes the bytes of its output, if metrics are read of it.
-        forward: Whether its output is passed on to our own streams.
+        observing: Whether another process looks after it: it is given up by that one alone.
+        serves: Whether the program records by way of this process.
+        tap: Takes the bytes of its output, if metrics are read of it.
     """
 
     def __init__(
@@ -66,6 +65,8 @@ class Following:
         reference: str,
         pending_s: float | None,
         again: bool = False,
+        observing: bool = False,
+        serves: bool = False,
         tap: Callable[[bytes], None] | None = None,
     ) -> None:
         self._execution = execution
@@ -89,6 +90,8 @@ class Following:
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
+        self._observing = observing
+        self._serves = serves
         self._tap = tap
         self._again = again
         if not again:  # what is about to begin is listened to before it does
@@ -150,7 +153,7 @@ class Following:
             for kind, change, item in self._next_news():
                 self._take(kind, change, item)
             for signum in pending.take():
-                self._on_signal(signum)
+                self._on_signal(signum, pending)
             if self._cancelled and self._stop is None:
                 self._end("cancelled")
             self._follow_logs()
@@ -221,7 +224,7 @@ class Following:
             outcome = msgspec.structs.replace(
                 outcome, message=" ".join(filter(None, (outcome.message, *problems)))
             )
-        self._state.write(Path(self._execution.record_dir) / "kubernetes.json", self._hub.namespace)
+        self._state.write(Path(self._execution.record_dir) / FACTS, self._hub.namespace)
         return outcome
 
     def _leave(self) -> None:
@@ -233,13 +236,29 @@ class Following:
 
     # --- the end --------------------------------------------------------------------------------------
 
-    def _on_signal(self, signum: int) -> None:
+    def _on_signal(self, signum: int, pending: Pending) -> None:
         if self._stop is None:
+            if signum == signal.SIGINT:
+                self._offer_to_detach(pending)
             self._asked_by = signum
             self._end("cancelled")
         else:  # asked again: at once
             self._delete_pods()
             self._stopped_at_s = -math.inf
+
+    def _offer_to_detach(self, pending: Pending) -> None:
+        """Ask whether the Job is to go on without us; without an answer it is not.
+
+        Raises:
+            DetachedError: It is.
+        """
+        lost = " (its metrics are recorded no longer)" if self._serves else ""
+        question = f"The Job {self._name} can go on without proj{lost}:"
+        with self._stdout.held(), self._stderr.held():
+            answer = events.ask(question, ("detach", "cancel"), stop=lambda: pending.waits)
+        if answer == "detach":
+            run_id = self._execution.run_id
+            raise DetachedError(f"The run {run_id} goes on as the Job {self._name}.", run_id=run_id)
 
     def _end(self, cause: Stop) -> None:
         """Delete the Job, and with it its pods; the program gets its grace."""
@@ -273,7 +292,7 @@ class Following:
             return outcome
         self._look_at_clock()
         found = self._state.hopeless(time.monotonic())
-        if found is not None:
+        if found is not None and not self._observing:
             self._give_up(found)
         return None
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PREPARE = "proj-prepare"
 """Name of the init container that unpacks the code and makes the environment."""
-UPLOADER = "upload.py"
+ARTIFACTS = "artifacts.py"
 PREPARER = "prepare.py"
 _COMPLETE = "proj/complete"
 _USER = 1000
@@ -222,7 +222,7 @@ def _fill_pod(pod: Manifest, blueprint: Blueprint, names: Names) -> None:
     pod["containers"] = containers
     _fill_main(containers[0], blueprint, names, [mount.manifest() for mount in volumes.main])
     if blueprint.prepares:
-        prepare = _prepare(blueprint, [mount.manifest() for mount in volumes.prepare])
+        prepare = _prepare(blueprint, names, [mount.manifest() for mount in volumes.prepare])
         pod["initContainers"] = [prepare, *(pod.get("initContainers") or [])]
     if volumes.volumes:
         pod["volumes"] = [*(pod.get("volumes") or []), *volumes.volumes]
@@ -374,7 +374,7 @@ def _usual_variables(blueprint: Blueprint) -> dict[str, str]:
     if blueprint.settings.security == "restricted" and _user(blueprint) not in (None, 0):
         found |= {"HOME": HOME_DIR, "USER": "proj", "LOGNAME": "proj"}
     if blueprint.bundle is not None and "MLFLOW_TRACKING_URI" in blueprint.execution.variables:
-        found["PROJ_UPLOADER"] = f"{BUNDLE_DIR}/{UPLOADER}"
+        found["PROJ_UPLOADER"] = f"{BUNDLE_DIR}/{ARTIFACTS}"
         code = blueprint.execution.code
         if code is not None and code.outputs:
             found["PROJ_OUTPUTS"] = json.dumps(code.outputs)
@@ -396,20 +396,24 @@ def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
         "PROJ_CODE_DIR": CODE_DIR,
         "PROJ_WORK_DIR": WORK_DIR,
         "PROJ_CODE_SHA256": (bundle.code_digest if bundle is not None else None) or "",
+        "PROJ_CODE_ARTIFACT": (bundle.code_artifact if bundle is not None else None) or "",
         "PROJ_LOCK_DIGEST": blueprint.lock_digest or "",
         "PROJ_PYTHON_MINOR": blueprint.python or "",
         "PROJ_ENVIRONMENT_DIR": blueprint.environment_dir,
     }
 
 
-def _prepare(blueprint: Blueprint, mounts: list[Manifest]) -> Manifest:
+def _prepare(blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> Manifest:
     settings = blueprint.settings
     variables = {"HOME": HOME_DIR, **settings.environment, **_prepare_variables(blueprint)}
     found: Manifest = {
         "name": PREPARE,
         "image": blueprint.image,
         "command": ["sh", "-c", escaped(script("prepare.sh"))],
-        "env": [{"name": name, "value": escaped(value)} for name, value in variables.items()],
+        "env": [
+            *({"name": name, "value": escaped(value)} for name, value in variables.items()),
+            *_way_to_artifacts(blueprint, names),
+        ],
         "volumeMounts": mounts,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -421,6 +425,13 @@ def _prepare(blueprint: Blueprint, mounts: list[Manifest]) -> Manifest:
     if settings.security == "restricted":
         found["securityContext"] = dict(_CONFINED)
     return found
+
+
+def _way_to_artifacts(blueprint: Blueprint, names: Names) -> list[Manifest]:
+    """The program's variables by which its code is fetched, if it is."""
+    if blueprint.bundle is None or blueprint.bundle.code_artifact is None:
+        return []
+    return [each for each in _variables(blueprint, names) if each["name"].startswith("MLFLOW_")]
 
 
 def _fill_init_resources(container: Manifest, settings: Settings) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -68,15 +66,9 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
     code_digest: str | None
     """Hexadecimal SHA-256 of the packed code; None: the image has it."""
+    code_artifact: str | None = None
+    """Path of the run's artifact that is the packed code; None: the ConfigMaps have it."""
     maps: tuple[ConfigMap, ...]
-
-
-def packed(tar: bytes) -> bytes:
-    """A tar file packed with gzip; the same for the same."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as file:
-        file.write(tar)
-    return buffer.getvalue()
 
 
 def bundled(code: bytes | None, files: Mapping[str, bytes]) -> Bundle:
@@ -91,8 +83,8 @@ def bundled(code: bytes | None, files: Mapping[str, bytes]) -> Bundle:
             f"The code is too large to be brought to the cluster: {in_words(size)} packed, "
             f"{in_words(MOST_BYTES)} at most.",
             code=FailureCode.SOURCE_FAILED,
-            hint="Name what the run does not need in .dockerignore, or have an image made: "
-            "`repository-uri` in the backend's settings, or `--delivery image`.",
+            hint="Name what the run does not need in .dockerignore; have an image made (`repository-uri` in "
+            "the backend's settings); or record on a tracking server that pods reach: they fetch it there.",
         )
     # API servers take an empty file for none, and then for a change of what must not change.
     entries = [*_split(code), *sorted((name, content) for name, content in files.items() if content)]

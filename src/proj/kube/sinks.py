@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
 import threading
 from typing import TYPE_CHECKING
 
+from proj import events
 from proj.process.outputs import Forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _LOOK_MS = 250
@@ -60,6 +62,12 @@ class Sink:
                 self._tap(data)
             self._pass_on(data)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let whoever writes wait, for as long as the block lasts."""
+        with self._lock:
+            yield
+
     def hurry(self) -> None:
         """Wait no more for a reader of ours."""
         self._hurry.set()
@@ -91,6 +99,7 @@ class Sink:
     def _pass_on(self, data: bytes) -> None:
         if self._forward is None:
             return
+        events.output()
         rest = memoryview(data)
         try:
             while rest:

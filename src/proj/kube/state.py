@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from proj.kube.objects import ContainerStatus, Event, Job, Pod, Terminated
     from proj.kube.verdict import Verdict
 
+FACTS = "kubernetes.json"
+"""Name of the file, beside the logs, with what the cluster said."""
 _MOST_EVENTS = 200
 _SETTLE_S = 8.0
 """How long the end of a pod that the cluster took away waits for news of why."""
@@ -118,13 +120,15 @@ class JobState:
         if self.job_deleted:
             return self._deleted(ended) if self.at_rest else None
         failed = verdict.failed_job(job) if job is not None else None
+        if pod is None and job is not None and (failed is not None or job.holds("Complete")):
+            return self._without_pod(job, failed)
         if failed is not None and failed.code is FailureCode.DEADLINE:
             return self._failed(failed, ended) if self.at_rest else None
         if pod is not None and self._taken_away(pod) and failed is None:
             return self._explained(pod, ended)
         if ended is not None and (failed is not None or not self._may_retry()):
             return ended
-        if failed is not None and (pod is None or self.at_rest):
+        if failed is not None and self.at_rest:
             return self._failed(self._cause(pod) or failed, ended)
         if job is not None and job.holds("Complete") and ended is not None:
             return ended
@@ -206,17 +210,35 @@ class JobState:
 
     def _explained(self, pod: Pod, ended: Outcome | None) -> Outcome | None:
         """The end of a pod that was deleted; why it was may still be told."""
-        now_s = time.monotonic()
-        self._ended_at_s = self._ended_at_s or now_s
+        settled = self._settled()
         cause = self._cause(pod)
         if cause is not None:
             return self._failed(cause, ended)
-        if now_s - self._ended_at_s < _SETTLE_S:
+        if not settled:
             return None
         return self._failed(
             _verdict(FailureCode.LOST, f"The pod {pod.metadata.name} was deleted by somebody else."),
             ended,
         )
+
+    def _without_pod(self, job: Job, failed: Verdict | None) -> Outcome | None:
+        """The end of a Job whose pods are not known: news of them may come late."""
+        if not self._settled():
+            return None
+        refused = verdict.refused_pod(self.events)
+        if refused is not None:
+            return self._failed(refused, None)
+        gone = "Its pod is gone, and with it what it wrote."
+        if failed is not None:
+            message = f"{failed.message.rstrip('.')}. {gone}" if job.status.failed else failed.message
+            return self._failed(_verdict(failed.code, message), None)
+        return Outcome(status=RunStatus.FINISHED, exit_code=0, message=gone, ended_ms=now_ms())
+
+    def _settled(self) -> bool:
+        """Whether the news of why it ended have had their time to come."""
+        now_s = time.monotonic()
+        self._ended_at_s = self._ended_at_s or now_s
+        return now_s - self._ended_at_s >= _SETTLE_S
 
     def _deleted(self, ended: Outcome | None) -> Outcome:
         return Outcome(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj import events
+from proj.errors import StoreError
+from proj.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +33,15 @@ class Recording:
 
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
-        self.cancel: Callable[[], None] | None = None
-        """What stops the command, once it has begun: the run may be cancelled from another machine."""
 
     def __enter__(self) -> Recording:  # noqa: PYI034  typing.Self is new in Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:
         """Be done."""
+
+    def begun(self, cancel: Callable[[], None]) -> None:
+        """The command has begun, and `cancel` stops it: the run may be cancelled from another machine."""
 
     def upload(self) -> None:
         """Bring the run's files to where they belong; what goes wrong is told, and tried again later."""
@@ -102,6 +105,36 @@ def rest_of(tracking: Tracking, run: RunRecord) -> Recording:
         return Recording(tracking)
     workspace = tracking.workspace(run)
     return UploadingRecording(tracking, run_id=run.run_id, artifact_uri=run.artifact_uri, workspace=workspace)
+
+
+def make_workspace(tracking: Tracking, run: RunRecord) -> None:
+    """Make the folder for a run's files.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    folder = tracking.workspace(run)
+    try:
+        make_private(folder.parent)
+        (folder / "proj").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    if tracking.record_uri(run) != run.artifact_uri:
+        from proj.recording.uploads import Left, mark
+
+        mark(folder, Left(place=tracking.uri, run_id=run.run_id, artifact_uri=run.artifact_uri))
+
+
+def discard_workspace(tracking: Tracking, run: RunRecord) -> None:
+    """Remove the folder of a run whose files are elsewhere."""
+    import shutil
+
+    from proj.recording.uploads import marker_of
+
+    folder = tracking.workspace(run)
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        marker_of(folder).unlink(missing_ok=True)
 
 
 def bring_files(tracking: Tracking, run: RunRecord) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import threading
 import time
 from pathlib import Path
@@ -13,8 +12,8 @@ import msgspec
 
 from proj import events
 from proj.errors import ProjError, UnreachableError
-from proj.record import TAG_CANCEL
 from proj.recording import Recording, tell_of
+from proj.recording.beside import Beside
 from proj.recording.uploads import Uploads
 from proj.remote.delivery import Courier, deliver
 from proj.remote.http import QUICK, HttpTransport, Patience, usual_patience
@@ -24,7 +23,7 @@ from proj.remote.store import open_remote
 from proj.remote.transport import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
@@ -42,11 +41,6 @@ _LARGE_BYTES = 1 << 20
 _BESIDE = Patience(connect_s=2.0, read_s=10.0, retries=0)
 """With what is only for those who watch."""
 _HURRY_LOOK_S = 0.2
-_LOOK_S = 2.0
-_FIRST_REFRESH_S = 3.0
-_LONGEST_REFRESH_S = 300.0
-_REFRESH_BYTES_PER_S = 100_000
-"""A log that grows is sent as a whole each time: seldom enough that this rate is held."""
 _LAST_DELIVERY_S = 10.0
 
 
@@ -84,21 +78,18 @@ class RemoteRecording(Recording):
         self._uploads = Uploads(self._run_id, assignment.artifact_uri, workspace)
         delivering = msgspec.structs.replace(usual, retries=0, tell_after_s=None)
         self._courier = Courier(self._upstream, self._http.with_patience(delivering))
-        self._ending = threading.Event()
-        # A thread begins without the listener of events.
-        target = contextvars.copy_context().run
-        self._watcher = threading.Thread(target=target, args=(self._watch,), name="proj-watch", daemon=True)
+        self._watcher = Beside(self._beside, self._uploads, is_away=self._upstream.behind.is_set)
 
     def __enter__(self) -> RemoteRecording:  # noqa: PYI034  typing.Self is new in Python 3.11
         with contextlib.suppress(UnreachableError):
             self.tracking.runs.run(self._run_id)  # so that it can be shown while the server is away
         self._courier.__enter__()
-        self._watcher.start()
+        self._watcher.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Deliver what can be delivered, and say what waits."""
-        self._stop_watching()
+        self._watcher.stop(self._upstream.hurried)
         self._courier.__exit__()
         try:
             self._tell_of_the_end()
@@ -109,50 +100,18 @@ class RemoteRecording(Recording):
             self._journal.close()
             self._http.close()
 
+    def begun(self, cancel: Callable[[], None]) -> None:
+        """See `Recording.begun`."""
+        self._watcher.cancel = cancel
+
     def upload(self) -> None:
         """See `Recording.upload`; where the server is away, they go into the journal."""
-        self._stop_watching()
+        self._watcher.stop(self._upstream.hurried)
         tell_of(self._uploads.upload(self.tracking.artifacts), self._uploads.workspace)
 
     def ending(self, pending: Pending) -> AbstractContextManager[None]:
         """See `Recording.ending`."""
         return hurrying(pending, self._upstream.hurried)
-
-    # --- while the run goes on ------------------------------------------------------------------------
-
-    def _stop_watching(self) -> None:
-        self._ending.set()
-        while self._watcher.is_alive() and not self._upstream.hurried.is_set():
-            self._watcher.join(_HURRY_LOOK_S)
-
-    def _watch(self) -> None:
-        due_s = time.monotonic() + _FIRST_REFRESH_S
-        cancelled = False
-        while not self._ending.wait(_LOOK_S):
-            if self._upstream.behind.is_set():  # the server is away
-                continue
-            with contextlib.suppress(ProjError):
-                cancel = self.cancel
-                if cancel is not None and not cancelled and self._is_cancelled():
-                    cancelled = True
-                    cancel()
-                if time.monotonic() >= due_s:
-                    due_s = self._refresh()
-
-    def _is_cancelled(self) -> bool:
-        return TAG_CANCEL in self._beside.runs.run(self._run_id).tags
-
-    def _refresh(self) -> float:
-        """Show the logs as they are; returns when to do so again."""
-        begun_s = time.monotonic()
-        size = 0
-        try:
-            size = self._uploads.refresh(self._beside.artifacts)
-        finally:
-            took_s = time.monotonic() - begun_s
-            pause_s = max(_FIRST_REFRESH_S, 10 * took_s, size / _REFRESH_BYTES_PER_S)
-            due_s = time.monotonic() + min(pause_s, _LONGEST_REFRESH_S)
-        return due_s
 
     # --- when it has ended ----------------------------------------------------------------------------
 

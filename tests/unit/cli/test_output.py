@@ -63,6 +63,20 @@ def test_the_same_note_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.splitlines() == ["note: x", "warning: x", "x", "x"]
 
 
+def test_a_programs_output_gets_a_line_of_its_own(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", terminal)
+    with output.Watcher() as watcher:
+        watcher(Event(kind="progress", message="waiting for a node"))
+        watcher(Event(kind="output", message=""))
+        drawn = terminal.getvalue()
+        assert "waiting for a node" in drawn
+        assert drawn.endswith("\x1b[2K"), drawn  # the moving line is gone, and so is what hid the cursor
+        assert "\x1b[?25h" in drawn
+
+
 def test_json_says_what_there_is(proj: Command, tmp_path: Path) -> None:
     (tmp_path / "MLproject").write_text('entry_points: {"a\\e[2J": {command: "true"}}\n')
     data = proj("run", str(tmp_path), "--help", "--json").data

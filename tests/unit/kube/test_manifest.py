@@ -13,7 +13,7 @@ from proj.errors import BackendError, UsageError
 from proj.kube import manifest
 from proj.kube.manifest import Blueprint, Names
 from proj.kube.names import escaped, is_variable, job_name, label, slug
-from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled, packed
+from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled
 from proj.kube.settings import NAMES as NAMES_OF_SETTINGS
 from proj.kube.settings import Settings, read_settings
 from proj.model import Command, DockerDeclaration, Execution, RecipeRuntime
@@ -252,8 +252,21 @@ def test_too_much_code_is_refused() -> None:
         bundled(b"x" * (MOST_BYTES + 1), {})
 
 
-def test_packing_is_the_same_each_time() -> None:
-    assert packed(b"x" * 1000) == packed(b"x" * 1000)
+@pytest.mark.parametrize("lock", [None, "sha256:1"])
+def test_who_unpacks_fetched_code_has_the_way_to_it(lock: str | None) -> None:
+    bundle = Bundle(code_digest="d", code_artifact="proj/code.tar.gz", maps=())
+    variables = {"MLFLOW_TRACKING_URI": "http://h", "MLFLOW_TRACKING_TOKEN": "hunter2", "OTHER": "o"}
+    made = manifest.job(
+        blueprint(bundle, lock_digest=lock, variables=variables, secrets=("MLFLOW_TRACKING_TOKEN",)), NAMES
+    )
+    pod = pod_of(made)
+    unpacks = pod["initContainers"][0] if lock else pod["containers"][0]
+    names = [each["name"] for each in unpacks["env"]]
+    assert "MLFLOW_TRACKING_URI" in names
+    assert "MLFLOW_TRACKING_TOKEN" in names
+    assert "proj/code.tar.gz" in json.dumps(unpacks)
+    assert ("OTHER" in names) == (lock is None)
+    assert "hunter2" not in json.dumps(made)
 
 
 # --- settings -----------------------------------------------------------------------------------------

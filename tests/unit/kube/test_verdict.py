@@ -119,6 +119,39 @@ def test_a_pod_that_is_deleted_without_a_reason_is_lost(monkeypatch: pytest.Monk
     assert "demo-1-abcde was deleted" in (outcome.message or "")
 
 
+DEADLINE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "failure", "exits"),
+    [
+        ({"type": "Complete", "status": "True"}, None, 0),
+        ({"type": "Failed", "status": "True", "message": "too often"}, FailureCode.LOST, 125),
+        (DEADLINE, FailureCode.DEADLINE, 124),
+    ],
+)
+def test_a_job_that_is_found_ended_waits_for_news_of_its_pod(
+    monkeypatch: pytest.MonkeyPatch, condition: dict[str, Any], failure: FailureCode | None, exits: int
+) -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(condition))
+    assert found.outcome() is None
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert (outcome.failure, exit_code(outcome)) == (failure, exits)
+
+
+def test_a_job_that_is_found_ended_ends_as_its_program() -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job({"type": "Failed", "status": "True"}))
+    assert found.outcome() is None
+    found.take_pod("ADDED", pod("Failed", state=ended(3)))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.exit_code == 3
+
+
 def test_a_job_with_tries_left_goes_on() -> None:
     found = JobState("demo-1")
     found.take_job("ADDED", job(backoff=2))

@@ -5,7 +5,14 @@ cd "$PROJ_CODE_DIR"
 umask 0
 if [ -n "${PROJ_CODE_SHA256:-}" ]; then
     archive=$PROJ_WORK_DIR/.code.tar.gz
-    cat "$PROJ_BUNDLE_DIR"/code.tar.gz.* >"$archive"
+    if [ -z "${PROJ_CODE_ARTIFACT:-}" ]; then
+        cat "$PROJ_BUNDLE_DIR"/code.tar.gz.* >"$archive"
+    elif command -v python3 >/dev/null 2>&1; then
+        python3 "$PROJ_BUNDLE_DIR/artifacts.py" fetch "$PROJ_CODE_ARTIFACT" "$archive" ||
+            fail source_failed "the code cannot be fetched from the tracking server"
+    else
+        fail source_failed "the image has no python3 to fetch the code from the tracking server with"
+    fi
     if command -v sha256sum >/dev/null 2>&1; then
         found=$(sha256sum "$archive")
     elif command -v python3 >/dev/null 2>&1; then

@@ -13,7 +13,7 @@ while kill -0 "$child"; do
 done
 if [ -n "${PROJ_UPLOADER:-}" ] && { [ -n "${PROJ_OUTPUTS:-}" ] || [ -n "$(ls -A "$PROJ_ARTIFACTS")" ]; }; then
     if command -v python3 >/dev/null; then
-        python3 "$PROJ_UPLOADER" 2>&3
+        python3 "$PROJ_UPLOADER" send 2>&3
     else
         echo "proj: what is in PROJ_ARTIFACTS is not kept: the image has no python3 to send it with" >&3
     fi

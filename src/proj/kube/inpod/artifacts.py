@@ -1,4 +1,4 @@
-"""Send PROJ_ARTIFACTS and the project's outputs from a pod to the tracking server, by MLflow's protocol."""
+"""A run's artifacts, from a pod by MLflow's protocol: fetch one, or send PROJ_ARTIFACTS and the outputs."""
 # mypy: ignore-errors
 # Any Python from 3.6 on runs this, whatever the image has: no annotations, no newer syntax.
 
@@ -7,19 +7,22 @@ import glob
 import json
 import mimetypes
 import os
+import shutil
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
 RUN_ID = os.environ.get("MLFLOW_RUN_ID", "")
-FOLDER = os.environ["PROJ_ARTIFACTS"]
+FOLDER = os.environ.get("PROJ_ARTIFACTS", "")
 TIMEOUT_S = 60
+LONGEST_PAUSE_S = 8
 
 
-def request(method, path, data=None, length=None, kind="application/json"):
-    """Ask the server, with the credentials that the program had."""
+def ask(method, path, data=None, length=None, kind="application/json"):
+    """Open the server's answer, with the credentials that the program has."""
     asked = urllib.request.Request(SERVER + path, data=data, method=method)
     asked.add_header("Content-Type", kind)
     if length is not None:
@@ -30,7 +33,12 @@ def request(method, path, data=None, length=None, kind="application/json"):
         asked.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
     elif os.environ.get("MLFLOW_TRACKING_TOKEN"):
         asked.add_header("Authorization", "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"])
-    with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
+    return urllib.request.urlopen(asked, timeout=TIMEOUT_S)
+
+
+def request(method, path, **options):
+    """The server's answer as a whole."""
+    with ask(method, path, **options) as answer:
         return answer.read()
 
 
@@ -62,20 +70,49 @@ def files():
                 yield path, os.path.normpath(path).replace(os.sep, "/")
 
 
-def main():
+def place(base, name):
+    """The path of an artifact on the server."""
+    return "/api/2.0/mlflow-artifacts/artifacts/" + urllib.parse.quote("%s/%s" % (base, name))
+
+
+def send():
     """Send all; say what could not be sent."""
-    if not SERVER.startswith(("http://", "https://")) or not RUN_ID:
-        raise ValueError("no tracking server is known")
     base = root()
     for path, name in files():
-        target = "/api/2.0/mlflow-artifacts/artifacts/" + urllib.parse.quote("%s/%s" % (base, name))
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         with open(path, "rb") as file:
-            request("PUT", target, data=file, length=os.path.getsize(path), kind=kind)
+            request("PUT", place(base, name), data=file, length=os.path.getsize(path), kind=kind)
+
+
+def fetch(name, target):
+    """Fetch one artifact; whoever asked looks at its digest."""
+    pause_s = 1
+    while True:
+        try:
+            with ask("GET", place(root(), name)) as answer, open(target, "wb") as file:
+                shutil.copyfileobj(answer, file)
+        except Exception:
+            if pause_s > LONGEST_PAUSE_S:
+                raise
+        else:
+            return
+        time.sleep(pause_s)
+        pause_s *= 2
+
+
+def main():
+    """`send`, or `fetch NAME FILE`."""
+    if not SERVER.startswith(("http://", "https://")) or not RUN_ID:
+        raise ValueError("no tracking server is known")
+    if sys.argv[1] == "send":
+        send()
+    else:
+        fetch(*sys.argv[2:])
 
 
 try:
     main()
-except Exception as error:  # noqa: BLE001  the program has ended: a word is all that can be said
-    sys.stderr.write("proj: what is in PROJ_ARTIFACTS is not kept: %s\n" % error)
+except Exception as error:  # noqa: BLE001  a word is all that can be said
+    what = "what is in PROJ_ARTIFACTS is not kept" if sys.argv[1] == "send" else "the code cannot be fetched"
+    sys.stderr.write("proj: %s: %s\n" % (what, error))
     sys.exit(1)
