@@ -12,7 +12,7 @@ import pytest
 from proj import events
 from proj.backends.docker import container
 from proj.backends.docker.outcome import outcome_of
-from proj.errors import FailureCode
+from proj.errors import FailureCode, UsageError
 from proj.model import DockerDeclaration, ImageRuntime, RunStatus
 from proj.process import Stopped
 from proj.testing.backends import execution_maker
@@ -109,6 +109,17 @@ def test_a_command_that_gets_over_a_killed_process_has_succeeded(tmp_path: Path)
     outcome = outcome_of(inspected, Stopped(), run, 64 << 20)
     assert outcome.failure is FailureCode.OOM_KILLED
     assert "64 MiB" in str(outcome.message)
+
+
+def test_what_is_mounted_must_be_there_if_the_engine_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = (("mount", f"type=bind,source={tmp_path}/none,target=/x"),)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(UsageError, match=f"its source {tmp_path}/none is not there"):
+        container.check(None, given, tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://engine.example:2375")
+    container.check(None, given, tmp_path)
 
 
 def test_a_bare_word_that_is_a_folder_here_is_told_to_be_a_volume_of_docker(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import msgspec
 from proj import events, paths, process
 from proj.backends.docker import arguments
 from proj.backends.docker.volumes import expanded, is_name
-from proj.errors import BackendError, FailureCode
+from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import ARTIFACTS_DIR, DockerDeclaration, Execution, ImageRuntime
 from proj.users import user_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from proj.backends.docker.arguments import Body
 
@@ -94,6 +94,7 @@ def check(
     declared_variables(declared)
     body: Body = {}
     _apply(body, declared, docker_args, project)
+    _check_mounts(arguments.host(body).get("Mounts", ()))
     if arguments.wants_terminal(docker_args):
         events.note(
             "-A t: the program gets no terminal of its own, so that its stdout and stderr are kept apart."
@@ -105,6 +106,21 @@ def check(
                 f"The volume {volume} is one that docker keeps under the name {source}. "
                 f"For the project's folder write ./{volume}."
             )
+
+
+def _check_mounts(mounts: Iterable[Body]) -> None:
+    """See that what `-A mount=type=bind` mounts is there: unlike folders of volumes, nobody makes it."""
+    sources = [mount["Source"] for mount in mounts if mount["Type"] == "bind"]
+    if not sources:
+        return
+    from proj.images.engine import Engine
+
+    missing = [source for source in sources if not Path(source).exists()]
+    if missing and Engine().is_local:
+        raise UsageError(
+            f"The docker argument mount: its source {missing[0]} is not there.",
+            hint="Make it, or write -A volume=SOURCE:TARGET, which makes a folder.",
+        )
 
 
 def hidden_of(body: Body) -> dict[str, str]:
