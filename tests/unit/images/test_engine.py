@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess  # noqa: TID251  openssl makes certificates
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+import tlskit
 from faultykit import broken_off, drop, faulty, reply
 from proj.errors import ImageError
 from proj.images.daemon import connected
@@ -231,30 +231,8 @@ def test_an_engine_that_takes_no_version_is_not_asked_for_ever(
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority's `ca.pem`, `server.pem` and a client's `cert.pem` and `key.pem` of it; `other-ca.pem`."""
-    folder = tmp_path_factory.mktemp("tls")
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
-
-    for name in ("ca", "other-ca"):
-        openssl(
-            "req", "-x509", *kind, "-subj", f"/CN={name}", "-keyout", f"{name}-key.pem", "-out", f"{name}.pem"
-        )
-    (folder / "server.txt").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    (folder / "client.txt").write_text("extendedKeyUsage=clientAuth\n")
-    for name, certificate, key in (
-        ("server", "served.pem", "server-key.pem"),
-        ("client", "cert.pem", "key.pem"),
-    ):
-        openssl("req", *kind[:-2], "-subj", f"/CN={name}", "-keyout", key, "-out", "request.pem")
-        signed_by = ["-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial"]
-        extensions = ["-days", "2", "-extfile", f"{name}.txt"]
-        openssl("x509", "-req", "-in", "request.pem", *signed_by, *extensions, "-out", certificate)
-    both = (folder / "served.pem").read_bytes() + (folder / "server-key.pem").read_bytes()
-    (folder / "server.pem").write_bytes(both)
-    return folder
+    """See `tlskit.issued`."""
+    return tlskit.issued(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -370,12 +348,8 @@ def test_a_key_of_another_certificate_is_told(certificates: Path, issued: Path) 
 
 @pytest.mark.usefixtures("served")
 def test_a_key_with_a_password_is_told_without_asking_for_it(certificates: Path) -> None:
-    key = certificates / "key.pem"
-    subprocess.run(
-        ["openssl", "ec", "-in", str(key), "-aes256", "-passout", "pass:x", "-out", str(key)],
-        check=True,
-        capture_output=True,
-    )
+    words = ("-in", "key.pem", "-aes256", "-passout", "pass:x", "-out", "key.pem")
+    tlskit.openssl(certificates, "ec", *words)
     assert "the key has a password" in _told().message
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import socket
-import subprocess  # noqa: TID251  openssl makes a certificate
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+import tlskit
 from faultykit import FaultyServer, Heard, broken_off, drop, faulty, reply
 from proj import events
 from proj.errors import StoreError, UnreachableError, UsageError
@@ -378,23 +378,7 @@ def test_credentials_of_the_url_are_sent_and_never_shown(monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tls")
-    file, key = folder / "both.pem", folder / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-    output = ["-keyout", str(key), "-out", str(file), "-days", "2"]
-    subprocess.run([*command, *names, *output], check=True, capture_output=True)
-    file.write_bytes(file.read_bytes() + key.read_bytes())
-    return file
+    return tlskit.self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_server_that_nobody_vouches_for_is_not_trusted(certificate: Path, pauses: list[float]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import serverkit
+import tlskit
 from proj import paths
 from proj.errors import ProjError
 from proj.server.serve import Settings, serve
@@ -44,28 +45,7 @@ def refused(**settings: Any) -> str:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost and its key, in one file; openssl makes it."""
-    folder = tmp_path_factory.mktemp("tls")
-    file, key = folder / "both.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ),
-            *("-keyout", str(key), "-out", str(file), "-days", "2", "-subj", "/CN=localhost"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    file.write_bytes(file.read_bytes() + key.read_bytes())
-    return file
+    return tlskit.self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
