@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import active, events, paths, place, process, record, recovery, snapshots, source
+from proj.assigning import assigned
 from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
+from proj.creating import create_run
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, DetachedError, FailureCode, StoreError, UsageError
 from proj.model import (
-    ARTIFACTS_DIR,
-    Execution,
     HostRuntime,
     ImageRuntime,
-    NewRun,
-    Origin,
     Outcome,
-    ParameterKind,
     PreparedEnvironment,
     RunRecord,
     Snapshot,
@@ -33,10 +30,7 @@ from proj.planning import Plan, RunRequest, discard, discard_files, given, plann
 from proj.process.detached import spawn_detached
 from proj.recording import make_workspace
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
-from proj.server.endpoint import EndpointSettings
 from proj.supervise import close_run, outcome_of, settling, supervise
-from proj.times import now_ms
-from proj.tracking.naming import new_run_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,14 +42,6 @@ if TYPE_CHECKING:
 
 _STALE_S = 1.0
 """Should making the environment have taken longer, the tree is kept anew: it may have changed meanwhile."""
-_ENDPOINT_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-_STORE_SECRETS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AZURE_STORAGE_ACCESS_KEY",
-    "AZURE_STORAGE_CONNECTION_STRING",
-)
 WITHOUT_REUSE = {"PROJ_REUSE": "never"}
 """Set for a run that is made again: what is compared must have run, all of it."""
 
@@ -236,7 +222,7 @@ def _assign(
         if earlier is not None:
             discard(plan)
             return earlier
-        record_ = _create_run(request, plan, tracking, claim)
+        record_ = create_run(request, plan, tracking, claim)
         try:
             # first, so that a tree that is too large is refused before anything is built
             make_workspace(tracking, record_)
@@ -246,7 +232,7 @@ def _assign(
             prepared = _with_variables(prepared, plan.variables)
             if plan.snapshot is None and time.monotonic() - kept_s > _STALE_S:
                 snapshot = _keep_source(request, plan, tracking, record_)
-            assignment = _assignment(
+            assignment = assigned(
                 request, plan, where, tracking, record_, prepared, snapshot, claim, detached=detached
             )
             _write_beginning(assignment, plan, tracking, snapshot)
@@ -278,235 +264,6 @@ def _refuse_mismatch(backend: str, environment: str) -> None:
     instead = BACKENDS.load(backend).accepts(runtime)
     if instead is not None:
         raise UsageError(f"The backend {backend!r} cannot run this project's environment.", hint=instead)
-
-
-def _experiment_id(request: RunRequest, plan: Plan, tracking: Tracking) -> str:
-    if request.experiment_name is not None and request.experiment_id is not None:
-        raise UsageError("Give an experiment's name or its id, not both.")
-    if request.experiment_id is not None:
-        return tracking.runs.experiment(request.experiment_id).experiment_id
-    name = request.experiment_name or plan.project.display_name
-    return tracking.runs.create_experiment(name).experiment_id
-
-
-def _create_run(request: RunRequest, plan: Plan, tracking: Tracking, claim: active.Claim) -> RunRecord:
-    run_name = request.run_name or new_run_name()
-    params = {parameter.name: parameter.given for parameter in plan.parameters}
-    tags = record.tags(
-        plan.checkout,
-        entry_point=plan.entry_point.name,
-        backend=plan.backend,
-        environment_kind=plan.environment,
-        run_name=run_name,
-        claim=claim.info.token,
-        parent_run_id=os.environ.get("PROJ_RUN_ID"),
-        extra=request.tags,
-    )
-    tags |= plan.tags
-    if request.run_id is None:
-        new = NewRun(
-            experiment_id=_experiment_id(request, plan, tracking),
-            run_name=run_name,
-            started_ms=now_ms(),
-            user=tags["mlflow.user"],
-            params=params,
-            tags=tags,
-        )
-        created = _created(new, tracking, claim)
-    else:
-        if request.run_name is None:
-            del tags["mlflow.runName"]
-        created = _reopen(request.run_id, params, tags, tracking)
-    claim.update(run_id=created.run_id, backend=plan.backend)
-    return created
-
-
-def _created(new: NewRun, tracking: Tracking, claim: active.Claim) -> RunRecord:
-    """Create a run; where a server was asked to and has not answered, its claim stays: it may appear."""
-    try:
-        return tracking.runs.create_run(new)
-    except BaseException as error:
-        from proj.remote.transport import UncertainError
-
-        interrupted = not isinstance(error, Exception) and not tracking.uri.startswith("file:")
-        if interrupted or isinstance(error, UncertainError):
-            with process.deferred():
-                claim.update(outcome=outcome_of(error))
-                claim.hand_over()
-        raise
-
-
-def _reopen(run_id: str, params: Mapping[str, str], tags: Mapping[str, str], tracking: Tracking) -> RunRecord:
-    found = tracking.runs.find_run(run_id)
-    other = found.tags.get(record.TAG_CLAIM)
-    if not found.status.finished and other is not None and active.find(paths.home(), other) is not None:
-        raise UsageError(f"The run {found.run_id} is under way already.")
-    tracking.runs.reopen_run(
-        found.run_id,
-        params=params,
-        tags=tags,
-        # How it ended before is not how it is going to end.
-        drop_tags=record.OUTCOME_TAGS,
-        expect_tag=(record.TAG_CLAIM, other),
-    )
-    return tracking.runs.run(found.run_id)
-
-
-def _variables(
-    request: RunRequest, plan: Plan, where: Place, run_id: str, artifacts: Path, artifact_uri: str = ""
-) -> dict[str, str]:
-    """What the entry point finds in its environment."""
-    if plan.code is not None:
-        return {"PROJ_RUN_ID": run_id, "PROJ_ARTIFACTS": ARTIFACTS_DIR, **_store_credentials(artifact_uri)}
-    variables = {
-        **place.inherited(where),
-        "PROJ_RUN_ID": run_id,
-        "PROJ_ARTIFACTS": str(artifacts),
-        "PROJ_HOME": str(paths.home()),
-        # For scripts that call the API: the `python` on PATH need not be the one that has proj.
-        "PROJ_PYTHON": sys.executable,
-    }
-    if request.env_manager is not None:
-        # A nested run keeps the parent's environment manager unless told otherwise.
-        variables["PROJ_ENV_MANAGER"] = request.env_manager
-    if request.conda_exe is not None:
-        variables["PROJ_CONDA_EXE"] = request.conda_exe
-    if request.drop_missing:
-        variables["PROJ_DROP_MISSING"] = "1"
-    return variables
-
-
-_STORES = {
-    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLFLOW_S3_ENDPOINT_URL"),
-    "wasbs": ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCESS_KEY"),
-    "gs": ("GOOGLE_APPLICATION_CREDENTIALS",),
-}
-"""Scheme of an artifact store -> variables by which a client in a container gets at it, as with MLflow."""
-
-
-def _store_credentials(artifact_uri: str) -> dict[str, str]:
-    names = _STORES.get(artifact_uri.partition(":")[0], ())
-    return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _secrets(variables: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
-    given = (name for name in _STORE_SECRETS if name in variables)
-    return (*_ENDPOINT_SECRETS, *given, *plan.project.extensions.secrets)
-
-
-def variable_names(request: RunRequest, plan: Plan) -> tuple[str, ...]:
-    """Names of the variables that a run of `request` sets for its entry point."""
-    served = () if place.foreign() else ENDPOINT_VARIABLES
-    return tuple(sorted({*_variables(request, plan, place.current(), "", Path()), *served}))
-
-
-def _assignment(
-    request: RunRequest,
-    plan: Plan,
-    where: Place,
-    tracking: Tracking,
-    created: RunRecord,
-    prepared: PreparedEnvironment,
-    snapshot: Snapshot | None,
-    claim: active.Claim,
-    *,
-    detached: bool,
-) -> Assignment:
-    folder = tracking.workspace(created)
-    variables = _variables(request, plan, where, created.run_id, folder, created.artifact_uri)
-    execution = Execution(
-        run_id=created.run_id,
-        run_name=created.run_name,
-        project_name=plan.project.display_name,
-        command=plan.command,
-        runtime=prepared.runtime,
-        variables=variables,
-        record_dir=str(folder / "proj"),
-        timeout_s=request.timeout_s,
-        grace_s=request.grace_s,
-        quiet=request.quiet or detached,
-        metrics_from_stdout=plan.project.extensions.metrics == "stdout",
-        docker_args=request.docker_args,
-        backend_config=plan.backend_config,
-        code=plan.code,
-        mounts=plan.mounts,
-        keep=request.keep,
-        secrets=_secrets(variables, plan),
-        origin=Origin(
-            uri=str(plan.checkout.project_dir),
-            entry_point=plan.entry_point.name,
-            version=request.version,
-            parameters={parameter.name: parameter.given for parameter in plan.parameters},
-            experiment_id=created.experiment_id,
-        ),
-    )
-    return Assignment(
-        home=paths.home(),
-        claim=claim.info.token,
-        backend=plan.backend,
-        environment=plan.environment,
-        execution=execution,
-        artifact_uri=created.artifact_uri,
-        record_uri=tracking.record_uri(created),
-        checkout=plan.checkout,
-        prepared=prepared,
-        outputs=plan.project.extensions.outputs,
-        keep=request.keep,
-        downloads=plan.downloads,
-        endpoint=_endpoint(request, plan, where, created),
-        place=where,
-        parameters=plan.parameters,
-        source_whole=_is_whole(snapshot),
-        has_inputs=any(each.kind is ParameterKind.PATH and each.value for each in plan.parameters),
-        tags={**record.environment_tags(prepared), **record.source_tags(snapshot)},
-    )
-
-
-def rehearsed(request: RunRequest, plan: Plan) -> Execution:
-    """What a backend would be handed, without a run: its environment is prepared, and nothing recorded.
-
-    Raises:
-        ProjError: The environment cannot be made.
-    """
-    prepared = ENVIRONMENTS.load(plan.environment).prepare(plan.environment_request)
-    run_id = "0" * 32
-    variables = _variables(request, plan, place.current(), run_id, Path())
-    return Execution(
-        run_id=run_id,
-        run_name=request.run_name or "dry-run",
-        project_name=plan.project.display_name,
-        command=plan.command,
-        runtime=prepared.runtime,
-        variables=variables,
-        record_dir="",
-        timeout_s=request.timeout_s,
-        grace_s=request.grace_s,
-        backend_config=plan.backend_config,
-        code=plan.code,
-        mounts=plan.mounts,
-        secrets=_secrets(variables, plan),
-    )
-
-
-def _is_whole(snapshot: Snapshot | None) -> bool:
-    if snapshot is None or not snapshot.left_out:
-        return snapshot is not None
-    from proj import reuse
-
-    return reuse.is_whole(snapshot)
-
-
-def _endpoint(request: RunRequest, plan: Plan, where: Place, created: RunRecord) -> EndpointSettings | None:
-    if place.foreign():
-        return None
-    return EndpointSettings(
-        run_id=created.run_id,
-        experiment_id=created.experiment_id,
-        experiment_chosen=request.experiment_name is not None or request.experiment_id is not None,
-        values={bound.name: bound.value for bound in plan.parameters if bound.value != bound.given},
-        recorded={} if where.folder else {bound.name: bound.given for bound in plan.parameters},
-        proxied=plan.code is not None,
-    )
 
 
 def _keep_source(request: RunRequest, plan: Plan, tracking: Tracking, created: RunRecord) -> Snapshot | None:

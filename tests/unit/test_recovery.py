@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faultykit import drop, faulty, reply
-from proj import active, assignment, control, events, paths, place, record, recovery, runner, supervise
+from proj import (
+    active,
+    assignment,
+    control,
+    creating,
+    events,
+    paths,
+    place,
+    record,
+    recovery,
+    runner,
+    supervise,
+)
 from proj.errors import FailureCode, StoreError
 from proj.model import NewRun, Outcome, RunStatus
 from proj.planning import RunRequest
@@ -268,7 +280,7 @@ def test_a_run_whose_creation_had_no_answer_is_closed_when_it_appears(tracking: 
     claim = active.Claim.create(paths.home(), "http://tracking.invalid")
     new = NewRun(experiment_id="0", run_name="late", started_ms=1, tags={record.TAG_CLAIM: claim.info.token})
     with faulty(drop) as server, open_remote(server.url) as remote, pytest.raises(UncertainError):
-        runner._created(new, remote, claim)
+        creating._created(new, remote, claim)
     assert not claim.held
     assert (paths.home() / "active" / claim.info.token).exists()
     (abandoned,) = active.abandoned(paths.home())
@@ -289,7 +301,7 @@ def test_an_impatient_user_leaves_no_run_open_on_a_server() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     with faulty(interrupt) as server, open_remote(server.url) as remote, pytest.raises(KeyboardInterrupt):
-        runner._created(new, remote, claim)
+        creating._created(new, remote, claim)
     assert not claim.held
     assert (paths.home() / "active" / claim.info.token).exists()
 

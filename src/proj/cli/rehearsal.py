@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from proj import planning, projectfile, runner, source
+from proj import assigning, planning, projectfile, source
 from proj.backends import BACKENDS
 from proj.cli import output
 from proj.errors import UsageError
@@ -106,7 +106,7 @@ def dry_run(request: planning.RunRequest) -> DryRun:
                 environment=planning.environment_plan(plan),
                 command=plan.command.line,
                 cwd=plan.command.cwd,
-                variables=runner.variable_names(request, plan),
+                variables=assigning.variable_names(request, plan),
                 parameters={parameter.name: parameter.given for parameter in plan.parameters},
             )
 
@@ -122,7 +122,7 @@ def manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
         raise UsageError("--output yaml goes with --dry-run and --backend kubernetes.")
     with planning.planned(request) as plan, contextlib.ExitStack() as cleanup:
         cleanup.callback(planning.discard, plan)
-        return Manifests(objects=made(runner.rehearsed(request, plan)))
+        return Manifests(objects=made(assigning.rehearsed(request, plan)))
 
 
 def entry_points(request: planning.RunRequest) -> EntryPointHelp:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj import command, events, planning, process, projectfile, record, recovery, runner
+from proj import assigning, command, events, planning, process, projectfile, record, recovery, runner
 from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.errors import NotFoundError, ProjError
@@ -324,7 +324,7 @@ class _Preflight:
                     f"This is another machine: {'; '.join(differing)}. "
                     "Numbers may differ in their last digits."
                 )
-        unset = set(made.variables) - set(runner.variable_names(request, plan)) - set(os.environ)
+        unset = set(made.variables) - set(assigning.variable_names(request, plan)) - set(os.environ)
         if unset:
             events.warning(
                 f"Variables that the run had, and whose values are in no record: {', '.join(sorted(unset))}."
