@@ -76,6 +76,12 @@ def expanded(volume: str, project_dir: Path, variables: Mapping[str, str] | None
     return f"{source}:{rest}"
 
 
+def unset_variables(volume: str) -> tuple[str, ...]:
+    """Variables of the host that a volume names, and that are not set."""
+    names = (match["braced"] or match["bare"] or "PWD" for match in _EXPANSION.finditer(volume))
+    return tuple(dict.fromkeys(name for name in names if name != "PWD" and name not in os.environ))
+
+
 def is_name(source: str) -> bool:
     """Whether docker takes a source for the name of a volume that it keeps itself."""
     return _NAME.fullmatch(source) is not None
