@@ -188,7 +188,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     )
     request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
-    _check_container(environment_request, request.docker_args)
+    check_container(environment_request, request.docker_args)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
@@ -258,7 +258,7 @@ def _backend(request: RunRequest, project: Project) -> str:
     return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
 
 
-def _check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]) -> None:
+def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]) -> None:
     """See at once that a container can be given what its project and the user ask for.
 
     Raises:

@@ -232,6 +232,31 @@ def test_arguments_that_the_engine_takes_are_as_docker_s(
     assert machine["Ulimits"] == [{"Name": "nofile", "Soft": 64, "Hard": 128}]
 
 
+def test_arguments_are_recorded_but_for_values_and_given_again(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "echo $MODE; cat /etc/hostname")
+    words = ["-A", f"e=MODE={_CANARY}", "-A", "hostname=boxed", "-A", "init"]
+    ran = _proj("run", ".", *words, cwd=project)
+    assert ran.stdout == f"{_CANARY}\nboxed\n", ran.stderr
+    shown = _proj("show", "latest", cwd=project).stdout
+    assert "-A e=MODE -A hostname=boxed -A init" in " ".join(shown.split())
+    recorded = [file for file in Path(os.environ["PROJ_HOME"]).rglob("*.json") if _CANARY in file.read_text()]
+    assert recorded == []
+    lacking = _proj("reproduce", "latest", cwd=project)
+    assert (lacking.returncode, len(containers.all())) == (125, 0)
+    assert "the variable MODE is not set here" in lacking.stderr
+    again = _proj("reproduce", "latest", "--keep", "--verify", cwd=project, env={"MODE": _CANARY})
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith(f"{_CANARY}\nboxed\n")
+    (kept,) = containers.all()
+    assert containers.inspect(kept["Id"])["HostConfig"]["Init"] is True
+    other = _proj("run", ".", "-A", "hostname=other", cwd=project)
+    assert other.returncode == 0, other.stderr
+    ids = [each["run_id"] for each in json.loads(_proj("runs", "--json", cwd=project).stdout)["data"]["runs"]]
+    assert "docker arguments" in _proj("diff", ids[0], ids[1], cwd=project).stdout
+
+
 def test_inputs_outside_of_the_project_are_mounted(tmp_path: Path, shell_image: str) -> None:
     project = _project(tmp_path / "p", shell_image, "cat {x}")
     text = (project / "MLproject").read_text().replace("type: string, default: a", "type: path")
