@@ -55,25 +55,33 @@ def expanded(volume: str, project_dir: Path, variables: Mapping[str, str] | None
     if not colon:
         _check_target(volume, text)
         return text
+    target, _, mode = rest.partition(":")
+    _check_target(volume, target)
+    _check_mode(volume, mode)
+    return f"{_source(volume, source, project_dir)}:{rest}"
+
+
+def _source(volume: str, source: str, project_dir: Path) -> str:
     if source == "~" or source.startswith("~/"):
-        source = str(Path(source).expanduser())
-    elif source.startswith("."):  # a bare word names a volume
-        source = os.path.normpath(project_dir / source)
-    elif not source.startswith("/") and not is_name(source):
+        return str(Path(source).expanduser())
+    if source.startswith("."):  # a bare word names a volume
+        return os.path.normpath(project_dir / source)
+    if not source.startswith("/") and not is_name(source):
         raise UsageError(
             f"The volume {volume} has the source {source or 'nothing'}, which is neither an absolute path "
             "nor a volume's name.",
             hint=f"For a folder of the project write ./{volume}." if source else "Write SOURCE:TARGET[:ro].",
         )
-    target, _, mode = rest.partition(":")
-    _check_target(volume, target)
+    return source
+
+
+def _check_mode(volume: str, mode: str) -> None:
     unknown = [word for word in mode.split(",") if word not in _MODES]
     if mode and unknown:
         raise UsageError(
             f"The volume {volume} has the mode {unknown[0] or 'nothing'}, which docker does not know.",
             hint="Write SOURCE:TARGET, or SOURCE:TARGET:ro for one that is only read.",
         )
-    return f"{source}:{rest}"
 
 
 def unset_variables(volume: str) -> tuple[str, ...]:
