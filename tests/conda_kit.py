@@ -268,17 +268,26 @@ class ChannelServer:
         folder: The channel.
         token: What stands in its path, as `/t/<token>/`; None: nothing.
         password: What it asks for, as `user:password`; None: nothing.
+        host: The address to listen on.
     """
 
-    def __init__(self, folder: Path, *, token: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        token: str | None = None,
+        password: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.folder, self.token, self.password = folder, token, password
+        self._host = host
         self.asked: list[str] = []
         self.held = ""
         """Part of the paths that are answered only once `released` is set; empty: none."""
         self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = http.server.ThreadingHTTPServer((host, 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -286,7 +295,7 @@ class ChannelServer:
     @property
     def address(self) -> str:
         """`host:port`."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"{self._host}:{self._server.server_port}"
 
     @property
     def url(self) -> str:

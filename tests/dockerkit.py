@@ -21,7 +21,7 @@ from proj.images.daemon import connected
 from proj.images.engine import Engine, EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _PROGRAMS = (
     "bash", "cat", "chmod", "dd", "env", "head", "id", "ls", "mkdir", "rm", "sh", "sleep", "stat", "tr",
@@ -54,13 +54,26 @@ def python_image(engine: Engine) -> str:
     return _shared_image(engine, name, Path(sys.base_prefix).resolve())
 
 
-def _shared_image(engine: Engine, name: str, python: Path | None) -> str:
+@pytest.fixture(scope="session")
+def library_image(engine: Engine) -> str:
+    """The name of an image with a shell and the libraries that this machine's Pythons need, and no Python."""
+    return _shared_image(engine, "proj-test/libraries:1", None, libraries_of=_pythons())
+
+
+def _pythons() -> list[Path]:
+    """The Pythons that packages are made of (`channelkit`), with their modules."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    programs = [path for path in versions.glob("3.*/bin/python3.*") if "-" not in path.name]
+    return [*programs, *versions.glob("3.*/lib/python3.*/lib-dynload/*.so")]
+
+
+def _shared_image(engine: Engine, name: str, python: Path | None, libraries_of: Sequence[Path] = ()) -> str:
     """Have an image that all of pytest's workers use; made once, for a second one takes the name away."""
     descriptor = files.lock(Path(tempfile.gettempdir()) / "proj-test-images.lock")
     try:
         engine.ask("GET", f"/images/{name}/json")
     except EngineError:
-        import_image(name, _filesystem(python))
+        import_image(name, _filesystem(python, libraries_of))
     finally:
         os.close(descriptor)
     return name
@@ -103,7 +116,7 @@ class Containers:
         return found
 
 
-def _filesystem(python: Path | None = None) -> bytes:
+def _filesystem(python: Path | None = None, libraries_of: Sequence[Path] = ()) -> bytes:
     """A root file system with a shell, and perhaps with a Python, as tar."""
     files: dict[str, Path] = {}
     for name in _PROGRAMS:
@@ -111,6 +124,8 @@ def _filesystem(python: Path | None = None) -> bytes:
         assert program is not None, name
         files[f"bin/{name}"] = Path(program).resolve()
         files |= _libraries(program)
+    own = ((name, path) for shared in libraries_of for name, path in _libraries(str(shared)).items())
+    files |= {name: path for name, path in own if "pyenv" not in name}
     if python is not None:
         executable = python / f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
         for shared in (executable, *python.glob("lib/python3.*/lib-dynload/*.so")):

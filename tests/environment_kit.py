@@ -61,6 +61,16 @@ def write_wheel(folder: Path, name: str, version: str, *requires: str) -> Path:
     return path
 
 
+def with_wheels(folder: Path, *wheels: tuple[str, str]) -> str:
+    """Write wheels into a project; returns the `pip:` section that takes them."""
+    (folder / "wheels").mkdir(exist_ok=True)
+    names = []
+    for name, version in wheels:
+        write_wheel(folder / "wheels", name, version)
+        names.append(f"    - {name}=={version}\n")
+    return f"- pip:\n    - --no-index\n    - --find-links ./wheels\n{''.join(names)}"
+
+
 class RequestMaker(Protocol):
     def __call__(self, project: Path, **changes: object) -> EnvironmentRequest: ...
 

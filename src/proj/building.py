@@ -12,15 +12,16 @@ import msgspec
 
 from proj import images, projectfile, source
 from proj.environments.asof import as_of_s
-from proj.environments.imaged import base_name, declared_packages, lock_for
+from proj.environments.imaged import base_name, contents_for, declared_packages, is_conda
 from proj.errors import UsageError
 from proj.images import BuildSpec, BuiltImage, CodeSpec, LauncherSpec
 from proj.model import EnvironmentRequest, ImageRequest, LockMode
 from proj.source.uri import host_of
 
 if TYPE_CHECKING:
+    from proj.environments.imaged import Contents
     from proj.environments.inputs import PythonInput
-    from proj.images import PackagesSpec, Resolved
+    from proj.images import Resolved
     from proj.model import Checkout, EntryPoint, Project
 
 _LABEL = "org.opencontainers.image."
@@ -34,7 +35,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     entry_point: str | None = None
     """What the image runs; None: `main`, or the only one."""
     base_image: str | None = None
-    """See `BuildSpec.base`; None: what the project says, else `python:<X.Y>-slim`."""
+    """See `BuildSpec.base`; None: what the project says, else as `ImageRequest.base`."""
     platforms: tuple[str, ...] = ()
     """Empty: this machine's."""
     builder: Literal["proj", "daemon"] = "proj"
@@ -109,19 +110,20 @@ class _Job:
 
     def image(self, platform: str | None) -> BuiltImage:
         """Make the image for a platform."""
-        base, packages = self._base(), None
+        base, contents = self._base(), None
         if self._has_dockerfile() or (self._request.builder == "daemon" and self._input is not None):
             base = self._by_daemon(base, platform)
         elif self._input is not None:
             resolved = images.resolve(base, platform=platform, insecure=self._request.insecure)
-            packages = self._packages(self._input, resolved)
+            contents = self._contents(self._input, resolved)
             base = _pinned(base, resolved)
         git = self._checkout.git
         return images.build(
             BuildSpec(
                 base=base,
                 platform=platform,
-                packages=packages,
+                packages=contents.packages if contents is not None else None,
+                layers=contents.layers if contents is not None else (),
                 code=CodeSpec(
                     root=self._checkout.root, project=self._subdir, outputs=self._project.extensions.outputs
                 ),
@@ -130,7 +132,8 @@ class _Job:
                     default=self._entry_point.name,
                     quoting=self._project.extensions.quoting or "safe",
                 ),
-                variables=self._request.variables,
+                wrapper=contents.wrapper if contents is not None else (),
+                variables={**(contents.variables if contents is not None else {}), **self._request.variables},
                 labels={**self._labels(), **self._request.labels},
                 user=self._request.user,
                 created_s=(git.committed_at_s if git is not None else None) or 0,
@@ -155,8 +158,8 @@ class _Job:
             return named
         return base_name(self._input, self._environment)
 
-    def _packages(self, declared: PythonInput, resolved: Resolved) -> PackagesSpec:
-        return lock_for(declared, resolved, self._environment)[1]
+    def _contents(self, declared: PythonInput, resolved: Resolved) -> Contents:
+        return contents_for(declared, resolved, self._environment, compress=self._request.compress)
 
     def _by_daemon(self, base: str, platform: str | None) -> str:
         from proj.images import dockerfile
@@ -182,12 +185,18 @@ class _Job:
                 platform=platform,
             )
         assert self._input is not None  # noqa: S101  as `image` has found
+        if is_conda(self._input, self._environment):
+            raise UsageError(
+                "The docker daemon does not install conda packages.",
+                hint="Leave out --builder daemon: they are put into the image without it.",
+            )
         if base.startswith("oci:"):
             raise UsageError(
                 "The docker daemon cannot build on an OCI layout.", hint="Name another base image."
             )
         resolved = images.resolve(base, platform=platform, insecure=self._request.insecure)
-        packages = self._packages(self._input, resolved)
+        packages = self._contents(self._input, resolved).packages
+        assert packages is not None  # noqa: S101  as of all but conda's
         return dockerfile.build_packages(
             base, packages.lock, python=resolved.python_path or "python3", platform=platform
         )

@@ -366,7 +366,7 @@ class ImageRequest(_Value, frozen=True):
     """What is asked of an image to run in; it matters where the target is no host."""
 
     base: str | None = None
-    """`--base-image`; None: `python:<X.Y>-slim`."""
+    """`--base-image`; None: `python:<X.Y>-slim`, or `debian:12-slim` for conda packages."""
     platform: str | None = None
     """Such as `linux/amd64`; None: that of the engine or the cluster."""
     pull: Literal["always", "missing", "never"] = "missing"
@@ -451,6 +451,8 @@ class ImageRuntime(_Value, frozen=True, tag="image"):
     path: tuple[str, ...] = ()
     """Folders in the image to put before its PATH."""
     variables: Mapping[str, str] = {}
+    wrapper: tuple[str, ...] = ()
+    """Words that a command is started behind, such as a program that sets up what it needs and runs it."""
     docker: DockerDeclaration | None = None
     """What the project file says of its containers."""
 
@@ -463,9 +465,14 @@ class RecipeRuntime(_Value, frozen=True, tag="recipe"):
     digest: str | None = None
     lock: bytes | None = None
     """The lock file's content (pylock.toml); None: there is nothing to install."""
+    conda: bytes | None = None
+    """An explicit list of conda packages, below those of `lock`; None: the image's Python is used."""
+    tool: str | None = None
+    """What links conda packages, as a requirement of pip's: `py-rattler==0.28.0`."""
     lock_digest: str | None = None
     python: str | None = None
-    """The minor version that the lock is for, such as `3.11`."""
+    """The minor version that the image's Python must have, such as `3.11`; None: any will do."""
+    variables: Mapping[str, str] = {}
     docker: DockerDeclaration | None = None
 
 

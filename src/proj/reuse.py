@@ -16,7 +16,7 @@ from proj import events, record
 from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
-from proj.model import HostRuntime, ImageRuntime, ParameterKind, RunStatus
+from proj.model import HostRuntime, ImageRuntime, ParameterKind, RecipeRuntime, RunStatus
 from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
 
@@ -165,6 +165,8 @@ def _environment_parts(
         if image is None:
             raise UnknownPartError("the image has no digest")
         return {"image": image}
+    if isinstance(prepared.runtime, RecipeRuntime):
+        raise UnknownPartError("what the environment is made on top of is known by its name alone")
     if prepared.lock_digest is not None and prepared.python_version is not None:
         for name, place in unpinned(prepared.lock or b""):
             if _in_tree(place, checkout) is None:

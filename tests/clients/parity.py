@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 
 import mlflow
+from urllib3.util.retry import Retry
 
 from report import Report
 from sections.artifacts import artifacts
@@ -26,6 +27,9 @@ from sections.others import others
 from sections.registry import registry
 from sections.runs import asynchronous, fluent, nested
 from sections.search import search
+
+# The oldest clients ask five times where a server fails, for a minute, and no variable says otherwise.
+Retry.DEFAULT_BACKOFF_MAX = 0
 
 SECTIONS = (
     fluent,

@@ -53,7 +53,7 @@ def packages_of(
         StoreError: The record cannot be read.
     """
     environment = _environment(tracking, run)
-    if environment is not None and environment.kind == "conda":
+    if environment is not None and _is_conda(environment):
         events.note(
             f"The packages of run {run.run_id} are conda's, and are not added; its lock names them by hash."
         )
@@ -86,6 +86,11 @@ def _environment(tracking: Tracking, run: RunRecord) -> record.EnvironmentRecord
         return None
     except msgspec.MsgspecError as error:
         raise StoreError(f"{record.ENVIRONMENT} of run {run.run_id} is damaged: {error}") from error
+
+
+def _is_conda(environment: record.EnvironmentRecord) -> bool:
+    lock = (environment.lock or "").rpartition("/")[2]
+    return environment.kind == "conda" or (lock.startswith("conda-") and lock.endswith(".lock"))
 
 
 def _packages(lock: str) -> list[TomlTable]:

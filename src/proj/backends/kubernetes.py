@@ -256,7 +256,8 @@ def _reference(cluster: Cluster, namespace: str, run_id: str, job: str | None) -
 
 
 def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
-    from proj.kube.manifest import Blueprint
+    from proj.kube.manifest import ACTIVATOR, Blueprint
+    from proj.kube.volumes import BUNDLE_DIR
 
     runtime = execution.runtime
     if isinstance(runtime, HostRuntime):
@@ -274,15 +275,18 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         bundle = bundle_of(execution, None, has_code=runtime.has_code)
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
-            path=runtime.path, image_variables=runtime.variables,
+            path=runtime.path, image_variables=runtime.variables, wrapper=runtime.wrapper,
         )  # fmt: skip
     return Blueprint(
         execution=execution,
         settings=settings,
         image=image,
         bundle=bundle_of(execution, runtime),
-        lock_digest=runtime.lock_digest if runtime.lock is not None else None,
+        lock_digest=runtime.lock_digest if runtime.lock or runtime.conda else None,
         python=runtime.python,
+        conda_tool=runtime.tool if runtime.conda is not None else None,
+        image_variables=runtime.variables,
+        wrapper=("sh", f"{BUNDLE_DIR}/{ACTIVATOR}") if runtime.conda is not None else (),
         docker=docker,
         plain_user=docker is None,
     )

@@ -12,7 +12,7 @@ from proj.images import CodeSpec
 from proj.images.code import code_entries, code_folder_mode
 from proj.images.tarfiles import with_folders, write_tar
 from proj.kube.inpod import script
-from proj.kube.manifest import ARTIFACTS, PREPARER
+from proj.kube.manifest import ACTIVATOR, ARTIFACTS, LINKER, PREPARER
 from proj.kube.parts import MOST_BYTES, bundled
 from proj.kube.piplist import listed
 from proj.model import CODE_DIR
@@ -50,10 +50,14 @@ def bundle_of(execution: Execution, recipe: RecipeRuntime | None, *, has_code: b
     if recipe is not None and recipe.lock is not None:
         requirements = listed(recipe.lock.decode())
         files |= {
-            PREPARER: script(PREPARER).encode(),
             "requirements.txt": requirements.hashed.encode(),
             "unhashed.txt": requirements.other.encode(),
         }
+    if recipe is not None and recipe.conda is not None:
+        files |= {name: script(name).encode() for name in (LINKER, ACTIVATOR)}
+        files["conda.txt"] = recipe.conda
+    if recipe is not None and (recipe.lock is not None or recipe.conda is not None):
+        files[PREPARER] = script(PREPARER).encode()
     if has_code or execution.parcel is not None:
         found = bundled(None, files)
         return found if execution.parcel is None else _fetching(found, execution)

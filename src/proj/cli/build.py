@@ -104,7 +104,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     "--base-image",
     metavar="IMAGE",
     help="What it is made on: host/name:tag, oci:DIR, or docker:NAME of the daemon.  [default: the project's "
-    "docker_env, else python:<X.Y>-slim]",
+    "docker_env, else python:<X.Y>-slim; of conda packages debian:12-slim]",
 )
 @click.option(
     "--platform",

@@ -155,7 +155,8 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 @click.option(
     "--base-image",
     metavar="IMAGE",
-    help="What an image is made on for a project that names none.  [default: python:<X.Y>-slim]",
+    help="What an image is made on for a project that names none.  [default: python:<X.Y>-slim; of "
+    "conda packages debian:12-slim]",
 )
 @click.option("--platform", metavar="OS/ARCH", help="Platform of the image, such as linux/amd64.")
 @click.option(

@@ -10,21 +10,19 @@ from proj.environments.imaged import (
     base_again,
     base_name,
     code_spec,
+    contents_for,
     declared_packages,
     delivered,
     facts_of,
     here_first,
-    lock_for,
 )
-from proj.environments.lock import LOCK_NAME
-from proj.environments.python import input_notes
 from proj.environments.recorded import recorded
 from proj.model import EnvironmentPlan, ImageRuntime, PreparedEnvironment
 
 if TYPE_CHECKING:
     from proj.environments.base import Environment
+    from proj.environments.imaged import Contents
     from proj.environments.inputs import PythonInput
-    from proj.environments.lock import Lock
     from proj.images.pulling import EngineImage
     from proj.model import EnvironmentFacts, EnvironmentRequest
 
@@ -48,32 +46,36 @@ class ContainerEnvironment:
         again = recorded(request, _own_name(request)) if request.target == "engine" else None
         base = base_again(here_first(name, request), request) if again is None else f"docker:{again.image_id}"
         platform, insecure = request.image.platform, request.image.insecure
-        lock = packages = python = None
+        contents = None
         if declared is not None:
             resolved = images.resolve(base, platform=platform, insecure=insecure)
-            lock, packages = lock_for(declared, resolved, request)
-            python = resolved.python
+            contents = contents_for(declared, resolved, request, layers=again is None)
+        wrapper = contents.wrapper if contents is not None else ()
         if again is not None:
-            runtime = _made_again(again, name, request)
-            return _prepared(declared, name, request, runtime, lock, python, reused=True)
+            runtime = _made_again(again, name, request, wrapper)
+            return _prepared(declared, name, request, runtime, contents, reused=True)
         built = images.build(
             images.BuildSpec(
                 base=base,
                 platform=platform,
-                packages=packages,
+                packages=contents.packages if contents is not None else None,
+                layers=contents.layers if contents is not None else (),
+                variables=contents.variables if contents is not None else {},
                 code=code_spec(request),
                 insecure=insecure,
             )
         )
-        runtime, reused = delivered(built, request, name=_own_name(request), has_code=True)
-        return _prepared(declared, name, request, runtime, lock, python, reused=reused)
+        runtime, reused = delivered(built, request, name=_own_name(request), has_code=True, wrapper=wrapper)
+        return _prepared(declared, name, request, runtime, contents, reused=reused)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """The packages of the lock."""
         return facts_of(prepared)
 
 
-def _made_again(found: EngineImage, base: str, request: EnvironmentRequest) -> ImageRuntime:
+def _made_again(
+    found: EngineImage, base: str, request: EnvironmentRequest, wrapper: tuple[str, ...]
+) -> ImageRuntime:
     """The runtime of a recorded image: it has the packages and the code of the run in it."""
     return ImageRuntime(
         image=found.image_id,
@@ -83,6 +85,7 @@ def _made_again(found: EngineImage, base: str, request: EnvironmentRequest) -> I
         base_digest=request.image.recorded_base,
         made="assembled",
         has_code=True,
+        wrapper=wrapper,
     )
 
 
@@ -91,8 +94,7 @@ def _prepared(
     base: str,
     request: EnvironmentRequest,
     runtime: ImageRuntime,
-    lock: Lock | None,
-    python: str | None,
+    contents: Contents | None,
     *,
     reused: bool = False,
 ) -> PreparedEnvironment:
@@ -100,14 +102,14 @@ def _prepared(
         kind="container",
         summary=_summary(declared, base),
         runtime=runtime,
-        lock=None if lock is None else lock.text.encode("utf-8", "surrogateescape"),
-        lock_name=None if lock is None else LOCK_NAME,
-        lock_digest=None if lock is None else lock.digest,
-        python_version=python,
+        lock=None if contents is None else contents.lock.encode("utf-8", "surrogateescape"),
+        lock_name=None if contents is None else contents.lock_name,
+        lock_digest=None if contents is None else contents.lock_digest,
+        python_version=None if contents is None else contents.python,
         python_requested=request.python or (None if declared is None else declared.python),
-        as_of_s=None if lock is None else lock.as_of_s,
+        as_of_s=None if contents is None else contents.as_of_s,
         reused=reused,
-        notes=(*(input_notes(declared) if declared is not None else ()), *(lock.notes if lock else ())),
+        notes=() if contents is None else contents.notes,
     )
 
 

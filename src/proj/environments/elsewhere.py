@@ -71,13 +71,26 @@ def lock_elsewhere(project: PythonInput, request: EnvironmentRequest, *, python:
         target=target,
     )
     lock = obtain_lock(project, interpreter, request)
-    folders = re.findall(r'(?m)^directory = \{[^\n]*\bpath = "([^"]*)"', lock.text)
+    refuse_folders(lock.text, project.origin)
+    return lock
+
+
+def refuse_folders(lock: str, origin: str) -> None:
+    """See that a lock needs no code of this machine.
+
+    Args:
+        lock: pylock.toml (PEP 751).
+        origin: The file that it was made for.
+
+    Raises:
+        EnvironmentFailedError: It does.
+    """
+    folders = re.findall(r'(?m)^directory = \{[^\n]*\bpath = "([^"]*)"', lock)
     if folders:
         raise EnvironmentFailedError(
-            f"{project.origin} installs packages from folders, which an image has no copy of: {folders[0]}.",
+            f"{origin} installs packages from folders, which an image has no copy of: {folders[0]}.",
             hint="Its code is in the image as it is: name its folder in PYTHONPATH, or use a Dockerfile.",
         )
-    return lock
 
 
 def packages_spec(lock: Lock, project: PythonInput, request: EnvironmentRequest) -> PackagesSpec:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from proj import events, images
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
-from proj.environments.python import without_conda
+from proj.environments.python import input_notes, without_conda
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.recorded import one_at_a_time
 from proj.environments.select import by_conda, check_conda
 from proj.environments.toml import parse_toml
 from proj.errors import EnvironmentFailedError, ImageError, UsageError
-from proj.images import CodeSpec
+from proj.images import CodeSpec, Layer, PackagesSpec
 from proj.images.engine import Engine
 from proj.images.pulling import at_digest, find
 from proj.model import EnvironmentFacts, ImageRuntime, Package
@@ -22,17 +25,18 @@ from proj.model import EnvironmentFacts, ImageRuntime, Package
 if TYPE_CHECKING:
     from proj.environments.inputs import PythonInput
     from proj.environments.lock import Lock
-    from proj.images import BuiltImage, PackagesSpec, Resolved
+    from proj.images import BuiltImage, Resolved
     from proj.model import EnvironmentRequest, PreparedEnvironment
 
 _ANY_PATCH = 99
 
 
 def declared_packages(request: EnvironmentRequest) -> PythonInput | None:
-    """The Python packages that a project declares; None where it declares none, or none are wanted.
+    """The packages that a project declares; None where it declares none, or none are wanted.
 
     Raises:
-        EnvironmentFailedError: It asks for conda packages.
+        EnvironmentFailedError: They cannot be read.
+        UsageError: They do not go with what is to make the environment.
     """
     declaration = request.declaration
     if request.manager == "local" or (declaration is not None and declaration.kind == "docker_env"):
@@ -42,15 +46,27 @@ def declared_packages(request: EnvironmentRequest) -> PythonInput | None:
         return None
     check_conda(found, request.manager)
     if by_conda(found, request.manager):
-        raise EnvironmentFailedError(
-            f"{found.origin} asks for conda packages, which cannot be put into an image yet.",
-            hint="--env-manager uv takes what PyPI has of them; PROJ_DROP_MISSING=1 leaves the rest out.",
-        )
+        from proj.environments.conda.imaged import refuse_program
+
+        refuse_program(request)
+        return found
     return without_conda(found, request)
 
 
+def is_conda(declared: PythonInput | None, request: EnvironmentRequest) -> bool:
+    """Whether what is declared is made of conda packages."""
+    return declared is not None and by_conda(declared, request.manager)
+
+
 def base_name(declared: PythonInput | None, request: EnvironmentRequest) -> str:
-    """The base image: the one asked for, else Python's official one for the version that is asked for."""
+    """The base image: the one asked for, else Python's official one for the version that is asked for.
+
+    conda brings a Python of its own: then it is a small one that conda packages run on.
+    """
+    if request.image.base is None and is_conda(declared, request):
+        from proj.environments.conda.imaged import DEFAULT_BASE
+
+        return DEFAULT_BASE
     return request.image.base or f"python:{minor_for(declared, request)}-slim"
 
 
@@ -86,14 +102,79 @@ def base_again(base: str, request: EnvironmentRequest) -> str:
     return pinned
 
 
-def lock_for(
-    declared: PythonInput, resolved: Resolved, request: EnvironmentRequest
-) -> tuple[Lock, PackagesSpec]:
-    """The packages of a project, locked for the Python of an image.
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """The packages of a project for an image."""
+
+    lock: str
+    lock_name: str = LOCK_NAME
+    lock_digest: str
+    python: str | None
+    """The version of the Python that has them."""
+    as_of_s: int | None = None
+    notes: tuple[str, ...] = ()
+    packages: PackagesSpec | None = None
+    layers: tuple[Layer, ...] = ()
+    variables: Mapping[str, str | None] = {}
+    """Of the image, for what is in `layers`."""
+    wrapper: tuple[str, ...] = ()
+    """See `ImageRuntime`."""
+
+
+def contents_for(
+    declared: PythonInput,
+    resolved: Resolved,
+    request: EnvironmentRequest,
+    *,
+    compress: bool = False,
+    layers: bool = True,
+) -> Contents:
+    """The packages of a project, locked for an image.
+
+    Args:
+        declared: What the project declares.
+        resolved: The base image.
+        request: What is asked for.
+        compress: Whether layers are packed with gzip.
+        layers: Whether they are to be made, where the packages are not the image's assembler's to install.
 
     Raises:
-        EnvironmentFailedError: The image has no Python, or another than the project asks for.
+        EnvironmentFailedError: They cannot be had for this image: the message says what to do.
+        ImageError: A layer cannot be made.
     """
+    if is_conda(declared, request):
+        return _conda_contents(request, resolved, compress=compress, layers=layers)
+    lock = _lock_for(declared, resolved, request)
+    return Contents(
+        lock=lock.text,
+        lock_digest=lock.digest,
+        python=resolved.python,
+        as_of_s=lock.as_of_s,
+        notes=(*input_notes(declared), *lock.notes),
+        packages=packages_spec(lock, declared, request),
+    )
+
+
+def _conda_contents(
+    request: EnvironmentRequest, resolved: Resolved, *, compress: bool, layers: bool
+) -> Contents:
+    from proj.environments.conda.imaged import WRAPPER, CondaContents
+
+    conda = CondaContents(request, resolved)
+    made = (conda.layer(compress=compress),) if layers else ()
+    return Contents(
+        lock=conda.lock.text(),
+        lock_name=conda.lock_name,
+        lock_digest=conda.lock.digest,
+        python=conda.python,
+        as_of_s=conda.lock.as_of_s,
+        notes=(*conda.notes, *(note for layer in made for note in layer.notes)),
+        layers=made,
+        variables=conda.variables,
+        wrapper=WRAPPER,
+    )
+
+
+def _lock_for(declared: PythonInput, resolved: Resolved, request: EnvironmentRequest) -> Lock:
     asked = request.python or declared.python
     origin = "--python" if request.python else declared.origin
     if resolved.python is None:
@@ -106,8 +187,7 @@ def lock_for(
             f"{origin} asks for Python {asked}, and {resolved.name} has {resolved.python}.",
             hint=f"Choose another base image, or take what it has: --python {resolved.python}",
         )
-    lock = lock_elsewhere(declared, request, python=resolved.python, target=resolved.target)
-    return lock, packages_spec(lock, declared, request)
+    return lock_elsewhere(declared, request, python=resolved.python, target=resolved.target)
 
 
 def fits(minor: str, asked: str) -> bool:
@@ -172,14 +252,18 @@ def facts_of(prepared: PreparedEnvironment) -> EnvironmentFacts:
     """What is in an image, as far as its lock tells; nothing is started for it."""
     if prepared.lock is None:
         return EnvironmentFacts(python_version=prepared.python_version)
-    table = parse_toml(prepared.lock.decode("utf-8", "surrogateescape"), LOCK_NAME)
-    listed = table.get("packages")
-    packages = [
-        Package(name=str(each.get("name")), version=str(each.get("version") or ""))
-        for each in (listed if isinstance(listed, list) else ())
-        if isinstance(each, dict)
-    ]
+    text, packages = prepared.lock.decode("utf-8", "surrogateescape"), {}
+    if prepared.lock_name != LOCK_NAME:
+        from proj.environments.conda.explicit import pip_part
+        from proj.environments.conda.imaged import packages_in_lock
+
+        packages = {package.name: package for package in packages_in_lock(text)}
+        text = pip_part(text)
+    listed = parse_toml(text, LOCK_NAME).get("packages")
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, dict):
+            package = Package(name=str(each.get("name")), version=str(each.get("version") or ""))
+            packages[package.name] = package
     return EnvironmentFacts(
-        python_version=prepared.python_version,
-        packages=tuple(sorted(packages, key=lambda package: package.name)),
+        python_version=prepared.python_version, packages=tuple(packages[name] for name in sorted(packages))
     )

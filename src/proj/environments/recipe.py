@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from proj import events
 from proj.environments.elsewhere import minor_for
-from proj.environments.imaged import base_name, declared_packages
+from proj.environments.imaged import base_name, declared_packages, facts_of, is_conda
 from proj.environments.interpreters import Interpreter, current_interpreter
 from proj.environments.lock import LOCK_NAME, find_lock, obtain_lock
 from proj.environments.pythonspec import show
@@ -15,6 +15,7 @@ from proj.model import EnvironmentFacts, EnvironmentPlan, PreparedEnvironment, R
 
 if TYPE_CHECKING:
     from proj.environments.base import Environment
+    from proj.environments.conda.target import Target
     from proj.environments.inputs import PythonInput
     from proj.environments.lock import Lock
     from proj.model import EnvironmentRequest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _PLATFORM = "linux/amd64"
 _TARGETS = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
 """Platform -> what uv calls it; images of Debian 10 and later have that glibc."""
+_CONDA_BASE = "python:3.12-slim"
+"""What conda packages are linked with needs a Python; the environment brings its own."""
 
 
 class RecipeEnvironment:
@@ -34,6 +37,8 @@ class RecipeEnvironment:
         project = declared_packages(request)
         image = base_image(project, request)
         lock = None
+        if is_conda(project, request):
+            return _conda_plan(request, _summary(project, image))
         if project is not None:
             lock = find_lock(project, _interpreter(project, request), request)
         return EnvironmentPlan(
@@ -53,6 +58,8 @@ class RecipeEnvironment:
             return PreparedEnvironment(
                 kind="recipe", summary=_summary(None, image), runtime=runtime, reused=True
             )
+        if is_conda(project, request):
+            return _conda_prepared(project, request)
         from proj.environments.python import input_notes
 
         notes = input_notes(project)
@@ -62,9 +69,9 @@ class RecipeEnvironment:
         lock = obtain_lock(project, interpreter, request)
         return _prepared(project, request, interpreter, lock, notes)
 
-    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:  # noqa: ARG002  the interface's signature
-        """Nothing: it is not on this machine."""
-        return EnvironmentFacts()
+    def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
+        """Of Python packages nothing: they are not on this machine. Of conda's, what the lock names."""
+        return EnvironmentFacts() if prepared.lock_name in (None, LOCK_NAME) else facts_of(prepared)
 
 
 def base_image(project: PythonInput | None, request: EnvironmentRequest) -> str:
@@ -72,17 +79,25 @@ def base_image(project: PythonInput | None, request: EnvironmentRequest) -> str:
     declaration = request.declaration
     if declaration is not None and declaration.docker is not None:
         return declaration.docker.image
+    if is_conda(project, request):
+        return request.image.base or _CONDA_BASE
     return base_name(project, request)
 
 
-def _interpreter(project: PythonInput, request: EnvironmentRequest) -> Interpreter:
-    """The image's Python, as far as a lock has to know it; it need not be on this machine."""
+def _wheels(request: EnvironmentRequest) -> str:
+    """The platform of the image's wheels, as uv names it."""
     platform = request.image.platform or _PLATFORM
     target = _TARGETS.get(platform)
     if target is None:
         raise EnvironmentFailedError(
             f"The platform {platform} is not known.", hint=f"Known are {', '.join(_TARGETS)}."
         )
+    return target
+
+
+def _interpreter(project: PythonInput, request: EnvironmentRequest) -> Interpreter:
+    """The image's Python, as far as a lock has to know it; it need not be on this machine."""
+    target = _wheels(request)
     minor = minor_for(project, request)
     version = tuple(int(number) for number in minor.split("."))
     return Interpreter(path=current_interpreter().path, version=version, origin="an image", target=target)
@@ -118,6 +133,60 @@ def _prepared(
         python_requested=request.python or project.python,
         as_of_s=lock.as_of_s,
         notes=(*notes, *lock.notes),
+    )
+
+
+# --- of conda packages --------------------------------------------------------------------------------
+
+
+def _conda_target(request: EnvironmentRequest) -> Target:
+    """The pod, of which nobody knows more than its platform."""
+    from proj.environments.conda.target import target_for
+
+    platform = request.image.platform or _PLATFORM
+    return target_for(platform, wheels=_wheels(request), libc="glibc", glibc=None, name="the pod")
+
+
+def _conda_plan(request: EnvironmentRequest, summary: str) -> EnvironmentPlan:
+    from proj.environments.conda.declared import read_project
+    from proj.environments.conda.lock import find_lock
+
+    target = _conda_target(request)
+    project = read_project(request, target.platform)
+    lock = find_lock(project, target.platform, request, "rattler", target)
+    digest = lock.digest if lock is not None else None
+    return EnvironmentPlan(kind="recipe", summary=summary, built=lock is not None, lock_digest=digest)
+
+
+def _conda_prepared(declared: PythonInput, request: EnvironmentRequest) -> PreparedEnvironment:
+    from proj.environments.conda.declared import read_project
+    from proj.environments.conda.lock import lock_name, obtain_lock
+    from proj.environments.conda.pods import linking_tool, pod_list
+
+    target = _conda_target(request)
+    project = read_project(request, target.platform)
+    for warning in project.warnings:
+        events.warning(warning)
+    lock = obtain_lock(project, target.platform, request, None, target)
+    runtime = RecipeRuntime(
+        image=base_image(declared, request),
+        lock=lock.pip.encode("utf-8", "surrogateescape") if lock.pip_lock.count else None,
+        conda=pod_list(lock, project).encode(),
+        tool=linking_tool(),
+        lock_digest=lock.digest,
+        variables=dict(project.variables),
+    )
+    return PreparedEnvironment(
+        kind="recipe",
+        summary=_summary(declared, runtime.image),
+        runtime=runtime,
+        lock=lock.text().encode("utf-8", "surrogateescape"),
+        lock_name=lock_name(target.platform),
+        lock_digest=lock.digest,
+        python_version=lock.python,
+        python_requested=request.python or declared.python,
+        as_of_s=lock.as_of_s,
+        notes=(*project.warnings, *lock.notes),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proj.images.values import (
+    ACTIVATE,
     CODE,
     ENVIRONMENT,
     LAUNCHER,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ACTIVATE",
     "CODE",
     "ENVIRONMENT",
     "LAUNCHER",

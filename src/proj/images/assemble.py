@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _PYTHON: Final = re.compile(r"3\.\d+")
 _SAID: Final = {
     "packages": f"proj build: packages of the lock in {ENVIRONMENT}",
+    "conda": f"proj build: conda environment in {ENVIRONMENT}",
     "code": f"proj build: code in {CODE}",
     "launcher": f"proj build: entry points in {LAUNCHER}",
 }
@@ -50,7 +51,7 @@ def build(spec: BuildSpec) -> BuiltImage:
     platform = parse_platform(spec.platform)
     base = open_base(spec.base, platform, cache, insecure=spec.insecure)
     inside = None
-    layers: list[Layer] = []
+    layers: list[Layer] = [*spec.layers]
     if spec.packages is not None:
         inside = _inside(spec.python, base, cache)
         layers.append(_packages_layer(spec, base, inside, cache))
@@ -94,6 +95,8 @@ def resolve(
         python=inside.python.version if inside.python else None,
         python_path=inside.python.path if inside.python else None,
         target=uv_platform(found.config.platform, inside),
+        libc=inside.libc,
+        glibc=inside.glibc,
     )
 
 
@@ -156,7 +159,7 @@ def _finish(
             created_s=spec.created_s,
             working_dir=_working_dir(spec),
             variables={**_variables(spec, base), **spec.variables},
-            entrypoint=("/bin/sh", LAUNCHER) if spec.launcher is not None else None,
+            entrypoint=(*spec.wrapper, "/bin/sh", LAUNCHER) if spec.launcher is not None else None,
             user=spec.user,
             labels=spec.labels,
         ),
@@ -193,7 +196,7 @@ def _working_dir(spec: BuildSpec) -> str | None:
 
 
 def _variables(spec: BuildSpec, base: Base) -> Mapping[str, str]:
-    if spec.packages is None:
-        return {}
     path = ":".join((f"{ENVIRONMENT}/bin", *base.config.path))
-    return {"PATH": path, "VIRTUAL_ENV": ENVIRONMENT}
+    if spec.packages is not None:
+        return {"PATH": path, "VIRTUAL_ENV": ENVIRONMENT}
+    return {"PATH": path} if any(layer.kind == "conda" for layer in spec.layers) else {}

@@ -51,7 +51,8 @@ class Changes(_Value, frozen=True):
     created_s: int
     """Seconds since the epoch."""
     working_dir: str | None = None
-    variables: Mapping[str, str] = {}
+    variables: Mapping[str, str | None] = {}
+    """None removes one."""
     entrypoint: tuple[str, ...] | None = None
     """None: as in the base, and its command too."""
     user: str | None = None
@@ -153,9 +154,13 @@ def derive(content: bytes, changes: Changes) -> bytes:
     )
 
 
-def _merged(known: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+def _merged(known: Sequence[str], variables: Mapping[str, str | None]) -> list[str]:
     entries = {entry.partition("=")[0]: entry for entry in known}
-    entries.update({name: f"{name}={value}" for name, value in variables.items()})
+    for name, value in variables.items():
+        if value is None:
+            entries.pop(name, None)
+        else:
+            entries[name] = f"{name}={value}"
     return list(entries.values())
 
 

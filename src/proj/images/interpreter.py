@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import tarfile
-from typing import TYPE_CHECKING, Final, Literal
+from typing import IO, TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -23,8 +23,11 @@ _VERSION: Final = re.compile(r"(3\.\d+)(?:\.\d+)?(?:[a-z+].*)?")
 _NAMED: Final = re.compile(r"python(3\.\d+)")
 _MUSL: Final = re.compile(r"(?:usr/)?lib/ld-musl-[\w.-]+")
 _GLIBC: Final = re.compile(r"(?:usr/)?lib(?:64|/[\w-]+)?/libc-(2\.\d+)\.so")
+_LIBC: Final = re.compile(r"(?:usr/)?lib(?:64|/[\w-]+)?/libc\.so\.6")
+_SAID_BY_LIBC: Final = re.compile(rb"GNU C Library [^\n]{0,80}version (2\.\d+)")
+_MOST_LIBC_BYTES: Final = 16 * 1024**2
 _MOST_LINKS: Final = 20
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class ImagePython(_Value, frozen=True):
@@ -89,11 +92,17 @@ def _read_layers(base: Base, cache: BlobCache) -> Inside:
             with tarfile.open(path, mode="r:*") as archive:
                 for member in archive:
                     tree.add(member)
+                    if member.isfile() and member.size < _MOST_LIBC_BYTES and _is_libc(member.name):
+                        tree.add_libc(archive.extractfile(member))
         except (tarfile.TarError, OSError, EOFError) as error:
             raise ImageError(
                 f"A layer of {base.name} cannot be read: {error}.", code=FailureCode.IMAGE_PULL
             ) from error
     return Inside(python=tree.python(), libc=tree.libc, glibc=tree.glibc)
+
+
+def _is_libc(name: str) -> bool:
+    return _LIBC.fullmatch(posixpath.normpath(name).lstrip("/")) is not None
 
 
 class _Tree:
@@ -129,6 +138,12 @@ class _Tree:
             self._links.pop(name, None)
             if (member.isfile() or member.islnk()) and member.mode & 0o111:
                 self._files.add(name)
+
+    def add_libc(self, content: IO[bytes] | None) -> None:
+        """Take the C library, which says in words what its version is."""
+        said = _SAID_BY_LIBC.search(content.read()) if content is not None else None
+        if said is not None:
+            self.glibc = said[1].decode()
 
     def _remove(self, folder: str, last: str) -> None:
         below = f"{folder}/" if last == ".wh..wh..opq" else f"{folder}/{last[len('.wh.') :]}".lstrip("/")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from proj.images.values import PackagesSpec
 
 _LOCK_NAME: Final = "pylock.toml"
+_REQUIRES_PYTHON: Final = re.compile(rb"(?m)^requires-python = .*\n")
 _NO_WHEEL: Final = re.compile(r"Package `([^`]+)` can't be installed because it is marked as `--no-build`")
 _SITE: Final = re.compile(
     r"(?:local/)?lib(?:64)?/python3[^/]*/(?:site|dist)-packages/(?P<rest>.+)", re.DOTALL
@@ -94,13 +95,15 @@ class Staged:
         self._interpreter = f"{ENVIRONMENT}/bin/python"
 
     def entries(self) -> list[Entry]:
-        """What the layer has."""
+        """The layer of a virtual environment with them."""
+        return [*self.packages(), *self._environment()]
+
+    def packages(self) -> list[Entry]:
+        """Them alone, for an environment that has its Python."""
         found = {entry.path: entry for entry in self._files()}
         scripts = self._scripts(found)
         found.update(scripts)
         for entry in self._records(found, scripts):
-            found[entry.path] = entry
-        for entry in self._environment():
             found[entry.path] = entry
         return list(found.values())
 
@@ -226,7 +229,8 @@ def install(packages: PackagesSpec, python: ImagePython, target: str, work: Path
     stage.mkdir()
     if b"[[packages]]" not in packages.lock:
         return Staged(stage, python)
-    (work / _LOCK_NAME).write_bytes(packages.lock)
+    # uv compares it with the Python that it runs with, whatever --python-version says.
+    (work / _LOCK_NAME).write_bytes(_REQUIRES_PYTHON.sub(b"", packages.lock))
     argv = [
         uv_binary(), "pip", "install", "--prefix", str(stage), "--python", sys.executable,
         "--python-version", python.version, "--python-platform", target, "--only-binary", ":all:",

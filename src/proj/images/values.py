@@ -17,7 +17,10 @@ ENVIRONMENT: Final = "/mlflow/projects/env"
 LAUNCHER: Final = "/mlflow/projects/run"
 """Where it has the program that runs entry points."""
 
-LayerKind = Literal["base", "packages", "code", "launcher"]
+ACTIVATE: Final = "/mlflow/projects/activate"
+"""Where it has the program that sets up a conda environment, and then runs its arguments."""
+
+LayerKind = Literal["base", "packages", "conda", "code", "launcher"]
 
 
 class CodeSpec(_Value, frozen=True):
@@ -49,6 +52,17 @@ class LauncherSpec(_Value, frozen=True):
     quoting: Literal["safe", "mlflow"] = "safe"
 
 
+class Layer(_Value, frozen=True):
+    """A layer of an image."""
+
+    blob: Descriptor
+    diff_id: str
+    """The digest of its tar file, uncompressed."""
+    kind: LayerKind
+    notes: tuple[str, ...] = ()
+    """What is to be known of it, wherever it is used."""
+
+
 class BuildSpec(_Value, frozen=True):
     """All that decides an image."""
 
@@ -59,10 +73,15 @@ class BuildSpec(_Value, frozen=True):
     python: str | None = None
     """`3.11`: where the base's cannot be found out; None: it is."""
     packages: PackagesSpec | None = None
+    layers: tuple[Layer, ...] = ()
+    """Those that were made before; they are below the code."""
     code: CodeSpec | None = None
     launcher: LauncherSpec | None = None
     """None: the image runs what its base runs."""
-    variables: Mapping[str, str] = {}
+    wrapper: tuple[str, ...] = ()
+    """Words that the launcher is started behind."""
+    variables: Mapping[str, str | None] = {}
+    """None removes one of the base's."""
     labels: Mapping[str, str] = {}
     user: str | None = None
     """Who runs it; None: as in the base."""
@@ -72,15 +91,6 @@ class BuildSpec(_Value, frozen=True):
     """Whether the new layers are packed with gzip; see the documentation for what that costs."""
     insecure: bool = False
     """See `Transport`."""
-
-
-class Layer(_Value, frozen=True):
-    """A layer of an image."""
-
-    blob: Descriptor
-    diff_id: str
-    """The digest of its tar file, uncompressed."""
-    kind: LayerKind
 
 
 class BuiltImage(_Value, frozen=True):
@@ -126,3 +136,6 @@ class Resolved(_Value, frozen=True):
     python_path: str | None
     target: str
     """The platform of its wheels, as uv names it (`--python-platform`)."""
+    libc: Literal["glibc", "musl"] = "glibc"
+    glibc: str | None = None
+    """Its version, where that is known."""

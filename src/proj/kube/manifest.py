@@ -34,6 +34,8 @@ PREPARE = "proj-prepare"
 """Name of the init container that unpacks the code and makes the environment."""
 ARTIFACTS = "artifacts.py"
 PREPARER = "prepare.py"
+LINKER = "link.py"
+ACTIVATOR = "activate.sh"
 _COMPLETE = "proj/complete"
 _USER = 1000
 _POD_GRACE_S = 1
@@ -55,10 +57,14 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     """Of the Python environment that is made in the pod; None: there is none to make."""
     python: str | None = None
     """The minor version that the lock is for."""
+    conda_tool: str | None = None
+    """What links its conda packages, as a requirement of pip's; None: it has none."""
     docker: DockerDeclaration | None = None
     path: tuple[str, ...] = ()
     """Folders of the image to put before its PATH."""
     image_variables: Mapping[str, str] = {}
+    wrapper: tuple[str, ...] = ()
+    """Words that the command is started behind."""
     plain_user: bool = False
     """Whether the image is known to do with any user."""
 
@@ -256,11 +262,12 @@ def _fill_placement(pod: Manifest, settings: Settings) -> None:
 
 def _fill_main(container: Manifest, blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> None:
     execution, settings = blueprint.execution, blueprint.settings
+    argv = (*blueprint.wrapper, *execution.command.argv)
     container.pop("args", None)
     container |= {
         "name": slug(execution.project_name),
         "image": blueprint.image,
-        "command": ["sh", "-c", escaped(_start(blueprint)), "sh", *map(escaped, execution.command.argv)],
+        "command": ["sh", "-c", escaped(_start(blueprint)), "sh", *map(escaped, argv)],
         "workingDir": CODE_DIR if _unpacks(blueprint) else execution.command.cwd,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -339,10 +346,23 @@ def _start(blueprint: Blueprint) -> str:
         ]
     if blueprint.lock_digest is not None:
         folders.insert(0, f"{blueprint.environment_dir}/bin")
-        lines.append(f"VIRTUAL_ENV={blueprint.environment_dir}; export VIRTUAL_ENV")
+        lines += _environment_lines(blueprint)
     if folders:
         lines.append(f"PATH={':'.join(folders)}:$PATH; export PATH")
     return "\n".join([*lines, script("run.sh")])
+
+
+def _environment_lines(blueprint: Blueprint) -> list[str]:
+    """What says to a program which environment it is in."""
+    folder = blueprint.environment_dir
+    if blueprint.conda_tool is None:
+        return [f"VIRTUAL_ENV={folder}; export VIRTUAL_ENV"]
+    return [
+        "unset VIRTUAL_ENV PYTHONHOME",
+        f"CONDA_PREFIX={folder} CONDA_DEFAULT_ENV={folder} CONDA_SHLVL=1 CONDA_PROMPT_MODIFIER=",
+        "PYTHONNOUSERSITE=1",
+        "export CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_SHLVL CONDA_PROMPT_MODIFIER PYTHONNOUSERSITE",
+    ]
 
 
 def _variables(blueprint: Blueprint, names: Names) -> list[Manifest]:
@@ -394,11 +414,13 @@ def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
     return {
         "PROJ_BUNDLE_DIR": BUNDLE_DIR,
         "PROJ_CODE_DIR": CODE_DIR,
+        "PROJ_PROJECT_DIR": blueprint.execution.command.cwd,
         "PROJ_WORK_DIR": WORK_DIR,
         "PROJ_CODE_SHA256": (bundle.code_digest if bundle is not None else None) or "",
         "PROJ_CODE_ARTIFACT": (bundle.code_artifact if bundle is not None else None) or "",
         "PROJ_LOCK_DIGEST": blueprint.lock_digest or "",
         "PROJ_PYTHON_MINOR": blueprint.python or "",
+        "PROJ_CONDA_TOOL": blueprint.conda_tool or "",
         "PROJ_ENVIRONMENT_DIR": blueprint.environment_dir,
     }
 

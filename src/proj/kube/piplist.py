@@ -69,6 +69,9 @@ def _line(package: dict[str, Any]) -> tuple[str, bool]:
         return f"{name} @ {archive.get('url')}{below}{marker}{hashes}", bool(hashes)
     files = [*package.get("wheels", ()), *([package["sdist"]] if package.get("sdist") else ())]
     hashes = _hashes(files)
+    local = [str(file["path"]) for file in files if isinstance(file, dict) and file.get("path")]
+    if local and hashes:
+        return f"{_local(name, local[0])}{marker}{hashes}", True
     version = package.get("version")
     if version is None or not hashes:
         raise EnvironmentFailedError(
@@ -88,13 +91,17 @@ def _hashes(files: list[Any]) -> str:
 
 
 def _folder(name: str, directory: dict[str, Any], marker: str) -> str:
-    path = str(directory.get("path", "."))
+    return f"{_local(name, str(directory.get('path', '.')))}{marker}"
+
+
+def _local(name: str, path: str) -> str:
+    """A path as pip takes it."""
     if path.startswith("/"):
         raise EnvironmentFailedError(
             f"The lock takes {name} from {path}, which only this machine has.",
             hint="Put it into the project's tree, or have an image made: `--delivery image`.",
         )
-    return f"{'./' if not path.startswith('.') else ''}{path}{marker}"
+    return path if path.startswith(".") else f"./{path}"
 
 
 def _commit(name: str, vcs: dict[str, Any], marker: str) -> str:

@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     delivery: Delivery | None = None
     """How the code gets there; None: `image` where there is a repository, else `bundle`."""
     base_image: str | None = None
-    """What Python environments are made on top of; None: `python:X.Y-slim`."""
+    """What environments are made on top of; None: `python:X.Y-slim`."""
     service_account: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None

@@ -177,3 +177,19 @@ def test_a_run_without_a_lock_is_exported_without(tracking: Tracking, tmp_path: 
     path = export(tracking, run_with(tracking, None), tmp_path / "run.zip")
     with open_archive(path) as opened:
         assert opened.runs[0].packages is None
+
+
+@pytest.mark.parametrize(("kind", "lock"), [("conda", "pylock.toml"), ("container", "conda-linux-64.lock")])
+def test_conda_packages_are_not_added_which_is_said(
+    tracking: Tracking, tmp_path: Path, kind: str, lock: str
+) -> None:
+    run = run_with(tracking, None)
+    environment = record.EnvironmentRecord(
+        kind=kind, summary="x", python_requested=None, as_of_s=None, lock=f"proj/environment/{lock}",
+        lock_digest=None, notes=(), facts=EnvironmentFacts(),
+    )  # fmt: skip
+    record.write(tracking.artifacts, run.artifact_uri, record.ENVIRONMENT, environment)
+    said: list[str] = []
+    with events.listening(lambda event: said.append(event.message)):
+        export(tracking, run, tmp_path / "run.zip")
+    assert any("are conda's, and are not added" in message for message in said)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conda_kit import CondaPackage, make_channel
 from dockerkit import new_image
 from proj.environments.container import ContainerEnvironment
 from proj.environments.image import ImageEnvironment
@@ -138,6 +139,35 @@ class TestContainerWithoutPackages(TestContainer):
     @pytest.fixture
     def environment_request(self, tmp_path: Path, own_name: str, python_image: str) -> EnvironmentRequest:
         return _packages(tmp_path / own_name, None, python_image)
+
+
+class TestContainerWithCondaPackages(TestContainer):
+    """Packages of conda's and code on a base without Python."""
+
+    @pytest.fixture
+    def tiny_channel(self, tmp_path: Path) -> Path:
+        packages = [CondaPackage(name="tool", files={"bin/tool": "#!/bin/sh\necho tool\n"})]
+        return make_channel(tmp_path / "channel", packages)
+
+    @pytest.fixture
+    def environment_request(
+        self, tmp_path: Path, own_name: str, shell_image: str, tiny_channel: Path
+    ) -> EnvironmentRequest:
+        return _conda_packages(tmp_path / own_name, "tool", shell_image, tiny_channel)
+
+    @pytest.fixture
+    def impossible_request(
+        self, tmp_path: Path, own_name: str, shell_image: str, tiny_channel: Path
+    ) -> EnvironmentRequest:
+        return _conda_packages(tmp_path / own_name, "no-such-package", shell_image, tiny_channel)
+
+
+def _conda_packages(folder: Path, package: str, base: str, channel: Path) -> EnvironmentRequest:
+    request = _packages(folder, None, base)
+    (folder / "conda.yaml").write_text(
+        f"channels: ['{channel.as_uri()}', nodefaults]\ndependencies: [{package}]\n"
+    )
+    return request
 
 
 def _packages(folder: Path, package: str | None, base: str) -> EnvironmentRequest:

@@ -105,6 +105,13 @@ def unpack(content: bytes, folder: Path) -> Path:
     return folder
 
 
+def test_the_image_s_python_counts_not_the_one_that_installs(base: str, tmp_path: Path) -> None:
+    text = lock(wheel(tmp_path / "wheels", "tool", TOOL_FILES)).replace(b">=3.8", b"==2.7.*")
+    packages = images.PackagesSpec(lock=text, offline=True)
+    image = images.build(spec(base, code(tmp_path / "code"), packages=packages))
+    assert b"tool/main.py" in layer(image, "packages")
+
+
 # --- the same bytes -------------------------------------------------------------------------------------
 
 PROGRAM = """

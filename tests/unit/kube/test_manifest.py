@@ -51,6 +51,26 @@ def test_nothing_of_ours_is_expanded(text: str) -> None:
     assert expanded(escaped(text)) == text
 
 
+def test_a_conda_environment_is_activated() -> None:
+    bundle = Bundle(code_digest="a" * 64, maps=())
+    words = ("sh", "/mlflow/projects/bundle/activate.sh")
+    made = manifest.job(
+        blueprint(bundle, lock_digest="sha256:b", conda_tool="py-rattler==1", wrapper=words,
+                  image_variables={"GREETING": "hello"}),
+        NAMES,
+    )  # fmt: skip
+    pod = pod_of(made)
+    main, prepare = pod["containers"][0], pod["initContainers"][0]
+    shell, _, start, _, *argv = main["command"]
+    assert (shell, *argv) == ("sh", *words, "sh", "-c", "echo")
+    assert "CONDA_PREFIX=/mlflow/projects/env/venv " in start
+    assert "unset VIRTUAL_ENV" in start
+    assert "PATH=/mlflow/projects/env/venv/bin:$" in start
+    assert {"name": "GREETING", "value": "hello"} in main["env"]
+    assert {"name": "PROJ_CONDA_TOOL", "value": "py-rattler==1"} in prepare["env"]
+    assert {"name": "PROJ_PYTHON_MINOR", "value": ""} in prepare["env"]
+
+
 def test_command_and_variables_are_escaped() -> None:
     made = manifest.job(blueprint(line="echo $(HOME) $$", variables={"A": "$(B)"}), NAMES)
     main = pod_of(made)["containers"][0]

@@ -59,7 +59,7 @@ def body_of(execution: Execution, runtime: ImageRuntime, *, local: bool = True) 
         shown.pop("PROJ_ARTIFACTS", None)  # nothing of this machine can be there
     body: Body = {
         "Image": runtime.image,
-        "Cmd": ["sh", "-c", _STARTER, "sh", *execution.command.argv],
+        "Cmd": ["sh", "-c", _STARTER, "sh", *runtime.wrapper, *execution.command.argv],
         "WorkingDir": execution.command.cwd,
         "Env": [f"{name}={value}" for name, value in _variables(runtime, declared, shown).items()],
         "Labels": _own_labels(execution),

@@ -42,9 +42,16 @@ def activated(prefix: Path, variables: Sequence[tuple[str, str]], *, name: str) 
 
 
 def static_variables(
-    prefix: Path, variables: Sequence[tuple[str, str]], *, name: str
+    prefix: Path, variables: Sequence[tuple[str, str]], *, name: str, packages: bool = True
 ) -> dict[str, str | None]:
-    """Variables of an environment before its packages' scripts run; None removes one."""
+    """Variables of an environment before its packages' scripts run; None removes one.
+
+    Args:
+        prefix: The environment.
+        variables: Those of the conda file.
+        name: What `CONDA_DEFAULT_ENV` says.
+        packages: Whether those that packages bring are among them; else nothing is read.
+    """
     found: dict[str, str | None] = {
         "CONDA_PREFIX": str(prefix), "CONDA_DEFAULT_ENV": name, "CONDA_SHLVL": "1",
         "CONDA_PROMPT_MODIFIER": "",
@@ -52,9 +59,15 @@ def static_variables(
         # What lies in the user's own site-packages is no part of what is locked.
         "PYTHONNOUSERSITE": "1",
     }  # fmt: skip
+    return found | (package_variables(prefix) if packages else {}) | dict(variables)
+
+
+def package_variables(prefix: Path) -> dict[str, str]:
+    """The variables that packages set by files in `etc/conda/env_vars.d`."""
+    found: dict[str, str] = {}
     for file in sorted((prefix / "etc" / "conda" / "env_vars.d").glob("*.json")):
         found |= _package_variables(file)
-    return found | dict(variables)
+    return found
 
 
 def activation_scripts(prefix: Path) -> tuple[Path, ...]:

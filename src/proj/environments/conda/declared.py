@@ -18,6 +18,7 @@ from proj.environments.uv import is_offline
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from proj.environments.condafile import CondaFile
     from proj.model import EnvironmentRequest
 
 NO_DEFAULTS = "nodefaults"
@@ -133,8 +134,16 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
         spec_channels=tuple((name, accesses[0].url) for name, accesses in spec_channels.items()),
         settings=settings, pip=msgspec.structs.replace(found, build=()),
-        variables=file.variables if file else (), lock_file=found.conda_lock, warnings=tuple(warnings),
+        variables=file.variables if file else (), warnings=tuple(warnings),
+        # A list that is the declaration itself has one platform; beside a file there may be several locks.
+        lock_file=found.conda_lock if file is None else _lock_beside(request, file, platform),
     )  # fmt: skip
+
+
+def _lock_beside(request: EnvironmentRequest, file: CondaFile, platform: str) -> Path | None:
+    from proj.environments.conda.shipped import shipped_lock
+
+    return shipped_lock(request.project_dir, platform) if file.conda else None
 
 
 def _on_platform(

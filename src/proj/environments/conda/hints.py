@@ -34,6 +34,11 @@ def hint_for(failed: Failed, project: CondaProject, request: EnvironmentRequest)
 
 def _no_answer(failed: Failed, project: CondaProject, request: EnvironmentRequest) -> str:
     words = [failed.hint] if failed.hint else []
+    said = "\n".join(failed.lines)
+    if "__cuda" in said:
+        words.append("No GPU driver is known where it will run; CONDA_OVERRIDE_CUDA=12.4 says otherwise.")
+    if "__glibc" in said and request.target != "host":
+        words.append("Take a base image with a newer glibc.")
     if failed.cause == "missing":
         words.append("Check the name, or add the channel that has it to `channels:`.")
     if request.as_of_s is not None:

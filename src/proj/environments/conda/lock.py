@@ -15,7 +15,14 @@ import msgspec
 
 from proj import events, paths
 from proj.environments.cache import exclusively, write_atomically
-from proj.environments.conda.explicit import EXPLICIT, PIP_LINE, entries, is_explicit, pip_part
+from proj.environments.conda.explicit import (
+    EXPLICIT,
+    PIP_LINE,
+    entries,
+    is_explicit,
+    name_version_build,
+    pip_part,
+)
 from proj.environments.conda.messages import Check, Checked, Failed, Locked, Solve, Solved
 from proj.environments.conda.service import ask
 from proj.environments.failures import iso_date, iso_time, parse_iso_time
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 
     from proj.environments.conda.declared import CondaProject
     from proj.environments.conda.program import Program
+    from proj.environments.conda.target import Target
     from proj.model import EnvironmentRequest
 
 _HEADER = "# proj: "
@@ -72,6 +80,16 @@ class CondaLock(msgspec.Struct, frozen=True, kw_only=True):
         return Lock(
             text=self.pip, as_of_s=self.as_of_s, build_needs=dict(self.build_needs), shipped=self.shipped
         )
+
+    @property
+    def python(self) -> str | None:
+        """The version of its Python; None where it has none."""
+        named = (name_version_build(locked.url) for locked in self.packages)
+        return next((version for name, version, _ in named if name == "python"), None)
+
+    def explicit(self) -> str:
+        """The conda packages alone, as a list that conda and its kin take."""
+        return "\n".join((f"# platform: {self.platform}", EXPLICIT, *map(_line, self.packages), ""))
 
     def text(self) -> str:
         """The file."""
@@ -136,7 +154,11 @@ def parse_lock(text: str, *, origin: str, platform: str, shipped: bool) -> Conda
 
 
 def find_lock(
-    project: CondaProject, platform: str, request: EnvironmentRequest, tool: str
+    project: CondaProject,
+    platform: str,
+    request: EnvironmentRequest,
+    tool: str,
+    target: Target | None = None,
 ) -> CondaLock | None:
     """The complete lock that is there already: the run's, the project's own, or the one kept for its input.
 
@@ -145,6 +167,7 @@ def find_lock(
         platform: conda's name for the platform.
         request: The request.
         tool: What makes the lock: another solver has another answer.
+        target: Where the environment will be; None: on this machine.
 
     Raises:
         EnvironmentFailedError: The project must ship a lock (`--locked`, `--frozen`) and does not.
@@ -173,7 +196,7 @@ def find_lock(
                 hint="`proj env lock` writes a lock that has them.",
             )
     try:
-        kept = read_text(_kept(project, platform, request, tool) / lock_name(platform))
+        kept = read_text(_kept(project, platform, request, tool, target) / lock_name(platform))
     except EnvironmentFailedError:
         return None
     return parse_lock(
@@ -182,7 +205,11 @@ def find_lock(
 
 
 def obtain_lock(
-    project: CondaProject, platform: str, request: EnvironmentRequest, program: Program | None
+    project: CondaProject,
+    platform: str,
+    request: EnvironmentRequest,
+    program: Program | None,
+    target: Target | None = None,
 ) -> CondaLock:
     """The lock for a project: one that is there, else solved now and kept.
 
@@ -190,24 +217,28 @@ def obtain_lock(
         EnvironmentFailedError: There is no solution, or `--locked`/`--frozen` cannot be met.
     """
     tool = program.kind if program is not None else "rattler"
-    lock = find_lock(project, platform, request, tool)
+    lock = find_lock(project, platform, request, tool, target)
     if lock is not None:
         if request.mode is LockMode.LOCKED and lock.input is None and project.specs and request.lock is None:
             check_fit(lock, project)
         return lock
-    folder = _kept(project, platform, request, tool)
+    folder = _kept(project, platform, request, tool, target)
     with exclusively(folder, "Another run is solving for the same packages; waiting."):
         if request.mode is not LockMode.UPGRADE:
-            lock = find_lock(project, platform, request, tool)
+            lock = find_lock(project, platform, request, tool, target)
             if lock is not None:
                 return lock
-        lock = _made(project, platform, request, program)
+        lock = _made(project, platform, request, program, target)
         write_atomically(folder / lock_name(platform), lock.text().encode("utf-8", "surrogateescape"))
     return lock
 
 
 def _made(
-    project: CondaProject, platform: str, request: EnvironmentRequest, program: Program | None
+    project: CondaProject,
+    platform: str,
+    request: EnvironmentRequest,
+    program: Program | None,
+    target: Target | None,
 ) -> CondaLock:
     if project.lock_file is not None and request.mode is not LockMode.UPGRADE:
         from proj.environments.conda.shipped import read_shipped
@@ -216,11 +247,12 @@ def _made(
     elif program is not None:
         lock = program.solve(project, platform, request)
     else:
-        lock = solve(project, platform, request)
+        virtual = target.virtual_packages if target is not None else None
+        lock = solve(project, platform, request, virtual)
     if project.has_pip and not lock.pip:
         from proj.environments.conda.pip import lock_pip
 
-        lock = lock_pip(lock, project, request)
+        lock = lock_pip(lock, project, request, target)
     for note in lock.notes:
         events.warning(note)
     return msgspec.structs.replace(lock, input=f"sha256:{project.digest(request.project_dir)}")
@@ -305,7 +337,9 @@ def _judged(lock: CondaLock, project: CondaProject, request: EnvironmentRequest)
     return msgspec.structs.replace(lock, notes=(*lock.notes, note))
 
 
-def _kept(project: CondaProject, platform: str, request: EnvironmentRequest, tool: str) -> Path:
+def _kept(
+    project: CondaProject, platform: str, request: EnvironmentRequest, tool: str, target: Target | None
+) -> Path:
     """The folder of the lock that is kept for an input."""
     shipped = project.lock_file if request.mode is not LockMode.UPGRADE else None
     parts = (
@@ -313,6 +347,7 @@ def _kept(project: CondaProject, platform: str, request: EnvironmentRequest, too
         hashlib.sha256(shipped.read_bytes()).hexdigest() if shipped is not None else None,
         None if shipped is not None else request.as_of_s,
         request.python_match, os.environ.get("CONDA_OVERRIDE_CUDA"), os.environ.get("CONDA_OVERRIDE_GLIBC"),
+        *([target] if target is not None else []),
     )  # fmt: skip
     return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
 
@@ -323,8 +358,8 @@ def _refuse_other_platform(packages: list[Locked], text: str, origin: str, platf
     other = sorted(subdirs - {platform}) or ([said[1]] if said and said[1] != platform else [])
     if other:
         raise EnvironmentFailedError(
-            f"{origin} is for {', '.join(other)}, not for this machine ({platform}).",
-            hint="Run it on a machine of that kind, or lock anew with --upgrade.",
+            f"{origin} is for {', '.join(other)}, not for {platform}, where it is to be used.",
+            hint="Use it on a machine of that kind, or lock anew with --upgrade.",
         )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from proj import events
 from proj.environments.conda.linking import link
 from proj.environments.facts import packages_in
-from proj.environments.interpreters import Interpreter
+from proj.environments.interpreters import Interpreter, current_interpreter
 from proj.environments.pythonspec import parse_version
 from proj.environments.requirements import requirement_name
 from proj.environments.resolve import Provided, resolve
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from proj.environments.conda.declared import CondaProject
     from proj.environments.conda.lock import CondaLock
+    from proj.environments.conda.target import Target
     from proj.model import EnvironmentRequest
 
 _VALID_VERSION = re.compile(
@@ -37,11 +38,19 @@ _VALID_VERSION = re.compile(
 _WHEEL = "Wheel-Version: 1.0\nGenerator: proj\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-def lock_pip(lock: CondaLock, project: CondaProject, request: EnvironmentRequest) -> CondaLock:
+def lock_pip(
+    lock: CondaLock, project: CondaProject, request: EnvironmentRequest, target: Target | None = None
+) -> CondaLock:
     """Resolve the `pip:` section around the conda packages of a lock.
 
     As with pip, what conda has installed stays where it will do, and is replaced where it will not. The conda
     packages are linked into a folder of their own for that: their interpreter and metadata are what counts.
+
+    Args:
+        lock: The conda packages.
+        project: The declaration.
+        request: The request.
+        target: Where the environment will be; None: on this machine, whose wheels it takes.
 
     Raises:
         EnvironmentFailedError: There is no solution, or the packages cannot be had.
@@ -54,6 +63,10 @@ def lock_pip(lock: CondaLock, project: CondaProject, request: EnvironmentRequest
             raise EnvironmentFailedError(
                 f"{project.origin} has a `pip:` section, and its conda packages bring no Python.",
                 hint="Add `python` to its dependencies.",
+            )
+        if target is not None:  # what is linked here need not run here
+            interpreter = msgspec.structs.replace(
+                interpreter, path=current_interpreter().path, target=target.wheels
             )
         provided = provided_by(prefix, folder / "provided")
         resolved = resolve(project.pip, interpreter, request, provided)

@@ -32,6 +32,6 @@ if [ -n "${PROJ_CODE_SHA256:-}" ]; then
     rm -f "$archive"
 fi
 if [ -n "${PROJ_LOCK_DIGEST:-}" ]; then
-    command -v python3 >/dev/null 2>&1 || fail env_failed "the image has no python3"
+    command -v python3 >/dev/null 2>&1 || fail env_failed "the image has no python3 to make the environment with; choose another one (--base-image), or have an image made (--delivery image)"
     exec python3 "$PROJ_BUNDLE_DIR/prepare.py"
 fi

@@ -171,7 +171,7 @@ def test_a_recorded_lock_is_used_whatever_the_project_says(
     assert again.reused
     assert again.directory == first.directory
     foreign = (first.lock or b"").replace(b"linux-64", b"win-64")
-    with pytest.raises(EnvironmentFailedError, match=r"is for win-64, not for this machine"):
+    with pytest.raises(EnvironmentFailedError, match=r"is for win-64, not for linux-64"):
         ENVIRONMENT.prepare(request_for(folder, lock=foreign))
 
 
