@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import http.server
@@ -18,6 +17,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from loopback import LoopbackServer, basic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -261,14 +262,15 @@ def main():
 """
 
 
-class ChannelServer:
+class ChannelServer(LoopbackServer):
     """A channel on loopback, open or behind a token or password.
 
     Args:
         folder: The channel.
         token: What stands in its path, as `/t/<token>/`; None: nothing.
         password: What it asks for, as `user:password`; None: nothing.
-        host: The address to listen on.
+        certificate: See `LoopbackServer`.
+        host: The address that it listens on.
     """
 
     def __init__(
@@ -277,36 +279,25 @@ class ChannelServer:
         *,
         token: str | None = None,
         password: str | None = None,
+        certificate: Path | None = None,
         host: str = "127.0.0.1",
     ) -> None:
         self.folder, self.token, self.password = folder, token, password
-        self._host = host
-        self.asked: list[str] = []
         self.held = ""
-        """Part of the paths that are answered only once `released` is set; empty: none."""
+        """Part of the paths of which one half is sent, and the other once `released` is set; empty: none."""
         self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
-        self._server = http.server.ThreadingHTTPServer((host, 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        """`host:port`."""
-        return f"{self._host}:{self._server.server_port}"
+        super().__init__(_handler(self), host=host, certificate=certificate)
 
     @property
     def url(self) -> str:
         """The channel's URL, without token or password."""
-        return f"http://{self.address}/channel"
+        return f"{self.scheme}://{self.address}/channel"
 
     def close(self) -> None:
         self.released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().close()
 
 
 def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
@@ -326,24 +317,25 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
             data = self._content()
             status = 404 if data is None else 200
             if server.password is not None:
-                wanted = "Basic " + base64.b64encode(server.password.encode()).decode()
-                status = status if self.headers.get("Authorization") == wanted else 401
+                status = status if self.headers.get("Authorization") == basic(server.password) else 401
             content = data if status == 200 and data is not None else b""
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if body:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may be killed meanwhile
-                    self.wfile.write(content)
+                    half = len(content) // 2 if server.held and server.held in self.path else 0
+                    if half:
+                        self.wfile.write(content[:half])
+                        server.arrived.set()
+                        server.released.wait(60)
+                    self.wfile.write(content[half:])
 
         def _content(self) -> bytes | None:
             path = self.path.partition("?")[0]
             file = server.folder / path.removeprefix(prefix)
             if not path.startswith(prefix) or not file.is_file():
                 return None
-            if server.held and server.held in path:
-                server.arrived.set()
-                server.released.wait(60)
             data = file.read_bytes()
             return data[:-1] + bytes([data[-1] ^ 1]) if file.name in server.corrupt else data
 

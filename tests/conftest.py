@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["projkit", "clients", "registrykit", "dockerkit", "clusterkit", "channelkit"]
+pytest_plugins = ["projkit", "clients", "registrykit", "dockerkit", "clusterkit", "channelkit", "condarunkit"]
 
 MARKERS = {
     "network": "needs a package index",

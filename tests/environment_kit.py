@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +10,9 @@ from proj.model import EnvironmentRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from proj.environments.base import Environment
+    from proj.model import PreparedEnvironment
 
 BACKEND = '''"""A build backend that needs nothing installed."""
 import zipfile
@@ -78,3 +82,20 @@ class RequestMaker(Protocol):
 def make_request(project: Path, **changes: object) -> EnvironmentRequest:
     fields: dict[str, object] = {"project_dir": project, "root": project, **changes}
     return EnvironmentRequest(**fields)  # type: ignore[arg-type]  # the tests name the fields
+
+
+def age(prepared: PreparedEnvironment, seconds: int) -> None:
+    """Make an environment look as if it was built and last used long ago."""
+    assert prepared.directory is not None
+    entry = prepared.directory.parent
+    then = int(time.time()) - seconds
+    marker = (entry / "complete").read_text()
+    start = marker.index('"created_s":') + len('"created_s":')
+    end = next(index for index in range(start, len(marker)) if not marker[index].isdigit())
+    (entry / "complete").write_text(f"{marker[:start]}{then}{marker[end:]}")
+    (entry / "uses").unlink(missing_ok=True)
+
+
+def installed(environment: Environment, prepared: PreparedEnvironment) -> dict[str, str]:
+    """Name and version of what is in an environment."""
+    return {package.name: package.version for package in environment.facts(prepared).packages}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import http.server
 import json
-import threading
 from typing import TYPE_CHECKING
+
+from loopback import LoopbackServer, basic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class IndexServer:
+class IndexServer(LoopbackServer):
     """Serves the wheels of a folder.
 
     Args:
@@ -27,27 +27,12 @@ class IndexServer:
         self, folder: Path, dates: dict[str, str] | None, password: str | None = None, prefix: str = ""
     ) -> None:
         self.folder, self.dates, self.password, self.prefix = folder, dates, password, prefix
-        self.asked: list[str] = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        """`host:port`."""
-        return f"127.0.0.1:{self._server.server_port}"
+        super().__init__(_handler(self))
 
     @property
     def url(self) -> str:
         """The index URL, without the password."""
         return f"http://{self.address}{self.prefix}/simple"
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def page(self, name: str) -> tuple[str, bytes] | None:
         """The simple page of a distribution; None if it has no files."""
@@ -77,11 +62,10 @@ def _handler(server: IndexServer) -> type[http.server.BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             server.asked.append(self.path)
-            if server.password is not None:
-                expected = "Basic " + base64.b64encode(server.password.encode()).decode()
-                if self.headers.get("Authorization") != expected:
-                    self._answer(401, "text/plain", b"who are you?")
-                    return
+            login = self.headers.get("Authorization")
+            if server.password is not None and login != basic(server.password):
+                self._answer(401, "text/plain", b"who are you?")
+                return
             if not self.path.startswith(f"{server.prefix}/"):
                 self._answer(403, "text/plain", b"who are you?")
                 return

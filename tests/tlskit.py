@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess  # noqa: TID251  openssl makes them
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,9 +14,22 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 _NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost"
 
 
-def openssl(folder: Path, *words: str) -> None:
-    """Run openssl in a folder."""
-    subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
+@dataclass(frozen=True)
+class Authority:
+    """Who vouches for a server on 127.0.0.1."""
+
+    certificate: Path
+    """Its own, to be trusted."""
+    folder: Path
+    """The same in a folder, under the name by which OpenSSL looks for it."""
+    server: Path
+    """Certificate and key of the server, in one file."""
+
+
+def openssl(folder: Path, *words: str) -> str:
+    """Run openssl in a folder; returns what it prints."""
+    done = subprocess.run(["openssl", *words], check=True, capture_output=True, text=True, cwd=folder)
+    return done.stdout.strip()
 
 
 def self_signed(folder: Path) -> Path:
@@ -37,6 +52,16 @@ def issued(folder: Path) -> Path:
     _joined(folder / "server.pem", folder / "server-key.pem")
     _sign(folder, "extendedKeyUsage=clientAuth\n", certificate="cert.pem", key="key.pem")
     return folder
+
+
+def make_authority(folder: Path) -> Authority:
+    """Make an authority that nobody knows yet, and what it signed."""
+    issued(folder)
+    trusted = folder / "trusted"
+    trusted.mkdir()
+    name = openssl(folder, "x509", "-in", "ca.pem", "-noout", "-subject_hash")
+    shutil.copy(folder / "ca.pem", trusted / f"{name}.0")
+    return Authority(certificate=folder / "ca.pem", folder=trusted, server=folder / "server.pem")
 
 
 def _sign(folder: Path, extensions: str, *, certificate: str, key: str) -> None:

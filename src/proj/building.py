@@ -40,6 +40,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: this machine's."""
     builder: Literal["proj", "daemon"] = "proj"
     env_manager: str | None = None
+    drop_missing: bool = False
+    """Whether conda packages that PyPI has not may be left out."""
     python: str | None = None
     as_of: str = "commit"
     lock_mode: LockMode = LockMode.REUSE
@@ -104,7 +106,7 @@ class _Job:
             as_of_s=as_of_s(request.as_of, checkout),
             mode=request.lock_mode,
             offline=request.offline,
-            drop_missing=os.environ.get("PROJ_DROP_MISSING") == "1",
+            drop_missing=request.drop_missing or os.environ.get("PROJ_DROP_MISSING") == "1",
         )
         self._input = declared_packages(self._environment)
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess  # noqa: TID251  mounts, and git as a user calls it
 import sys
 import tarfile
 import zipfile
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from disks import mounted, mounts, resize
 from projkit import PROJ, ProjFolder, Result, Started, bare_repository, echo_project, local_environment, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 GOOD = echo_project("echo good")
 ENTRY = "entry_points:\n  main:\n    command: echo\n"
@@ -489,24 +488,6 @@ def test_a_cache_that_cannot_be_made(folder: ProjFolder, monkeypatch: pytest.Mon
 
 # --- disks --------------------------------------------------------------------------------------------
 
-mounts = pytest.mark.skipif(
-    os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount a tmpfs"
-)
-
-
-@contextlib.contextmanager
-def mounted(target: Path, options: str) -> Iterator[Path]:
-    """A small disk."""
-    target.mkdir(parents=True, exist_ok=True)
-    argv = ["mount", "-t", "tmpfs", "-o", options, "proj-test", str(target)]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"this machine mounts nothing: {done.stderr.strip()}")
-    try:
-        yield target
-    finally:
-        subprocess.run(["umount", "-l", str(target)], check=True)
-
 
 def test_a_home_that_may_not_be_written(folder: ProjFolder) -> None:
     launcher: tuple[str, ...] = ()
@@ -543,7 +524,7 @@ def test_a_full_disk_below_the_home(folder: ProjFolder, monkeypatch: pytest.Monk
             result = folder.run("run", ".", "--quiet")
             assert (result.code, "Traceback" in result.stderr) == (125, False), (size_kib, result)
             assert result.stderr.count("proj:") == 1, (size_kib, result)
-            subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+            resize(disk, "8m")
             assert folder.run("run", ".", "--quiet").code == 0
             folder.clean()
             assert folder.runs()[0].status.value == "FINISHED"
@@ -574,7 +555,7 @@ def test_a_full_disk_below_the_caches(folder: ProjFolder, monkeypatch: pytest.Mo
             result = folder.run("run", uri)
             refused(folder, result, code=125)
             assert "full" in result.stderr or "No space left" in result.stderr, result
-            subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)
+            resize(disk, "40m")
             assert folder.run("run", uri).code == 0
             folder.clean()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from disks import mounted, mounts
 from proj import paths, process, source
 from proj.errors import SourceError
 
@@ -84,16 +85,12 @@ def test_a_kill_in_the_middle_of_a_clone_is_survived(remote: Path, tmp_path: Pat
 @pytest.fixture
 def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file system of one MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = process.run(("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)), check=False)
-    if mounted.returncode:
-        pytest.skip("may not mount a file system")
-    monkeypatch.setenv("PROJ_CACHE", str(folder / "cache"))
-    yield folder
-    process.run(("umount", str(folder)))
+    with mounted(tmp_path / "small", "size=1m") as disk:
+        monkeypatch.setenv("PROJ_CACHE", str(disk / "cache"))
+        yield disk
 
 
+@mounts
 def test_a_full_disk_is_told_and_left_clean(small_disk: Path, remote: Path, tmp_path: Path) -> None:
     process.run(("git", "archive", "--output", str(tmp_path / "big.tar"), "HEAD"), cwd=remote)
     for uri, version in (("git@host:iris.git", None), (str(remote), "main"), ("big.tar", None)):

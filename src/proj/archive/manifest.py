@@ -31,7 +31,7 @@ _UNESCAPES = {written: meant for meant, written in _ESCAPES.items()}
 _PLACES = re.compile(
     r"(?:runs/[0-9a-f]{32}/(?:run\.json|metrics\.jsonl|artifacts/(?P<artifact>.+))"
     r"|models/m-[0-9a-f]{32}/.+"
-    r"|source/[0-9a-f]{64}\.bundle|packages/[A-Za-z0-9][A-Za-z0-9._+!-]*)",
+    r"|source/[0-9a-f]{64}\.bundle|packages/[A-Za-z0-9_][A-Za-z0-9._+!-]*)",
     re.DOTALL,
 )
 _LONGEST_NAME_BYTES = 4096

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events, record
+from proj.environments.conda.download import download_packages
+from proj.environments.conda.lock import parse_lock
 from proj.environments.indexes import pip_settings, tool_variables
 from proj.environments.interpreters import find_interpreters
 from proj.environments.lock import LOCK_NAME
@@ -53,16 +55,26 @@ def packages_of(
         StoreError: The record cannot be read.
     """
     environment = _environment(tracking, run)
-    if environment is not None and _is_conda(environment):
-        events.note(
-            f"The packages of run {run.run_id} are conda's, and are not added; its lock names them by hash."
-        )
-        return None
-    if environment is None or environment.lock is None or not environment.lock.endswith(LOCK_NAME):
+    name = environment.lock.rpartition("/")[2] if environment is not None and environment.lock else ""
+    platform = re.fullmatch(r"conda-(.+)\.lock", name)
+    if environment is None or environment.lock is None or not (name == LOCK_NAME or platform):
         events.note(f"The environment of run {run.run_id} has no lock, so it has no packages to add.")
         return None
     with tracking.artifacts.open(run.artifact_uri, environment.lock) as file:
         lock = file.read().decode("utf-8", "surrogateescape")
+    folder.mkdir(parents=True, exist_ok=True)
+    if platform is None:
+        return _of_pip(lock, run, environment, folder, has_code=has_code)
+    found = parse_lock(lock, origin="The recorded lock", platform=platform[1], shipped=True)
+    files = download_packages(found, folder, what=f"the packages of run {run.run_id}", hint=_HINT)
+    if found.pip:
+        files += _of_pip(found.pip, run, environment, folder, has_code=has_code)
+    return tuple(sorted(files))
+
+
+def _of_pip(
+    lock: str, run: RunRecord, environment: record.EnvironmentRecord, folder: Path, *, has_code: bool
+) -> tuple[Path, ...]:
     packages = [table for table in _packages(lock) if not _is_in_code(table)]
     _tell_of_others(run, len(_packages(lock)) - len(packages), has_code=has_code)
     wanted, others = requirement_lines(_lines_of(lock, packages))
@@ -71,7 +83,6 @@ def packages_of(
             f"The lock of run {run.run_id} names what cannot be downloaded with a digest: {others[0]}",
             hint=_HINT,
         )
-    folder.mkdir(parents=True, exist_ok=True)
     if not wanted:
         return ()
     events.step(f"Downloading {len(wanted)} packages of run {run.run_id}")
@@ -86,11 +97,6 @@ def _environment(tracking: Tracking, run: RunRecord) -> record.EnvironmentRecord
         return None
     except msgspec.MsgspecError as error:
         raise StoreError(f"{record.ENVIRONMENT} of run {run.run_id} is damaged: {error}") from error
-
-
-def _is_conda(environment: record.EnvironmentRecord) -> bool:
-    lock = (environment.lock or "").rpartition("/")[2]
-    return environment.kind == "conda" or (lock.startswith("conda-") and lock.endswith(".lock"))
 
 
 def _packages(lock: str) -> list[TomlTable]:
@@ -190,6 +196,8 @@ def _interpreter(run: RunRecord, environment: record.EnvironmentRecord) -> str:
             f"({here.sysname} {here.machine}).",
             hint="Export with packages on a machine of that kind, or without --with-packages.",
         )
+    if environment.kind == "conda" and facts.interpreter and os.access(facts.interpreter, os.X_OK):
+        return facts.interpreter
     minor = (facts.python_version or "").split(".")[:2]
     for found in find_interpreters():
         if [str(number) for number in found.version[:2]] == minor:

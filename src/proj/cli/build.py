@@ -122,6 +122,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--env-manager", metavar="NAME", help="local leaves the packages out; uv takes those of conda from PyPI."
 )
+@click.option("--drop-missing", is_flag=True, help="With uv, leave out conda packages that PyPI has not.")
 @python_option
 @as_of_option
 @lock_options

@@ -14,6 +14,7 @@ from proj import paths, projectfile, source
 from proj.cli import output, wording
 from proj.cli.options import as_of_option
 from proj.environments.asof import as_of_s
+from proj.environments.conda.packages import CachedPackages, cached_packages
 from proj.environments.failures import iso_date
 from proj.environments.inventory import EnvironmentInfo, PruneResult, find_environment, list_environments
 from proj.environments.shipping import WrittenLock, write_lock
@@ -33,9 +34,17 @@ class ListResult(msgspec.Struct, frozen=True, kw_only=True):
 
     environments: tuple[EnvironmentInfo, ...]
     size_bytes: int
+    conda_packages: CachedPackages
 
     def text(self) -> Iterator[output.Block]:
         """Yield a table, the environment used last first."""
+        yield from self._table()
+        cached = self.conda_packages
+        if cached.count:
+            counted = wording.counted(cached.count, "conda package")
+            output.say(f"{counted} in {cached.directory}, {wording.size(cached.size_bytes)}.")
+
+    def _table(self) -> Iterator[output.Block]:
         if not self.environments:
             output.say("No environments.")
             return
@@ -104,7 +113,11 @@ class PrunedResult(PruneResult, frozen=True, kw_only=True):
         )
         verb = "would be freed" if self.dry_run else "freed"
         noun = "environment" if len(self.removed) == 1 else "environments"
-        yield f"{len(self.removed)} {noun}, {wording.size(self.freed_bytes)} {verb}"
+        packages = self.conda_packages.count
+        also = f" and {wording.counted(packages, 'unused conda package')}" if packages else ""
+        yield f"{len(self.removed)} {noun}{also}, {wording.size(self.freed_bytes)} {verb}"
+        if self.conda_packages_in_use:
+            output.say("Conda packages are being installed: they were kept.")
         if self.in_use:
             output.say(f"In use, and kept: {', '.join(info.key for info in self.in_use)}")
 
@@ -130,7 +143,11 @@ def command() -> None:
 def list_() -> ListResult:
     """List the environments in the cache, the one used last first."""
     found = list_environments()
-    return ListResult(environments=found, size_bytes=sum(info.size_bytes for info in found))
+    return ListResult(
+        environments=found,
+        size_bytes=sum(info.size_bytes for info in found),
+        conda_packages=cached_packages(),
+    )
 
 
 @command.command()
@@ -171,7 +188,8 @@ def verify(environments: tuple[str, ...]) -> VerifyResult:
 def prune(older_than: str | None, max_size: str | None, everything: bool, dry_run: bool) -> PrunedResult:
     """Remove environments from the cache; never one that is in use.
 
-    Without an option, remove what interrupted builds left, and what belongs to folders that are gone.
+    Without an option, remove what interrupted builds left, and what belongs to folders that are gone. Conda
+    packages in the cache that no environment is made of then go as well.
     """
     from proj.environments.inventory import prune as prune_cache
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj import events
-from proj.environments.cache import Entry, Marker, unwritable
+from proj.environments.cache import Entry, Marker
 from proj.environments.failures import NETWORK_DISABLED, tool_failure
 from proj.environments.indexes import restore_credentials, tool_variables
 from proj.environments.lock import LOCK_NAME, absolute_paths, local_paths
@@ -36,22 +36,17 @@ def build(
     Raises:
         EnvironmentFailedError: It cannot be built; nothing half-built is left.
     """
-    with entry.building() as folder:
-        ready = entry.ready()
-        if ready is not None:
-            return ready, False
+
+    def make(folder: Path) -> Marker:
         if request.manager == "virtualenv":
             from proj.environments.virtualenv import install
         else:
             install = _install
         noun = "package" if lock.count == 1 else "packages"
         events.step(f"Installing {lock.count} {noun} for Python {interpreter.version_text}")
-        try:
-            install(folder, project, interpreter, lock, request)
-            hide_in_installed(folder, expanded_values(project.requirements))
-        except OSError as error:
-            raise unwritable(folder, error) from error
-        marker = Marker(
+        install(folder, project, interpreter, lock, request)
+        hide_in_installed(folder, expanded_values(project.requirements))
+        return Marker(
             folder=folder.name, kind="python", origin=project.origin, manager=request.manager or "uv",
             interpreter=interpreter.path, python_version=interpreter.version_text,
             lock_digest=lock.digest, lock_text=lock.text, as_of_s=lock.as_of_s,
@@ -59,8 +54,8 @@ def build(
             local=tuple(path for path, editable in local_paths(lock.text) if editable),
             created_s=int(time.time()),
         )  # fmt: skip
-        entry.complete(marker)
-        return marker, True
+
+    return entry.build(make)
 
 
 def _install(

@@ -21,7 +21,7 @@ from proj import events, files, paths
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from proj.model import PreparedEnvironment
 
@@ -78,8 +78,32 @@ class Entry:
             return marker if os.access(folder / "conda-meta", os.X_OK) else None
         return marker if os.access(folder / "bin" / "python", os.X_OK) else None
 
+    def build(self, make: Callable[[Path], Marker]) -> tuple[Marker, bool]:
+        """Build the environment, unless another process has done so meanwhile.
+
+        Args:
+            make: Makes it in the folder that it is given, which is not there yet.
+
+        Returns:
+            Its marker, and whether it was built here.
+
+        Raises:
+            EnvironmentFailedError: It cannot be built; nothing half-built is left.
+        """
+        with self._building() as folder:
+            ready = self.ready()
+            if ready is not None:
+                return ready, False
+            try:
+                marker = make(folder)
+            except OSError as error:
+                raise unwritable(folder, error) from error
+            write_atomically(self.path / "complete", msgspec.json.encode(marker))
+            self._remove_attempts(keep=marker.folder)
+            return marker, True
+
     @contextlib.contextmanager
-    def building(self) -> Iterator[Path]:
+    def _building(self) -> Iterator[Path]:
         """Hold the entry exclusively and get a fresh folder's path to build in; abandoned ones are removed.
 
         The folder is removed if the block raises. Callers check `ready` again inside.
@@ -104,11 +128,6 @@ class Entry:
             raise
         finally:
             os.close(descriptor)
-
-    def complete(self, marker: Marker) -> None:
-        """Write the marker, which makes the environment count; then remove what earlier attempts left."""
-        write_atomically(self.path / "complete", msgspec.json.encode(marker))
-        self._remove_attempts(keep=marker.folder)
 
     def _remove_attempts(self, keep: str) -> None:
         for entry in os.scandir(self.path):

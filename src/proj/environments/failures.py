@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from proj import paths
 from proj.environments.variables import hide
 from proj.errors import EnvironmentFailedError
 from proj.process import redact
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_LINES = 16
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NOISE = re.compile(
-    r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython "
+    r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython |\d%\|.*\|"
 )
 _PUBLISHED = re.compile(r"\bpublished at (\d{4}-\d{2}-\d{2})T")
 NETWORK_DISABLED = re.compile(r"network (?:connectivity )?(?:is|was) disabled", re.IGNORECASE)
@@ -56,6 +57,14 @@ def parse_iso_time(text: str) -> int:
 def iso_date(seconds: int) -> str:
     """The last day before a time, in UTC: of a limit at midnight, the day that it still lets in."""
     return time.strftime("%Y-%m-%d", time.gmtime(seconds - 1))
+
+
+def make_room() -> str:
+    """What to do about a disk that is full."""
+    return (
+        f"Make room on the disk of {paths.cache()}, or set PROJ_CACHE to a folder on another one. "
+        "`proj env prune` removes environments that are no longer used."
+    )
 
 
 def last_lines(text: str) -> tuple[str, ...]:
@@ -106,7 +115,7 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
     rules: tuple[tuple[object, str], ...] = (
         (
             "No space left on device" in output or "os error 28" in output,
-            "The disk is full. `proj env prune` removes environments that are no longer used.",
+            f"The disk is full. {make_room()}",
         ),
         (
             offline and (unsolved or NETWORK_DISABLED.search(output)),

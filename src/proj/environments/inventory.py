@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -11,10 +12,12 @@ import msgspec
 
 from proj import events
 from proj.environments.cache import Marker, read_marker, remove_entry, root
+from proj.environments.conda.packages import CachedPackages, no_packages, remove_packages
+from proj.environments.usage import own_bytes, size_bytes
 from proj.errors import EnvironmentFailedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _JUST_USED_S = 60
 """An environment used this lately may be on its way into a run that does not hold it yet."""
@@ -56,7 +59,12 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[EnvironmentInfo, ...]
     in_use: tuple[EnvironmentInfo, ...]
     """Those that would have gone but are in use."""
+    conda_packages: CachedPackages
+    """Those of the cache that went, or would."""
+    conda_packages_in_use: bool
+    """Whether some that would have gone were kept, since environments are being made."""
     freed_bytes: int
+    """What is free now; files that the installer's cache has too are not."""
     dry_run: bool
 
 
@@ -92,7 +100,8 @@ def prune(
 ) -> PruneResult:
     """Remove environments; never one that is in use.
 
-    What an interrupted build left, and what refers to a folder or interpreter that is gone, goes in any case.
+    What an interrupted build left, and what refers to a folder or interpreter that is gone, goes in any case;
+    so do conda packages in the cache that no environment is made of then.
 
     Args:
         older_than_s: Remove those that were not used for this long.
@@ -119,20 +128,36 @@ def prune(
                     chosen.add(info.key)
     removed: list[EnvironmentInfo] = []
     in_use: list[EnvironmentInfo] = []
+    freed_bytes = 0
     for info in infos:
         if info.key not in chosen:
             continue
+        path = root() / info.key
+        own = own_bytes(path)
         recent = info.complete and now - info.last_used_s < _JUST_USED_S and not everything
-        gone = not recent and remove_entry(root() / info.key, dry_run=dry_run)
+        gone = not recent and remove_entry(path, dry_run=dry_run)
         (removed if gone else in_use).append(info)
+        freed_bytes += own if gone else 0
+    staying = {path.name for path in _entries()} - {info.key for info in removed}
+    packages = remove_packages(_conda_locks(staying), everything=everything, dry_run=dry_run)
     if not dry_run:
         _remove_leftovers()
     return PruneResult(
         removed=tuple(removed),
         in_use=tuple(in_use),
-        freed_bytes=sum(info.size_bytes for info in removed),
+        conda_packages=packages or no_packages(),
+        conda_packages_in_use=packages is None,
+        freed_bytes=freed_bytes + (packages.size_bytes if packages else 0),
         dry_run=dry_run,
     )
+
+
+def _conda_locks(keys: Iterable[str]) -> Iterator[str]:
+    for key in keys:
+        with contextlib.suppress(EnvironmentFailedError):  # of a newer version: its files are its own
+            marker = read_marker(root() / key)
+            if marker is not None and marker.kind == "conda":
+                yield marker.lock_text
 
 
 def _entries() -> list[Path]:
@@ -167,7 +192,7 @@ def _info(path: Path) -> EnvironmentInfo:
         interpreter=marker.interpreter if marker else "",
         directory=str(path / marker.folder) if marker else str(path),
         packages=_package_count(marker) if marker else 0,
-        size_bytes=_size_bytes(path),
+        size_bytes=size_bytes(path),
         created_s=created,
         last_used_s=max((created, *(when for when, _ in uses))),
         runs=tuple(dict.fromkeys(run_id for _, run_id in uses)),
@@ -196,25 +221,6 @@ def _uses(path: Path) -> list[tuple[int, str]]:
         return []
     pairs = (line.split(" ", 1) for line in lines)
     return [(int(pair[0]), pair[1]) for pair in pairs if len(pair) > 1 and pair[0].isdigit()]
-
-
-def _size_bytes(path: Path) -> int:
-    return sum(size for size in _file_sizes(str(path)))
-
-
-def _file_sizes(folder: str) -> Iterator[int]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _file_sizes(entry.path)
-            else:
-                yield entry.stat(follow_symlinks=False).st_size
-        except OSError:  # noqa: PERF203  files come and go while they are counted
-            continue
 
 
 def _mtime(path: Path) -> float:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from proj.model import EnvironmentRequest
 
 LOCK_NAME = "pylock.toml"
-_HEADER = "# proj: "
-_MADE_FOR = re.compile(rf"(?m)^{_HEADER}input (sha256:[0-9a-f]+)$")
+HEADER = "# proj: "
+"""Begins the comments in which a lock of ours says what it was made for, and how."""
+_MADE_FOR = re.compile(rf"(?m)^{HEADER}input (sha256:[0-9a-f]+)$")
 _LOCAL = re.compile(r'(?P<before>\bpath = ")(?P<path>(?:[^"\\]|\\.)*)(?P<after>")')
 _EDITABLE = re.compile(r'(?P<entry>\bpath = "(?P<path>(?:[^"\\]|\\.)*)"[^\n}]*?), editable = true\b')
 _LOCAL_URL = re.compile(r'\burl = "file://(?P<path>/(?:[^"\\]|\\.)*)"')
@@ -135,7 +136,7 @@ def finish(
     header += [f"as-of {iso_time(as_of_s)}"] if as_of_s is not None else []
     header += [f"note {note}" for note in notes]
     header += [f"build {name} {' '.join(needs)}" for name, needs in sorted((build_needs or {}).items())]
-    lines = "".join(f"{_HEADER}{line}\n" for line in header)
+    lines = "".join(f"{HEADER}{line}\n" for line in header)
     return Lock(
         text=f"{lines}{body}\n", as_of_s=as_of_s, notes=notes, shipped=shipped, build_needs=build_needs or {}
     )
@@ -215,15 +216,29 @@ def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> 
     if path == project.path or request.mode is LockMode.FROZEN:
         return lock
     if made_for and made_for[1] != f"sha256:{project.digest(request.project_dir)}":
-        if request.mode is LockMode.LOCKED:
-            raise EnvironmentFailedError(
-                f"{path.name} is older than {project.origin}, but --locked wants one that fits.",
-                hint="`proj env lock` makes it anew; --frozen uses it as it is.",
-            )
-        note = f"{path.name} was made before {project.origin} was changed; it is used as it is."
-        events.warning(f"{note} `proj env lock` makes it anew.")
-        return msgspec.structs.replace(lock, notes=(*lock.notes, note))
+        return msgspec.structs.replace(lock, notes=(*lock.notes, note_of_age(path, project.origin, request)))
     return lock
+
+
+def note_of_age(path: Path, origin: str, request: EnvironmentRequest) -> str:
+    """Say that a project's lock was made before its declaration was changed, and what to note of that.
+
+    Args:
+        path: The lock.
+        origin: The declaration.
+        request: The request.
+
+    Raises:
+        EnvironmentFailedError: `--locked` wants one that fits.
+    """
+    if request.mode is LockMode.LOCKED:
+        raise EnvironmentFailedError(
+            f"{path.name} is older than {origin}, but --locked wants one that fits.",
+            hint="`proj env lock` makes it anew; --frozen uses it as it is.",
+        )
+    note = f"{path.name} was made before {origin} was changed; it is used as it is."
+    events.warning(f"{note} `proj env lock` makes it anew.")
+    return note
 
 
 def _kept(project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> Path:
@@ -253,12 +268,33 @@ def _read(path: Path) -> Lock | None:
 
 
 def _parse(text: str, *, shipped: bool) -> Lock:
-    as_of = re.search(rf"(?m)^{_HEADER}as-of (\S+)$", text)
-    notes = tuple(re.findall(rf"(?m)^{_HEADER}note (.+)$", text))
-    needs = re.findall(rf"(?m)^{_HEADER}build (\S+) (.+)$", text)
+    header = read_header(text)
     return Lock(
-        text=text, shipped=shipped, as_of_s=_seconds(as_of[1]) if as_of else None, notes=notes,
-        build_needs={name: tuple(listed.split()) for name, listed in needs},
+        text=text, shipped=shipped, as_of_s=header.as_of_s, notes=header.notes,
+        build_needs=dict(header.build_needs),
+    )  # fmt: skip
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lock of ours says of itself in comments."""
+
+    input: str | None = None
+    """`sha256:<hex>` of the declaration that it was made for."""
+    as_of_s: int | None = None
+    notes: tuple[str, ...] = ()
+    build_needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """See `Lock`."""
+
+
+def read_header(text: str) -> Header:
+    """Read the comments that begin with `HEADER`."""
+    as_of = re.search(rf"(?m)^{HEADER}as-of (\S+)$", text)
+    made_for = _MADE_FOR.search(text)
+    needs = re.findall(rf"(?m)^{HEADER}build (\S+) (.+)$", text)
+    return Header(
+        input=made_for[1] if made_for else None, as_of_s=_seconds(as_of[1]) if as_of else None,
+        notes=tuple(re.findall(rf"(?m)^{HEADER}note (.+)$", text)),
+        build_needs=tuple((name, tuple(listed.split())) for name, listed in needs),
     )  # fmt: skip
 
 

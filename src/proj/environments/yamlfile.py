@@ -32,7 +32,9 @@ def load_yaml(path: Path) -> dict[str, object]:
         table = yaml.load(text, Loader=loader)  # noqa: S506  the base loader makes text, lists and mappings only
     except yamltree.YamlError as error:
         place = f"{path}:{error.position.line}:{error.position.column}"
-        raise EnvironmentFailedError(f"{place}: not valid YAML: {error.message}", hint=error.fix) from error
+        raise EnvironmentFailedError(
+            f"{place}: {error.message[:1].lower()}{error.message[1:]}", hint=error.fix
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""

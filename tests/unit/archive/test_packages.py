@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conda_kit import CondaPackage, make_channel, module_package
 from index_server import IndexServer
 from proj import archive, events, paths, process, record
 from proj.archive import open_archive
@@ -179,17 +180,26 @@ def test_a_run_without_a_lock_is_exported_without(tracking: Tracking, tmp_path: 
         assert opened.runs[0].packages is None
 
 
-@pytest.mark.parametrize(("kind", "lock"), [("conda", "pylock.toml"), ("container", "conda-linux-64.lock")])
-def test_conda_packages_are_not_added_which_is_said(
-    tracking: Tracking, tmp_path: Path, kind: str, lock: str
-) -> None:
+@pytest.mark.parametrize("kind", ["conda", "container"])
+def test_conda_packages_are_added(tracking: Tracking, tmp_path: Path, kind: str) -> None:
+    """Also those of an image, and those whose names begin with an underscore."""
+    packages = [CondaPackage(name="_made", suffix=".tar.bz2"), module_package("alpha", depends=())]
+    channel = make_channel(tmp_path / "channel", packages)
+    files = {package.file_name: channel / package.folder / package.file_name for package in packages}
+    digests = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    lines = [f"{file.as_uri()}#sha256:{digests[name]}" for name, file in files.items()]
+    lock = "\n".join(["# platform: linux-64", "@EXPLICIT", *lines, ""])
     run = run_with(tracking, None)
     environment = record.EnvironmentRecord(
-        kind=kind, summary="x", python_requested=None, as_of_s=None, lock=f"proj/environment/{lock}",
-        lock_digest=None, notes=(), facts=EnvironmentFacts(),
+        kind=kind, summary="x", python_requested=None, as_of_s=None, lock_digest=None, notes=(),
+        lock="proj/environment/conda-linux-64.lock", facts=EnvironmentFacts(),
     )  # fmt: skip
     record.write(tracking.artifacts, run.artifact_uri, record.ENVIRONMENT, environment)
-    said: list[str] = []
-    with events.listening(lambda event: said.append(event.message)):
-        export(tracking, run, tmp_path / "run.zip")
-    assert any("are conda's, and are not added" in message for message in said)
+    tracking.artifacts.write(run.artifact_uri, environment.lock or "", lock.encode())
+    with open_archive(export(tracking, run, tmp_path / "run.zip")) as opened:
+        assert opened.runs[0].packages == tuple(sorted(files))
+        folder = opened.packages(run.run_id, tmp_path / "packages")
+        assert folder is not None
+        assert {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
+        } == digests

@@ -12,7 +12,7 @@ import pytest
 
 from imagekit import PYTHON_FILES, Sample, names, tar
 from proj.images.blobs import BlobCache
-from projkit import bare_repository, git, local_environment
+from projkit import bare_repository, git, local_environment, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,3 +224,18 @@ def test_packages_from_folders_are_refused_with_a_way_out(folder: ProjFolder, ba
     done = folder.run("build", ".", "--base-image", base, *PLATFORM)
     assert done.code == 125
     assert "installs packages from folders" in done.stderr
+
+
+def test_what_pypi_has_not_of_condas_packages_is_left_out(folder: ProjFolder, base: str) -> None:
+    conda = "dependencies: [python=3.11, cudatoolkit, {pip: [--no-index, --find-links ./wheels, tiny]}]\n"
+    files = {**local_environment(), "conda.yaml": conda}
+    files |= {f"wheels/{name}-1.0-py3-none-any.whl": wheel(name, "1.0") for name in ("pip", "wheel")}
+    del files["python_env.yaml"]
+    folder.write({"MLproject": PROJECT.replace("python_env: python_env", "conda_env: conda"), **files})
+    words = ("build", ".", "--base-image", base, *PLATFORM, "--env-manager", "uv")
+    refused = folder.run(*words)
+    assert refused.code == 125, refused
+    assert "cudatoolkit" in refused.stderr
+    assert "--drop-missing" in refused.stderr
+    said = build(folder, base, "--env-manager", "uv", "--drop-missing")
+    assert "mlflow/projects/env/lib/python3.11/site-packages/tiny.py" in names(layer(said, "packages"))

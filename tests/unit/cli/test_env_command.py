@@ -46,7 +46,8 @@ def key(project: Path) -> str:
 
 
 def test_an_empty_cache(proj: Command) -> None:
-    assert proj("env", "list", "--json").data == {"environments": [], "size_bytes": 0}
+    found = proj("env", "list", "--json").data
+    assert (found["environments"], found["size_bytes"], found["conda_packages"]["count"]) == ([], 0, 0)
     answer = proj("env", "list")
     assert (answer.exit_code, answer.out) == (0, "")
 

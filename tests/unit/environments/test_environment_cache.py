@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from environment_kit import age
 from proj import paths
 from proj.environments.cache import in_use, mark_used
 from proj.environments.inventory import find_environment, list_environments, prune
@@ -27,18 +28,6 @@ RUN = "0123456789abcdef0123456789abcdef"
 def prepared(project: Path, request_for: RequestMaker) -> PreparedEnvironment:
     (project / "requirements.txt").write_text("alpha\n")
     return PythonEnvironment().prepare(request_for(project))
-
-
-def age(prepared: PreparedEnvironment, seconds: int) -> None:
-    """Make an environment look as if it was built and last used long ago."""
-    assert prepared.directory is not None
-    entry = prepared.directory.parent
-    then = int(time.time()) - seconds
-    marker = (entry / "complete").read_text()
-    start = marker.index('"created_s":') + len('"created_s":')
-    end = next(index for index in range(start, len(marker)) if not marker[index].isdigit())
-    (entry / "complete").write_text(f"{marker[:start]}{then}{marker[end:]}")
-    (entry / "uses").unlink(missing_ok=True)
 
 
 def test_what_the_list_tells(prepared: PreparedEnvironment, project: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from proj import events
 from proj.environments.build import install_packages
-from proj.environments.cache import Entry, Marker, unwritable
+from proj.environments.cache import Entry, Marker
 from proj.environments.conda.linking import link
 from proj.environments.conda.pip import interpreter_of
 from proj.environments.lock import local_paths
@@ -34,22 +34,17 @@ def build(
     Raises:
         EnvironmentFailedError: It cannot be built; nothing half-built is left.
     """
-    with entry.building() as folder:
-        ready = entry.ready()
-        if ready is not None:
-            return ready, False
+
+    def make(folder: Path) -> Marker:
         count = lock.count
         events.step(f"Installing {count} package{'s' * (count != 1)} of {project.origin} for {lock.platform}")
-        try:
-            if program is not None:
-                program.install(lock, folder, project, request)
-            else:
-                link(lock, project, folder, request)
-            _install_pip(folder, project, lock, request)
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        if program is not None:
+            program.install(lock, folder, project, request)
+        else:
+            link(lock, project, folder, request)
+        _install_pip(folder, project, lock, request)
         python = interpreter_of(folder)
-        marker = Marker(
+        return Marker(
             folder=folder.name, kind="conda", origin=project.origin,
             manager=program.kind if program is not None else "rattler",
             interpreter=python.path if python is not None else "",
@@ -59,8 +54,8 @@ def build(
             local=tuple(path for path, editable in local_paths(lock.pip) if editable),
             created_s=int(time.time()),
         )  # fmt: skip
-        entry.complete(marker)
-        return marker, True
+
+    return entry.build(make)
 
 
 def _install_pip(folder: Path, project: CondaProject, lock: CondaLock, request: EnvironmentRequest) -> None:

@@ -63,7 +63,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Name or URL of a channel -> URLs to ask instead (`mirrored_channels`)."""
     offline: bool = False
     verify_tls: bool = True
+    authorities: str = ""
+    """File or folder of the certificates that are trusted (`ssl_verify: PATH`); empty: see `variables`."""
     proxies: tuple[tuple[str, str], ...] = ()
+
+    def variables(self) -> dict[str, str]:
+        """What programs that speak to channels by rustls find in their environment: proxies, certificates.
+
+        Where no setting names certificates, the variables count that rustls, and that conda by way of
+        requests, knows: `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, in this order.
+
+        Raises:
+            EnvironmentFailedError: The certificates are not where a setting says.
+        """
+        found = {f"{scheme.upper()}_PROXY": url for scheme, url in self.proxies}
+        path = self.authorities or _bundle_of_requests()
+        if not path or not self.verify_tls:
+            return found
+        if not Path(path).exists():
+            raise EnvironmentFailedError(
+                f"{path} is not there, from which `ssl_verify` takes the certificates to trust.",
+                hint="Name a PEM file or a folder of them, or leave the setting out.",
+            )
+        return {**found, "SSL_CERT_DIR" if Path(path).is_dir() else "SSL_CERT_FILE": path}
 
 
 def read_settings() -> Settings:
@@ -94,7 +116,8 @@ def read_settings() -> Settings:
         multichannels=_lists(merged.get("custom_multichannels")),
         mirrors=_lists(merged.get("mirrored_channels")),
         offline=_is_true(merged.get("offline")),
-        verify_tls=str(merged.get("ssl_verify", "true")).lower() not in ("false", "no", "off", "0"),
+        verify_tls=not _is_false(merged.get("ssl_verify")),
+        authorities=_authorities(merged.get("ssl_verify")),
         proxies=tuple((name, _expanded(str(url))) for name, url in _table(merged.get("proxy_servers"))),
     )  # fmt: skip
 
@@ -202,6 +225,26 @@ def _table(value: object) -> list[tuple[str, object]]:
 
 def _lists(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((name, _texts(item)) for name, item in _table(value))
+
+
+def _authorities(value: object) -> str:
+    """The path that `ssl_verify` names instead of saying yes or no."""
+    text = str(value or "")
+    if not text or _is_true(text) or _is_false(text) or text.lower() == "truststore":
+        return ""
+    return str(Path(_expanded(text)).expanduser().absolute())
+
+
+def _bundle_of_requests() -> str:
+    """What the variables of requests name, if it is there and rustls knows no better."""
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    name = next((name for name in names if os.environ.get(name)), "SSL_CERT_FILE")
+    path = os.environ.get(name, "")
+    return path if name != "SSL_CERT_FILE" and Path(path).exists() else ""
+
+
+def _is_false(value: object) -> bool:
+    return str(value).lower() in ("false", "no", "off", "0")
 
 
 def _is_true(value: object) -> bool:

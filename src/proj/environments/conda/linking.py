@@ -46,8 +46,9 @@ def link(
         Link(
             packages=lock.packages, prefix=str(prefix), target_prefix=target_prefix, platform=lock.platform,
             scripts=here, network=project.network(request),
+            folder=str(request.packages.absolute()) if request.packages is not None else None,
         ),
         Linked, what=f"Cannot install the conda packages of {project.origin}",
         hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
-        proxies=dict(project.settings.proxies),
+        variables=project.settings.variables(),
     )  # fmt: skip

@@ -25,8 +25,8 @@ from proj.environments.conda.explicit import (
 )
 from proj.environments.conda.messages import Check, Checked, Failed, Locked, Solve, Solved
 from proj.environments.conda.service import ask
-from proj.environments.failures import iso_date, iso_time, parse_iso_time
-from proj.environments.lock import Lock
+from proj.environments.failures import iso_date, iso_time
+from proj.environments.lock import HEADER, Lock, note_of_age, read_header
 from proj.environments.requirements import read_text
 from proj.errors import EnvironmentFailedError
 from proj.model import LockMode
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from proj.environments.conda.target import Target
     from proj.model import EnvironmentRequest
 
-_HEADER = "# proj: "
 _SHA256_DIGITS = 64
 
 
@@ -97,10 +96,10 @@ class CondaLock(msgspec.Struct, frozen=True, kw_only=True):
         header += [f"as-of {iso_time(self.as_of_s)}"] if self.as_of_s is not None else []
         header += [f"note {note}" for note in self.notes]
         header += [f"build {name} {' '.join(needs)}" for name, needs in self.build_needs]
-        lines = [_HEADER + line for line in header]
+        lines = [HEADER + line for line in header]
         lines += [f"# platform: {self.platform}", EXPLICIT, *map(_line, self.packages)]
         if self.pip:
-            lines += [f"{_HEADER}pip packages, as pylock.toml"]
+            lines += [f"{HEADER}pip packages, as pylock.toml"]
             lines += [
                 (PIP_LINE + line).rstrip() for line in self.pip.splitlines() if not line.startswith("#")
             ]
@@ -141,15 +140,9 @@ def parse_lock(text: str, *, origin: str, platform: str, shipped: bool) -> Conda
         md5 = entry.digest if entry.digest and sha256 is None else None
         packages.append(Locked(url=_without_secrets(entry.url), sha256=sha256, md5=md5))
     _refuse_other_platform(packages, text, origin, platform)
-    as_of = re.search(rf"(?m)^{_HEADER}as-of (\S+)$", text)
-    needs = re.findall(rf"(?m)^{_HEADER}build (\S+) (.+)$", text)
-    made_for = re.search(rf"(?m)^{_HEADER}input (sha256:[0-9a-f]+)$", text)
     return CondaLock(
-        platform=platform, packages=tuple(packages), pip=pip_part(text),
-        input=made_for[1] if made_for else None, as_of_s=_seconds(as_of[1]) if as_of else None,
-        notes=tuple(re.findall(rf"(?m)^{_HEADER}note (.+)$", text)),
-        build_needs=tuple((name, tuple(listed.split())) for name, listed in needs),
-        shipped=shipped,
+        platform=platform, packages=tuple(packages), pip=pip_part(text), shipped=shipped,
+        **msgspec.structs.asdict(read_header(text)),
     )  # fmt: skip
 
 
@@ -289,7 +282,7 @@ def solve(
         ),
         Solved, what=f"Cannot solve {project.origin} for {platform}",
         hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
-        proxies=dict(project.settings.proxies),
+        variables=project.settings.variables(),
     )  # fmt: skip
     return CondaLock(platform=platform, packages=solved.packages, notes=solved.notes, as_of_s=request.as_of_s)
 
@@ -326,14 +319,7 @@ def _judged(lock: CondaLock, project: CondaProject, request: EnvironmentRequest)
     fits = lock.input is None or lock.input == f"sha256:{project.digest(request.project_dir)}"
     if fits or request.mode is LockMode.FROZEN or project.lock_file is None:
         return lock
-    name = project.lock_file.name
-    if request.mode is LockMode.LOCKED:
-        raise EnvironmentFailedError(
-            f"{name} is older than {project.origin}, but --locked wants one that fits.",
-            hint="`proj env lock` makes it anew; --frozen uses it as it is.",
-        )
-    note = f"{name} was made before {project.origin} was changed; it is used as it is."
-    events.warning(f"{note} `proj env lock` makes it anew.")
+    note = note_of_age(project.lock_file, project.origin, request)
     return msgspec.structs.replace(lock, notes=(*lock.notes, note))
 
 
@@ -369,10 +355,3 @@ def _without_secrets(url: str) -> str:
     folder, _, name = url.rpartition("/")
     channel, _, subdir = folder.rpartition("/")
     return f"{access(channel).url}/{subdir}/{name}"
-
-
-def _seconds(text: str) -> int | None:
-    try:
-        return parse_iso_time(text)
-    except ValueError:
-        return None

@@ -77,11 +77,25 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, tag="link"):
     platform: str
     scripts: bool = True
     """Whether the packages' post-link scripts run."""
+    folder: str | None = None
+    """Where some of the packages lie as files, which are taken instead of those of the channels."""
     network: Network
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True, tag="linked"):
     """The answer to `Link`."""
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True, tag="download"):
+    """Download packages as files."""
+
+    packages: tuple[Locked, ...]
+    folder: str
+    network: Network
+
+
+class Downloaded(msgspec.Struct, frozen=True, kw_only=True, tag="downloaded"):
+    """The answer to `Download`."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag="check"):
@@ -135,5 +149,5 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str | None = None
 
 
-Task = Solve | Link | Check | ReadLock
-Answer = Solved | Linked | Checked | LockRead | Failed
+Task = Solve | Link | Download | Check | ReadLock
+Answer = Solved | Linked | Downloaded | Checked | LockRead | Failed

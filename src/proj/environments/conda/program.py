@@ -48,7 +48,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         """
         from proj.environments.conda.lock import CondaLock
 
-        events.step(f"Solving {len(project.specs)} packages of {project.origin} by {Path(self.path).name}")
+        count, program = len(project.specs), Path(self.path).name
+        events.step(f"Solving {count} package{'s' * (count != 1)} of {project.origin} by {program}")
         notes = []
         if request.as_of_s is not None:
             notes.append(f"{Path(self.path).name} knows no date: conda packages are those of today.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import importlib.util
 import os
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from proj import events, paths
+from proj import events, files, paths
 from proj.environments.conda.channels import without_login
 from proj.environments.conda.messages import Answer, Failed, Network
 from proj.errors import EnvironmentFailedError
 from proj.process import redact, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from proj.environments.conda.messages import Task
 
@@ -43,6 +44,30 @@ def current_platform() -> str:
 def cache_folder() -> Path:
     """Where repodata and packages are kept."""
     return paths.cache() / "conda"
+
+
+def lock_file() -> Path:
+    """What is locked, shared, while the cache of packages is used; exclusively while some are removed."""
+    return cache_folder() / "lock"
+
+
+@contextlib.contextmanager
+def kept_here() -> Iterator[None]:
+    """Keep what is cached of channels and packages from being removed while the block uses it.
+
+    Raises:
+        EnvironmentFailedError: The cache cannot be written.
+    """
+    try:
+        descriptor = files.lock(lock_file(), shared=True)
+    except OSError as error:
+        from proj.environments.cache import unwritable
+
+        raise unwritable(cache_folder(), error) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def network(mirrors: Mapping[str, tuple[str, ...]], *, offline: bool, verify_tls: bool) -> Network:
@@ -73,7 +98,7 @@ def ask(
     what: str,
     hints: Callable[[Failed], str | None],
     secrets: Iterable[str],
-    proxies: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> T:
     """Have a task done.
 
@@ -83,32 +108,27 @@ def ask(
         what: What is being done, on what, for the error: "Cannot solve conda.yaml for linux-64".
         hints: What to do next about a failure; None: the answer's own hint.
         secrets: What must not be seen in an error.
-        proxies: `http` or `https` -> the proxy's URL; None: as the variables say.
+        variables: What to add to the environment; see `Settings.variables`.
 
     Raises:
         EnvironmentFailedError: It cannot be done.
     """
     folder = cache_folder()
     known = tuple(secrets)
-    through = {f"{scheme.upper()}_PROXY": url for scheme, url in (proxies or {}).items()}
     context = contextvars.copy_context()
 
     def listen(line: str) -> None:
         if line.startswith(("Linking ", "Downloading ")):
             context.run(events.progress, redact(line, known))
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        from proj.environments.cache import unwritable
-
-        raise unwritable(folder, error) from error
-    completed = run(
-        [sys.executable, "-m", "proj.environments.conda.worker"],
-        # Not the project's folder: its modules are not to be taken for ours.
-        cwd=folder, env={"RUST_LOG": "off", "RUST_BACKTRACE": "0", "PYTHONPATH": _own_path(), **through},
-        stdin=msgspec.json.encode(task), on_stderr=listen, check=False,
-    )  # fmt: skip
+    with kept_here():
+        completed = run(
+            [sys.executable, "-m", "proj.environments.conda.worker"],
+            # Not the project's folder: its modules are not to be taken for ours.
+            cwd=folder,
+            env={"RUST_LOG": "off", "RUST_BACKTRACE": "0", "PYTHONPATH": _own_path(), **(variables or {})},
+            stdin=msgspec.json.encode(task), on_stderr=listen, check=False,
+        )  # fmt: skip
     try:
         answer: Answer = msgspec.json.decode(completed.stdout, type=Answer)
     except msgspec.DecodeError as error:
@@ -128,7 +148,7 @@ def ask(
     assert isinstance(answer, Failed)  # noqa: S101  every other answer is the one that was asked for
     raise EnvironmentFailedError(
         redact(f"{what}. {answer.message}", known),
-        hint=hints(answer) or answer.hint,
+        hint=redact(hints(answer) or answer.hint or "", known) or None,
         details=tuple(redact(line, known) for line in answer.lines),
     )
 

@@ -12,6 +12,7 @@ import msgspec
 
 from proj.environments.conda.index import locked
 from proj.environments.conda.messages import Answer, Failed, Solve, Solved, Wanted
+from proj.environments.conda.reasons import Need, collision, shown, unmet_need
 from proj.environments.conda.transport import gateway
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _OTHER_PLATFORMS = ("win-64", "osx-64", "osx-arm64", "linux-64", "linux-aarch64", "win-32", "linux-ppc64le")
 _NEAR = 3
 _MAX_ROUNDS = 8
+_MAX_LINES = 16
 
 
 class Solver:
@@ -96,10 +98,24 @@ class Solver:
         if self._loosen_builds(found) or self._loosen_python(found):
             return None
         lines = tuple(line.rstrip() for line in str(error).splitlines() if line.strip())
+        need = unmet_need(lines)
+        if need is not None and need.name.startswith("__"):
+            return _lacking(need, lines[:_MAX_LINES])
         return Failed(
-            cause="unsatisfiable", message=_collision(lines), lines=lines[: 2 * _MAX_ROUNDS],
-            hint=self._known_versions(found),
+            cause="unsatisfiable", message=collision(lines) if need is None else await self._unmet(need),
+            lines=lines[:_MAX_LINES], hint=self._known_versions(found),
         )  # fmt: skip
+
+    async def _unmet(self, need: Need) -> str:
+        """Which two requirements collide, where one of them is a need of a package."""
+        asked = next((wanted for wanted in self._wanted if wanted.name == need.name), None)
+        if asked is not None:
+            both = f"{need.owner} needs {need.text}, and {shown(asked.spec)} is asked for"
+            return f"{both}: they cannot be installed together."
+        there = (await self._candidates([need.name]))[need.name]
+        young = " that early" if self._task.as_of_s is not None else ""
+        of_it = "a version of it that would do" if there else "it"
+        return f"{need.owner} needs {need.text}, and no channel has {of_it}{young}."
 
     async def _candidates(
         self, names: Sequence[str], platforms: Sequence[str] | None = None
@@ -234,23 +250,14 @@ def _made_at(record: rattler.RepoDataRecord) -> dt.datetime | None:
     return record.indexed_timestamp or record.timestamp
 
 
-def _collision(lines: Sequence[str]) -> str:
-    """The two requirements that collide, as far as the solver's tree tells."""
-    tops = [
-        match[1].replace(" *", "")
-        for line in lines
-        if (
-            match := re.match(
-                r"^[├└]─+ (.+?) (?:can be installed|cannot be installed|would require|, which|conflict)", line
-            )
-        )
-    ]
-    if len(tops) > 1:
-        return f"{tops[0]} and {tops[-1]} cannot be installed together."
-    if tops:
-        return f"{tops[0]} cannot be installed."
-    text = " ".join(lines).partition("because of: ")[2] or " ".join(lines)
-    return text.strip().rstrip(".") + "."
+def _lacking(need: Need, lines: tuple[str, ...]) -> Failed:
+    """The failure where a package needs something of the machine."""
+    variable = f"CONDA_OVERRIDE_{need.name.strip('_').upper()}"
+    needs = f"it needs {need.text}, which is not there where it will run"
+    return Failed(
+        cause="platform", lines=lines, message=f"{need.owner} cannot be installed: {needs}.",
+        hint=f"{variable}=VERSION says that it is there.",
+    )  # fmt: skip
 
 
 def _virtual_packages(task: Solve) -> list[rattler.GenericVirtualPackage]:

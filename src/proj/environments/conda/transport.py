@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -31,8 +34,12 @@ def client(network: Network) -> rattler.Client:
     import rattler
     from rattler import networking
 
-    if not network.logins:
+    if not network.logins or not network.verify_tls:
         lines = [] if network.verify_tls else ["tls-no-verify = true"]
+        if network.logins:
+            lines.append(
+                f"authentication-override-file = {_quoted(_logins_file(tuple(network.logins.items())))}"
+            )
         lines += ["[mirrors]"] if network.mirrors else []
         for url, mirrors in network.mirrors.items():
             lines.append(f"{_quoted(url)} = [{', '.join(map(_quoted, mirrors))}]")
@@ -46,10 +53,25 @@ def client(network: Network) -> rattler.Client:
     ])  # fmt: skip
 
 
+@functools.cache
+def _logins_file(logins: tuple[tuple[str, str], ...]) -> str:
+    """The logins as a file of rattler's that is in memory alone; it knows them by host, whatever the path.
+
+    Without checks of certificates, the layer that adds headers by path cannot be had.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise OSError("a login in a channel's URL and `ssl_verify: false` go together on Linux alone")
+    content = {}
+    for url, login in logins:
+        user, _, password = login.partition(":")
+        content[urlsplit(url).hostname] = {"BasicHTTP": {"username": user, "password": password}}
+    descriptor = os.memfd_create("logins")
+    os.write(descriptor, msgspec.json.encode(content))
+    return f"/proc/self/fd/{descriptor}"
+
+
 def _login(host: str, path: str, network: Network) -> dict[str, str] | None:
     """The header for a request that goes to where a login is for."""
-    from urllib.parse import urlsplit
-
     for url, login in network.logins.items():
         parts = urlsplit(url)
         if parts.hostname == host and path.startswith(f"{parts.path.rstrip('/')}/"):

@@ -1,9 +1,9 @@
 """Solves, downloads and links with rattler: a program that answers a task on its standard input.
 
-With `solver`, `index` and `transport` the one importer of `rattler`. It has a process of its own because
-rattler's threads go on when Python ends, and take the interpreter down with them about every second time;
-here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks after
-a run.
+With `solver`, `index`, `archives` and `transport` the one importer of `rattler`. It has a process of its own
+because rattler's threads go on when Python ends, and take the interpreter down with them about every second
+time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks
+after a run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj.environments.conda.archives import download, from_folder, tell_origin
 from proj.environments.conda.index import record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
     Checked,
+    Download,
     Failed,
     Link,
     Linked,
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
     import rattler
 
 _UNREACHABLE = re.compile(
-    r"error sending request|dns error|Connection refused|timed out|tcp connect|connection (?:closed|reset)"
-    r"|No such file or directory|could not find subdir|HTTP status|status code|not found",
+    r"error sending request|failed after \d+ retries|dns error|Connection refused|timed out|tcp connect"
+    r"|connection (?:closed|reset)|No such file or directory|could not find subdir|HTTP status|status code"
+    r"|not found",
     re.IGNORECASE,
 )
 
@@ -67,6 +70,8 @@ async def _answer(task: Task) -> Answer:
             return await Solver(task).solve()
         if isinstance(task, Link):
             return await _link(task)
+        if isinstance(task, Download):
+            return await download(task)
         if isinstance(task, Check):
             return _check(task)
         return _read_lock(task)
@@ -82,6 +87,8 @@ def failure_of(error: Exception) -> Failed:
         return Failed(cause="disk", message="The disk is full.", lines=lines)
     if re.search(r"hash mismatch|sha256|md5|checksum|digest", said, re.IGNORECASE):
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
+    if "failed to link" in said:
+        return Failed(cause="other", message="A package cannot be linked.", lines=lines)
     if "no usable repodata cache" in said:
         return Failed(cause="offline", message="What the channels have is not in the cache.", lines=lines)
     if _UNREACHABLE.search(said):
@@ -94,7 +101,8 @@ def failure_of(error: Exception) -> Failed:
 async def _link(task: Link) -> Answer:
     import rattler
 
-    records = await asyncio.gather(*(record_of(locked, task.network) for locked in task.packages))
+    located = from_folder(task.packages, task.folder)
+    records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
     if task.network.offline:
         index = await rattler.PackageCache(cache).index()
@@ -107,7 +115,11 @@ async def _link(task: Link) -> Answer:
     await rattler.install(
         records=list(records),
         target_prefix=task.prefix,
-        cache_dir=cache,
+        # Files of environments are links to those in the cache: a program may have written into one, and who
+        # cleans up may have removed one. What is not as the package says is had again.
+        package_cache=rattler.PackageCache.new_layered(
+            [cache], validation_mode=rattler.ValidationMode.full()
+        ),
         platform=rattler.Subdir(task.platform),
         execute_link_scripts=task.scripts,
         show_progress=False,
@@ -115,6 +127,8 @@ async def _link(task: Link) -> Answer:
         reporter=_reporter(len(records)),
         alternative_target_prefix=task.target_prefix,
     )
+    if task.folder is not None:
+        tell_origin(task.prefix, task.packages)
     return Linked()
 
 

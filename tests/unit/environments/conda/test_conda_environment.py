@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer, CondaPackage, make_channel
-from proj import paths
+from conda_kit import CondaPackage, make_channel
+from environment_kit import installed
 from proj.environments.cache import root
 from proj.environments.conda.declared import read_project
 from proj.environments.conda.environment import CondaEnvironment
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = CondaEnvironment()
 DAY_2021_NOON = 1614859200
-
-
-def names(prepared: PreparedEnvironment) -> dict[str, str]:
-    return {package.name: package.version for package in ENVIRONMENT.facts(prepared).packages}
 
 
 def said(prepared: PreparedEnvironment, line: str) -> str:
@@ -61,7 +56,12 @@ class TestContract(EnvironmentContract):
 def test_what_is_made(conda_project: CondaProjectMaker, request_for: RequestMaker, heard: list[str]) -> None:
     folder = conda_project("python=3.9", "needs-old-alpha", "tool", tail="variables: {GREETING: hello}\n")
     prepared = ENVIRONMENT.prepare(request_for(folder))
-    assert names(prepared) == {"python": "3.9.18", "needs-old-alpha": "1.0", "alpha": "1.0", "tool": "1.0"}
+    assert installed(ENVIRONMENT, prepared) == {
+        "python": "3.9.18",
+        "needs-old-alpha": "1.0",
+        "alpha": "1.0",
+        "tool": "1.0",
+    }
     assert prepared.python_version == "3.9.18"
     assert prepared.python_requested == "3.9.*"
     assert prepared.summary == "conda packages from conda.yaml"
@@ -152,10 +152,10 @@ def test_the_lock_is_an_explicit_list(
 def test_the_date_decides(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
     folder = conda_project("python=3.9", "alpha", "undated")
     then = ENVIRONMENT.prepare(request_for(folder, as_of_s=DAY_2021_NOON))
-    assert names(then)["alpha"] == "1.0"
+    assert installed(ENVIRONMENT, then)["alpha"] == "1.0"
     assert then.as_of_s == DAY_2021_NOON
     assert any("No build date is known of undated" in note for note in then.notes)
-    assert names(ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "2.0"
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "2.0"
     folder = conda_project("alpha=2.0")
     with pytest.raises(EnvironmentFailedError, match=r"conda\.yaml for linux-64") as caught:
         ENVIRONMENT.prepare(request_for(folder, as_of_s=DAY_2021_NOON))
@@ -180,11 +180,13 @@ def test_a_lock_is_kept_until_upgrade(
 ) -> None:
     channel = make_channel(tmp_path / "channel", [CondaPackage(name="one", version="1.0")])
     folder = conda_project("one", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
-    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"one": "1.0"}
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder))) == {"one": "1.0"}
     make_channel(channel, [CondaPackage(name="one", version="2.0")])
-    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"one": "1.0"}
-    assert names(ENVIRONMENT.prepare(request_for(folder, mode=LockMode.UPGRADE))) == {"one": "2.0"}
-    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"one": "2.0"}
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder))) == {"one": "1.0"}
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder, mode=LockMode.UPGRADE))) == {
+        "one": "2.0"
+    }
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder))) == {"one": "2.0"}
 
 
 def test_a_lock_that_the_project_ships(
@@ -200,8 +202,11 @@ def test_a_lock_that_the_project_ships(
     conda_project("alpha", "python=3.9")
     with pytest.raises(EnvironmentFailedError, match=r"older than conda\.yaml"):
         ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
-    assert names(ENVIRONMENT.prepare(request_for(folder, mode=LockMode.FROZEN)))["alpha"] == "1.0"
-    assert names(ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
+    assert (
+        installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder, mode=LockMode.FROZEN)))["alpha"]
+        == "1.0"
+    )
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
     assert any("was made before conda.yaml was changed" in line for line in heard)
 
 
@@ -218,7 +223,7 @@ def test_an_explicit_list_of_another_tool(
         f"# made by hand\n@EXPLICIT\n{python}\n{channel.as_uri()}/noarch/alpha-1.0-py_0.conda#{md5}\n"
     )
     prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
-    assert names(prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
     conda_project("alpha>=2", "python=3.9")
     with pytest.raises(EnvironmentFailedError, match="nothing in it meets"):
         ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
@@ -249,7 +254,7 @@ def test_a_lock_of_conda_locks(
     text = conda_lock(channel, "linux-64/python-3.9.7-h1_0.conda", "noarch/alpha-1.0-py_0.conda")
     (folder / "conda-lock.yml").write_text(text)
     prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
-    assert names(prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
     (folder / "conda.yaml").unlink()
     alone = ENVIRONMENT.prepare(request_for(folder))
     assert alone.directory == prepared.directory
@@ -291,7 +296,10 @@ def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Pat
             alpha=digest("noarch", "alpha-1.0-py_0.conda"),
         )
     )  # fmt: skip
-    assert names(ENVIRONMENT.prepare(request_for(tmp_path))) == {"alpha": "1.0", "python": "3.9.7"}
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path))) == {
+        "alpha": "1.0",
+        "python": "3.9.7",
+    }
     (tmp_path / "pixi.lock").write_text("version: 99\n")
     with pytest.raises(EnvironmentFailedError, match=r"Cannot use pixi\.lock"):
         ENVIRONMENT.prepare(request_for(tmp_path))
@@ -305,7 +313,7 @@ def test_an_export_of_another_platform(
 ) -> None:
     folder = conda_project("python=3.9.7=h6244533_0", "alpha=1.0=py39haa95532_0", "vc=14.2", "only-there=1.0")
     prepared = ENVIRONMENT.prepare(request_for(folder))
-    assert names(prepared) == {"python": "3.9.7", "alpha": "1.0"}
+    assert installed(ENVIRONMENT, prepared) == {"python": "3.9.7", "alpha": "1.0"}
     told = "\n".join(prepared.notes)
     assert "vc=14.2 exists for Windows only" in told
     assert "only-there is not made for linux-64 and was left out" in told
@@ -323,153 +331,6 @@ def test_the_nearest_python(conda_project: CondaProjectMaker, request_for: Reque
         ENVIRONMENT.prepare(request_for(folder, python_match="exact"))
     assert "Of python there is 3.9.7, 3.9.18, 3.11.7" in (caught.value.hint or "")
     assert ENVIRONMENT.prepare(request_for(folder, python="3.11")).python_version == "3.11.7"
-
-
-# --- failures ---------------------------------------------------------------------------------------------
-
-
-def test_specs_that_collide_are_named(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
-    with pytest.raises(EnvironmentFailedError) as caught:
-        ENVIRONMENT.prepare(request_for(conda_project("needs-old-alpha", "needs-new-alpha")))
-    assert "needs-new-alpha and needs-old-alpha cannot be installed together" in caught.value.message or (
-        "needs-old-alpha and needs-new-alpha cannot be installed together" in caught.value.message
-    )
-    assert any("alpha <2" in line for line in caught.value.details)
-    assert any("alpha >=2" in line for line in caught.value.details)
-
-
-def test_a_missing_package_and_its_nearest_names(
-    conda_project: CondaProjectMaker, request_for: RequestMaker
-) -> None:
-    with pytest.raises(EnvironmentFailedError, match="No channel has alphaa, quite-another") as caught:
-        ENVIRONMENT.prepare(request_for(conda_project("alphaa", "quite-another", "python")))
-    assert "alphaa: did you mean alpha?" in caught.value.details
-    assert "channels:" in (caught.value.hint or "")
-
-
-def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
-    with pytest.raises(EnvironmentFailedError) as caught:
-        ENVIRONMENT.prepare(request_for(conda_project("alpha=7", "python=3.9")))
-    assert "alpha" in caught.value.message
-    assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
-
-
-def test_virtual_packages(
-    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = conda_project("gpu-tool")
-    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
-    with pytest.raises(EnvironmentFailedError) as caught:
-        ENVIRONMENT.prepare(request_for(folder))
-    assert any("__cuda" in line for line in (caught.value.message, *caught.value.details))
-    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
-    assert names(ENVIRONMENT.prepare(request_for(folder))) == {"gpu-tool": "1.0"}
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/channel", "file:///nowhere/at/all"])
-def test_a_channel_that_cannot_be_read(
-    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    folder = conda_project("alpha", head=f"channels: ['{url}', nodefaults]\n")
-    with pytest.raises(EnvironmentFailedError, match="A channel cannot be read") as caught:
-        ENVIRONMENT.prepare(request_for(folder))
-    assert "--env-manager uv" in (caught.value.hint or "")
-    assert not list(paths.cache().glob("environments/*/*/"))
-
-
-def test_a_package_with_other_bytes(
-    served: ChannelServer,
-    conda_project: CondaProjectMaker,
-    request_for: RequestMaker,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
-    served.corrupt.add("alpha-1.0-py_0.conda")
-    with pytest.raises(EnvironmentFailedError, match="not the one that is locked") as caught:
-        ENVIRONMENT.prepare(request_for(folder))
-    assert "--upgrade" in (caught.value.hint or "")
-    assert not [item for entry in root().iterdir() for item in entry.iterdir() if item.is_dir()]
-    served.corrupt.clear()
-    assert names(ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
-
-
-def test_offline(
-    served: ChannelServer,
-    conda_project: CondaProjectMaker,
-    request_for: RequestMaker,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
-    with pytest.raises(EnvironmentFailedError) as caught:
-        ENVIRONMENT.prepare(request_for(folder, offline=True))
-    assert "without --offline" in (caught.value.hint or "")
-    assert not served.asked
-    first = ENVIRONMENT.prepare(request_for(folder))
-    shutil.rmtree(root())
-    served.asked.clear()
-    again = ENVIRONMENT.prepare(request_for(folder, offline=True))
-    assert not again.reused
-    assert again.lock == first.lock
-    more = conda_project("needs-old-alpha", "python=3.9.7", head=f"channels: ['{served.url}', nodefaults]\n")
-    with pytest.raises(EnvironmentFailedError, match="Not in the cache") as caught:
-        ENVIRONMENT.prepare(request_for(more, offline=True))
-    assert not served.asked
-
-
-# --- secrets ----------------------------------------------------------------------------------------------
-
-
-def everything_written() -> bytes:
-    content = []
-    for base in (paths.cache(), paths.home()):
-        content += [path.read_bytes() for path in base.rglob("*") if path.is_file()]
-    return b"\n".join(content)
-
-
-@pytest.mark.parametrize("kind", ["token", "password", "mirror", "auth file"])
-def test_secrets_of_channels_are_nowhere(
-    kind: str,
-    channel: Path,
-    conda_project: CondaProjectMaker,
-    request_for: RequestMaker,
-    monkeypatch: pytest.MonkeyPatch,
-    heard: list[str],
-) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
-    token = None if kind in ("password", "auth file") else "tk-5ecret-5ecret"
-    server = ChannelServer(channel, token=token, password=None if token else "ada:tk-5ecret-5ecret")
-    clean = server.url
-    named = {
-        "token": f"http://{server.address}/t/${{CHANNEL_KEY}}/channel",
-        "password": f"http://ada:${{CHANNEL_KEY}}@{server.address}/channel",
-    }.get(kind, clean)
-    if kind == "mirror":
-        secret = f"http://{server.address}/t/tk-5ecret-5ecret/channel"
-        Path(os.environ["CONDARC"]).write_text(f"mirrored_channels: {{'{clean}': ['{secret}']}}\n")
-    if kind == "auth file":
-        login = {"127.0.0.1": {"BasicHTTP": {"username": "ada", "password": "tk-5ecret-5ecret"}}}
-        Path(os.environ["RATTLER_AUTH_FILE"]).write_text(json.dumps(login))
-    try:
-        folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{named}', nodefaults]\n")
-        prepared = ENVIRONMENT.prepare(request_for(folder))
-        assert names(prepared)["alpha"] == "1.0"
-        assert f"{clean}/noarch/alpha-1.0-py_0.conda#sha256:".encode() in (prepared.lock or b"")
-        shutil.rmtree(root())
-        again = ENVIRONMENT.prepare(request_for(folder, lock=prepared.lock))
-        assert again.lock_digest == prepared.lock_digest
-    finally:
-        server.close()
-    conda_project("alpha=2.0", "python=3.9", head=f"channels: ['{named}', nodefaults]\n")
-    shutil.rmtree(paths.cache() / "conda" / "repodata")
-    with pytest.raises(EnvironmentFailedError) as caught:  # nobody answers any more
-        ENVIRONMENT.prepare(request_for(folder))
-    told = "\n".join((*heard, caught.value.message, caught.value.hint or "", *caught.value.details))
-    assert "5ecret" not in told
-    assert b"5ecret" not in everything_written()
 
 
 # --- other places -----------------------------------------------------------------------------------------

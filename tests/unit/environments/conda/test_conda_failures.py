@@ -1,0 +1,216 @@
+"""What conda environments do when there is no answer, no channel, no network, or a secret in a URL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conda_kit import ChannelServer
+from environment_kit import installed
+from proj import paths
+from proj.environments.cache import root
+from proj.environments.conda.environment import CondaEnvironment
+from proj.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from environment_kit import RequestMaker
+    from unit.environments.conda.conftest import CondaProjectMaker
+
+ENVIRONMENT = CondaEnvironment()
+
+
+def test_specs_that_collide_are_named(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("needs-old-alpha", "needs-new-alpha")))
+    assert "needs-new-alpha and needs-old-alpha cannot be installed together" in caught.value.message or (
+        "needs-old-alpha and needs-new-alpha cannot be installed together" in caught.value.message
+    )
+    assert any("alpha <2" in line for line in caught.value.details)
+    assert any("alpha >=2" in line for line in caught.value.details)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("needs-old-alpha", "alpha>=2"), "needs-old-alpha 1.0 needs alpha <2, and alpha >=2 is asked for"),
+        (
+            ("needs-old-python", "python=3.11"),
+            "needs-old-python 1.0 needs python <3.11, and python 3.11.* is asked for: they cannot be",
+        ),
+        (("needs-nobody",), "needs-nobody 1.0 needs nobody >=1, and no channel has it."),
+        (("needs-later-alpha",), "needs alpha >=3, and no channel has a version of it that would do."),
+    ],
+)
+def test_the_two_requirements_that_collide(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, asked: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project(*asked)))
+    assert said in caught.value.message
+    assert "conda.yaml" in (caught.value.hint or "")
+
+
+def test_a_missing_package_and_its_nearest_names(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    with pytest.raises(EnvironmentFailedError, match="No channel has alphaa, quite-another") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alphaa", "quite-another", "python")))
+    assert "alphaa: did you mean alpha?" in caught.value.details
+    assert "channels:" in (caught.value.hint or "")
+
+
+def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha=7", "python=3.9")))
+    assert "alpha" in caught.value.message
+    assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
+
+
+def test_virtual_packages(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = conda_project("gpu-tool")
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert (
+        "gpu-tool 1.0 cannot be installed: it needs __cuda >=11, which is not there" in caught.value.message
+    )
+    assert "CONDA_OVERRIDE_CUDA=12.4" in (caught.value.hint or "")
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "11.8")
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder))) == {"gpu-tool": "1.0"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/channel", "file:///nowhere/at/all"])
+def test_a_channel_that_cannot_be_read(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("alpha", head=f"channels: ['{url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match="A channel cannot be read") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert "--env-manager uv" in (caught.value.hint or "")
+    assert ("Check the network" if url.startswith("http") else "There is no channel") in (
+        caught.value.hint or ""
+    )
+    assert not list(paths.cache().glob("environments/*/*/"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("refused", "asks who you are"), ("absent", "There is no channel http://127.0.0.1:")]
+)
+def test_a_channel_that_answers_with_an_error(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    hint: str,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    url = served.url if kind == "refused" else f"{served.url}-of-old"
+    served.password = "ada:secret" if kind == "refused" else None
+    folder = conda_project("alpha", head=f"channels: ['{url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match="A channel cannot be read") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert hint in (caught.value.hint or "")
+    assert "--env-manager uv" in (caught.value.hint or "")
+
+
+def test_a_package_with_other_bytes(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
+    served.corrupt.add("alpha-1.0-py_0.conda")
+    with pytest.raises(EnvironmentFailedError, match="not the one that is locked") as caught:
+        ENVIRONMENT.prepare(request_for(folder))
+    assert "--upgrade" in (caught.value.hint or "")
+    assert not [item for entry in root().iterdir() for item in entry.iterdir() if item.is_dir()]
+    served.corrupt.clear()
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
+
+
+def test_offline(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(folder, offline=True))
+    assert "without --offline" in (caught.value.hint or "")
+    assert not served.asked
+    first = ENVIRONMENT.prepare(request_for(folder))
+    shutil.rmtree(root())
+    served.asked.clear()
+    again = ENVIRONMENT.prepare(request_for(folder, offline=True))
+    assert not again.reused
+    assert again.lock == first.lock
+    more = conda_project("needs-old-alpha", "python=3.9.7", head=f"channels: ['{served.url}', nodefaults]\n")
+    with pytest.raises(EnvironmentFailedError, match="Not in the cache") as caught:
+        ENVIRONMENT.prepare(request_for(more, offline=True))
+    assert not served.asked
+
+
+# --- secrets ----------------------------------------------------------------------------------------------
+
+
+def everything_written() -> bytes:
+    content = []
+    for base in (paths.cache(), paths.home()):
+        content += [path.read_bytes() for path in base.rglob("*") if path.is_file()]
+    return b"\n".join(content)
+
+
+@pytest.mark.parametrize("kind", ["token", "password", "mirror", "auth file"])
+def test_secrets_of_channels_are_nowhere(
+    kind: str,
+    channel: Path,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    heard: list[str],
+) -> None:
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
+    token = None if kind in ("password", "auth file") else "tk-5ecret-5ecret"
+    server = ChannelServer(channel, token=token, password=None if token else "ada:tk-5ecret-5ecret")
+    clean = server.url
+    named = {
+        "token": f"http://{server.address}/t/${{CHANNEL_KEY}}/channel",
+        "password": f"http://ada:${{CHANNEL_KEY}}@{server.address}/channel",
+    }.get(kind, clean)
+    if kind == "mirror":
+        secret = f"http://{server.address}/t/tk-5ecret-5ecret/channel"
+        Path(os.environ["CONDARC"]).write_text(f"mirrored_channels: {{'{clean}': ['{secret}']}}\n")
+    if kind == "auth file":
+        login = {"127.0.0.1": {"BasicHTTP": {"username": "ada", "password": "tk-5ecret-5ecret"}}}
+        Path(os.environ["RATTLER_AUTH_FILE"]).write_text(json.dumps(login))
+    try:
+        folder = conda_project("needs-old-alpha", "python=3.9", head=f"channels: ['{named}', nodefaults]\n")
+        prepared = ENVIRONMENT.prepare(request_for(folder))
+        assert installed(ENVIRONMENT, prepared)["alpha"] == "1.0"
+        assert f"{clean}/noarch/alpha-1.0-py_0.conda#sha256:".encode() in (prepared.lock or b"")
+        shutil.rmtree(root())
+        again = ENVIRONMENT.prepare(request_for(folder, lock=prepared.lock))
+        assert again.lock_digest == prepared.lock_digest
+    finally:
+        server.close()
+    conda_project("alpha=2.0", "python=3.9", head=f"channels: ['{named}', nodefaults]\n")
+    shutil.rmtree(paths.cache() / "conda" / "repodata")
+    with pytest.raises(EnvironmentFailedError) as caught:  # nobody answers any more
+        ENVIRONMENT.prepare(request_for(folder))
+    told = "\n".join((*heard, caught.value.message, caught.value.hint or "", *caught.value.details))
+    assert "5ecret" not in told
+    assert b"5ecret" not in everything_written()
