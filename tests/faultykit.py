@@ -61,16 +61,26 @@ class FaultyServer:
     Args:
         steps: What it does.
         certificate: A file with its certificate and key; None: plain HTTP.
+        clients: Whose certificates its clients must have; None: they need none.
         host: The address that it listens on.
     """
 
-    def __init__(self, *steps: Step, certificate: Path | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *steps: Step,
+        certificate: Path | None = None,
+        clients: Path | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.heard: list[Heard] = []
         self._steps = list(steps)
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(certificate)
+            if clients is not None:
+                self._context.load_verify_locations(clients)
+                self._context.verify_mode = ssl.CERT_REQUIRED
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, 0), family=family)
         port = self._listener.getsockname()[1]
@@ -140,9 +150,11 @@ def _read(stream: BinaryIO) -> Heard | None:
 
 
 @contextlib.contextmanager
-def faulty(*steps: Step, certificate: Path | None = None, host: str = "127.0.0.1") -> Iterator[FaultyServer]:
+def faulty(
+    *steps: Step, certificate: Path | None = None, clients: Path | None = None, host: str = "127.0.0.1"
+) -> Iterator[FaultyServer]:
     """Run such a server."""
-    server = FaultyServer(*steps, certificate=certificate, host=host)
+    server = FaultyServer(*steps, certificate=certificate, clients=clients, host=host)
     try:
         yield server
     finally:

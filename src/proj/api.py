@@ -6,12 +6,12 @@ import collections.abc
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from proj import control, paths, runner
 from proj.errors import ProjError, UsageError
 from proj.exitcodes import exit_code
-from proj.model import ImageRequest, RunStatus
+from proj.model import ImageRequest, LockMode, RunStatus
 from proj.place import open_tracking
 from proj.planning import RunRequest
 
@@ -177,7 +177,8 @@ def run(
         entry_point: Its name or a script's path; None: `main`, or the only one.
         version: Branch, tag or commit of a git repository.
         parameters: Name -> value; values are taken as text.
-        docker_args: Name -> value of arguments of `docker run`.
+        docker_args: Name -> value of arguments of `docker run`; True for one without a value, a list for one
+            that is given several times.
         experiment_name: Experiment to record in, created if need be; default: the project's name.
         experiment_id: Its id instead.
         backend: Where to run.
@@ -190,8 +191,8 @@ def run(
         build_image: Put the code into the image instead of mounting it.
         docker_auth: `username` and `password` for the registry of the project's image; without it, what
             `docker login` has kept counts.
-        **options: `base_image`, `platform` and `pull`, as the options of `proj run`; and further fields of
-            `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags`,
+        **options: `base_image`, `platform`, `pull` and `lock_mode`, as the options of `proj run`; and further
+            fields of `proj.planning.RunRequest`: `python`, `as_of`, `timeout_s`, `tags`,
             `reuse` (return a finished run that was made of the same, if there is one) …
 
     Returns:
@@ -203,15 +204,14 @@ def run(
         TypeError: An option is unknown.
     """
     _check_mapping("tags", options.get("tags"))
+    pull = _one_of("pull", options.pop("pull", "missing"), ("always", "missing", "never"))
+    lock_mode = _one_of("lock_mode", options.pop("lock_mode", "reuse"), [mode.value for mode in LockMode])
     request = RunRequest(
         uri=str(uri),
         entry_point=entry_point,
         version=version,
         parameters={str(name): str(value) for name, value in _items("parameters", parameters)},
-        docker_args=tuple(
-            (name, None if value is True else str(value))
-            for name, value in _items("docker_args", docker_args)
-        ),
+        docker_args=tuple(_docker_args(docker_args)),
         experiment_name=experiment_name,
         experiment_id=None if experiment_id is None else str(experiment_id),
         backend=backend,
@@ -220,10 +220,11 @@ def run(
         run_id=run_id,
         run_name=run_name,
         env_manager=env_manager,
+        lock_mode=LockMode(lock_mode),
         image=ImageRequest(
             base=options.pop("base_image", None),
             platform=options.pop("platform", None),
-            pull=options.pop("pull", "missing"),
+            pull=cast("Literal['always', 'missing', 'never']", pull),
             bake=build_image,
             credentials={name: str(value) for name, value in _items("docker_auth", docker_auth)},
         ),
@@ -239,6 +240,18 @@ def _run_to_its_end(request: RunRequest) -> Run:
         ran = ended.record().tags.get("mlflow.project.entryPoint")
         raise RunFailedError(ended, finished.outcome, name=finished.run_name, entry_point=ran)
     return ended
+
+
+def _one_of(name: str, value: object, words: collections.abc.Sequence[str]) -> str:
+    if value not in words:
+        raise UsageError(f"`{name}` is {value!r}, but must be one of {', '.join(words)}.")
+    return str(getattr(value, "value", value))
+
+
+def _docker_args(given: Mapping[str, object] | None) -> collections.abc.Iterator[tuple[str, str | None]]:
+    for name, value in _items("docker_args", given):
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            yield str(name), None if each is True or each is None else str(each)
 
 
 def _items(name: str, value: Mapping[str, object] | None) -> collections.abc.Iterable[tuple[str, object]]:

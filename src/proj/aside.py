@@ -149,6 +149,7 @@ def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFa
             inputs=read,
             prepared=assignment.prepared,
             facts=facts,
+            docker_args=assignment.execution.docker_args,
         )
     except ProjError:
         return {}

@@ -16,6 +16,7 @@ from proj.backends import BACKENDS
 from proj.environments import ENVIRONMENTS
 from proj.environments.asof import as_of_s
 from proj.environments.select import select
+from proj.errors import UsageError
 from proj.model import (
     BoundParameter,
     Checkout,
@@ -174,6 +175,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
             events.warning(f"{Path(diagnostic.file or '').name}{place}: {diagnostic.message}")
     backend = _backend(request, project)
     _tell_without_effect(request, backend)
+    _refuse_base(request, project, backend)
     entry_point, note = projectfile.entry_point(project, request.entry_point)
     for sentence in filter(None, (note, *parameters.undeclared_notes(entry_point, request.parameters))):
         events.note(sentence)
@@ -186,7 +188,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     )
     request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
-    _check_container(environment_request)
+    check_container(environment_request, request.docker_args)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
@@ -218,11 +220,27 @@ def _configured(request: RunRequest, backend: str, project: Project) -> RunReque
 
 
 def _tell_without_effect(request: RunRequest, backend: str) -> None:
-    image = request.image
-    if target_of(backend) == "host" and (image != ImageRequest() or request.docker_args):
+    image, target = request.image, target_of(backend)
+    if target == "host" and (image != ImageRequest() or request.docker_args):
         events.warning(
             "What was said of an image and of `docker run` has no effect: the run is not in a container. "
             "--backend docker runs any project in one."
+        )
+    elif target == "cluster" and request.docker_args:
+        events.warning(f"-A has no effect: the backend {backend!r} does not use `docker run`.")
+
+
+def _refuse_base(request: RunRequest, project: Project, backend: str) -> None:
+    """Refuse a base for an image that is not going to be made, since the project names one.
+
+    Raises:
+        UsageError: It would be ignored.
+    """
+    declared = project.environment.docker if project.environment is not None else None
+    if request.image.base is not None and declared is not None and target_of(backend) != "host":
+        raise UsageError(
+            f"--base-image is for projects that name no image: this one runs in {declared.image}.",
+            hint="Change `image` of its docker_env to run in another one, or leave out --base-image.",
         )
 
 
@@ -240,18 +258,22 @@ def _backend(request: RunRequest, project: Project) -> str:
     return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
 
 
-def _check_container(request: EnvironmentRequest) -> None:
-    """See at once that a container can be given what its project asks for.
+def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]) -> None:
+    """See at once that a container can be given what its project and the user ask for.
 
     Raises:
+        UsageError: An argument of `docker run` cannot be meant.
         BackendError: Variables that it copies from here are not set.
     """
-    declaration = request.declaration
-    if request.target == "host" or declaration is None or declaration.docker is None:
-        return
-    from proj.backends.docker.container import declared_variables
+    declared = None if request.declaration is None else request.declaration.docker
+    if request.target == "engine":
+        from proj.backends.docker.container import check
 
-    declared_variables(declaration.docker)
+        check(declared, docker_args, request.project_dir)
+    elif request.target == "cluster" and declared is not None:
+        from proj.backends.docker.container import declared_variables
+
+        declared_variables(declared)
 
 
 def brought(

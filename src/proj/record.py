@@ -71,6 +71,8 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     variables: tuple[str, ...]
     """Names of the variables that proj set; never their values."""
     parameters: tuple[BoundParameter, ...]
+    docker_args: tuple[tuple[str, str | None], ...] = ()
+    """What `-A` gave to the container: name and value; of variables their names only."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +217,12 @@ def source_tags(snapshot: Snapshot | None) -> dict[str, str]:
     return {} if snapshot is None else {TAG_TREE: snapshot.root.tree}
 
 
-def command(what: Command, variables: Iterable[str], parameters: tuple[BoundParameter, ...]) -> CommandRecord:
+def command(
+    what: Command,
+    variables: Iterable[str],
+    parameters: tuple[BoundParameter, ...],
+    docker_args: tuple[tuple[str, str | None], ...] = (),
+) -> CommandRecord:
     """What was started, for `proj/command.json`."""
     return CommandRecord(
         line=what.line,
@@ -223,7 +230,14 @@ def command(what: Command, variables: Iterable[str], parameters: tuple[BoundPara
         cwd=what.cwd,
         variables=tuple(sorted(variables)),
         parameters=parameters,
+        docker_args=tuple(map(_without_value, docker_args)),
     )
+
+
+def _without_value(argument: tuple[str, str | None]) -> tuple[str, str | None]:
+    """An argument of `docker run` as it is recorded: the values of variables are in no record."""
+    name, value = argument
+    return name, value.partition("=")[0] if value and name.lstrip("-") in ("e", "env") else value
 
 
 def environment(prepared: PreparedEnvironment, facts: EnvironmentFacts) -> EnvironmentRecord:

@@ -41,6 +41,8 @@ Parts = Mapping[str, str]
 _PRELOADING = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")
 _LOADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "R_LIBS", "R_LIBS_USER", *_PRELOADING)
 """Variables that make programs load code which neither the tree nor the environment names."""
+_MOUNTING = ("v", "volume", "mount", "volumes-from", "device")
+"""Arguments of `docker run` that bring files from elsewhere."""
 _CANDIDATES = 50
 _COMPARED = 5
 _SHORT = 24
@@ -69,6 +71,7 @@ def parts(
     inputs: InputsRecord,
     prepared: PreparedEnvironment,
     facts: EnvironmentFacts | None,
+    docker_args: tuple[tuple[str, str | None], ...] = (),
 ) -> Parts:
     """Name all that decides the result of a run, as it is now.
 
@@ -81,6 +84,7 @@ def parts(
         inputs: What its `path` parameters name.
         prepared: What it runs in.
         facts: What is in that; needed only where no lock says so.
+        docker_args: What a container is given by `-A`.
 
     Raises:
         UnknownPartError: Something is not known.
@@ -100,6 +104,8 @@ def parts(
     if isinstance(prepared.runtime, HostRuntime):
         variables |= prepared.runtime.variables
         found |= _loading_parts(variables, checkout)
+    if isinstance(prepared.runtime, ImageRuntime):
+        found |= _container_parts(prepared.runtime, docker_args)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
 
 
@@ -179,6 +185,26 @@ def _environment_parts(
     return {"packages": " ".join(installed), "Python": facts.python_version}
 
 
+def _container_parts(
+    runtime: ImageRuntime, docker_args: tuple[tuple[str, str | None], ...]
+) -> dict[str, str]:
+    """What a container gets that neither code nor image tell; as a digest, for some may be secret."""
+    arguments = [(name.lstrip("-"), value) for name, value in docker_args]
+    volumes = runtime.docker.volumes if runtime.docker is not None else ()
+    if volumes or any(name in _MOUNTING for name, _ in arguments):
+        raise UnknownPartError("what the container's volumes hold is not looked at")
+    given = [[name, value, _copied(value)] for name, value in arguments if name in ("e", "env")]
+    given += [[name, value] for name, value in arguments if name not in ("e", "env")]
+    declared = runtime.docker.environment if runtime.docker is not None else ()
+    given += [["env", name, os.environ.get(name)] for name, value in declared if value is None]
+    return {"container": _digest(given)} if given else {}
+
+
+def _copied(value: str | None) -> str | None:
+    """The value of a variable that is copied from here, where it is one."""
+    return os.environ.get(value) if value is not None and "=" not in value else None
+
+
 def _is_known(source: str, checkout: Checkout) -> bool:
     """Whether what was installed from there is known: by a digest or commit, or as part of the tree."""
     in_place = source.startswith(IN_PLACE)
@@ -187,12 +213,15 @@ def _is_known(source: str, checkout: Checkout) -> bool:
 
 def digest(known: Parts) -> str:
     """`blake2b:<hex>` of the parts."""
+    return _digest([storable_tree((name, value)) for name, value in sorted(known.items())])
+
+
+def _digest(values: object) -> str:
     try:
         from _blake2 import blake2b  # `hashlib` loads OpenSSL, which every run would wait for
     except ImportError:  # another Python than CPython
         from hashlib import blake2b
-    content = msgspec.json.encode([storable_tree((name, value)) for name, value in sorted(known.items())])
-    return "blake2b:" + str(blake2b(content, digest_size=32).hexdigest())
+    return "blake2b:" + str(blake2b(msgspec.json.encode(values), digest_size=32).hexdigest())
 
 
 def find(known: Parts, tracking: Tracking) -> RunRecord | None:

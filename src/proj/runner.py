@@ -177,7 +177,7 @@ def _earlier(request: RunRequest, plan: Plan, tracking: Tracking) -> RunRecord |
             raise reuse.UnknownPartError("not all of the code is kept with a run")  # noqa: TRY301  told below
         environment = ENVIRONMENTS.load(plan.environment)
         prepared = environment.prepare(plan.environment_request)
-        known = _parts(plan, snapshot, prepared)
+        known = _parts(request, plan, snapshot, prepared)
     except reuse.UnknownPartError as error:
         events.note(f"No earlier run can be reused: {error.message}.")
         return None
@@ -190,7 +190,7 @@ def _earlier(request: RunRequest, plan: Plan, tracking: Tracking) -> RunRecord |
     return found
 
 
-def _parts(plan: Plan, snapshot: Snapshot, prepared: PreparedEnvironment) -> reuse.Parts:
+def _parts(request: RunRequest, plan: Plan, snapshot: Snapshot, prepared: PreparedEnvironment) -> reuse.Parts:
     from proj import inputs, reuse
 
     unlocked = prepared.lock_digest is None
@@ -203,6 +203,7 @@ def _parts(plan: Plan, snapshot: Snapshot, prepared: PreparedEnvironment) -> reu
         inputs=inputs.complete(inputs.measure(plan.parameters)),
         prepared=prepared,
         facts=ENVIRONMENTS.load(plan.environment).facts(prepared) if unlocked else None,
+        docker_args=request.docker_args,
     )
 
 
@@ -288,7 +289,13 @@ def _write_beginning(
     uri, artifacts, execution = assignment.record_uri, tracking.artifacts, assignment.execution
     record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout, snapshot))
     served = ENDPOINT_VARIABLES if assignment.endpoint is not None else ()
-    what = record.command(plan.command, (*execution.variables, *served), plan.parameters)
+    in_container = plan.environment_request.target == "engine"
+    what = record.command(
+        plan.command,
+        (*execution.variables, *served),
+        plan.parameters,
+        docker_args=execution.docker_args if in_container else (),
+    )
     record.write(artifacts, uri, record.COMMAND, what)
     if assignment.has_inputs:
         from proj import inputs

@@ -580,3 +580,30 @@ def test_a_git_host_that_says_nothing(folder: ProjFolder) -> None:
     with listening(accept=True) as port:
         result = folder.run("run", f"http://127.0.0.1:{port}/team/repo.git")
     refused_without_run(folder, result, f"127.0.0.1:{port}")
+
+
+# --- containers ---------------------------------------------------------------------------------------
+
+BOXED = "name: boxed\ndocker_env: {image: nobody/has-this:1}\nentry_points:\n  main: {command: 'true'}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-A", "cpus=-1"], "The docker argument cpus=-1: it needs a number of CPUs"),
+        (["-A", "tmpfs"], "The docker argument tmpfs: it needs a value"),
+        (["-A", "p=99999:1"], "there is no port 99999"),
+        (["-A", "v=data/in:/in"], "neither an absolute path nor a volume's name"),
+        (["-A", "gpu=all"], "The docker argument 'gpu' is not known"),
+        (["--base-image", "other:1"], "this one runs in nobody/has-this:1"),
+    ],
+)
+def test_what_no_container_can_be_given(
+    folder: ProjFolder, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of an engine: there is none at that address."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    folder.write({"MLproject": BOXED})
+    found = folder.run("run", ".", *words)
+    refused_without_run(folder, found, said, code=2)
+    assert "/nowhere/docker.sock" not in found.stderr

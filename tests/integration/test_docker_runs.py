@@ -191,6 +191,72 @@ def test_volumes_and_variables_of_the_project(tmp_path: Path, shell_image: str) 
     assert done.stdout == "from a volume\nquick as here\n", done.stderr
 
 
+def test_a_volume_s_folder_that_is_not_there_is_made_for_the_user(tmp_path: Path, shell_image: str) -> None:
+    project = _project(tmp_path / "p", shell_image, "echo written >/out/file", volumes='["./out/deep:/out"]')
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert f"The volume's folder {project}/out/deep was not there: it is made" in done.stderr
+    made = project / "out/deep"
+    assert (made / "file").read_text() == "written\n"
+    assert made.stat().st_uid == os.getuid()
+
+
+def test_arguments_that_the_engine_takes_are_as_docker_s(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "cat /etc/hosts; stat -f -c %T /cache; ls /in")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/here").touch()
+    given = {
+        "add-host": "db:10.1.2.3",
+        "cpus": ".5",
+        "memory": "256m",
+        "memory-swap": "-1",
+        "device": "/dev/null:/dev/nothing:rw",
+        "mount": f"type=bind,src={tmp_path}/in,dst=/in,ro,bind-propagation=rprivate",
+        "pids-limit": "100",
+        "publish": "127.0.0.1::81/udp",
+        "security-opt": "no-new-privileges",
+        "sysctl": "net.ipv4.ip_forward=0",
+        "tmpfs": "/cache:size=1m,mode=1777,noexec",
+        "ulimit": "nofile=64:128",
+    }
+    words = [word for name, value in given.items() for word in ("-A", f"{name}={value}")]
+    done = _proj("run", ".", "--keep", *words, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "10.1.2.3\tdb" in done.stdout
+    assert done.stdout.endswith("tmpfs\nhere\n")
+    (kept,) = containers.all()
+    machine = containers.inspect(kept["Id"])["HostConfig"]
+    assert (machine["NanoCpus"], machine["Memory"], machine["MemorySwap"]) == (5 * 10**8, 256 << 20, -1)
+    assert machine["Ulimits"] == [{"Name": "nofile", "Soft": 64, "Hard": 128}]
+
+
+def test_arguments_are_recorded_but_for_values_and_given_again(
+    tmp_path: Path, shell_image: str, containers: Containers
+) -> None:
+    project = _project(tmp_path / "p", shell_image, "echo $MODE; cat /etc/hostname")
+    words = ["-A", f"e=MODE={_CANARY}", "-A", "hostname=boxed", "-A", "init"]
+    ran = _proj("run", ".", *words, cwd=project)
+    assert ran.stdout == f"{_CANARY}\nboxed\n", ran.stderr
+    shown = _proj("show", "latest", cwd=project).stdout
+    assert "-A e=MODE -A hostname=boxed -A init" in " ".join(shown.split())
+    recorded = [file for file in Path(os.environ["PROJ_HOME"]).rglob("*.json") if _CANARY in file.read_text()]
+    assert recorded == []
+    lacking = _proj("reproduce", "latest", cwd=project)
+    assert (lacking.returncode, len(containers.all())) == (125, 0)
+    assert "the variable MODE is not set here" in lacking.stderr
+    again = _proj("reproduce", "latest", "--keep", "--verify", cwd=project, env={"MODE": _CANARY})
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith(f"{_CANARY}\nboxed\n")
+    (kept,) = containers.all()
+    assert containers.inspect(kept["Id"])["HostConfig"]["Init"] is True
+    other = _proj("run", ".", "-A", "hostname=other", cwd=project)
+    assert other.returncode == 0, other.stderr
+    ids = [each["run_id"] for each in json.loads(_proj("runs", "--json", cwd=project).stdout)["data"]["runs"]]
+    assert "docker arguments" in _proj("diff", ids[0], ids[1], cwd=project).stdout
+
+
 def test_inputs_outside_of_the_project_are_mounted(tmp_path: Path, shell_image: str) -> None:
     project = _project(tmp_path / "p", shell_image, "cat {x}")
     text = (project / "MLproject").read_text().replace("type: string, default: a", "type: path")
@@ -352,7 +418,7 @@ def test_a_run_is_made_again_in_the_image_that_ran(tmp_path: Path, moving: _Movi
     moving.to("shell")
     again = _proj("reproduce", "latest", "--verify", cwd=project)
     assert again.returncode == 0, again.stderr
-    assert f"{moving.name} is another image now; the one that ran is used" in again.stderr
+    assert again.stderr.count(f"{moving.name} is another image now; the one that ran is used") == 1
     assert _last(project)["run"]["tags"]["mlflow.docker.image.id"] == ran
 
 
@@ -368,7 +434,7 @@ def test_another_image_than_the_one_that_ran_is_not_taken_without_a_word(
         engine.ask("DELETE", f"/images/{ran}")
     again = _proj("reproduce", "latest", cwd=project)
     assert again.returncode == 0, again.stderr
-    assert f"The image that ran, {ran[:19]}, is gone" in again.stderr
+    assert again.stderr.count(f"The image that ran, {ran[:19]}, is gone") == 1
     assert f"What {moving.name} is now is used instead" in again.stderr
 
 

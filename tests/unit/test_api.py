@@ -30,6 +30,31 @@ def test_what_is_no_mapping_is_refused_by_name(project: str, name: str, value: A
     assert f'{name}={{"' in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("option", [{"pull": "sometimes"}, {"lock_mode": "lock"}, {"pull": None}])
+def test_a_word_that_is_none_of_an_option_s_is_refused(project: str, option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(UsageError, match=f"`{name}` is .*, but must be one of "):
+        proj.run(project, **option)
+
+
+def test_which_lock_is_chosen_by_a_word(project: str, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("wheel\n")
+    with pytest.raises(proj.ProjError, match="ships no lock"):
+        proj.run(project, env_manager="uv", lock_mode="frozen", quiet=True)
+
+
+def test_an_argument_of_docker_may_be_given_several_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    (tmp_path / "MLproject").write_text(
+        "docker_env: {image: none/such:1}\nentry_points: {main: {command: ls}}\n"
+    )
+    good = {"rm": True, "init": None, "env": ["A=1", "B=2"]}
+    with pytest.raises(UsageError, match="The docker argument dns=x: x is no IP address"):
+        proj.run(str(tmp_path), docker_args={**good, "dns": ("10.0.0.1", "x")})
+
+
 def test_a_failed_run_names_itself_and_what_ran(project: str) -> None:
     with pytest.raises(proj.RunFailedError) as caught:
         proj.run(project, "fail", parameters={"a": 1}, run_name="brave-run", env_manager="local", quiet=True)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 import cli_reference
+import proj
+from proj import planning, reproduction
 from proj.cli import COMMANDS
 from proj.errors import FailureCode
 from proj.projectfile import schema
@@ -61,6 +64,24 @@ def test_every_key_of_the_project_file_is_documented() -> None:
     collect(schema())
     assert keys
     assert not {key for key in keys if f"`{key}`" not in page and f"{key}:" not in page}
+
+
+def _documented_arguments(heading: str) -> set[str]:
+    """What the tables below a heading of the API's page have in their first column."""
+    page = (ROOT / "docs/reference/python-api.md").read_text(encoding="utf-8")
+    section = page.partition(f"## `{heading}")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_every_argument_of_the_api_is_documented() -> None:
+    run = {*inspect.signature(proj.run).parameters} - {"options"}
+    further = {*planning.RunRequest.__struct_fields__, "base_image", "platform", "pull"} - {"image"}
+    assert _documented_arguments("proj.run(") == run | further
+    again = {*inspect.signature(proj.reproduce).parameters} - {"options", "run_id"}
+    further = {*reproduction.Options.__struct_fields__, *reproduction.Check.__struct_fields__}
+    members = {"run", "reproduces", "same", "comparison"}
+    assert _documented_arguments("proj.reproduce(") - members == again | further
 
 
 def test_commands_are_listed_in_the_readme_or_the_reference() -> None:

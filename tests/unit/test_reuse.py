@@ -11,6 +11,7 @@ from proj.inputs import Input, InputsRecord
 from proj.model import (
     BoundParameter,
     Checkout,
+    DockerDeclaration,
     EnvironmentFacts,
     HostRuntime,
     ImageRuntime,
@@ -100,6 +101,29 @@ def test_what_is_not_known_has_no_digest() -> None:
         digest(prepared=bare, facts=EnvironmentFacts())
     with pytest.raises(reuse.UnknownPartError, match="no digest"):
         digest(prepared=msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i")))
+
+
+def test_what_a_container_gets_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def boxed(*docker_args: tuple[str, str | None], **declared: Any) -> str:
+        docker = DockerDeclaration(image="i", **declared) if declared else None
+        runtime = ImageRuntime(image="i", image_id="sha256:3", docker=docker)
+        return digest(
+            prepared=msgspec.structs.replace(LOCKED, runtime=runtime), docker_args=tuple(docker_args)
+        )
+
+    monkeypatch.setenv("PROJ_TEST_MODE", "slow")
+    copied = {"environment": (("PROJ_TEST_MODE", None),)}
+    before = boxed(("e", "PROJ_TEST_MODE")), boxed(**copied)
+    others = {boxed(), boxed(("e", "MODE=a")), boxed(("e", "MODE=b")), boxed(("gpus", "all")), *before}
+    assert len(others) == 6
+    assert boxed(environment=(("MODE", "a"),)) == boxed()  # it stands in the code
+    monkeypatch.setenv("PROJ_TEST_MODE", "quick")
+    assert not {boxed(("e", "PROJ_TEST_MODE")), boxed(**copied)} & set(before)
+    for given in ((("v", "/data:/data"),), (("mount", "type=bind,source=/a,target=/b"),)):
+        with pytest.raises(reuse.UnknownPartError, match="volumes"):
+            boxed(*given)
+    with pytest.raises(reuse.UnknownPartError, match="volumes"):
+        boxed(volumes=("/data:/data",))
 
 
 def test_the_path_of_an_input_is_no_part_of_the_command_and_its_quotes_are() -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.backends.base import Backend, Handle, MetricSink
+    from proj.kube.blueprint import Blueprint
     from proj.kube.cluster import Cluster
-    from proj.kube.manifest import Blueprint
     from proj.kube.settings import Settings
     from proj.model import Diagnostic, Project
 
@@ -89,10 +89,10 @@ class KubernetesBackend:
 
     def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
         """Create the Job; see `Backend.submit`."""
+        from proj.kube.blueprint import Names
         from proj.kube.cluster import open_cluster
         from proj.kube.following import Following
         from proj.kube.launch import launch
-        from proj.kube.manifest import Names
         from proj.kube.names import job_name
         from proj.kube.settings import read_settings
 
@@ -150,13 +150,14 @@ class KubernetesBackend:
             ProjError: It cannot be run on a cluster.
         """
         from proj.kube import manifest
+        from proj.kube.blueprint import Names
         from proj.kube.cluster import open_cluster
         from proj.kube.names import job_name
         from proj.kube.settings import read_settings
 
         settings = read_settings(execution.backend_config)
         blueprint = _blueprint(execution, settings)
-        names = manifest.Names(
+        names = Names(
             job=job_name(execution.project_name, execution.run_id),
             namespace=open_cluster(settings.kube_context).namespace(settings.namespace),
             session="dry-run",
@@ -180,8 +181,8 @@ class KubernetesBackend:
             ProjError: A setting, or the kubeconfig, cannot be meant.
         """
         from proj.images.reference import parse_reference
+        from proj.kube.blueprint import Blueprint, Names
         from proj.kube.cluster import open_cluster
-        from proj.kube.manifest import Blueprint, Names
         from proj.kube.names import job_name
         from proj.kube.preflight import preflight
         from proj.kube.settings import read_settings
@@ -256,7 +257,7 @@ def _reference(cluster: Cluster, namespace: str, run_id: str, job: str | None) -
 
 
 def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
-    from proj.kube.manifest import ACTIVATOR, Blueprint
+    from proj.kube.blueprint import ACTIVATOR, Blueprint
     from proj.kube.volumes import BUNDLE_DIR
 
     runtime = execution.runtime

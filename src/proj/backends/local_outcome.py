@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proj.backends.ends import SHELL_SIGNAL_BASE, exit_sentence, stopped_verdict
 from proj.errors import BackendError, FailureCode
 from proj.model import Execution, Outcome, RunStatus
 from proj.process import signal_name
@@ -16,23 +17,10 @@ from proj.process import signal_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from proj.backends.ends import Verdict
     from proj.process import Ending
 
-_SHELL_SIGNAL_BASE = 128
 _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
-_FATAL = frozenset(
-    (
-        signal.SIGILL,
-        signal.SIGABRT,
-        signal.SIGBUS,
-        signal.SIGFPE,
-        signal.SIGKILL,
-        signal.SIGSEGV,
-        signal.SIGPIPE,
-        signal.SIGTERM,
-    )
-)
-
 _SCARCE = {
     errno.EAGAIN: ("processes or memory", "-u"),
     errno.ENOMEM: ("processes or memory", "-u"),
@@ -108,22 +96,19 @@ def outcome_of(
     )
 
 
-def _judge(
-    ending: Ending, execution: Execution, *, out_of_memory: bool
-) -> tuple[RunStatus, FailureCode | None, str | None]:
+def _judge(ending: Ending, execution: Execution, *, out_of_memory: bool) -> Verdict:
     code = ending.returncode
-    if ending.stop_cause == "deadline":
-        return (
-            RunStatus.FAILED,
-            FailureCode.DEADLINE,
-            f"The command took longer than {execution.timeout_s:g} s and was stopped{_forced(ending)}.",
-        )
-    if ending.stop_cause == "cancelled":
-        asked = f"interrupted by {signal_name(ending.asked_by)}" if ending.asked_by else "cancelled"
-        return RunStatus.KILLED, FailureCode.CANCELLED, f"The run was {asked}{_forced(ending)}."
+    stopped = stopped_verdict(
+        ending.stop_cause,
+        asked_by=ending.asked_by,
+        last_sent=ending.last_sent,
+        timeout_s=execution.timeout_s,
+    )
+    if stopped is not None:
+        return stopped
     if code == 0:
         return RunStatus.FINISHED, None, None
-    if out_of_memory and code in (-signal.SIGKILL, _SHELL_SIGNAL_BASE + signal.SIGKILL):
+    if out_of_memory and code in (-signal.SIGKILL, SHELL_SIGNAL_BASE + signal.SIGKILL):
         return (
             RunStatus.FAILED,
             FailureCode.OOM_KILLED,
@@ -132,21 +117,6 @@ def _judge(
     if code < 0:
         return RunStatus.FAILED, FailureCode.SIGNAL, f"The command was ended by {signal_name(-code)}."
     return RunStatus.FAILED, FailureCode.USER_EXIT, exit_sentence(code, out_of_memory=out_of_memory)
-
-
-def exit_sentence(code: int, *, out_of_memory: bool = False) -> str:
-    """The message for an exit code other than 0."""
-    likely = ""
-    if code - _SHELL_SIGNAL_BASE in _FATAL:
-        likely = f" (likely {signal_name(code - _SHELL_SIGNAL_BASE)})"
-    sentence = f"The command ended with exit code {code}{likely}."
-    if out_of_memory:
-        sentence += " Meanwhile the kernel killed a process because memory ran out."
-    return sentence
-
-
-def _forced(ending: Ending) -> str:
-    return "; it did not end by itself and was killed" if ending.last_sent == signal.SIGKILL else ""
 
 
 def describe_start_failure(error: OSError | ValueError, execution: Execution) -> BackendError:

@@ -11,8 +11,8 @@ import msgspec
 from proj.images import CodeSpec
 from proj.images.code import code_entries, code_folder_mode
 from proj.images.tarfiles import with_folders, write_tar
+from proj.kube.blueprint import ACTIVATOR, ARTIFACTS, LINKER, PREPARER
 from proj.kube.inpod import script
-from proj.kube.manifest import ACTIVATOR, ARTIFACTS, LINKER, PREPARER
 from proj.kube.parts import MOST_BYTES, bundled
 from proj.kube.piplist import listed
 from proj.model import CODE_DIR

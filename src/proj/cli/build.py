@@ -10,9 +10,8 @@ import msgspec
 
 from proj import events
 from proj.cli import complete, output, wording
-from proj.cli.options import pairs
+from proj.cli.options import as_of_option, lock_mode, lock_options, pairs, python_option
 from proj.errors import UsageError
-from proj.model import LockMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,14 +123,9 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     "--env-manager", metavar="NAME", help="local leaves the packages out; uv takes those of conda from PyPI."
 )
 @click.option("--drop-missing", is_flag=True, help="With uv, leave out conda packages that PyPI has not.")
-@click.option("--python", metavar="VERSION", help="Python to use instead of the one the project asks for.")
-@click.option(
-    "--as-of", default="commit", show_default=True, metavar="commit|now|DATE",
-    help="Leave out packages uploaded later.",
-)  # fmt: skip
-@click.option("--upgrade", is_flag=True, help="Resolve the packages anew.")
-@click.option("--locked", is_flag=True, help="Use the project's own lock, and fail if it does not fit.")
-@click.option("--frozen", is_flag=True, help="Use the project's own lock without checking that it fits.")
+@python_option
+@as_of_option
+@lock_options
 @click.option("--offline", is_flag=True, help="Resolve and install from cached packages only.")
 @click.option(
     "--user", metavar="UID[:GID]", help="Who runs it in the container.  [default: as the base image]"
@@ -172,7 +166,7 @@ def command(
     request = building.BuildRequest(
         uri=uri,
         platforms=wanted,
-        lock_mode=_lock_mode(upgrade=upgrade, locked=locked, frozen=frozen),
+        lock_mode=lock_mode(upgrade=upgrade, locked=locked, frozen=frozen),
         variables=dict(pairs(variables, "--env")),
         labels=dict(pairs(labels, "--label")),
         **cast("dict[str, Any]", options),
@@ -234,17 +228,6 @@ def _check(tag: str | None, outputs: tuple[str, ...], platforms: tuple[str, ...]
             raise UsageError("-o docker-archive:FILE takes one platform.", hint="-o oci:DIR takes several.")
     if len(platforms) > 1 and tag is not None and not push and not outputs:
         raise UsageError("The docker daemon takes one platform.", hint="--push and -o oci:DIR take several.")
-
-
-def _lock_mode(*, upgrade: bool, locked: bool, frozen: bool) -> LockMode:
-    chosen = [
-        mode
-        for given, mode in ((upgrade, LockMode.UPGRADE), (locked, LockMode.LOCKED), (frozen, LockMode.FROZEN))
-        if given
-    ]
-    if len(chosen) > 1:
-        raise UsageError("Only one of --upgrade, --locked and --frozen makes sense.")
-    return chosen[0] if chosen else LockMode.REUSE
 
 
 def _info(image: BuiltImage) -> ImageInfo:

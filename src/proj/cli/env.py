@@ -12,6 +12,7 @@ import msgspec
 
 from proj import paths, projectfile, source
 from proj.cli import output, wording
+from proj.cli.options import as_of_option
 from proj.environments.asof import as_of_s
 from proj.environments.conda.packages import CachedPackages, cached_packages
 from proj.environments.failures import iso_date
@@ -206,10 +207,7 @@ def prune(older_than: str | None, max_size: str | None, everything: bool, dry_ru
 @click.option(
     "--python", metavar="VERSION", help="Python to lock for, instead of the one the project asks for."
 )
-@click.option(
-    "--as-of", default="commit", show_default=True, metavar="commit|now|DATE",
-    help="Leave out packages uploaded later.",
-)  # fmt: skip
+@as_of_option
 @click.option(
     "--env-manager",
     metavar="NAME",

@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 
 from proj.errors import UsageError
+from proj.model import LockMode
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -53,3 +54,40 @@ def pairs(values: tuple[str, ...], option: str) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"Invalid format for {option}: {value!r}. Use {option} name=value.")
         found.append((name, content))
     return tuple(found)
+
+
+python_option = click.option(
+    "--python", metavar="VERSION", help="Python to use instead of the one the project asks for."
+)
+as_of_option = click.option(
+    "--as-of",
+    default="commit",
+    show_default=True,
+    metavar="commit|now|DATE",
+    help="Leave out packages uploaded later.",
+)
+_LOCK_OPTIONS = (
+    click.option("--upgrade", is_flag=True, help="Resolve the packages anew."),
+    click.option("--locked", is_flag=True, help="Use the project's own lock, and fail if it does not fit."),
+    click.option("--frozen", is_flag=True, help="Use the project's own lock without checking that it fits."),
+)
+
+
+def lock_options(function: _F) -> _F:
+    """Add the options that `lock_mode` takes to a command."""
+    for option in reversed(_LOCK_OPTIONS):
+        function = option(function)
+    return function
+
+
+def lock_mode(*, upgrade: bool, locked: bool, frozen: bool) -> LockMode:
+    """How a lock is come by.
+
+    Raises:
+        UsageError: More than one way is asked for.
+    """
+    given = ((upgrade, LockMode.UPGRADE), (locked, LockMode.LOCKED), (frozen, LockMode.FROZEN))
+    chosen = [mode for wanted, mode in given if wanted]
+    if len(chosen) > 1:
+        raise UsageError(f"Give one of {' and '.join('--' + mode.value for mode in chosen)}, not both.")
+    return chosen[0] if chosen else LockMode.REUSE

@@ -324,7 +324,7 @@ def _cut(text: str, cells: int) -> str:
 class Watcher:
     """Shows events on stderr: plain lines, and on a terminal a moving line for what takes a while.
 
-    A context manager: leaving it takes the moving line away.
+    A context manager: leaving it takes the moving line away. The same note or warning is shown once.
 
     Args:
         quiet: Show warnings only.
@@ -335,6 +335,7 @@ class Watcher:
         self._animated = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._progress: Any = None
         self._task: Any = None
+        self._said: set[Event] = set()
         self._lock = threading.Lock()
         """Events come from the threads in which things happen."""
 
@@ -364,7 +365,10 @@ class Watcher:
     def _take(self, event: Event) -> None:
         if event.kind == "output":
             self._clear()
+        elif event.kind in ("note", "warning") and event in self._said:
+            return
         elif event.kind == "warning":
+            self._said.add(event)
             self._line(f"{styled('warning:', fg='yellow')} {visible(event.message)}")
         elif self._quiet:
             return
@@ -373,6 +377,7 @@ class Watcher:
             self._clear()
             self._line(styled(event.message, bold=True))
         elif event.kind == "note":
+            self._said.add(event)
             self._line(f"{styled('note:', fg='cyan')} {visible(event.message)}")
         elif event.kind == "step":
             if self._animated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,17 @@ import msgspec
 
 from proj import events
 from proj.cli import complete, output
-from proj.cli.options import pairs, tracking_option
+from proj.cli.options import (
+    as_of_option,
+    lock_mode,
+    lock_options,
+    pairs,
+    python_option,
+    tracking_option,
+)
 from proj.errors import DetachedError, UsageError
 from proj.exitcodes import exit_code as exit_code_of
-from proj.model import EnvironmentPlan, ImageRequest, LockMode, Outcome, RunStatus
+from proj.model import ImageRequest, Outcome, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,64 +43,6 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         """Yield the id of a run that goes on; all else was said while it ran."""
         if self.outcome is None:
             yield self.run_id
-
-
-class DryRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What `proj run` would do."""
-
-    source: str
-    commit: str | None
-    dirty: bool | None
-    entry_point: str
-    environment: EnvironmentPlan
-    command: str
-    cwd: str
-    variables: tuple[str, ...]
-    parameters: dict[str, str]
-
-    def text(self) -> Iterator[output.Block]:
-        """Yield one line for each."""
-        commit = (
-            f" at {self.commit[:12]}{', with uncommitted changes' if self.dirty else ''}"
-            if self.commit
-            else ""
-        )
-        state = "built" if self.environment.built else "to be built"
-        yield f"source       {self.source}{commit}"
-        yield f"entry point  {self.entry_point}"
-        yield f"environment  {self.environment.summary} ({state})"
-        yield f"folder       {self.cwd}"
-        yield f"command      {self.command}"
-        yield f"variables    {' '.join(self.variables)}"
-
-
-class EntryPointHelp(msgspec.Struct, frozen=True, kw_only=True):
-    """The entry points of a project and their parameters."""
-
-    entry_points: tuple[Any, ...]
-
-    def text(self) -> Iterator[output.Block]:
-        """Yield a table of parameters for each entry point."""
-        for entry_point in self.entry_points:
-            yield f"Entry point {entry_point.name}: {' '.join(entry_point.command.split())}"
-            rows = tuple(_parameter_row(parameter) for parameter in entry_point.parameters)
-            if rows:
-                yield output.Table(columns=("PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION"), rows=rows)
-            else:
-                yield "  (no parameters declared)"
-
-
-def _parameter_row(parameter: Any) -> tuple[str, str, str, str]:
-    limits = []
-    if parameter.choices:
-        limits.append("one of " + ", ".join(parameter.choices))
-    if parameter.minimum is not None:
-        limits.append(f"at least {parameter.minimum:g}")
-    if parameter.maximum is not None:
-        limits.append(f"at most {parameter.maximum:g}")
-    default = "(required)" if parameter.default is None else parameter.default or "''"
-    told = "; ".join(filter(None, [parameter.description, *limits]))
-    return (parameter.name, parameter.declared_type or "string", default, told)
 
 
 def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
@@ -178,7 +126,7 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     is_flag=True,
     help="With uv or virtualenv, leave out conda packages that PyPI has not.",
 )
-@click.option("--python", metavar="VERSION", help="Python to use instead of the one the project asks for.")
+@python_option
 @click.option(
     "--python-match",
     type=click.Choice(["nearest", "exact"]),
@@ -186,16 +134,8 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     show_default=True,
     help="Whether another patch version of the same minor will do.",
 )
-@click.option(
-    "--as-of",
-    default="commit",
-    show_default=True,
-    metavar="commit|now|DATE",
-    help="Leave out packages uploaded later.",
-)
-@click.option("--upgrade", is_flag=True, help="Resolve the environment's packages anew.")
-@click.option("--locked", is_flag=True, help="Use the project's own lock, and fail if it does not fit.")
-@click.option("--frozen", is_flag=True, help="Use the project's own lock without checking that it fits.")
+@as_of_option
+@lock_options
 @click.option("--offline", is_flag=True, help="Do without the network: cached packages only.")
 @click.option(
     "-A",
@@ -297,18 +237,28 @@ def command(ctx: click.Context, /, uri: str | None, **options: Any) -> object:
     watcher = output.Watcher(quiet=options["quiet"] or output.as_json())
     with watcher, events.listening(watcher), events.asking(watcher.ask):
         _tell_without_effect(options)
-        if options["show_help"]:
-            return _help(request)
-        if options["output_format"] == "yaml":
-            return _manifests(request, dry_run=options["dry_run"])
-        if options["dry_run"]:
-            return _dry_run(request)
+        told = _told(request, options)
+        if told is not None:
+            return told
         if options["no_wait"]:
             started = runner.submit(request)
             return RunResult(
                 run_id=started.run_id, run_name=started.run_name, status=started.status.value, exit_code=0
             )
         return _run(request)
+
+
+def _told(request: planning.RunRequest, options: dict[str, Any]) -> object:
+    """What is asked for instead of a run, if that is so."""
+    if not (options["show_help"] or options["dry_run"] or options["output_format"] == "yaml"):
+        return None
+    from proj.cli import rehearsal
+
+    if options["show_help"]:
+        return rehearsal.entry_points(request)
+    if options["output_format"] == "yaml":
+        return rehearsal.manifests(request, dry_run=options["dry_run"])
+    return rehearsal.dry_run(request)
 
 
 def _run(request: planning.RunRequest) -> RunResult | None:
@@ -363,7 +313,7 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         conda_exe=options["conda_exe"],
         drop_missing=options["drop_missing"],
         as_of=options["as_of"],
-        lock_mode=_lock_mode(options),
+        lock_mode=lock_mode(upgrade=options["upgrade"], locked=options["locked"], frozen=options["frozen"]),
         offline=options["offline"],
         storage_dir=options["storage_dir"],
         run_id=options["run_id"],
@@ -426,67 +376,3 @@ def _tell_without_effect(options: dict[str, Any]) -> None:
         events.note("--skip-image-build has no effect: nothing is built that is there already.")
     if options["run_id"] and (options["experiment_name"] or options["experiment_id"]):
         events.note("The run exists already and stays in its experiment.")
-
-
-def _lock_mode(options: dict[str, Any]) -> LockMode:
-    chosen = [mode for mode in (LockMode.UPGRADE, LockMode.LOCKED, LockMode.FROZEN) if options[mode.value]]
-    if len(chosen) > 1:
-        raise UsageError(f"Give one of {' and '.join('--' + mode.value for mode in chosen)}, not both.")
-    return chosen[0] if chosen else LockMode.REUSE
-
-
-def _dry_run(request: planning.RunRequest) -> DryRun:
-    from proj import assigning, planning
-
-    with planning.planned(request) as plan:
-        checkout = plan.checkout
-        with contextlib.ExitStack() as cleanup:
-            cleanup.callback(planning.discard, plan)
-            return DryRun(
-                source=checkout.uri,
-                commit=checkout.git.commit if checkout.git else None,
-                dirty=checkout.git.dirty if checkout.git else None,
-                entry_point=plan.entry_point.name,
-                environment=planning.environment_plan(plan),
-                command=plan.command.line,
-                cwd=plan.command.cwd,
-                variables=assigning.variable_names(request, plan),
-                parameters={parameter.name: parameter.given for parameter in plan.parameters},
-            )
-
-
-class Manifests(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be created on a cluster."""
-
-    objects: tuple[dict[str, Any], ...]
-
-    def text(self) -> Iterator[output.Block]:
-        """Yield them as YAML documents."""
-        import yaml
-
-        yield yaml.safe_dump_all(self.objects, sort_keys=False, allow_unicode=True).rstrip("\n")
-
-
-def _manifests(request: planning.RunRequest, *, dry_run: bool) -> Manifests:
-    from proj import assigning, planning
-    from proj.backends import BACKENDS
-
-    manifests = getattr(BACKENDS.load(request.backend), "manifests", None)
-    if not dry_run or manifests is None:
-        raise UsageError("--output yaml goes with --dry-run and --backend kubernetes.")
-    with planning.planned(request) as plan, contextlib.ExitStack() as cleanup:
-        cleanup.callback(planning.discard, plan)
-        return Manifests(objects=manifests(assigning.rehearsed(request, plan)))
-
-
-def _help(request: planning.RunRequest) -> EntryPointHelp:
-    from proj import projectfile, source
-
-    checkout = source.fetch(request.uri, version=request.version, cwd=Path.cwd())
-    try:
-        project = projectfile.load(checkout.project_dir)
-        if request.entry_point is None and project.entry_points:
-            return EntryPointHelp(entry_points=project.entry_points)
-        return EntryPointHelp(entry_points=(projectfile.entry_point(project, request.entry_point)[0],))
-    finally:
-        source.release(checkout)

@@ -84,6 +84,11 @@ def _facts(shown: ShowResult) -> Iterator[tuple[str, str]]:
     if shown.command:
         yield "command", shown.command.line
         yield "folder", shown.command.cwd
+        if shown.command.docker_args:
+            given = (
+                name if value is None else f"{name}={value}" for name, value in shown.command.docker_args
+            )
+            yield "docker run", " ".join(f"-A {each}" for each in given)
     if shown.environment:
         yield "environment", "\n".join((shown.environment.summary, *shown.environment.notes))
         if shown.environment.lock_digest:

@@ -1,8 +1,10 @@
-"""A command template and bound values become a shell line: pure, and safe for every value."""
+"""A command template and bound values become a shell line: pure, and safe for every value.
+
+`compiled` is what launchers of images are made from; it is imported by those alone, for every run would pay.
+"""
 
 from __future__ import annotations
 
-from proj.command.compiled import Compiled, End, Here, Piece, Slot, compile_template
 from proj.command.problem import CommandError
 from proj.command.render import (
     Placeholder,
@@ -17,14 +19,8 @@ from proj.command.template import Place
 
 __all__ = [
     "CommandError",
-    "Compiled",
-    "End",
-    "Here",
-    "Piece",
     "Place",
     "Placeholder",
-    "Slot",
-    "compile_template",
     "container_argv",
     "nested_warnings",
     "placeholders",

@@ -31,6 +31,8 @@ def cause_rows(left: RunFacts, right: RunFacts) -> Iterator[Row]:
     yield from _host(left.host, right.host)
     yield from _optional("image", "digest", left.image, right.image, required=True)
     yield from _command(left, right)
+    if left.docker_args or right.docker_args:
+        yield from _optional("command", "docker arguments", left.docker_args, right.docker_args)
 
 
 def _optional(

@@ -92,6 +92,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Values of the variables that numbers depend on; None where they were not looked at."""
     command: str | None = None
     """The shell line; folders of this machine are written `{name}` and `.`."""
+    docker_args: str | None = None
+    """Arguments of `docker run`, as `-A` takes them."""
     variables_set: tuple[str, ...] | None = None
     """Names of the variables that proj set."""
     params: Mapping[str, str] = {}
@@ -163,6 +165,7 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         host=evidence.document(record.HOST, Host),
         variables=host.variables if host is not None else None,
         command=portable_line(command, subdir) if command is not None else None,
+        docker_args=_docker_args(command) if command is not None else None,
         variables_set=command.variables if command is not None else None,
         params={**_logged(run, command, subdir), **{each.name: each.given for each in bound}},
         given=frozenset(each.name for each in bound),
@@ -171,6 +174,10 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         metrics={key: metric.value for key, metric in run.metrics.items()},
         artifacts=evidence.sizes,
     )
+
+
+def _docker_args(command: record.CommandRecord) -> str:
+    return " ".join(name if value is None else f"{name}={value}" for name, value in command.docker_args)
 
 
 def _logged(run: RunRecord, command: record.CommandRecord | None, subdir: str) -> Mapping[str, str]:

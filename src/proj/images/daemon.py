@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MISSING_LAYER: Final = re.compile(r"/layers/(\d+)-[0-9a-f]{64}\.tar: no such file")
 _SOCKET: Final = "/var/run/docker.sock"
 _TIMEOUT_S: Final = 600
+_WITHOUT: Final = "For `proj build`, --push and -o oci:DIR need none."
 
 
 @contextlib.contextmanager
@@ -32,21 +33,38 @@ def connected() -> Iterator[Engine]:
     """
     import docker
     from docker import errors
+    from requests import RequestException
 
+    version = _api_version()  # which the library would ask for by itself, and say less about why it gets none
     client: Engine | None = None
     try:
         try:
-            _knock()
-            client = cast("Engine", docker.from_env(timeout=_TIMEOUT_S).api)
-            client.version()
-        except (errors.DockerException, OSError) as error:
-            raise unreachable(error) from error
+            api = docker.from_env(version=version, timeout=_TIMEOUT_S).api
+        except errors.DockerException as error:
+            raise unreachable(str(error)) from error
+        api.trust_env = False  # else REQUESTS_CA_BUNDLE would replace the engine's own authority
+        client = cast("Engine", api)
         yield client
     except errors.APIError as error:
         raise ImageError(f"The docker daemon refused: {error.explanation or error}.") from error
+    except RequestException as error:
+        raise unreachable(str(error)) from error
     finally:
         if client is not None:
             client.close()
+
+
+def _api_version() -> str:
+    from proj.images import engine
+
+    try:
+        told = engine.Engine().ask("GET", "/version")
+        return str(told["ApiVersion"])
+    except (engine.EngineError, KeyError, TypeError) as error:
+        raise unreachable(f"it does not tell its version: {error}") from error
+    except ImageError as error:
+        hint = " ".join(filter(None, (error.hint, _WITHOUT)))
+        raise ImageError(error.message, hint=hint, details=error.details) from error
 
 
 class Engine(Protocol):
@@ -83,33 +101,17 @@ class Engine(Protocol):
         """End the connection."""
 
 
-def _knock() -> None:
-    """See that somebody listens at the daemon's socket: docker's library says less about why nobody does.
+def unreachable(said: str) -> ImageError:
+    """The error for a daemon that does not answer, or ceases to.
 
-    Raises:
-        OSError: Nobody does.
+    Args:
+        said: What docker's library says of it.
     """
-    import socket
-
-    place = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
-    if place.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.connect(place.removeprefix("unix://"))
-
-
-def unreachable(error: BaseException) -> ImageError:
-    """The error for a daemon that does not answer: which one, and whether it is a matter of rights."""
     where = os.environ.get("DOCKER_HOST") or _SOCKET
-    said = str(error)
-    if "Permission denied" in said or "PermissionError" in said:
-        return ImageError(
-            f"The docker daemon at {where} may not be used by this user.",
-            hint="Add the user to the group `docker`, or build without a daemon: --push, or -o oci:DIR.",
-        )
     return ImageError(
         f"No docker daemon answers at {where}.",
-        hint="Start it, or name another in DOCKER_HOST; --push and -o oci:DIR need none.",
-        details=(said.splitlines()[-1][:200],) if "://" in where else (),
+        hint=f"Start it, or name another in DOCKER_HOST. {_WITHOUT}",
+        details=tuple(said.splitlines()[-1:]),
     )
 
 

@@ -122,6 +122,7 @@ def _build(
     write_tar(with_folders(entries, folder_mode=lambda _path: 0o755), context)
     context.seek(0)
     said: list[str] = []
+    image_id: str | None = None
     with connected() as client:
         for message in client.build(
             fileobj=context,
@@ -143,9 +144,10 @@ def _build(
                     f"The docker daemon cannot build the image: {message['error']}",
                     details=tuple(said[-_LAST_LINES:]),
                 )
-            image_id = (message.get("aux") or {}).get("ID")
-            if image_id:
-                return f"docker:{image_id}"
+            # To its end: the image gets its name after its id is told, and only while somebody listens.
+            image_id = (message.get("aux") or {}).get("ID") or image_id
+    if image_id is not None:
+        return f"docker:{image_id}"
     found = [match[1] for line in said if (match := re.search(r"Successfully built ([0-9a-f]+)", line))]
     if not found:
         raise ImageError("The docker daemon built no image.", details=tuple(said[-_LAST_LINES:]))

@@ -12,22 +12,26 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from proj.errors import ImageError
+from proj.images import enginetls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-API: Final = "/v1.40"
-"""What docker 19.03 and everything later speaks."""
+_API: Final = "1.40"
+"""What docker 19.03 speaks, and everything later up to 28; those after that say which they speak at least."""
+_TOO_OLD: Final = re.compile(r"client version .* is too old.* (?P<least>[0-9]+\.[0-9]+)", re.DOTALL)
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 60.0
+_SHOWN: Final = 200
+"""How many bytes of an answer that is none are shown."""
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -72,6 +76,7 @@ class Engine:
                 "and DOCKER_HOST=unix:///tmp/docker.sock.",
             )
         self._parts = parts
+        self._api = _API
 
     @property
     def is_local(self) -> bool:
@@ -91,11 +96,22 @@ class Engine:
 
         Raises:
             EngineError: It refused.
-            ImageError: It does not answer.
+            ImageError: It does not answer, or not as an engine does.
         """
         with self._answered(method, path, query, body, timeout_s) as (_, response):
-            content = response.read()
-        return json.loads(content) if content.strip() else None
+            try:
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._away(error) from error
+        try:
+            return json.loads(content) if content.strip() else None
+        except (ValueError, RecursionError) as error:
+            begin = content[:_SHOWN].decode("utf-8", "replace").strip()
+            raise ImageError(
+                f"What answers at {self._where} is no docker daemon, or its answer is damaged.",
+                hint="See DOCKER_HOST.",
+                details=(f"{method} {path}: {begin}",),
+            ) from error
 
     @contextlib.contextmanager
     def attached(self, container: str, *, stdin: bool) -> Iterator[Stream]:
@@ -129,34 +145,45 @@ class Engine:
         body: object,
         timeout_s: float | None,
     ) -> Iterator[tuple[http.client.HTTPConnection, http.client.HTTPResponse]]:
-        connection = self._connection(timeout_s)
-        try:
-            target = f"{API}{path}" + (f"?{urlencode(query)}" if query else "")
-            content = None if body is None else json.dumps(body).encode()
-            headers = {} if content is None else {"Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        rest = f"{path}?{urlencode(query)}" if query else path
+        while True:
+            connection = self._connection(timeout_s)
             try:
-                connection.request(method, target, content, headers)
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
-                raise self._away(error) from error
-            if response.status >= http.client.BAD_REQUEST:
-                raise EngineError(response.status, _said(response))
-            yield connection, response
-        finally:
-            connection.close()
+                try:
+                    connection.request(method, f"/v{self._api}{rest}", content, headers)
+                    response = connection.getresponse()
+                except (OSError, http.client.HTTPException) as error:
+                    raise self._away(error) from error
+                if response.status < http.client.BAD_REQUEST:
+                    yield connection, response
+                    return
+                said = _said(response)
+            finally:
+                connection.close()
+            too_old = _TOO_OLD.search(said)
+            if too_old is None or too_old["least"] == self._api:
+                raise EngineError(response.status, said)
+            self._api = too_old["least"]
 
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         if self._parts.scheme == "unix":
             return _UnixConnection(self._parts.path, timeout_s)
         host, port = self._parts.hostname or "localhost", self._parts.port
-        folder = os.environ.get("DOCKER_CERT_PATH")
-        if self._parts.scheme == "https" or os.environ.get("DOCKER_TLS_VERIFY") or folder:
-            context = _tls(Path(folder or Path.home() / ".docker"))
+        if enginetls.is_wanted(self._parts.scheme):
+            context = enginetls.context()
             return http.client.HTTPSConnection(host, port or 2376, timeout=timeout_s, context=context)
         return http.client.HTTPConnection(host, port or 2375, timeout=timeout_s)
 
+    @property
+    def _where(self) -> str:
+        return self.host.removeprefix("unix://")
+
     def _away(self, error: BaseException) -> ImageError:
-        where = self.host.removeprefix("unix://")
+        where = self._where
+        if isinstance(error, ssl.SSLError):
+            return enginetls.refused(where, error)
         if isinstance(error, PermissionError):
             return ImageError(
                 f"The docker daemon at {where} may not be used by this user.",
@@ -183,14 +210,12 @@ class Stream:
         self._response = response
 
     def write_all(self, data: bytes) -> None:
-        """Give all of the standard input, and close it.
+        """Give the standard input. It stays open: TLS and proxies know no connection that is closed by half.
 
         Raises:
             OSError: The container has gone.
         """
         self._socket.sendall(data)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
 
     def pieces(self, *, tty: bool) -> Iterator[tuple[int, bytes]]:
         """Yield number of stream and bytes, until the container has closed both.
@@ -209,6 +234,8 @@ class Stream:
                 yield STDOUT, data
             while header := self._exactly(_HEADER.size):
                 number, length = _HEADER.unpack(header)
+                if number not in (STDOUT, STDERR):
+                    raise ConnectionResetError("the stream holds what is no output")
                 while length:
                     data = self._response.read1(min(length, 1 << 16))
                     if not data:
@@ -250,21 +277,11 @@ def _socket_of(response: http.client.HTTPResponse) -> socket.socket:
     return found
 
 
-def _tls(folder: Path) -> ssl.SSLContext:
-    """TLS as docker's command line does it: certificates in `DOCKER_CERT_PATH`, or in `~/.docker`."""
-    authority = folder / "ca.pem"
-    context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
-    if not os.environ.get("DOCKER_TLS_VERIFY"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    if certificate.exists() and key.exists():
-        context.load_cert_chain(certificate, key)
-    return context
-
-
 def _said(response: http.client.HTTPResponse) -> str:
-    content = response.read(1 << 16)
+    try:
+        content = response.read(1 << 16)
+    except (OSError, http.client.HTTPException):
+        content = b""
     with contextlib.suppress(ValueError, AttributeError):
         said = json.loads(content).get("message")
         if isinstance(said, str):

@@ -11,13 +11,14 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from proj import events
-from proj.command import CommandError, End, Here, Place, Slot, compile_template
+from proj.command import CommandError, Place
+from proj.command.compiled import End, Here, Slot, compile_template
 from proj.images.tarfiles import Entry
 from proj.images.values import LAUNCHER
 from proj.model import ParameterKind
 
 if TYPE_CHECKING:
-    from proj.command import Compiled, Piece
+    from proj.command.compiled import Compiled, Piece
     from proj.images.values import LauncherSpec
     from proj.model import EntryPoint, Parameter
 

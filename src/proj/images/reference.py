@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from proj.errors import UsageError
 from proj.model import _Value
@@ -95,3 +96,9 @@ def _not_a_name(text: str, why: str) -> UsageError:
         f"Not the name of an image: {text!r} ({why}).",
         hint="Write it like python:3.11-slim, or host:5000/team/name:tag.",
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, perhaps with a port, is this machine: it may do without TLS."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(?:\.\d{1,3}){3}", name))

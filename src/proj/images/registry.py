@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urljoin
 
 from proj.errors import FailureCode, ImageError
+from proj.images.answers import NotNowError
 from proj.images.blobs import digest_of
 from proj.images.documents import MANIFEST_TYPES, MOST_DOCUMENT_BYTES
-from proj.images.http import NotNowError, Transport
+from proj.images.http import Transport
 from proj.images.reference import DIGEST
 from proj.images.streams import Rest, Told
 from proj.model import _Value
@@ -20,9 +21,9 @@ from proj.model import _Value
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from proj.images.answers import Answer
     from proj.images.blobs import BlobCache, Incoming
     from proj.images.documents import Descriptor
-    from proj.images.http import Answer
     from proj.images.reference import Reference
 
 _OK: Final = 200

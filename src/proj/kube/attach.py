@@ -8,11 +8,11 @@ import msgspec
 
 from proj.errors import FailureCode
 from proj.kube import manifest
+from proj.kube.blueprint import Names
 from proj.kube.cluster import open_cluster
 from proj.kube.following import Following
 from proj.kube.hub import Hub
 from proj.kube.launch import delete
-from proj.kube.manifest import Names
 from proj.kube.names import INSTANCE_LABEL, RUN_LABEL
 from proj.kube.objects import Items, Job, Pod
 from proj.kube.state import JobState

@@ -22,8 +22,8 @@ from proj.kube.objects import Job
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from proj.kube.blueprint import Blueprint, Manifest, Names
     from proj.kube.client import Client
-    from proj.kube.manifest import Blueprint, Manifest, Names
     from proj.kube.parts import ConfigMap
 
 _TRIES = 5

@@ -16,8 +16,8 @@ from proj.model import Diagnostic, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from proj.kube.blueprint import Blueprint, Names
     from proj.kube.client import Client
-    from proj.kube.manifest import Blueprint, Names
     from proj.kube.settings import Settings
 
 NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (

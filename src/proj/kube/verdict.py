@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.errors import FailureCode
-from proj.kube.manifest import PREPARE
+from proj.kube.blueprint import PREPARE
 from proj.kube.quantities import never_fits
 from proj.model import Outcome, RunStatus
 

@@ -12,7 +12,7 @@ from proj.kube.names import slug
 from proj.model import ARTIFACTS_DIR, CODE_DIR
 
 if TYPE_CHECKING:
-    from proj.kube.manifest import Blueprint
+    from proj.kube.blueprint import Blueprint
     from proj.kube.settings import CustomVolume
 
 _TOP = CODE_DIR.rpartition("/")[0]

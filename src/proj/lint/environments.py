@@ -13,7 +13,7 @@ from proj.environments.condafile import read_conda_file
 from proj.environments.inputs import CONDA_NAMES, ORDER, read_input
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.requirements import logical_lines
-from proj.errors import EnvironmentFailedError
+from proj.errors import EnvironmentFailedError, UsageError
 from proj.lint.requirements import RequirementChecker, beside
 from proj.model import EnvironmentRequest, Position
 from proj.projectfile.findings import did_you_mean
@@ -51,6 +51,7 @@ def check_environment(project: Project, top: dict[str, Entry], findings: Finding
     elif declared.docker is not None or declared.file is None:
         if declared.docker is not None:
             _check_docker(declared.docker, top[declared.kind].value.position, findings)
+            _check_volumes(declared.docker, project.directory, top[declared.kind].value.position, findings)
         return
     else:
         where = top[declared.kind].value.position
@@ -81,6 +82,26 @@ def _check_docker(docker: DockerDeclaration, where: Position, findings: Findings
                 where,
                 f"Set it before a run: export {name}=…",
             )
+
+
+def _check_volumes(docker: DockerDeclaration, directory: Path, where: Position, findings: Findings) -> None:
+    if not docker.volumes:
+        return
+    from proj.backends.docker.volumes import expanded, unset_variables
+
+    for volume in docker.volumes:
+        for name in unset_variables(volume):
+            findings.warning(
+                "missing-host-variable",
+                f"the volume {volume} names the variable {name}, which is not set",
+                where,
+                f"Set it before a run: export {name}=…",
+            )
+        try:
+            expanded(volume, directory, dict.fromkeys(unset_variables(volume), "/") | dict(os.environ))
+        except UsageError as error:
+            message = error.message.removesuffix(".")
+            findings.error("docker-volume", message[0].lower() + message[1:], where, error.hint)
 
 
 class _Checker:

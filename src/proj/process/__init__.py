@@ -5,6 +5,7 @@ from __future__ import annotations
 from proj.process.following import Following, Stopped
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
+from proj.process.ladder import StopCause
 from proj.process.outputs import Output
 from proj.process.redact import is_secret, redact, strip_userinfo
 from proj.process.run import Completed, run
@@ -20,6 +21,7 @@ __all__ = [
     "Following",
     "Interrupted",
     "Output",
+    "StopCause",
     "Stopped",
     "Streams",
     "Supervision",

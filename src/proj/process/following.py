@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj.process.demands import Demands
 from proj.process.interrupts import deferred, waking
-from proj.process.ladder import Ladder, StopCause
-from proj.process.outputs import Output, forward_to, make_pipe
+from proj.process.ladder import StopCause
+from proj.process.outputs import Output, forward_to, listen, make_pipe
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
     from pathlib import Path
 
-_LONGEST_WAIT_S = 3600.0
+
 _SILENCE_S = 5.0
 """For how long output may fail to come, once all has ended, before the rest is given up."""
 _NAMES = ("stdout", "stderr")
@@ -62,27 +63,26 @@ class Following:
         quiet: bool = False,
         tap: Callable[[bytes], None] | None = None,
     ) -> None:
-        self._deadline = deadline
-        self._ladder = Ladder(self._send_aside, grace_s)
-        self._cancelled = False
         self._ended = False
         self._closed = False
         self._lock = threading.Lock()
         with contextlib.ExitStack() as undo:
-            self._wake_read, self._wake_write = os.pipe()
-            undo.callback(os.close, self._wake_read)
-            undo.callback(os.close, self._wake_write)
-            os.set_blocking(self._wake_read, False)
-            os.set_blocking(self._wake_write, False)
+            self._demands = Demands(self._send_aside, grace_s, deadline)
+            undo.callback(self._demands.close)
+            self._ladder = self._demands.ladder
             self._feeds: list[int] = []
             outputs: list[Output] = []
             for name in _NAMES:
                 ours, theirs = make_pipe()
                 undo.callback(os.close, theirs)
-                undo.callback(os.close, ours)
-                forward = None if quiet else forward_to(name)
-                log = folder / f"{name}.log"
-                outputs.append(Output(ours, log, forward, tap if name == "stdout" else None))
+                with contextlib.ExitStack() as unused:
+                    unused.callback(os.close, ours)
+                    forward = None if quiet else forward_to(name)
+                    log = folder / f"{name}.log"
+                    output = Output(ours, log, forward, tap if name == "stdout" else None)
+                    unused.pop_all()
+                undo.callback(output.close)
+                outputs.append(output)
                 self._feeds.append(theirs)
             self.outputs = tuple(outputs)
             undo.pop_all()
@@ -111,12 +111,11 @@ class Following:
     def end(self) -> None:
         """It has ended."""
         self._ended = True
-        self._wake()
+        self._demands.wake()
 
     def cancel(self) -> None:
         """Ask it to end."""
-        self._cancelled = True
-        self._wake()
+        self._demands.cancel()
 
     # --- for who waits --------------------------------------------------------------------------------
 
@@ -128,15 +127,15 @@ class Following:
         """
         self._send = send
         with (
-            deferred() as self._signals,
+            deferred() as self._demands.signals,
             selectors.DefaultSelector() as self._selector,
-            waking(self._wake_write),
+            waking(self._demands.wake_write),
         ):
-            self._selector.register(self._wake_read, selectors.EVENT_READ)
+            self._selector.register(self._demands.wake_read, selectors.EVENT_READ)
             try:
                 while not self._ended:
-                    self._answer_requests()
-                    self._turn(self._until_next_timer())
+                    self._demands.answer()
+                    self._turn(self._demands.timer_s())
                 self._drain()
             finally:
                 self._close()
@@ -152,38 +151,16 @@ class Following:
         self.end_output()
         self._close()
 
-    def _wake(self) -> None:
-        with self._lock:
-            if not self._closed:
-                with contextlib.suppress(BlockingIOError):  # full of wake-ups: one is enough
-                    os.write(self._wake_write, b"w")
-
     def _send_aside(self, signum: signal.Signals) -> None:
         threading.Thread(target=self._send, args=(signum,), name=f"proj-{signum.name}", daemon=True).start()
 
-    def _answer_requests(self) -> None:
-        for signum in self._signals.take():
-            self._ladder.on_signal(signum)
-        if self._cancelled:
-            self._ladder.stop("cancelled")
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._ladder.stop("deadline")
-        self._ladder.climb_if_due()
-
-    def _until_next_timer(self) -> float:
-        times = [self._ladder.remaining_s()]
-        if self._deadline is not None and not self._ladder.begun:
-            times.append(max(0.0, self._deadline - time.monotonic()))
-        return min([_LONGEST_WAIT_S, *(limit for limit in times if limit is not None)])
-
     def _turn(self, limit_s: float) -> bool:
         """Wait until something happens, and deal with it; returns whether output moved."""
-        self._subscribe()
+        listen(self._selector, self.outputs)
         moved = False
         for key, _ in self._selector.select(limit_s):
             if key.data is None:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake_read, 4096)
+                self._demands.calm()
             elif key.data.blocked_fd is None:
                 moved = key.data.pump() or moved
             else:
@@ -191,21 +168,11 @@ class Following:
                 moved = True
         return moved
 
-    def _subscribe(self) -> None:
-        """Listen to each output's source, or to its reader on our side if that has to catch up first."""
-        for key in [key for key in self._selector.get_map().values() if key.data is not None]:
-            self._selector.unregister(key.fileobj)
-        for output in self.outputs:
-            if output.blocked_fd is not None:
-                self._selector.register(output.blocked_fd, selectors.EVENT_WRITE, output)
-            elif not output.ended:
-                self._selector.register(output.source, selectors.EVENT_READ, output)
-
     def _drain(self) -> None:
         """Take what is still on its way; a reader of ours that is slow is waited for until we are hurried."""
         quiet_since = time.monotonic()
         while not all(output.ended and output.blocked_fd is None for output in self.outputs):
-            hurried = self._ladder.begun or self._cancelled or self._signals.waits
+            hurried = self._ladder.begun or self._demands.cancelled or self._demands.signals.waits
             blocked = any(output.blocked_fd is not None for output in self.outputs)
             if self._turn(_SILENCE_S / 10) or (blocked and not hurried):
                 quiet_since = time.monotonic()
@@ -217,7 +184,6 @@ class Following:
             if self._closed:
                 return
             self._closed = True
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        self._demands.close()
         for output in self.outputs:
             output.close()

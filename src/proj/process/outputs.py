@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 import os
 import select
+import selectors
 import stat
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 _CHUNK_BYTES = 256 * 1024
@@ -176,3 +177,19 @@ class Output:
                 rest = rest[os.write(self._log_fd, rest) :]
         except OSError as error:
             self.log_error = error
+
+
+def listen(selector: selectors.BaseSelector, outputs: Iterable[Output]) -> None:
+    """Have a selector wait for each output's source, or for its reader if that has to catch up."""
+    registered = {id(key.data): key for key in selector.get_map().values() if key.data is not None}
+    for output in outputs:
+        blocked = output.blocked_fd
+        wanted = None if output.ended and blocked is None else (output.source if blocked is None else blocked)
+        key = registered.get(id(output))
+        if key is not None and key.fd == wanted:
+            continue
+        if key is not None:
+            selector.unregister(key.fileobj)
+        if wanted is not None:
+            events = selectors.EVENT_READ if blocked is None else selectors.EVENT_WRITE
+            selector.register(wanted, events, output)

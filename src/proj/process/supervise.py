@@ -8,17 +8,18 @@ import resource
 import selectors
 import signal
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj.process.demands import Demands
 from proj.process.exits import ExitWatch
 from proj.process.group import Straggler, end_stragglers, group_members, marked_stragglers, signal_group
 from proj.process.guard import release_group
-from proj.process.interrupts import Pending, deferred, waking
-from proj.process.ladder import Ladder, StopCause
+from proj.process.interrupts import deferred, waking
+from proj.process.ladder import StopCause
+from proj.process.outputs import listen
 
 if TYPE_CHECKING:
     import subprocess  # noqa: TID251  this package is the one that may
@@ -32,8 +33,6 @@ _DRAIN_S = 1.0
 _SETTLE_S = 0.2
 """How long processes that the command left in its group may take to end by themselves."""
 _SWEEP_CHUNKS = 64
-_LONGEST_WAIT_S = 3600.0
-"""A `select` takes no more than some weeks; those who wait longer wait again."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,34 +87,22 @@ class Supervision:
         self._outputs = outputs
         self._token = token
         self._grace_s = grace_s
-        self._deadline = deadline
-        self._ladder = Ladder(self._send, grace_s)
-        self._cancelled = False
-        self._lock = threading.Lock()
         # Linux counts our own memory as the child's, up to its `exec`.
         self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self._signals = Pending()
         self._exited = False
-        self._closed = False
         self._failure: BaseException | None = None
         with contextlib.ExitStack() as undo:
             undo.callback(self._kill, process.wait)
-            self._wake_read, self._wake_write = os.pipe()
-            undo.callback(os.close, self._wake_read)
-            undo.callback(os.close, self._wake_write)
-            os.set_blocking(self._wake_read, False)
-            os.set_blocking(self._wake_write, False)
+            self._demands = Demands(self._send, grace_s, deadline)
+            undo.callback(self._demands.close)
+            self._ladder = self._demands.ladder
             self._selector = undo.enter_context(selectors.DefaultSelector())
             self._watch = ExitWatch(process.pid, stops=terminal is not None)
             undo.pop_all()
 
     def cancel(self) -> None:
         """Ask the command to end."""
-        self._cancelled = True
-        with self._lock:
-            if not self._closed:
-                with contextlib.suppress(BlockingIOError):  # full of wake-ups: one is enough
-                    os.write(self._wake_write, b"c")
+        self._demands.cancel()
 
     def wait(self) -> Ending:
         """Follow the command to its end; INT, TERM and HUP of this process make it end.
@@ -127,9 +114,9 @@ class Supervision:
             raise self._failure
         terminal = self._terminal
         attached = terminal.attached(self._process.pid) if terminal else contextlib.nullcontext()
-        with deferred() as self._signals:
+        with deferred() as self._demands.signals:
             try:
-                with waking(self._wake_write), attached:
+                with waking(self._demands.wake_write), attached:
                     return self._follow()
             except BaseException as error:
                 self._failure = error
@@ -144,7 +131,7 @@ class Supervision:
 
     def _follow(self) -> Ending:
         self._selector.register(self._watch, selectors.EVENT_READ)
-        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._selector.register(self._demands.wake_read, selectors.EVENT_READ)
         while not self._exited:
             self._answer_requests()  # one may be older than our wake-up
             self._turn(self._until_next_timer())
@@ -155,12 +142,12 @@ class Supervision:
 
     def _turn(self, limit_s: float | None) -> None:
         """Wait until something happens, and deal with it."""
-        self._subscribe()
+        listen(self._selector, self._outputs)
         for key, _events in self._selector.select(limit_s):
             if key.fileobj is self._watch:
                 self._on_child_change()
-            elif key.fileobj == self._wake_read:
-                os.read(self._wake_read, 4096)
+            elif key.fileobj == self._demands.wake_read:
+                self._demands.calm()
             else:
                 output: Output = key.data
                 if output.blocked_fd is None:
@@ -176,37 +163,13 @@ class Supervision:
         elif self._terminal is not None and not self._ladder.begun:
             self._terminal.on_stop(stop_signal)
 
-    def _subscribe(self) -> None:
-        """Listen to each output's source, or to its reader on our side if that has to catch up first."""
-        registered = {id(key.data): key for key in self._selector.get_map().values() if key.data is not None}
-        for output in self._outputs:
-            blocked = output.blocked_fd
-            wanted = (
-                None if output.ended and blocked is None else (output.source if blocked is None else blocked)
-            )
-            key = registered.get(id(output))
-            if key is not None and key.fd == wanted:
-                continue
-            if key is not None:
-                self._selector.unregister(key.fileobj)
-            if wanted is not None:
-                events = selectors.EVENT_READ if blocked is None else selectors.EVENT_WRITE
-                self._selector.register(wanted, events, output)
-
     def _until_next_timer(self) -> float:
-        times = [self._ladder.remaining_s(), self._terminal.poll_s if self._terminal else None]
-        if self._deadline is not None and not self._ladder.begun:
-            times.append(max(0.0, self._deadline - time.monotonic()))
-        return min([_LONGEST_WAIT_S, *(limit for limit in times if limit is not None)])
+        limit_s = self._demands.timer_s()
+        poll_s = self._terminal.poll_s if self._terminal else None
+        return limit_s if poll_s is None else min(limit_s, poll_s)
 
     def _answer_requests(self) -> None:
-        for signum in self._signals.take():
-            self._ladder.on_signal(signum)
-        if self._cancelled:
-            self._ladder.stop("cancelled")
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._ladder.stop("deadline")
-        self._ladder.climb_if_due()
+        self._demands.answer()
         if self._terminal is not None:
             self._terminal.on_wake()
 
@@ -279,9 +242,9 @@ class Supervision:
 
     def _impatient(self) -> bool:
         """Whether a signal or a cancellation came after the command's own end."""
-        if self._signals.take():
-            self._cancelled = True
-        return self._cancelled and not self._ladder.begun
+        if self._demands.signals.take():
+            self._demands.cancelled = True
+        return self._demands.cancelled and not self._ladder.begun
 
     def _end_stragglers(self, settle_s: float) -> tuple[Straggler, ...]:
         """End what is left in the group; if the command was stopped, also what has left the group."""
@@ -295,7 +258,7 @@ class Supervision:
                 find,
                 settle_s=settle_s,
                 grace_s=self._grace_s,
-                hurry=lambda: bool(self._signals.take()) or self._impatient(),
+                hurry=lambda: bool(self._demands.signals.take()) or self._impatient(),
                 pause=self._turn,
             )
             settle_s = 0
@@ -309,11 +272,8 @@ class Supervision:
                     break
 
     def _close(self) -> None:
-        with self._lock:
-            self._closed = True
-            self._selector.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        self._selector.close()
+        self._demands.close()
         self._watch.close()
         for output in self._outputs:
             output.close()

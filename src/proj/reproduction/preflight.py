@@ -141,6 +141,7 @@ class _Preflight:
         request = self._request(code, made)
         wanted = self._environment_request(checkout, project, entry_point, python)
         self._check_variables(wanted)
+        self._check_container(wanted, made)
         if not {problem.item for problem in self._problems} & _BEFORE_PACKAGES:
             self._prepare(environment, wanted)
         if self._problems or project is None or entry_point is None or self._code.snapshot is None:
@@ -277,6 +278,12 @@ class _Preflight:
                 )
             )
 
+    def _check_container(self, wanted: EnvironmentRequest, made: record.CommandRecord) -> None:
+        try:
+            planning.check_container(wanted, made.docker_args)
+        except ProjError as error:
+            self._problems.append(problem_of("container", error))
+
     def _prepare(self, environment: record.EnvironmentRecord, wanted: EnvironmentRequest) -> None:
         """Make the environment: nothing else tells for sure whether all packages can be had."""
         maker = ENVIRONMENTS.load(environment.kind)
@@ -305,6 +312,7 @@ class _Preflight:
             version=code.version,
             experiment_id=active_experiment(self._tracking, self._recipe.run),
             backend=self._recipe.backend,
+            docker_args=made.docker_args,
             env_manager=self._manager() if "PROJ_ENV_MANAGER" in made.variables else None,
             offline=self._options.offline,
             quiet=self._options.quiet,

@@ -177,7 +177,7 @@ def test_an_interrupt_ends_it_though_the_registry_is_silent(folder: ProjFolder, 
         (["-t", "x", "--platform", "amd64,arm64"], "takes one platform"),
         (["--platform", "windows/amd64"], "Linux only"),
         (["--platform", "a/b/c/d"], "Not a platform"),
-        (["--locked", "--upgrade"], "Only one of"),
+        (["--locked", "--upgrade"], "Give one of"),
         (["--env", "x"], "Invalid format for --env"),
         (["-e", "none"], "none"),
     ],
@@ -208,7 +208,7 @@ def test_without_a_daemon_a_name_alone_is_an_error_with_a_way_out(
     done = folder.run("build", ".", "--base-image", base, *PLATFORM, "-t", "x:1")
     assert (done.code, done.lines[0]) == (
         125,
-        "proj: No docker daemon answers at unix:///nowhere/docker.sock.",
+        "proj: No docker daemon answers at /nowhere/docker.sock: there is no such socket.",
     )
     assert "--push and -o oci:DIR need none" in done.stderr
 

@@ -56,6 +56,13 @@ def test_events_are_shown_without_control_characters(capsys: pytest.CaptureFixtu
     assert [line.partition("\\")[2] for line in lines] == ["x1b[2J\\r\\udc9b\tx"] * 4
 
 
+def test_the_same_note_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.Watcher() as watcher:
+        for kind in ("note", "note", "warning", "note", "status", "status"):
+            watcher(Event(kind=kind, message="x"))
+    assert capsys.readouterr().err.splitlines() == ["note: x", "warning: x", "x", "x"]
+
+
 def test_a_programs_output_gets_a_line_of_its_own(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

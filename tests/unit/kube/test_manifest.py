@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proj.errors import BackendError, UsageError
 from proj.kube import manifest
-from proj.kube.manifest import Blueprint, Names
+from proj.kube.blueprint import Blueprint, Names
 from proj.kube.names import escaped, is_variable, job_name, label, slug
 from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled
 from proj.kube.settings import NAMES as NAMES_OF_SETTINGS

@@ -163,3 +163,21 @@ def test_exports_of_other_platforms(tmp_path: Path) -> None:
 def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
     diagnostics = found(tmp_path, MLproject=POINT, pyproject__toml="[project\n")
     assert [each.code for each in diagnostics] == ["wrong-environment-file"]
+
+
+def test_volumes_that_docker_would_not_take_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROJ_TEST_DATA", raising=False)
+    volumes = ["data/in:/in", "/out:out", "${PROJ_TEST_DATA}:/data", "named:/x:ro", "$(pwd)/y:/y"]
+    diagnostics = found(
+        tmp_path,
+        MLproject=f"name: p\ndocker_env:\n  image: i\n  volumes: {volumes}\n"
+        "entry_points: {main: {command: ls}}\n",
+    )
+    assert [(each.severity.value, each.code) for each in diagnostics] == [
+        ("error", "docker-volume"),
+        ("error", "docker-volume"),
+        ("warning", "missing-host-variable"),
+    ]
+    assert "data/in" in diagnostics[0].message
+    assert diagnostics[0].fix == "For a folder of the project write ./data/in:/in."
+    assert "PROJ_TEST_DATA" in diagnostics[2].message

@@ -7,7 +7,7 @@ import pytest
 
 from drivers import alive, descriptors, few_descriptors
 from proj import process
-from proj.process import supervise
+from proj.process import demands
 
 if TYPE_CHECKING:
     import subprocess  # noqa: TID251  for a type only
@@ -73,7 +73,7 @@ def test_a_time_limit_of_ages_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_wait_that_is_cut_short_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "_LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(demands, "_LONGEST_WAIT_S", 0.01)
     _child, supervision = start(tmp_path, "sleep 0.1; exit 3", deadline=6e16)
     assert supervision.wait().returncode == 3
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certificates import self_signed
+import tlskit
 from faultykit import FaultyServer, Heard, broken_off, drop, faulty, reply
 from proj import events
 from proj.errors import StoreError, UnreachableError, UsageError
@@ -378,7 +378,7 @@ def test_credentials_of_the_url_are_sent_and_never_shown(monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("tls"))
+    return tlskit.self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_server_that_nobody_vouches_for_is_not_trusted(certificate: Path, pauses: list[float]) -> None:

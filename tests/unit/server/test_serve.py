@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import serverkit
-from certificates import self_signed
+import tlskit
 from proj import paths
 from proj.errors import ProjError
 from proj.server.serve import Settings, serve
@@ -45,7 +45,7 @@ def refused(**settings: Any) -> str:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("tls"))
+    return tlskit.self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from proj.backends.docker import container
 from proj.backends.docker.handle import DockerHandle
 from proj.backends.docker.outcome import refused
 from proj.backends.docker.reach import reach_of
+from proj.backends.docker.volumes import make_sources
 from proj.backends.metrics_tap import metrics_tap
 from proj.errors import BackendError, FailureCode, ImageError
 from proj.images.engine import Engine, EngineError
@@ -48,6 +49,8 @@ class DockerBackend:
         engine = _engine(execution, runtime)
         body = container.body_of(execution, runtime, local=engine.is_local)
         secrets = container.secrets_of(execution, container.hidden_of(body))
+        if engine.is_local:
+            make_sources(body["HostConfig"].get("Binds", ()))
         query = {"name": _name(execution), **_platform(body, runtime)}
         name = runtime.name or runtime.image
         try:

@@ -6,10 +6,10 @@ Source: `docker run --help`, and the API's `POST /containers/create`.
 from __future__ import annotations
 
 import os
-import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from proj import events
+from proj.backends.docker import mounts, values
 from proj.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,33 +19,22 @@ if TYPE_CHECKING:
     """The body of `POST /containers/create`."""
     Setter = Callable[[Body, str], None]
 
-_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)i?b?", re.IGNORECASE)
-_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_NANO: Final = 1_000_000_000
 _TRUE: Final = ("", "true", "1")
-_PORT: Final = re.compile(
-    r"(?:(?:(?P<address>[\d.]+|\[[0-9a-fA-F:]+\]):)?(?P<outer>\d*):)?(?P<inner>\d+)(?:/(?P<kind>tcp|udp|sctp))?"
-)
+_FALSE: Final = ("false", "0")
 
 
-def size_bytes(text: str) -> int:
-    """A size such as `512m`, `2g` or `1073741824`.
-
-    Raises:
-        ValueError: It is none.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no size; write it like 512m or 2g")
-    return int(float(match["number"]) * _UNITS[match["unit"].lower()])
-
-
-def apply(body: Body, arguments: Iterable[tuple[str, str | None]]) -> None:
+def apply(
+    body: Body,
+    arguments: Iterable[tuple[str, str | None]],
+    *,
+    where: str = "The docker argument {}",
+) -> None:
     """Put arguments of `docker run` into the body of a request that makes a container.
 
     Args:
         body: What is changed.
         arguments: Name without dashes -> value; None where the argument has none.
+        where: What errors call an argument; `{}` is its name and value.
 
     Raises:
         UsageError: An argument is not known, cannot be honoured, or has a value that cannot be meant.
@@ -55,54 +44,75 @@ def apply(body: Body, arguments: Iterable[tuple[str, str | None]]) -> None:
         known = _ALIASES.get(given, given)
         if known in _REFUSED:
             raise UsageError(f"The docker argument {given!r} cannot be used here: {_REFUSED[known]}.")
-        if known in _NOTHING:
-            continue
-        if known == "tty":
-            _terminal(value)
-            continue
-        setter = _SETTERS.get(known)
-        if setter is None:
-            raise _unknown(given, known)
         try:
-            setter(body, value if value is not None else "")
-        except (ValueError, OverflowError) as error:
-            raise UsageError(f"The docker argument {given}={value}: {error}.") from error
+            _put(body, known, value)
+        except _UnknownError:
+            raise _unknown(given, known) from None
+        except ValueError as error:
+            # What follows the name of a variable may be a secret.
+            shown = f"{given}={value}" if value and known != "env" else given
+            raise UsageError(f"{where.format(shown)}: {error}.") from error
+
+
+def wants_terminal(arguments: Iterable[tuple[str, str | None]]) -> bool:
+    """Whether a terminal is asked for, which no program gets."""
+    return any(name.lstrip("-") in ("t", "tty") and _switched(value) for name, value in arguments)
+
+
+def check_together(body: Body) -> None:
+    """See that arguments do not contradict each other.
+
+    Raises:
+        UsageError: The engine would refuse them.
+    """
+    machine = host(body)
+    memory, swap = machine.get("Memory", 0), machine.get("MemorySwap", 0)
+    if swap > 0 and not memory:
+        raise UsageError("The docker argument memory-swap needs memory beside it.")
+    if 0 < swap < memory:
+        raise UsageError(
+            "The docker argument memory-swap is less than memory.",
+            hint="It counts memory and swap together: give at least as much as memory has.",
+        )
+    if 0 < memory < machine.get("MemoryReservation", 0):
+        raise UsageError("The docker argument memory-reservation is more than memory.")
+    if machine.get("NanoCpus") and (machine.get("CpuQuota") or machine.get("CpuPeriod")):
+        raise UsageError("Give the docker argument cpus, or cpu-quota and cpu-period, not both.")
+
+
+class _UnknownError(ValueError):
+    """There is no such argument."""
+
+
+def _put(body: Body, known: str, value: str | None) -> None:
+    if known in _NOTHING or known in SWITCHES:
+        on = _switched(value)
+        if known in SWITCHES:
+            SWITCHES[known](body, on)
+        return
+    if known not in SETTERS:
+        raise _UnknownError
+    if not value and (known, value) != ("entrypoint", ""):
+        raise ValueError("it needs a value")
+    SETTERS[known](body, value or "")
 
 
 def _unknown(given: str, known: str) -> UsageError:
     from difflib import get_close_matches
 
-    near = get_close_matches(known, [*_SETTERS, *_ALIASES], n=1)
+    every = [*SETTERS, *SWITCHES]
+    near = get_close_matches(known, [*every, *_ALIASES], n=1)
     return UsageError(
         f"The docker argument {given!r} is not known to proj.",
-        hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(_SETTERS))}.",
+        hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(every))}.",
     )
 
 
-def _terminal(value: str | None) -> None:
-    """A terminal would show what comes by the standard input: the run's secrets would be in its log."""
-    if (value or "").lower() in _TRUE:
-        events.note(
-            "-A t: the program gets no terminal of its own, so that its stdout and stderr are kept apart."
-        )
-
-
-def gpus(text: str) -> list[Body]:
-    """The device request for `--gpus`: `all`, a number, or `device=0,1`.
-
-    Raises:
-        ValueError: It is none of these.
-    """
-    text = text.strip("\"'")
-    request: Body = {"Driver": "", "Capabilities": [["gpu"]]}
-    if text == "all":
-        return [{**request, "Count": -1}]
-    if text.isdigit():
-        return [{**request, "Count": int(text)}]
-    name, _, ids = text.partition("=")
-    if name == "device" and ids:
-        return [{**request, "DeviceIDs": ids.split(",")}]
-    raise ValueError("write all, a number, or device=0,1")
+def _switched(value: str | None) -> bool:
+    word = (value or "").lower()
+    if word not in (*_TRUE, *_FALSE):
+        raise ValueError("it is a switch, and takes no value")
+    return word in _TRUE
 
 
 def host(body: Body) -> Body:
@@ -114,55 +124,51 @@ def host(body: Body) -> Body:
 # --- the kinds of arguments ---------------------------------------------------------------------------
 
 
-def _text(key: str, *, own: bool = False) -> Setter:
+def _one(key: str, read: Callable[[str], Any] = values.any_text) -> Setter:
     def put(body: Body, value: str) -> None:
-        if not value:
-            raise ValueError("it needs a value")
-        (body if own else host(body))[key] = value
+        host(body)[key] = read(value)
 
     return put
 
 
-def _flag(key: str, *, own: bool = False) -> Setter:
+def _own(key: str, read: Callable[[str], Any] = values.any_text) -> Setter:
+    """One that is about the container itself, not about the machine."""
+
     def put(body: Body, value: str) -> None:
-        if value.lower() not in (*_TRUE, "false", "0"):
-            raise ValueError("it is a switch, and takes no value")
-        (body if own else host(body))[key] = value.lower() in _TRUE
+        body[key] = read(value)
 
     return put
 
 
-def _items(key: str) -> Setter:
+def _items(key: str, read: Callable[[str], Any] = values.any_text) -> Setter:
     def put(body: Body, value: str) -> None:
-        if not value:
-            raise ValueError("it needs a value")
-        host(body).setdefault(key, []).append(value)
+        host(body).setdefault(key, []).append(read(value))
 
     return put
 
 
-def _size(key: str) -> Setter:
+def _named(key: str, read: Callable[[str], tuple[str, str]]) -> Setter:
     def put(body: Body, value: str) -> None:
-        host(body)[key] = -1 if value == "-1" else size_bytes(value)
+        name, content = read(value)
+        host(body).setdefault(key, {})[name] = content
 
     return put
 
 
-def _number(key: str, *, times: int = 1) -> Setter:
-    def put(body: Body, value: str) -> None:
-        try:
-            host(body)[key] = int(float(value) * times)
-        except ValueError as error:
-            raise ValueError("it needs a number") from error
+def _flag(key: str) -> Callable[[Body, bool], None]:
+    def put(body: Body, on: bool) -> None:
+        host(body)[key] = on
 
     return put
 
 
-# --- those that are a little language -----------------------------------------------------------------
+# --- those that touch several keys --------------------------------------------------------------------
 
 
 def _environment(body: Body, value: str) -> None:
     name, given, content = value.partition("=")
+    if not name:
+        raise ValueError("write NAME or NAME=VALUE")
     if not given:
         if name not in os.environ:
             raise ValueError(f"the variable {name} is not set here")
@@ -172,144 +178,114 @@ def _environment(body: Body, value: str) -> None:
 
 def _label(body: Body, value: str) -> None:
     name, _, content = value.partition("=")
+    if not name:
+        raise ValueError("write NAME=VALUE")
     if name.startswith("proj."):
         raise ValueError("labels that begin with proj. are set by proj")
     body.setdefault("Labels", {})[name] = content
 
 
-def _gpus(body: Body, value: str) -> None:
-    host(body)["DeviceRequests"] = gpus(value)
-
-
-def _mount(body: Body, value: str) -> None:
-    fields = dict(_pair(part) for part in value.split(","))
-    names = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-    fields = {names.get(name, name): content for name, content in fields.items()}
-    kind = fields.pop("type", "volume")
-    target = fields.pop("target", None)
-    if kind not in ("bind", "volume", "tmpfs") or not target:
-        raise ValueError("write type=bind|volume|tmpfs,source=…,target=…")
-    mount: Body = {"Type": kind, "Target": target}
-    if source := fields.pop("source", None):
-        mount["Source"] = source
-    if "readonly" in fields:
-        mount["ReadOnly"] = fields.pop("readonly").lower() in _TRUE
-    if kind == "tmpfs" and "tmpfs-size" in fields:
-        mount["TmpfsOptions"] = {"SizeBytes": size_bytes(fields.pop("tmpfs-size"))}
-    if fields:
-        raise ValueError(f"{', '.join(fields)} cannot be mapped")
-    host(body).setdefault("Mounts", []).append(mount)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, _, content = text.strip().partition("=")
-    return name, content
-
-
-def _tmpfs(body: Body, value: str) -> None:
-    target, _, options = value.partition(":")
-    host(body).setdefault("Tmpfs", {})[target] = options
-
-
 def _publish(body: Body, value: str) -> None:
-    match = _PORT.fullmatch(value)
-    if match is None:
-        raise ValueError("write [ADDRESS:][PORT:]PORT[/tcp|udp]")
-    inner = f"{match['inner']}/{match['kind'] or 'tcp'}"
+    address, outer, inner = values.port(value)
     body.setdefault("ExposedPorts", {})[inner] = {}
-    binding = {"HostIp": (match["address"] or "").strip("[]"), "HostPort": match["outer"] or ""}
+    binding = {"HostIp": address, "HostPort": outer}
     host(body).setdefault("PortBindings", {}).setdefault(inner, []).append(binding)
 
 
 def _device(body: Body, value: str) -> None:
-    outer, _, rest = value.partition(":")
-    inner, _, rights = rest.partition(":")
-    if inner and set(inner) <= set("rwm"):  # `--device /dev/x:rw`
-        inner, rights = "", inner
-    host(body).setdefault("Devices", []).append(
-        {"PathOnHost": outer, "PathInContainer": inner or outer, "CgroupPermissions": rights or "rwm"}
-    )
+    request = mounts.device_request(value)
+    if request is not None:
+        host(body).setdefault("DeviceRequests", []).append(request)
+    else:
+        host(body).setdefault("Devices", []).append(mounts.device(value))
 
 
-def _ulimit(body: Body, value: str) -> None:
-    name, given, limits = value.partition("=")
-    soft, _, hard = limits.partition(":")
-    try:
-        limit = {"Name": name, "Soft": int(soft), "Hard": int(hard or soft)}
-    except ValueError as error:
-        raise ValueError("write NAME=SOFT[:HARD]") from error
-    if not given:
-        raise ValueError("write NAME=SOFT[:HARD]")
-    host(body).setdefault("Ulimits", []).append(limit)
+def _gpus(body: Body, value: str) -> None:
+    others = [each for each in host(body).get("DeviceRequests", ()) if each["Driver"] == "cdi"]
+    host(body)["DeviceRequests"] = [*others, *values.gpus(value)]
 
 
-def _sysctl(body: Body, value: str) -> None:
-    name, content = _pair(value)
-    host(body).setdefault("Sysctls", {})[name] = content
+def _security(body: Body, value: str) -> None:
+    """The engine wants the content of a profile, docker's command line its path."""
+    name, given, content = value.partition("=" if "=" in value else ":")
+    if value == "systempaths=unconfined":
+        host(body).update(MaskedPaths=[], ReadonlyPaths=[])
+        return
+    if value != "no-new-privileges" and not (name and given and content):
+        raise ValueError("write NAME=VALUE, such as seccomp=unconfined, or no-new-privileges")
+    if name == "seccomp" and content not in ("unconfined", "builtin"):
+        try:
+            value = f"seccomp={Path(content).read_text(encoding='utf-8')}"
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the profile cannot be read: {error}") from error
+    host(body).setdefault("SecurityOpt", []).append(value)
 
 
 def _entrypoint(body: Body, value: str) -> None:
-    body["Entrypoint"] = [value] if value else [""]
+    body["Entrypoint"] = [value]
 
 
-def _healthcheck(body: Body, _value: str) -> None:
-    body["Healthcheck"] = {"Test": ["NONE"]}
+def _no_healthcheck(body: Body, on: bool) -> None:
+    if on:
+        body["Healthcheck"] = {"Test": ["NONE"]}
 
 
-_SETTERS: Final[Mapping[str, Setter]] = {
-    "add-host": _items("ExtraHosts"),
-    "blkio-weight": _number("BlkioWeight"),
-    "cap-add": _items("CapAdd"),
-    "cap-drop": _items("CapDrop"),
-    "cgroup-parent": _text("CgroupParent"),
-    "cpu-period": _number("CpuPeriod"),
-    "cpu-quota": _number("CpuQuota"),
-    "cpu-shares": _number("CpuShares"),
-    "cpus": _number("NanoCpus", times=_NANO),
-    "cpuset-cpus": _text("CpusetCpus"),
-    "cpuset-mems": _text("CpusetMems"),
+SWITCHES: Final[Mapping[str, Callable[[Body, bool], None]]] = {
+    "init": _flag("Init"),
+    "no-healthcheck": _no_healthcheck,
+    "oom-kill-disable": _flag("OomKillDisable"),
+    "privileged": _flag("Privileged"),
+    "publish-all": _flag("PublishAllPorts"),
+    "read-only": _flag("ReadonlyRootfs"),
+}
+SETTERS: Final[Mapping[str, Setter]] = {
+    "add-host": _items("ExtraHosts", values.extra_host),
+    "blkio-weight": _one("BlkioWeight", values.whole(10, 1000, beside=(0,))),
+    "cap-add": _items("CapAdd", values.capability),
+    "cap-drop": _items("CapDrop", values.capability),
+    "cgroup-parent": _one("CgroupParent"),
+    "cpu-period": _one("CpuPeriod", values.whole(1000, 1_000_000, beside=(0,))),
+    "cpu-quota": _one("CpuQuota", values.whole(1000, beside=(0, -1))),
+    "cpu-shares": _one("CpuShares", values.whole(0)),
+    "cpus": _one("NanoCpus", values.nano_cpus),
+    "cpuset-cpus": _one("CpusetCpus", values.cpu_set),
+    "cpuset-mems": _one("CpusetMems", values.cpu_set),
     "device": _device,
-    "device-cgroup-rule": _items("DeviceCgroupRules"),
-    "dns": _items("Dns"),
+    "device-cgroup-rule": _items("DeviceCgroupRules", values.device_rule),
+    "dns": _items("Dns", values.address),
     "dns-option": _items("DnsOptions"),
     "dns-search": _items("DnsSearch"),
-    "domainname": _text("Domainname", own=True),
+    "domainname": _own("Domainname"),
     "entrypoint": _entrypoint,
     "env": _environment,
     "gpus": _gpus,
     "group-add": _items("GroupAdd"),
-    "hostname": _text("Hostname", own=True),
-    "init": _flag("Init"),
-    "ipc": _text("IpcMode"),
+    "hostname": _own("Hostname"),
+    "ipc": _one("IpcMode", values.namespace("none", "private", "shareable", "host")),
     "label": _label,
-    "memory": _size("Memory"),
-    "memory-reservation": _size("MemoryReservation"),
-    "memory-swap": _size("MemorySwap"),
-    "mount": _mount,
-    "network": _text("NetworkMode"),
-    "no-healthcheck": _healthcheck,
-    "oom-kill-disable": _flag("OomKillDisable"),
-    "oom-score-adj": _number("OomScoreAdj"),
-    "pid": _text("PidMode"),
-    "pids-limit": _number("PidsLimit"),
-    "platform": _text("platform", own=True),
-    "privileged": _flag("Privileged"),
+    "memory": _one("Memory", values.memory_bytes),
+    "memory-reservation": _one("MemoryReservation", values.memory_bytes),
+    "memory-swap": _one("MemorySwap", values.swap_bytes),
+    "mount": _items("Mounts", mounts.mount),
+    "network": _one("NetworkMode"),
+    "oom-score-adj": _one("OomScoreAdj", values.whole(-1000, 1000)),
+    "pid": _one("PidMode", values.namespace("host")),
+    "pids-limit": _one("PidsLimit", values.whole(0, beside=(-1,))),
+    "platform": _own("platform", values.platform),
     "publish": _publish,
-    "publish-all": _flag("PublishAllPorts"),
-    "read-only": _flag("ReadonlyRootfs"),
-    "runtime": _text("Runtime"),
-    "security-opt": _items("SecurityOpt"),
-    "shm-size": _size("ShmSize"),
-    "stop-signal": _text("StopSignal", own=True),
-    "sysctl": _sysctl,
-    "tmpfs": _tmpfs,
-    "ulimit": _ulimit,
-    "user": _text("User", own=True),
-    "userns": _text("UsernsMode"),
-    "uts": _text("UTSMode"),
+    "runtime": _one("Runtime"),
+    "security-opt": _security,
+    "shm-size": _one("ShmSize", values.size_bytes),
+    "stop-signal": _own("StopSignal"),
+    "sysctl": _named("Sysctls", values.kernel_setting),
+    "tmpfs": _named("Tmpfs", mounts.tmpfs),
+    "ulimit": _items("Ulimits", values.limit),
+    "user": _own("User"),
+    "userns": _one("UsernsMode", values.namespace("host", container=False)),
+    "uts": _one("UTSMode", values.namespace("host", container=False)),
     "volume": _items("Binds"),
-    "volumes-from": _items("VolumesFrom"),
-    "workdir": _text("WorkingDir", own=True),
+    "volumes-from": _items("VolumesFrom", values.from_container),
+    "workdir": _own("WorkingDir", values.absolute),
 }
 _ALIASES: Final = {
     "c": "cpu-shares",
@@ -328,8 +304,8 @@ _ALIASES: Final = {
     "i": "interactive",
     "q": "quiet",
 }
-_NOTHING: Final = ("rm", "quiet")
-"""What is so anyway."""
+_NOTHING: Final = ("rm", "quiet", "tty")
+"""What is so anyway, and a terminal: it would show what comes by the standard input, the run's secrets."""
 _REFUSED: Final = {
     "detach": "`proj run --no-wait` runs in the background",
     "interactive": "the program has no keyboard; it gets an empty standard input",

@@ -10,30 +10,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from proj import paths, process
+from proj import events, paths, process
 from proj.backends.docker import arguments
-from proj.backends.docker.volumes import expanded, missing_sources
+from proj.backends.docker.volumes import expanded, is_name
 from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import ARTIFACTS_DIR, DockerDeclaration, Execution, ImageRuntime
 from proj.users import user_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from proj.backends.docker.arguments import Body
 
 _SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LABEL_RUN: Final = "proj.run"
+_DECLARED: Final = ("user", "shm_size", "gpus", "network")
+"""Keys of `docker_env` that are arguments of `docker run`, too."""
 _LABEL_TIMEOUT: Final = "proj.timeout"
 _LABEL_GRACE: Final = "proj.grace"
 _LABEL_KEEP: Final = "proj.keep"
-_STARTER: Final = (
-    'eval "$(cat)"; [ "$proj_ready" = yes ] || exit 125; unset proj_ready; "$@" </dev/null; exit $?'
-)
-"""Takes variables that nobody may see from the standard input, then runs the command.
+_STARTER: Final = """proj_ready= proj_nl='
+'
+while [ -z "$proj_ready" ] && IFS= read -r proj_line; do eval "$proj_line"; done
+[ "$proj_ready" = yes ] || exit 125; unset proj_ready proj_nl proj_line; "$@" </dev/null; exit $?"""
+"""Takes variables that nobody may see from the standard input, an assignment a line, then runs the command.
 
 They are complete when the last of them has come: should we die before that, the command must not start. The
-shell stays: as the container's first process the command itself would not be ended by signals.
+input's end is not waited for, since not every connection can be closed by half. The shell stays: as the
+container's first process the command itself would not be ended by signals.
 """
 
 
@@ -66,11 +70,57 @@ def body_of(execution: Execution, runtime: ImageRuntime, *, local: bool = True) 
         "AttachStderr": True,
         "HostConfig": {"Mounts": list(_mounts(execution, runtime)) if local else []},
     }
-    arguments.apply(body, _declared_arguments(declared))
-    arguments.apply(body, execution.docker_args)
-    _bind_volumes(body, declared, execution, local=local)
+    project = Path(execution.code.root) / execution.code.subdir if execution.code else Path.cwd()
+    _apply(body, declared, execution.docker_args, project)
     _as_caller(body)
     return body
+
+
+def check(
+    declared: DockerDeclaration | None, docker_args: tuple[tuple[str, str | None], ...], project: Path
+) -> None:
+    """See that a container can be given what is asked for, before anything is built or started.
+
+    Args:
+        declared: What the project says; None: it names no image.
+        docker_args: The user's arguments of `docker run`.
+        project: The project's folder.
+
+    Raises:
+        UsageError: An argument or a volume cannot be meant.
+        BackendError: A variable that the project copies from here is not set.
+    """
+    declared = declared or DockerDeclaration(image="")
+    declared_variables(declared)
+    body: Body = {}
+    _apply(body, declared, docker_args, project)
+    _check_mounts(arguments.host(body).get("Mounts", ()))
+    if arguments.wants_terminal(docker_args):
+        events.note(
+            "-A t: the program gets no terminal of its own, so that its stdout and stderr are kept apart."
+        )
+    for volume in (*declared.volumes, *_given_volumes(docker_args)):
+        source = volume.partition(":")[0]
+        if ":" in volume and is_name(source) and (project / source).is_dir():
+            events.warning(
+                f"The volume {volume} is one that docker keeps under the name {source}. "
+                f"For the project's folder write ./{volume}."
+            )
+
+
+def _check_mounts(mounts: Iterable[Body]) -> None:
+    """See that what `-A mount=type=bind` mounts is there: unlike folders of volumes, nobody makes it."""
+    sources = [mount["Source"] for mount in mounts if mount["Type"] == "bind"]
+    if not sources:
+        return
+    from proj.images.engine import Engine
+
+    missing = [source for source in sources if not Path(source).exists()]
+    if missing and Engine().is_local:
+        raise UsageError(
+            f"The docker argument mount: its source {missing[0]} is not there.",
+            hint="Make it, or write -A volume=SOURCE:TARGET, which makes a folder.",
+        )
 
 
 def hidden_of(body: Body) -> dict[str, str]:
@@ -108,8 +158,13 @@ def secrets_of(execution: Execution, hidden: Mapping[str, str]) -> bytes:
             missing.append(name)
     if missing:
         raise _not_set(missing, "`secrets` of `proj`")
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    lines = [f"export {name}={_quoted(value)}" for name, value in values.items()]
     return "\n".join([*lines, "proj_ready=yes", ""]).encode("utf-8", "surrogateescape")
+
+
+def _quoted(value: str) -> str:
+    """A value as the starter takes it: without the line feeds that end an assignment."""
+    return '"$proj_nl"'.join(shlex.quote(line) for line in value.split("\n"))
 
 
 def _own_labels(execution: Execution) -> dict[str, str]:
@@ -186,29 +241,30 @@ def _bind(source: Path, target: str, *, read_only: bool) -> Body:
     return {"Type": "bind", "Source": str(source.resolve()), "Target": target, "ReadOnly": read_only}
 
 
-def _declared_arguments(declared: DockerDeclaration) -> Iterator[tuple[str, str]]:
-    for name in ("user", "shm_size", "gpus", "network"):
+def _apply(
+    body: Body,
+    declared: DockerDeclaration,
+    docker_args: tuple[tuple[str, str | None], ...],
+    project: Path,
+) -> None:
+    for name in _DECLARED:
         value = getattr(declared, name)
         if value is not None:
-            yield name.replace("_", "-"), value
-
-
-def _bind_volumes(body: Body, declared: DockerDeclaration, execution: Execution, *, local: bool) -> None:
+            arguments.apply(
+                body, [(name.replace("_", "-"), value)], where=f"`{name}` of `docker_env` is {value}"
+            )
+    arguments.apply(body, docker_args)
+    arguments.check_together(body)
     machine = arguments.host(body)
-    given = [*declared.volumes, *machine.pop("Binds", ())]
-    if not given:
-        return
-    project = Path(execution.code.root) / execution.code.subdir if execution.code else Path.cwd()
-    volumes = tuple(expanded(volume, project) for volume in given)
-    lacking = missing_sources(volumes) if local else ()
-    if lacking:
-        raise UsageError(
-            f"The volume's folder {lacking[0]} is not there.", hint=f"Make it: mkdir -p {lacking[0]}"
-        )
-    machine["Binds"] = [volume for volume in volumes if ":" in volume]
-    alone = [volume for volume in volumes if ":" not in volume]
-    if alone:
+    volumes = tuple(expanded(volume, project) for volume in (*declared.volumes, *machine.pop("Binds", ())))
+    if bound := [volume for volume in volumes if ":" in volume]:
+        machine["Binds"] = bound
+    if alone := [volume for volume in volumes if ":" not in volume]:
         body["Volumes"] = {volume: {} for volume in alone}
+
+
+def _given_volumes(docker_args: tuple[tuple[str, str | None], ...]) -> Iterator[str]:
+    return (value for name, value in docker_args if value and name.lstrip("-") in ("v", "volume"))
 
 
 def _as_caller(body: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from proj import events
 from proj.backends.docker import outputs
@@ -29,6 +29,8 @@ _AWAY_S: Final = 120.0
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
 _STREAMS: Final = {STDOUT: "stdout", STDERR: "stderr"}
+_Found = Literal["whole", "cut", "gone"]
+"""How far a stream could be taken: to its end, not so far, or it is there no more."""
 
 
 class DockerHandle:
@@ -160,33 +162,35 @@ class DockerHandle:
         following = self._following
         assert following is not None  # noqa: S101  who starts this thread has made it
         tty = self._tty()
+        found: _Found = "cut"
         try:
             if stream is not None:
                 with attached or contextlib.nullcontext(), contextlib.suppress(OSError):
                     self._pass_on(following, stream, {}, tty=tty)
-            while stream is None or not self._is_over():
-                stream = None
-                if not self._take_log(following, tty=tty):
+                    found = "whole"
+            while not (found == "whole" and self._is_over()) and self._outcome is None:
+                over = self._is_over()
+                taken = self._take_log(following, tty=tty, follow=not over)
+                if taken == "gone":
                     return
-                if self._is_over():
-                    # Who follows the log as the container ends misses what came last (`docker logs -f`, too).
-                    self._take_log(following, tty=tty, follow=False)
-                    return
-                time.sleep(_PAUSE_S)
+                # Who follows the log as the container ends misses what came last (`docker logs -f`, too).
+                found = taken if over else "cut"
+                if taken == "cut" or not self._is_over():
+                    time.sleep(_PAUSE_S)
         finally:
             following.end_output()
 
-    def _take_log(self, following: Following, *, tty: bool, follow: bool = True) -> bool:
-        """Take the engine's log of the container from where we are; returns whether to look again."""
+    def _take_log(self, following: Following, *, tty: bool, follow: bool) -> _Found:
+        """Take the engine's log of the container from where we are."""
         try:
             with self._engine.logs(self._container, follow=follow) as stream:
                 known = {number: seen.size_bytes for number, seen in self._seen.items()}
                 self._pass_on(following, stream, known, tty=tty)
         except EngineError as error:
-            return error.status not in (_NOT_FOUND, _CONFLICT)
+            return "gone" if error.status in (_NOT_FOUND, _CONFLICT) else "cut"
         except (ImageError, OSError):
-            return True
-        return True
+            return "cut"
+        return "whole"
 
     def _pass_on(self, following: Following, stream: Stream, skipped: dict[int, int], *, tty: bool) -> None:
         for number, data in stream.pieces(tty=tty):

@@ -6,13 +6,14 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from proj.backends.local_outcome import exit_sentence
+from proj.backends.ends import exit_sentence, stopped_verdict
 from proj.errors import BackendError, FailureCode
 from proj.model import Outcome, RunStatus
 from proj.process import signal_name
 from proj.times import now_ms
 
 if TYPE_CHECKING:
+    from proj.backends.ends import Verdict
     from proj.images.engine import EngineError
     from proj.model import Execution
     from proj.process import Stopped
@@ -101,19 +102,15 @@ def outcome_of(inspected: dict[str, Any], stopped: Stopped, execution: Execution
     )
 
 
-def _judge(
-    state: dict[str, Any], code: int, stopped: Stopped, execution: Execution, memory: int
-) -> tuple[RunStatus, FailureCode | None, str | None]:
-    forced = "; it did not end by itself and was killed" if stopped.last_sent == 9 else ""  # noqa: PLR2004  KILL
-    if stopped.cause == "deadline":
-        return (
-            RunStatus.FAILED,
-            FailureCode.DEADLINE,
-            f"The command took longer than {execution.timeout_s:g} s and was stopped{forced}.",
-        )
-    if stopped.cause == "cancelled":
-        asked = f"interrupted by {signal_name(stopped.asked_by)}" if stopped.asked_by else "cancelled"
-        return RunStatus.KILLED, FailureCode.CANCELLED, f"The run was {asked}{forced}."
+def _judge(state: dict[str, Any], code: int, stopped: Stopped, execution: Execution, memory: int) -> Verdict:
+    made_to_end = stopped_verdict(
+        stopped.cause,
+        asked_by=stopped.asked_by,
+        last_sent=stopped.last_sent,
+        timeout_s=execution.timeout_s,
+    )
+    if made_to_end is not None:
+        return made_to_end
     if code == 0:  # whatever the kernel did to a process of it, it got over that
         return RunStatus.FINISHED, None, None
     if state.get("OOMKilled"):

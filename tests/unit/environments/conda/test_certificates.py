@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certificates import Authority, make_authority
 from conda_kit import ChannelServer
 from proj.environments.conda.environment import CondaEnvironment
 from proj.errors import EnvironmentFailedError
+from tlskit import Authority, make_authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,85 @@
+"""All that a run's objects follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from proj.kube.names import slug
+from proj.kube.parts import Bundle
+from proj.kube.settings import Settings
+from proj.kube.volumes import CACHE_DIR, ENVIRONMENT_DIR
+from proj.model import DockerDeclaration, Execution
+
+PREPARE = "proj-prepare"
+"""Name of the init container that unpacks the code and makes the environment."""
+ARTIFACTS = "artifacts.py"
+PREPARER = "prepare.py"
+LINKER = "link.py"
+ACTIVATOR = "activate.sh"
+
+Manifest = dict[str, Any]
+"""A JSON object as the API server takes it."""
+
+
+class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run's Job follows from."""
+
+    execution: Execution
+    settings: Settings
+    image: str
+    bundle: Bundle | None = None
+    """What the pod is brought; None: all is in the image."""
+    lock_digest: str | None = None
+    """Of the Python environment that is made in the pod; None: there is none to make."""
+    python: str | None = None
+    """The minor version that the lock is for."""
+    conda_tool: str | None = None
+    """What links its conda packages, as a requirement of pip's; None: it has none."""
+    docker: DockerDeclaration | None = None
+    path: tuple[str, ...] = ()
+    """Folders of the image to put before its PATH."""
+    image_variables: Mapping[str, str] = {}
+    wrapper: tuple[str, ...] = ()
+    """Words that the command is started behind."""
+    plain_user: bool = False
+    """Whether the image is known to do with any user."""
+
+    @property
+    def prepares(self) -> bool:
+        """Whether an init container prepares it: it takes a second, so mere code is unpacked without."""
+        return self.bundle is not None and self.lock_digest is not None
+
+    @property
+    def environment_dir(self) -> str:
+        """Where the Python environment is."""
+        if self.settings.cache_claim is None or self.lock_digest is None:
+            return f"{ENVIRONMENT_DIR}/venv"
+        return f"{CACHE_DIR}/{self.lock_digest.partition(':')[2][:24] or self.lock_digest}-{slug(self.image)}"
+
+
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """What the objects of a run are called."""
+
+    job: str
+    namespace: str
+    session: str
+
+    @property
+    def secret(self) -> str:
+        """Of the run's own Secret."""
+        return self.job
+
+
+def secret_values(blueprint: Blueprint) -> dict[str, str]:
+    """Variables whose values are seen nowhere."""
+    execution = blueprint.execution
+    return {name: execution.variables[name] for name in execution.secrets if name in execution.variables}
+
+
+def merge(target: Manifest, key: str, values: Mapping[str, object]) -> None:
+    """Add to a mapping of a manifest, which may not be there yet; what is added counts."""
+    if values:
+        target[key] = {**(target.get(key) or {}), **values}
