@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakeapi import Asked, FakeApi
 from proj.kube import kubeconfig
 from proj.kube.client import Client
 from proj.kube.credentials import Credentials
@@ -18,7 +17,9 @@ from proj.kube.errors import ApiError, ConfigError, UnreachableClusterError
 from proj.kube.kubeconfig import Cluster, Connection, User, connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from fakeapi import Asked, FakeApi
 
 
 @pytest.fixture
@@ -204,19 +205,6 @@ def test_within_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 # --- the client ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[Asked], None]], FakeApi]]:
-    made: list[FakeApi] = []
-
-    def start(respond: Callable[[Asked], None]) -> FakeApi:
-        made.append(FakeApi(respond))
-        return made[-1]
-
-    yield start
-    for api in made:
-        api.close()
 
 
 def client_of(api: FakeApi, **user: Any) -> Client:

@@ -13,7 +13,7 @@ from proj.kube.watch import Watch, watching
 from projkit import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from proj.errors import BackendError
 
@@ -32,19 +32,6 @@ class Seen:
 
     def trouble(self, error: BackendError | None) -> None:
         self.troubles.append(None if error is None else error.message)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[Asked], None]], FakeApi]]:
-    made: list[FakeApi] = []
-
-    def start(respond: Callable[[Asked], None]) -> FakeApi:
-        made.append(FakeApi(respond))
-        return made[-1]
-
-    yield start
-    for api in made:
-        api.close()
 
 
 def watch(api: FakeApi, seen: Seen, *, listed: bool = False) -> Watch[Pod]:
