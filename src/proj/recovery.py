@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from proj import active, events, paths, process, record, source
 from proj.backends import BACKENDS
+from proj.closing import close_run, closed_elsewhere, run_of, written_outcome
 from proj.errors import BackendError, FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
-from proj.recording import bring_files, discard_workspace
-from proj.supervise import close_run, forget, run_of
+from proj.recording import bring_files
+from proj.supervise import forget
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
 
@@ -94,7 +95,7 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         outcome = _known_outcome(claim, run, tracking)
         handle = _attached(claim, run, tracking)
         if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
-            hand_on(claim, run, tracking)
+            hand_on(claim, run.run_id, tracking.workspace(run) / "proj")
             events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
             return None
         if outcome is None:
@@ -182,30 +183,18 @@ def _clean_up(claim: active.Claim) -> None:
 
 def _bring_rest(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
     """Bring the files of a run that has ended to their place, unless another machine has done so."""
-    if record.TAG_REFERENCE in run.tags:
-        written = _written_outcome(run.artifact_uri, tracking)
-        if written is not None and written.claim not in (None, claim.info.token):
-            discard_workspace(tracking, run)
-            return
-    bring_files(tracking, run)
+    if record.TAG_REFERENCE not in run.tags or not closed_elsewhere(tracking, run, claim):
+        bring_files(tracking, run)
 
 
 def _known_outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
     """How a run ended, if somebody wrote it down before he died."""
     if claim.info.outcome is not None:
         return claim.info.outcome
-    written = _written_outcome(tracking.record_uri(run), tracking)
+    written = written_outcome(tracking, tracking.record_uri(run))
     if written is not None and written.claim == claim.info.token:
         return written.outcome
     return None
-
-
-def _written_outcome(uri: str, tracking: Tracking) -> record.OutcomeRecord | None:
-    try:
-        with tracking.artifacts.open(uri, record.OUTCOME) as file:
-            return record.read_outcome(file.read())
-    except ProjError:
-        return None  # it died before it could write one
 
 
 def _lost(run: RunRecord) -> Outcome:
@@ -244,12 +233,17 @@ def execution_of(run: RunRecord, tracking: Tracking) -> Execution:
     )
 
 
-def hand_on(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
-    """Have a process of its own follow an execution that goes on without its client, under the same claim."""
+def hand_on(claim: active.Claim, run_id: str, folder: Path) -> None:
+    """Have a process of its own follow an execution that goes on without its client, under the same claim.
+
+    Args:
+        claim: It is not ours afterwards, whatever happens.
+        run_id: The run.
+        folder: Of its logs.
+    """
     from proj.process.detached import spawn_detached
 
     home = paths.home()
-    folder = tracking.workspace(run) / "proj"
     argv = [sys.executable, "-m", "proj.recovery", str(home), claim.info.token, str(claim.descriptor)]
     with process.deferred():
         try:
@@ -257,11 +251,12 @@ def hand_on(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
                 argv, cwd=home, stdin=b"", pass_fds=(claim.descriptor,), log=folder / "supervisor.log"
             )
         except OSError as error:
-            events.warning(f"The run {run.run_id} goes on, and cannot be followed now: {error.strerror}.")
+            events.warning(f"The run {run_id} goes on, and cannot be followed now: {error.strerror}.")
         else:
             with contextlib.suppress(StoreError):
                 claim.update(pid=pid)
-        claim.hand_over()
+        finally:
+            claim.hand_over()
 
 
 def main() -> int:
