@@ -196,7 +196,10 @@ class Following:
             write, on_end = marked.write, marked.end
         else:
             write, on_end = self._stdout.write, lambda: None
-        follower = LogFollower(self._hub.client, path, container, sink=write, on_end=on_end)
+        follower = LogFollower(
+            self._hub.client, path, container, sink=write, on_end=on_end,
+            on_trouble=lambda error: self._receive("trouble", "", error),
+        )  # fmt: skip
         follower.start()
         return follower
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
+from proj.errors import BackendError
 from proj.kube.errors import GONE, ApiError, UnreachableClusterError
 from proj.kube.objects import Change, Items, Meta, Status
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Protocol
 
-    from proj.errors import BackendError
     from proj.kube.client import Client, Stream
 
     class _WithMeta(Protocol):
@@ -93,27 +94,27 @@ class Watch(Generic[T]):
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopped.is_set():
+            asked_s = time.monotonic()
             try:
                 if self._relist:
                     self._list()
                 for change in self._changes():
                     pause_s = _FIRST_PAUSE_S
                     self._take(change)
-            except ApiError as error:
-                if error.status == GONE:
-                    self._relist, self._version = True, None
-                    continue
-                trouble: BackendError = error
-            except UnreachableClusterError as error:
-                trouble = error
+                trouble: BackendError | None = None  # the answer has ended, as each does after a while
             except msgspec.DecodeError as error:  # from a proxy in between, say
                 trouble = UnreachableClusterError(f"The cluster's answer makes no sense: {error}.")
-            else:
-                continue
+            except BackendError as error:  # of the credentials too: a plugin may fail for a moment
+                trouble = error
+                if isinstance(error, ApiError) and error.status == GONE:
+                    self._relist, self._version, trouble = True, None, None
             if self._stopped.is_set():
                 return
-            self._troubled = True
-            self._on_trouble(trouble)
+            if trouble is not None:
+                self._troubled = True
+                self._on_trouble(trouble)
+            elif time.monotonic() - asked_s > _LONGEST_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
             self._stopped.wait(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
