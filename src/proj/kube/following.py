@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import signal
 import threading
@@ -15,7 +14,7 @@ import msgspec
 
 from proj import events, process
 from proj.errors import BackendError, DetachedError, FailureCode
-from proj.kube.errors import NOT_FOUND, ApiError
+from proj.kube.deletion import Deletion, delete_pod
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.sinks import Marked, Sink
@@ -34,6 +33,7 @@ _LOOK_S = 0.25
 """How late a signal may be seen: Python tells the main thread of it, and wakes nobody up."""
 _EXPLAIN_AFTER_S = 2.0
 """From when on it is told what is waited for."""
+_SIGNAL_BASE = 128
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
 """Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
@@ -90,6 +90,7 @@ class Following:
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
+        self._deletion = Deletion(hub, job)
         self._observing = observing
         self._serves = serves
         self._tap = tap
@@ -240,14 +241,24 @@ class Following:
     # --- the end --------------------------------------------------------------------------------------
 
     def _on_signal(self, signum: int, pending: Pending) -> None:
+        """See to it that the run ends.
+
+        Raises:
+            DetachedError: It is to go on, or cannot be ended now and its user waits no longer.
+        """
         if self._stop is None:
             if signum == signal.SIGINT:
                 self._offer_to_detach(pending)
             self._asked_by = signum
             self._end("cancelled")
-        else:  # asked again: at once
-            self._delete_pods()
+        elif self._deletion.accepted:  # asked again: at once
+            for pod in self._state.pods.values():
+                delete_pod(self._hub, pod)
             self._stopped_at_s = -math.inf
+        elif self._asked_by is None:
+            self._asked_by = signum
+        elif self._deletion.error is not None:
+            raise self._let_go(self._deletion.error)
 
     def _offer_to_detach(self, pending: Pending) -> None:
         """Ask whether the Job is to go on without us; without an answer it is not.
@@ -266,26 +277,23 @@ class Following:
     def _end(self, cause: Stop) -> None:
         """Delete the Job, and with it its pods; the program gets its grace."""
         self._stop = cause
-        self._stopped_at_s = time.monotonic()
-        path = f"/apis/batch/v1/namespaces/{self._hub.namespace}/jobs/{self._name}"
-        body = {"propagationPolicy": "Foreground"}
-        try:
-            self._hub.client.send("DELETE", path, f"delete the Job {self._name}", body=body)
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                events.warning(error.message)
-        except BackendError as error:
-            events.warning(f"{error.message} The Job {self._name} goes on.")
-            self._stopped_at_s = -math.inf
+        self._try_to_delete()
 
-    def _delete_pods(self) -> None:
-        for pod in self._state.pods.values():
-            path = f"/api/v1/namespaces/{self._hub.namespace}/pods/{pod.metadata.name}"
-            with contextlib.suppress(BackendError):
-                self._hub.client.send(
-                    "DELETE", path, f"delete the pod {pod.metadata.name}", body={"gracePeriodSeconds": 0},
-                    tries=1,
-                )  # fmt: skip
+    def _try_to_delete(self) -> None:
+        """The time that the cluster has for it begins once it is asked."""
+        if self._deletion.attempt() and self._stopped_at_s is None:
+            self._stopped_at_s = time.monotonic()
+
+    def _let_go(self, error: BackendError) -> DetachedError:
+        run_id, job = self._execution.run_id, self._name
+        found = DetachedError(
+            f"The Job {job} could not be deleted and goes on: {error.message}",
+            run_id=run_id,
+            hint=f"The run {run_id} stays open until it ends; "
+            f"`kubectl delete job {job} -n {self._hub.namespace}` ends it.",
+        )
+        found.exit_code = _SIGNAL_BASE + (self._asked_by or signal.SIGTERM)
+        return found
 
     def _decide(self) -> Outcome | None:
         if self._stop is not None:
@@ -330,7 +338,11 @@ class Following:
 
     def _decide_stopped(self) -> Outcome | None:
         """How a run ended that we have ended: once it has, or the cluster takes too long to say so."""
-        assert self._stopped_at_s is not None  # noqa: S101  set with `_stop`
+        if self._state.deleted:  # the answer to our request was lost, say
+            self._deletion.accepted = True
+        self._try_to_delete()
+        if self._stopped_at_s is None:  # it may come to its end by itself
+            return self._state.outcome()
         slack_s = self._execution.grace_s + _END_SLACK_S
         if not self._state.at_rest and time.monotonic() - self._stopped_at_s < slack_s:
             return None

@@ -85,6 +85,12 @@ class JobState:
         return pod is not None and verdict.started(pod, self.main_of(pod))
 
     @property
+    def deleted(self) -> bool:
+        """Whether the Job is gone, or about to go."""
+        going = self.job is not None and self.job.metadata.deletion_timestamp is not None
+        return self.job_deleted or going
+
+    @property
     def at_rest(self) -> bool:
         """Whether nothing of it runs any more."""
         if not self.pods:
