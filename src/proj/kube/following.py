@@ -317,6 +317,8 @@ class Following:
         state = self._state
         if state.running and self._running_since_s is None:
             self._running_since_s = now_s
+        if state.queued_again and self._running_since_s is not None:
+            self._running_since_s, self._begun_s = None, now_s
         if self._running_since_s is not None:
             if limit_s is not None and now_s - self._running_since_s >= limit_s:
                 self._end("deadline")

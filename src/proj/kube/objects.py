@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ class Meta(_Object, frozen=True):
     resource_version: str = ""
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     labels: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
     owner_references: tuple[Owner, ...] | None = None
@@ -149,6 +150,7 @@ class JobSpec(_Object, frozen=True):
     backoff_limit: int | None = None
     suspend: bool | None = None
     active_deadline_seconds: int | None = None
+    pod_failure_policy: Mapping[str, Any] | None = None
 
 
 class JobStatus(_Object, frozen=True):

@@ -46,6 +46,8 @@ class JobState:
         self._pull_error: str | None = None
         """Why an image was not pulled: between two tries, the cluster says only that it waits."""
         self._ended_at_s: float | None = None
+        self._requeued: set[str] = set()
+        """Pods that a queue took away; it brings others in their place."""
 
     # --- news -----------------------------------------------------------------------------------------
 
@@ -53,10 +55,17 @@ class JobState:
         """Take news of the Job."""
         self.job = job
         self.job_deleted = change == "DELETED"
+        if job.spec.suspend:
+            self._requeued |= {*self.pods, *self._gone}
+        else:  # news of pods may be faster than those of their Job
+            self._requeued -= {uid for uid, pod in self.pods.items() if not pod.metadata.deletion_timestamp}
 
     def take_pod(self, change: str, pod: Pod) -> None:
         """Take news of one of its pods."""
         uid = pod.metadata.uid
+        going = change == "DELETED" or pod.metadata.deletion_timestamp is not None
+        if going and self.job is not None and self.job.spec.suspend:
+            self._requeued.add(uid)
         if change == "DELETED":
             self.pods.pop(uid, None)
             self._gone[uid] = pod
@@ -74,8 +83,8 @@ class JobState:
 
     @property
     def pod(self) -> Pod | None:
-        """The youngest of its pods."""
-        known = self.pods or self._gone
+        """The youngest of its pods; not one that is gone, and whose place is taken by another one."""
+        known = self.pods or {uid: pod for uid, pod in self._gone.items() if uid not in self._requeued}
         return max(known.values(), key=lambda pod: pod.metadata.creation_timestamp or "", default=None)
 
     @property
@@ -83,6 +92,12 @@ class JobState:
         """Whether the program has begun."""
         pod = self.pod
         return pod is not None and verdict.started(pod, self.main_of(pod))
+
+    @property
+    def queued_again(self) -> bool:
+        """Whether it waits for its turn once more, after its pod was taken away."""
+        suspended = self.job is not None and bool(self.job.spec.suspend)
+        return suspended and self.pod is None and bool(self._gone)
 
     @property
     def deleted(self) -> bool:
@@ -131,7 +146,7 @@ class JobState:
         if failed is not None and failed.code is FailureCode.DEADLINE:
             return self._failed(failed, ended) if self.at_rest else None
         if pod is not None and self._taken_away(pod) and failed is None:
-            return self._explained(pod, ended)
+            return None if self._goes_on(pod) else self._explained(pod, ended)
         if ended is not None and (failed is not None or not self._may_retry()):
             return ended
         if failed is not None and self.at_rest:
@@ -202,8 +217,13 @@ class JobState:
         return never and pod.metadata.deletion_timestamp is not None and not _any_running(pod)
 
     def _may_retry(self) -> bool:
-        """Whether the Job makes another pod when one fails."""
-        return self.job is not None and (self.job.spec.backoff_limit or 0) > 0
+        """Whether the Job makes another pod when one fails: until it says that it has failed itself."""
+        spec = self.job.spec if self.job is not None else None
+        return spec is not None and ((spec.backoff_limit or 0) > 0 or spec.pod_failure_policy is not None)
+
+    def _goes_on(self, pod: Pod) -> bool:
+        """Whether another pod takes the place of one that was taken away."""
+        return self._may_retry() or pod.metadata.uid in self._requeued
 
     def _taken_away(self, pod: Pod) -> bool:
         gone = pod.metadata.uid in self._gone or pod.metadata.deletion_timestamp is not None

@@ -283,3 +283,52 @@ def test_what_is_waited_for_is_told() -> None:
     assert state.progress() == 'pulling image "i:1"'
     state.take_pod("MODIFIED", pod(state={"running": {}}))
     assert state.progress() is None
+
+
+MADE_ROOM: dict[str, Any] = {
+    "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]
+}
+
+
+@pytest.mark.parametrize(
+    "spec", [{"backoff": 3}, {"podFailurePolicy": {"rules": [{"action": "Ignore"}]}}], ids=["limit", "policy"]
+)
+@pytest.mark.parametrize("change", ["ADDED", "DELETED"])
+def test_a_job_that_makes_another_pod_goes_on(
+    monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any], change: str
+) -> None:
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(**spec))
+    taken = pod("Failed", state=ended(143), deleted=change == "DELETED", **MADE_ROOM)
+    found.take_pod(change, taken)
+    assert found.outcome() is None
+    found.take_job("MODIFIED", job({"type": "Failed", "status": "True"}, **spec))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.PREEMPTED
+
+
+def test_a_job_that_its_queue_takes_back_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("ADDED", pod(state={"running": {}}))
+    found.take_job("MODIFIED", job(suspend=True))
+    found.take_pod("MODIFIED", pod("Failed", state=ended(143), deleted=True))
+    assert found.outcome() is None
+    assert not found.queued_again
+    found.take_pod("DELETED", pod("Failed", state=ended(143), deleted=True))
+    assert found.outcome() is None
+    assert found.queued_again
+    assert found.progress() == "queued by Kueue in team-q"
+    found.take_job("MODIFIED", job())
+    assert found.outcome() is None  # the next pod is on its way
+    assert not found.running
+    second = msgspec.convert(
+        {**msgspec.to_builtins(pod("Succeeded", state=ended(0))), "metadata": {"name": "b", "uid": "b"}}, Pod
+    )
+    found.take_pod("ADDED", second)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.status is RunStatus.FINISHED
