@@ -15,10 +15,11 @@ import msgspec
 from proj import events, process
 from proj.errors import BackendError, DetachedError, FailureCode
 from proj.kube.deletion import Deletion, delete_pod
+from proj.kube.facts import FACTS
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.sinks import Marked, Sink
-from proj.kube.state import FACTS, JobState
+from proj.kube.state import JobState
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _COMPLETE = "proj/complete"
 HELD_S = 600
 """How long a Job may wait for its parts. Then it has failed, and is removed as what has ended is: whoever was
-to bring them is gone, or cannot reach the cluster."""
+to bring them is gone, or cannot reach the cluster. Before Kubernetes 1.24 that never comes: the time of a Job
+without pods does not begin there."""
 
 
 def job(blueprint: Blueprint, names: Names) -> Manifest:

@@ -220,8 +220,12 @@ def _disrupted(pod: Pod) -> Verdict | None:
     if found.reason == "PreemptionByScheduler":
         return Verdict(code=FailureCode.PREEMPTED, message=f"The pod had to make room: {said}")
     if found.reason in ("DeletionByTaintManager", "DeletionByPodGC"):
-        return Verdict(code=FailureCode.LOST, message=f"The pod was lost with its node: {said}")
+        return Verdict(code=FailureCode.LOST, message=f"The pod was lost with {_node_of(pod)}: {said}")
     return Verdict(code=FailureCode.EVICTED, message=f"The pod was evicted: {said}")
+
+
+def _node_of(pod: Pod) -> str:
+    return f"its node {pod.spec.node_name}" if pod.spec.node_name else "its node"
 
 
 def failed_job(job: Job) -> Verdict | None:
@@ -269,7 +273,9 @@ def preempted(events: Iterable[Event], pod: Pod) -> Verdict | None:
         if event.reason == "Evicted":
             return Verdict(code=FailureCode.EVICTED, message=f"The pod was evicted: {event.message}")
         if event.reason in ("TaintManagerEviction", "NodeNotReady"):
-            return Verdict(code=FailureCode.LOST, message=f"The pod was lost with its node: {event.message}")
+            return Verdict(
+                code=FailureCode.LOST, message=f"The pod was lost with {_node_of(pod)}: {event.message}"
+            )
     return None
 
 

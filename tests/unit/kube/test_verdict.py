@@ -332,3 +332,56 @@ def test_a_job_that_its_queue_takes_back_goes_on(monkeypatch: pytest.MonkeyPatch
     outcome = found.outcome()
     assert outcome is not None
     assert outcome.status is RunStatus.FINISHED
+
+
+TAINT = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "taint"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "of_job", "says"),
+    [
+        ([TAINT], [{"type": "Failed", "status": "True"}], "lost with its node node-7: taint"),
+        ([TAINT], [], "lost with its node node-7: taint"),
+        ([], [], "node-7 does not say that it has ended"),
+        ([], [{"type": "Failed", "status": "True", "message": "too often"}], "The Job failed: too often"),
+    ],
+)
+def test_a_pod_whose_node_is_silent_does_not_run_for_ever(
+    monkeypatch: pytest.MonkeyPatch, conditions: list[Any], of_job: list[Any], says: str
+) -> None:
+    """Its kubelet is dead: it says "running" until somebody removes the pod, and nobody may."""
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(*of_job))
+    found.take_pod("ADDED", pod(state={"running": {}}, deleted=True, conditions=conditions))
+    assert found.outcome() is None  # its grace
+    monkeypatch.setattr(state_module, "_UNHEARD_S", 0.0)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.LOST
+    assert says in (outcome.message or "")
+
+
+def test_a_deleted_job_whose_node_is_silent_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = JobState("demo-1")
+    found.take_job("DELETED", job())
+    found.take_pod("ADDED", pod(state={"running": {}}, deleted=True))
+    assert found.outcome() is None
+    monkeypatch.setattr(state_module, "_UNHEARD_S", 0.0)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("told", "times", "last"),
+    [
+        ({"count": 3, "lastTimestamp": "b", "eventTime": "a"}, 3, "b"),
+        ({"eventTime": "a", "lastTimestamp": None, "count": None}, 1, "a"),
+        ({"eventTime": "a", "series": {"count": 4, "lastObservedTime": "c"}}, 4, "c"),
+        ({"metadata": {"creationTimestamp": "d"}}, 1, "d"),
+    ],
+)
+def test_events_of_both_kinds_tell_how_often_and_when(told: dict[str, Any], times: int, last: str) -> None:
+    found = msgspec.convert({"metadata": {}, **told}, Event)
+    assert (found.times, found.last) == (times, last)
