@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from proj.errors import BackendError
-from proj.kube.errors import NOT_FOUND, ApiError
+from proj.kube.errors import FORBIDDEN, NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +147,7 @@ class LogFollower:
         self._on_end = on_end
         self._on_trouble = on_trouble
         self._told: str | None = None
+        self._complete = False
         self._terminated = threading.Event()
         self._stopped = threading.Event()
         self._stream: Stream | None = None
@@ -165,6 +166,8 @@ class LogFollower:
 
     def stop(self) -> None:
         """Give up; from any thread."""
+        if not self._complete and self.lost is None:
+            self.lost = self._told or "its end was not waited for"
         self._stopped.set()
         self._terminated.set()
         stream = self._stream
@@ -179,6 +182,7 @@ class LogFollower:
     def _run(self) -> None:
         try:
             self._follow()
+            self._complete = not self._stopped.is_set()
         finally:
             self._decoder.flush()
             self._on_end()
@@ -198,6 +202,9 @@ class LogFollower:
                 if last and status == _BAD_REQUEST:  # it has never run
                     return
                 self._tell(error)
+                if last and status == FORBIDDEN:
+                    self.lost = self._told
+                    return
             else:
                 self._told = None
                 if last:
@@ -209,8 +216,9 @@ class LogFollower:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _tell(self, error: BackendError) -> None:
-        if self._told != error.message and not self._stopped.is_set():
-            self._told = error.message
+        said = error.message.rstrip(".")
+        if self._told != said and not self._stopped.is_set():
+            self._told = said
             self._on_trouble(error)
 
     def _read(self, *, follow: bool) -> None:

@@ -12,6 +12,7 @@ import pytest
 from fakeapi import Asked, FakeApi, pod
 from proj import events
 from proj.errors import DetachedError, FailureCode
+from proj.kube import following as following_module
 from proj.kube.client import Client
 from proj.kube.following import Following
 from proj.kube.hub import Hub
@@ -165,3 +166,31 @@ def test_a_job_that_may_not_be_deleted_ends_as_its_program(
     soon(cancel, lambda: following._state.running)
     outcome = following.wait()
     assert (outcome.failure, outcome.exit_code) == (FailureCode.USER_EXIT, 3)
+
+
+def test_a_log_that_cannot_be_had_is_told(
+    scene: Scene, follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following_module, "_LOGS_WAIT_S", 0.5)
+    scene.answers["GET", "log"] = (500, "dial tcp 10.0.0.1:10250: i/o timeout")
+    scene.pods[:] = [running(terminated={"exitCode": 0})]
+    outcome = follow().wait()
+    assert outcome.status is RunStatus.FINISHED
+    said = "The output is incomplete: Cannot read the log of main: dial tcp 10.0.0.1:10250: i/o timeout."
+    assert outcome.message == said
+
+
+def test_a_log_that_may_not_be_read_is_told_at_once(scene: Scene, follow: Callable[..., Following]) -> None:
+    scene.answers["GET", "log"] = (403, "pods/log are not yours")
+    scene.pods[:] = [running(terminated={"exitCode": 0})]
+    outcome = follow().wait()
+    assert outcome.status is RunStatus.FINISHED
+    assert "The output is incomplete: Cannot read the log of main: pods/log" in (outcome.message or "")
+
+
+def test_a_whole_log_is_no_matter_of_words(
+    scene: Scene, follow: Callable[..., Following], tmp_path: Path
+) -> None:
+    scene.pods[:] = [running(terminated={"exitCode": 0})]
+    assert follow().wait().message is None
+    assert (tmp_path / "stdout.log").read_bytes() == b"hello\n"
