@@ -20,6 +20,7 @@ from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.sinks import Marked, Sink
 from proj.kube.state import JobState
+from proj.kube.verdict import Verdict
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
 
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proj.kube.hub import Hub
-    from proj.kube.verdict import Verdict
     from proj.process.interrupts import Pending
 
 _LOOK_S = 0.25
 """How late a signal may be seen: Python tells the main thread of it, and wakes nobody up."""
 _EXPLAIN_AFTER_S = 2.0
 """From when on it is told what is waited for."""
+_FORBIDDEN_PATIENCE_S = 2.0
 _SIGNAL_BASE = 128
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
@@ -86,6 +87,9 @@ class Following:
         self._given_up: Verdict | None = None
         self._stopped_at_s: float | None = None
         self._cancelled = False
+        self._forbidden_since_s: float | None = None
+        self._deaf = False
+        """Whether no news come, however long it is waited."""
         self._told: str | None = None
         self._explains = False
         self._begun_s = time.monotonic()
@@ -107,7 +111,12 @@ class Following:
         self._hub.join(self._name, self._receive)
 
     def wait(self) -> Outcome:
-        """See `Handle.wait`."""
+        """See `Handle.wait`.
+
+        Raises:
+            DetachedError: The Job goes on without us.
+            BackendError: It was begun by another process, and we may not watch it.
+        """
         if self._outcome is None:
             with process.deferred() as pending:
                 if self._again:
@@ -172,6 +181,20 @@ class Following:
             self._state.take_event(item)
         elif kind == "trouble":
             self._tell_trouble(item)
+        elif kind == "forbidden" and isinstance(item, BackendError):
+            self._on_forbidden(item)
+
+    def _on_forbidden(self, error: BackendError) -> None:
+        """Nothing is ever heard of the Job; a right that was given a moment ago may take its time."""
+        now_s = time.monotonic()
+        self._forbidden_since_s = self._forbidden_since_s or now_s
+        if now_s - self._forbidden_since_s < _FORBIDDEN_PATIENCE_S:
+            self._tell_trouble(error)
+        elif self._again or self._observing:  # others may see it, and it runs
+            raise error
+        elif self._stop is None:
+            self._deaf = True
+            self._give_up(Verdict(code=FailureCode.REFUSED, message=error.message))
 
     def _tell_trouble(self, error: object) -> None:
         if isinstance(error, BackendError):
@@ -283,7 +306,7 @@ class Following:
     def _try_to_delete(self) -> None:
         """The time that the cluster has for it begins once it is asked."""
         if self._deletion.attempt() and self._stopped_at_s is None:
-            self._stopped_at_s = time.monotonic()
+            self._stopped_at_s = -math.inf if self._deaf else time.monotonic()
 
     def _let_go(self, error: BackendError) -> DetachedError:
         run_id, job = self._execution.run_id, self._name

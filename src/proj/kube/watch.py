@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from proj.errors import BackendError
-from proj.kube.errors import GONE, ApiError, UnreachableClusterError
+from proj.kube.errors import FORBIDDEN, GONE, ApiError, UnreachableClusterError
 from proj.kube.objects import Change, Items, Meta, Status
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Watch(Generic[T]):
         query: What selects them.
         on_change: Called with `ADDED`, `MODIFIED` or `DELETED` and the object, in the watch's thread.
         on_trouble: Called with what is wrong with the connection, and with None when it is fine again.
+        on_forbidden: Called in its place for as long as we were never let watch; None: it is not told apart.
         listed: Whether to begin with a list, where there may be many objects.
     """
 
@@ -60,6 +61,7 @@ class Watch(Generic[T]):
         *,
         on_change: Callable[[str, T], None],
         on_trouble: Callable[[BackendError | None], None],
+        on_forbidden: Callable[[BackendError], None] | None = None,
         listed: bool = False,
     ) -> None:
         self._client = client
@@ -68,10 +70,13 @@ class Watch(Generic[T]):
         self._query = query
         self._on_change = on_change
         self._on_trouble = on_trouble
+        self._on_forbidden = on_forbidden or on_trouble
         self._version: str | None = None
         self._known: dict[str, T] = {}
         self._relist = listed
         self._troubled = False
+        self._let = False
+        """Whether the server has ever let us watch."""
         self._stream: Stream | None = None
         self._stopped = threading.Event()
         # A thread begins without the listener of events.
@@ -112,7 +117,9 @@ class Watch(Generic[T]):
                 return
             if trouble is not None:
                 self._troubled = True
-                self._on_trouble(trouble)
+                forbidden = isinstance(trouble, ApiError) and trouble.status == FORBIDDEN
+                tell = self._on_forbidden if forbidden and not self._let else self._on_trouble
+                tell(trouble)
             elif time.monotonic() - asked_s > _LONGEST_PAUSE_S:
                 pause_s = _FIRST_PAUSE_S
             self._stopped.wait(pause_s)
@@ -147,6 +154,7 @@ class Watch(Generic[T]):
             try:
                 if self._stopped.is_set():
                     return
+                self._let = True
                 self._fine()
                 for piece in stream:
                     *lines, rest = (rest + piece).split(b"\n")

@@ -14,6 +14,7 @@ from proj import events
 from proj.errors import DetachedError, FailureCode
 from proj.kube import following as following_module
 from proj.kube.client import Client
+from proj.kube.errors import ApiError
 from proj.kube.following import Following
 from proj.kube.hub import Hub
 from proj.kube.kubeconfig import Cluster, Connection, User
@@ -194,3 +195,37 @@ def test_a_whole_log_is_no_matter_of_words(
     scene.pods[:] = [running(terminated={"exitCode": 0})]
     assert follow().wait().message is None
     assert (tmp_path / "stdout.log").read_bytes() == b"hello\n"
+
+
+NO_WATCH = (
+    'jobs.batch is forbidden: User "ada" cannot watch resource "jobs" in API group "batch" in the namespace '
+    '"ns"'
+)
+
+
+def test_who_may_not_watch_is_told_what_is_missing(scene: Scene, follow: Callable[..., Following]) -> None:
+    scene.answers["GET", "jobs"] = (403, NO_WATCH)
+    outcome = follow().wait()
+    assert scene.deleted.is_set()
+    assert (outcome.status, outcome.failure) == (RunStatus.FAILED, FailureCode.REFUSED)
+    assert "ada may not watch jobs in the namespace ns" in (outcome.message or "")
+
+
+def test_a_job_of_another_process_that_may_not_be_watched_goes_on(
+    scene: Scene, follow: Callable[..., Following]
+) -> None:
+    scene.answers["GET", "jobs"] = (403, NO_WATCH)
+    with pytest.raises(ApiError, match="may not watch jobs"):
+        follow(again=True).wait()
+    assert not scene.deleted.is_set()
+
+
+def test_a_right_to_watch_that_comes_late_is_waited_for(
+    scene: Scene, follow: Callable[..., Following]
+) -> None:
+    scene.answers["GET", "pods"] = (403, NO_WATCH.replace("jobs", "pods"))
+    scene.pods[:] = [running(terminated={"exitCode": 0})]
+    following = follow()
+    soon(scene.answers.clear, lambda: following._forbidden_since_s)
+    assert following.wait().status is RunStatus.FINISHED
+    assert not scene.deleted.is_set()

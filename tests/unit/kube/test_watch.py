@@ -217,6 +217,7 @@ def test_credentials_that_fail_for_a_moment_are_no_end(serve: Callable[..., Fake
             while not fails.exists():
                 gate.wait(0.01)
             asked.cut()
+            return
         gate.wait(10)
 
     seen, out, told = Seen(), list[bytes](), list[str]()
