@@ -325,6 +325,8 @@ class Following:
         outcome = self._state.outcome()
         if outcome is not None:
             return outcome
+        if self._state.unexplained:
+            self._hub.want_events(self._name)
         self._look_at_clock()
         found = self._state.hopeless(time.monotonic())
         if found is not None and not self._observing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ _SETTLE_S = 8.0
 _UNHEARD_S = 30.0
 """How long the end of a pod that is deleted, beyond its grace, waits for news from its node."""
 
+_STARTING_S = 120.0
+"""How long a pod may take on its node until something of it runs, whatever `pending-timeout` says."""
+
 
 class JobState:
     """A Job as the news tell it.
@@ -47,6 +51,9 @@ class JobState:
         self._requeued: set[str] = set()
         """Pods that a queue took away; it brings others in their place."""
         self._deleting_since_s: dict[str, float] = {}
+        self._placed_since_s: dict[str, float] = {}
+        self.unexplained = False
+        """Whether it has ended, and events may tell why."""
 
     # --- news -----------------------------------------------------------------------------------------
 
@@ -65,6 +72,8 @@ class JobState:
         going = change == "DELETED" or pod.metadata.deletion_timestamp is not None
         if going and self.job is not None and self.job.spec.suspend:
             self._requeued.add(uid)
+        if pod.spec.node_name is not None:
+            self._placed_since_s.setdefault(uid, time.monotonic())
         if going:
             self._deleting_since_s.setdefault(uid, time.monotonic())
         if change == "DELETED":
@@ -187,11 +196,18 @@ class JobState:
             what = "The Job waited in its queue" if suspended else "The Job got no pod"
             return _verdict(code, f"{what} for {waited_s:.0f} s.")
         said = verdict.unschedulable(pod)
-        if said is None:
+        if said is None and pod.spec.node_name is None:
+            said = "no scheduler says anything of it"
+        if said is not None:
+            return _verdict(
+                FailureCode.UNSCHEDULABLE, f"No node could take the pod for {waited_s:.0f} s: {said}."
+            )
+        since_s = self._placed_since_s.get(pod.metadata.uid, math.inf)
+        said = verdict.held_up(pod, self.events)
+        if said is None or time.monotonic() - since_s < _STARTING_S:
             return None
-        return _verdict(
-            FailureCode.UNSCHEDULABLE, f"No node could take the pod for {waited_s:.0f} s: {said}."
-        )
+        node = pod.spec.node_name
+        return _verdict(FailureCode.UNSCHEDULABLE, f"The pod could not be started on {node}: {said}.")
 
     def progress(self) -> str | None:
         """What is waited for."""
@@ -255,6 +271,7 @@ class JobState:
         if cause is not None:
             return self._failed(cause, ended)
         if not settled:
+            self.unexplained = True
             return None
         if self._unheard(pod) and not self.at_rest:
             node = pod.spec.node_name or "its node"
@@ -266,6 +283,7 @@ class JobState:
     def _without_pod(self, job: Job, failed: Verdict | None) -> Outcome | None:
         """The end of a Job whose pods are not known: news of them may come late."""
         if not self._settled():
+            self.unexplained = True
             return None
         refused = verdict.refused_pod(self.events)
         if refused is not None:

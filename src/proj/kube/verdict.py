@@ -32,6 +32,7 @@ _HOPELESS = re.compile(
 )
 _CANNOT_START = frozenset(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"))
 _CANNOT_RUN = frozenset(("ContainerCannotRun", "StartError"))
+_AT_IMAGES = frozenset(("Pulling", "Pulled", "Created", "Started", "BackOff", "Failed", "InspectFailed"))
 _REFUSED_PODS = ("FailedCreate",)
 _OWN = re.compile(r"proj: (?P<word>source_failed|env_failed): (?P<said>[^\n]+)")
 _PASSING = re.compile(
@@ -285,6 +286,21 @@ def unschedulable(pod: Pod) -> str | None:
     if found is None or found.status != "False":
         return None
     return " ".join((found.message or found.reason or "").split()).rstrip(".") or None
+
+
+def held_up(pod: Pod, events: Iterable[Event]) -> str | None:
+    """What keeps a pod from being started on its node; None: nothing, or it is not known.
+
+    Images are pulled once volumes and network are there: what comes after that is not for here to judge.
+    """
+    of_pod = [event for event in events if event.involved_object.uid == pod.metadata.uid]
+    begun = any(status.state.running or status.state.terminated for status in _statuses(pod))
+    if begun or not of_pod or any(event.reason in _AT_IMAGES for event in of_pod):
+        return None
+    warnings = [event for event in of_pod if event.type == "Warning"]
+    if not warnings:
+        return "no reason given"
+    return " ".join(max(warnings, key=lambda event: event.last or "").message.split())[:500].rstrip(".")
 
 
 def progress(job: Job | None, pod: Pod | None, events: Iterable[Event], main: str) -> str | None:

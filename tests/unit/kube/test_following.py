@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,7 @@ class Scene:
         """Method and last part of the path -> status and sentence of a refusal."""
         self.pods: list[dict[str, Any]] = [running()]
         self.jobs: list[dict[str, Any]] = [job()]
+        self.events: list[dict[str, Any]] = []
         self.api: FakeApi | None = None
         self.deleted = threading.Event()
 
@@ -54,7 +56,7 @@ class Scene:
         elif "watch" in asked.query:
             self._watched(asked, {"pods": self.pods, "jobs": self.jobs}.get(name, []))
         else:
-            asked.answer({"metadata": {"resourceVersion": "1"}, "items": []})
+            asked.answer({"metadata": {"resourceVersion": "1"}, "items": self.events})
 
     def _watched(self, asked: Asked, items: list[dict[str, Any]]) -> None:
         asked.begin()
@@ -229,3 +231,18 @@ def test_a_right_to_watch_that_comes_late_is_waited_for(
     soon(scene.answers.clear, lambda: following._forbidden_since_s)
     assert following.wait().status is RunStatus.FINISHED
     assert not scene.deleted.is_set()
+
+
+def test_events_are_asked_why_a_pod_is_gone(scene: Scene, follow: Callable[..., Following]) -> None:
+    """Though it was there for a moment only: before Kubernetes 1.26 nothing else tells."""
+    gone = running(terminated={"exitCode": 143})
+    gone["metadata"]["deletionTimestamp"] = "2026-11-30T10:00:00Z"
+    scene.pods[:] = [gone]
+    about = {"kind": "Pod", "name": "j-abcde", "uid": gone["metadata"]["uid"]}
+    scene.events = [
+        {"metadata": {"name": "e"}, "reason": "Preempted", "message": "by ns/large", "involvedObject": about}
+    ]
+    begun_s = time.monotonic()
+    outcome = follow().wait()
+    assert outcome.failure is FailureCode.PREEMPTED
+    assert time.monotonic() - begun_s < 2

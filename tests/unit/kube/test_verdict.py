@@ -47,9 +47,9 @@ def job(*conditions: dict[str, str], backoff: int = 0, **spec: Any) -> Job:
     )
 
 
-def event(reason: str, message: str, *, kind: str = "Pod", uid: str = "pod") -> Event:
+def event(reason: str, message: str, *, kind: str = "Pod", uid: str = "pod", **more: Any) -> Event:
     return msgspec.convert(
-        {"metadata": {"name": reason}, "reason": reason, "message": message,
+        {**more, "metadata": {"name": reason}, "reason": reason, "message": message,
          "involvedObject": {"kind": kind, "name": "demo-1-abcde", "uid": uid}},
         Event,
     )  # fmt: skip
@@ -385,3 +385,44 @@ def test_a_deleted_job_whose_node_is_silent_ends(monkeypatch: pytest.MonkeyPatch
 def test_events_of_both_kinds_tell_how_often_and_when(told: dict[str, Any], times: int, last: str) -> None:
     found = msgspec.convert({"metadata": {}, **told}, Event)
     assert (found.times, found.last) == (times, last)
+
+
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+NO_VOLUME = 'MountVolume.SetUp failed for volume "x": secret "y" not found'
+
+
+def test_a_pod_whose_volume_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("ADDED", pod("Pending", state=CREATING))
+    monkeypatch.setattr(state_module, "_STARTING_S", 0.0)
+    assert found.waiting_for(1e6) is None  # nothing tells whether an image is pulled
+    found.take_event(event("Scheduled", "Successfully assigned", type="Normal"))
+    found.take_event(event("FailedMount", NO_VOLUME, type="Warning"))
+    given_up = found.waiting_for(1e6)
+    assert given_up is not None
+    assert given_up.code is FailureCode.UNSCHEDULABLE
+    assert given_up.message == f"The pod could not be started on node-7: {NO_VOLUME}."
+    monkeypatch.setattr(state_module, "_STARTING_S", 1e6)
+    assert found.waiting_for(1e6) is None  # it has got its node only now
+
+
+@pytest.mark.parametrize("what", ["pulls", "prepares", "has prepared"])
+def test_a_pod_that_is_about_to_run_is_not_given_up(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(state_module, "_STARTING_S", 0.0)
+    found = JobState("demo-1")
+    found.take_event(event("FailedMount", "for a moment", type="Warning"))
+    init = {"prepares": {"running": {}}, "has prepared": ended(0)}.get(what)
+    found.take_pod("ADDED", pod("Pending", state=CREATING, init=init))
+    if what == "pulls":
+        assert found.waiting_for(1e6) is not None
+        found.take_event(event("Pulling", 'Pulling image "large"', type="Normal"))
+    assert found.waiting_for(1e6) is None
+
+
+def test_a_pod_that_no_scheduler_looks_at_is_given_up() -> None:
+    found = JobState("demo-1")
+    found.take_pod("ADDED", msgspec.convert({"metadata": {"name": "a", "uid": "a"}}, Pod))
+    given_up = found.waiting_for(60.0)
+    assert given_up is not None
+    assert "no scheduler" in given_up.message
