@@ -106,7 +106,7 @@ class Following:
     def _listen(self) -> None:
         execution, again = self._execution, self._again
         folder, quiet = Path(execution.record_dir), execution.quiet
-        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, again=again)
+        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, resumed=again)
         self._stderr = Sink(folder / "stderr.log", None if quiet else "stderr", again=again)
         self._hub.join(self._name, self._receive)
 
