@@ -156,6 +156,25 @@ def test_insecure_means_insecure(config: Callable[..., Path]) -> None:
     assert Credentials(connection()).tls().verify_mode is ssl.CERT_REQUIRED
 
 
+@pytest.mark.parametrize("how", ["data", "file", None])
+def test_a_clusters_own_authority_need_not_be_made_as_the_webs_are(
+    config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str | None
+) -> None:
+    """EKS's has no authority key identifier, which Python asks for from 3.13 on."""
+    make = ssl.create_default_context
+
+    def strict(**_: Any) -> ssl.SSLContext:
+        made = make()
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    authority = {"data": {"certificate-authority-data": "QUJD"}, "file": {"certificate-authority": "ca"}}
+    config(cluster={"server": "https://127.0.0.1:1", **(authority[how] if how else {})})
+    flags = Credentials(connection()).tls().verify_flags
+    assert bool(flags & ssl.VERIFY_X509_STRICT) == (how is None)
+
+
 def test_of_several_files_the_first_counts(
     config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
