@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 from urllib3.util import Timeout
 
 from proj.kube.credentials import Credentials
-from proj.kube.errors import BUSY, UNAUTHORIZED, ApiError, UnreachableClusterError
+from proj.kube.errors import BUSY, UNAUTHORIZED, ApiError, ConfigError, UnreachableClusterError
 from proj.kube.objects import Status
 from proj.version import __version__
 
@@ -221,6 +221,7 @@ class Client:
         proxy = cluster.proxy_url or _proxy_of(self._base, host)
         headers = {"User-Agent": f"proj/{__version__}"}
         if proxy:
+            _check_proxy(proxy, named=proxy == cluster.proxy_url)
             return urllib3.ProxyManager(proxy, headers=headers, **options)  # type: ignore[arg-type]  # as it takes them
         return urllib3.PoolManager(headers=headers, **options)  # type: ignore[arg-type]  # same
 
@@ -278,4 +279,15 @@ def _proxy_of(url: str, host: str) -> str | None:
     if proxy_bypass(host):
         return None
     proxies = getproxies()
-    return proxies.get(urlsplit(url).scheme) or proxies.get("all")
+    found = proxies.get(urlsplit(url).scheme) or proxies.get("all")
+    return f"http://{found}" if found and "://" not in found else found
+
+
+def _check_proxy(proxy: str, *, named: bool) -> None:
+    scheme = urlsplit(proxy).scheme
+    if scheme not in ("http", "https"):
+        where = "`proxy-url` of the kubeconfig's cluster" if named else "A variable such as HTTPS_PROXY"
+        raise ConfigError(
+            f"{where} names a proxy that proj cannot use: {scheme or 'no'} scheme, not http or https.",
+            hint="Name an HTTP proxy; a tunnel (`ssh -L`) to the API server needs none.",
+        )

@@ -261,6 +261,25 @@ def test_a_token_that_was_refused_is_renewed_once(serve: Callable[..., FakeApi],
     assert client.send("GET", "/x", "ask") == b"{}"
 
 
+@pytest.mark.parametrize("proxy", ["socks5://localhost:1080", "localhost:1080"])
+def test_a_proxy_that_cannot_be_used_is_told(
+    config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    config(cluster={"server": "http://10.0.0.1:1", "proxy-url": proxy})
+    with pytest.raises(ConfigError, match="proxy-url") as caught:
+        Client(connection())
+    assert "HTTP proxy" in (caught.value.hint or "")
+    config()
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", proxy)
+    if "://" in proxy:
+        with pytest.raises(ConfigError, match="A variable such as"):
+            Client(connection())
+    else:  # as curl takes it
+        Client(connection())
+
+
 def test_nobody_there_is_told_with_the_address() -> None:
     client = Client(Connection(cluster=Cluster(server="http://127.0.0.1:9"), user=User()))
     with pytest.raises(UnreachableClusterError, match=r"127\.0\.0\.1:9"):
