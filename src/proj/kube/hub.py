@@ -95,8 +95,9 @@ class Hub:
     def _watch_events(self) -> Watch[Event]:
         path = f"/api/v1/namespaces/{self.namespace}/events"
         return Watch(
-            self.client, path, Event, {}, on_change=self._on_event, on_trouble=self._trouble, listed=True
-        )
+            self.client, path, Event, {}, on_change=self._on_event, on_trouble=self._trouble, listed=True,
+            remembers=False,
+        )  # fmt: skip
 
     def _on_event(self, change: str, event: Event) -> None:
         if change == "DELETED":

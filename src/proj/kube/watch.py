@@ -50,6 +50,7 @@ class Watch(Generic[T]):
         on_trouble: Called with what is wrong with the connection, and with None when it is fine again.
         on_forbidden: Called in its place for as long as we were never let watch; None: it is not told apart.
         listed: Whether to begin with a list, where there may be many objects.
+        remembers: Whether objects are kept, so that after a gap it is told which ones are gone.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Watch(Generic[T]):
         on_trouble: Callable[[BackendError | None], None],
         on_forbidden: Callable[[BackendError], None] | None = None,
         listed: bool = False,
+        remembers: bool = True,
     ) -> None:
         self._client = client
         self._path = path
@@ -73,6 +75,7 @@ class Watch(Generic[T]):
         self._on_forbidden = on_forbidden or on_trouble
         self._version: str | None = None
         self._known: dict[str, T] = {}
+        self._remembers = remembers
         self._relist = listed
         self._troubled = False
         self._let = False
@@ -137,7 +140,7 @@ class Watch(Generic[T]):
             if before is not None and before.metadata.uid != item.metadata.uid:
                 self._on_change("DELETED", before)
                 before = None
-            self._known[name] = item
+            self._remember(item)
             self._on_change("ADDED" if before is None else "MODIFIED", item)
         self._version, self._relist = found.metadata.resource_version, False
 
@@ -174,9 +177,13 @@ class Watch(Generic[T]):
         if change.type == "DELETED":
             self._known.pop(item.metadata.name, None)
         else:
-            self._known[item.metadata.name] = item
+            self._remember(item)
         if not self._stopped.is_set():
             self._on_change(change.type, item)
+
+    def _remember(self, item: T) -> None:
+        if self._remembers:
+            self._known[item.metadata.name] = item
 
     def _fine(self) -> None:
         if self._troubled:

@@ -7,9 +7,10 @@ import pytest
 
 from fakeapi import Asked, FakeApi, pod
 from proj.kube.client import Client
+from proj.kube.hub import Hub
 from proj.kube.kubeconfig import Cluster, Connection, ExecPlugin, User
 from proj.kube.logs import LogFollower
-from proj.kube.objects import Pod
+from proj.kube.objects import Event, Pod
 from proj.kube.watch import Watch, watching
 from projkit import eventually
 
@@ -261,3 +262,38 @@ def test_a_server_that_forgets_at_once_is_asked_with_pauses(serve: Callable[...,
     with watching(watch(api, seen)):
         threading.Event().wait(1)
         assert 1 < len(api.asked) < 8
+
+
+def test_of_events_none_is_kept(serve: Callable[..., FakeApi]) -> None:
+    """A namespace may have many thousands of them, of which a run is told a few."""
+    gate = threading.Event()
+
+    def event(name: str, job: str) -> dict[str, object]:
+        return {"metadata": {"name": name, "resourceVersion": "1"}, "involvedObject": {"name": job}}
+
+    def respond(asked: Asked) -> None:
+        if "watch" not in asked.query:
+            items = [event("a", "ours"), event("b", "other")]
+            asked.answer({"metadata": {"resourceVersion": "1"}, "items": items})
+            return
+        asked.begin()
+        if asked.path.endswith("events"):
+            asked.change("ADDED", event("c", "ours-abcde"))
+            asked.change("ADDED", event("d", "other"))
+        gate.wait(10)
+
+    told: list[str] = []
+
+    def receive(_kind: str, _change: str, item: object) -> None:
+        assert isinstance(item, Event)
+        told.append(item.metadata.name)
+
+    client = Client(Connection(cluster=Cluster(server=serve(respond).url), user=User()))
+    hub = Hub(client, "ns", "a=b")
+    hub.join("ours", receive)
+    hub.want_events("ours")
+    eventually(lambda: told == ["a", "c"])
+    assert hub._events is not None
+    assert not hub._events._known
+    hub.leave("ours")
+    gate.set()
