@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from proj import events
-from proj.errors import BackendError
+from proj.errors import BackendError, DetachedError
 from proj.kube.errors import NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from proj.kube.hub import Hub
     from proj.kube.objects import Pod
 
+_SIGNAL_BASE = 128
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
 
@@ -51,6 +52,18 @@ class Deletion:
         else:
             self.accepted = True
         return self.accepted
+
+    def given_up(self, run_id: str, signum: int) -> DetachedError:
+        """What is to be raised where the Job is left to itself, since a signal asks us to end at once."""
+        said = self.error.message if self.error is not None else "no answer yet."
+        found = DetachedError(
+            f"The Job {self._job} could not be deleted and goes on: {said}",
+            run_id=run_id,
+            hint=f"The run {run_id} stays open until it ends; "
+            f"`kubectl delete job {self._job} -n {self._hub.namespace}` ends it.",
+        )
+        found.exit_code = _SIGNAL_BASE + signum
+        return found
 
     def _wait(self, error: BackendError) -> None:
         if self.error is None:

@@ -35,7 +35,6 @@ _LOOK_S = 0.25
 _EXPLAIN_AFTER_S = 2.0
 """From when on it is told what is waited for."""
 _FORBIDDEN_PATIENCE_S = 2.0
-_SIGNAL_BASE = 128
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
 """Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
@@ -90,6 +89,8 @@ class Following:
         self._forbidden_since_s: float | None = None
         self._deaf = False
         """Whether no news come, however long it is waited."""
+        self._abandoned = False
+        self._waited_for = False
         self._told: str | None = None
         self._explains = False
         self._begun_s = time.monotonic()
@@ -118,6 +119,7 @@ class Following:
             BackendError: It was begun by another process, and we may not watch it.
         """
         if self._outcome is None:
+            self._waited_for = True
             with process.deferred() as pending:
                 if self._again:
                     self._listen()
@@ -134,8 +136,12 @@ class Following:
             self._wake.notify()
 
     def abandon(self) -> None:
-        """Follow it no longer, before it was ever waited for."""
-        self._leave()
+        """Follow it no longer, from any thread: whoever waits gets an error."""
+        with self._wake:
+            self._abandoned = True
+            self._wake.notify()
+        if not self._waited_for and not self._again:
+            self._leave()
 
     # --- news -----------------------------------------------------------------------------------------
 
@@ -161,6 +167,8 @@ class Following:
 
     def _follow(self, pending: Pending) -> Outcome:
         while True:
+            if self._abandoned:
+                raise BackendError(f"The Job {self._name} is not followed.", code=FailureCode.LOST)
             for kind, change, item in self._next_news():
                 self._take(kind, change, item)
             for signum in pending.take():
@@ -282,7 +290,7 @@ class Following:
         elif self._asked_by is None:
             self._asked_by = signum
         elif self._deletion.error is not None:
-            raise self._let_go(self._deletion.error)
+            raise self._deletion.given_up(self._execution.run_id, self._asked_by)
 
     def _offer_to_detach(self, pending: Pending) -> None:
         """Ask whether the Job is to go on without us; without an answer it is not.
@@ -307,17 +315,6 @@ class Following:
         """The time that the cluster has for it begins once it is asked."""
         if self._deletion.attempt() and self._stopped_at_s is None:
             self._stopped_at_s = -math.inf if self._deaf else time.monotonic()
-
-    def _let_go(self, error: BackendError) -> DetachedError:
-        run_id, job = self._execution.run_id, self._name
-        found = DetachedError(
-            f"The Job {job} could not be deleted and goes on: {error.message}",
-            run_id=run_id,
-            hint=f"The run {run_id} stays open until it ends; "
-            f"`kubectl delete job {job} -n {self._hub.namespace}` ends it.",
-        )
-        found.exit_code = _SIGNAL_BASE + (self._asked_by or signal.SIGTERM)
-        return found
 
     def _decide(self) -> Outcome | None:
         if self._stop is not None:
