@@ -201,7 +201,8 @@ class LogFollower:
                     return
                 if last and status == _BAD_REQUEST:  # it has never run
                     return
-                self._tell(error)
+                if status != _BAD_REQUEST:  # else its node is about to begin the log
+                    self._tell(error)
                 if last and status == FORBIDDEN:
                     self.lost = self._told
                     return

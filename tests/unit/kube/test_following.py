@@ -191,6 +191,27 @@ def test_a_log_that_may_not_be_read_is_told_at_once(scene: Scene, follow: Callab
     assert "The output is incomplete: Cannot read the log of main: pods/log" in (outcome.message or "")
 
 
+def test_a_log_that_is_about_to_begin_is_no_trouble(
+    scene: Scene, follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(events, "progress", said.append)
+    scene.answers["GET", "log"] = (400, 'container "main" is waiting to start')
+    following = follow()
+
+    def begin() -> None:
+        scene.answers.clear()
+        scene.pods.append(running(terminated={"exitCode": 0}))
+
+    def asked_twice() -> bool:
+        asked = scene.api.asked if scene.api is not None else []
+        return sum(each.path.endswith("/log") for each in asked) > 1
+
+    soon(begin, asked_twice)
+    assert following.wait().message is None
+    assert not said
+
+
 def test_a_whole_log_is_no_matter_of_words(
     scene: Scene, follow: Callable[..., Following], tmp_path: Path
 ) -> None:
