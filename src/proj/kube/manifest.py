@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from proj.kube.settings import Settings
 
 _COMPLETE = "proj/complete"
+HELD_S = 600
+"""How long a Job may wait for its parts. Then it has failed, and is removed as what has ended is: whoever was
+to bring them is gone, or cannot reach the cluster. Before Kubernetes 1.24 that never comes: the time of a Job
+without pods does not begin there."""
 
 
 def job(blueprint: Blueprint, names: Names) -> Manifest:
@@ -54,18 +58,21 @@ def waits_for_parts(blueprint: Blueprint) -> bool:
 
 def held(manifest: Manifest) -> Manifest:
     """The Job without pods, until what it owns is there: `parallelism` says how many it may have."""
+    spec = {**manifest["spec"], "activeDeadlineSeconds": HELD_S}
     if manifest["spec"].get("suspend"):
         meta = manifest["metadata"]
         annotations = {**(meta.get("annotations") or {}), _COMPLETE: "false"}
-        return {**manifest, "metadata": {**meta, "annotations": annotations}}
-    return {**manifest, "spec": {**manifest["spec"], "parallelism": 0}}
+        return {**manifest, "metadata": {**meta, "annotations": annotations}, "spec": spec}
+    return {**manifest, "spec": {**spec, "parallelism": 0}}
 
 
 def release(manifest: Manifest) -> Manifest:
     """The change by which a Job that was held begins."""
-    if manifest["spec"].get("suspend"):  # it begins when its queue says so
-        return {"metadata": {"annotations": {_COMPLETE: "true"}}}
-    return {"spec": {"parallelism": manifest["spec"].get("parallelism", 1)}}
+    spec = manifest["spec"]
+    wanted = {"activeDeadlineSeconds": spec.get("activeDeadlineSeconds")}  # None: it is removed
+    if spec.get("suspend"):  # it begins when its queue says so
+        return {"metadata": {"annotations": {_COMPLETE: "true"}}, "spec": wanted}
+    return {"spec": {**wanted, "parallelism": spec.get("parallelism", 1)}}
 
 
 def is_held(found: Job) -> bool:

@@ -181,10 +181,22 @@ def test_a_job_begins_when_all_is_there() -> None:
     bundle = bundled(b"code", {})
     held = manifest.held(manifest.job(blueprint(bundle), NAMES))
     assert held["spec"]["parallelism"] == 0
-    assert manifest.release(manifest.job(blueprint(bundle), NAMES)) == {"spec": {"parallelism": 1}}
+    released = manifest.release(manifest.job(blueprint(bundle), NAMES))
+    assert released == {"spec": {"parallelism": 1, "activeDeadlineSeconds": None}}
     queued = manifest.job(blueprint(bundle, settings={"queue": "q"}), NAMES)
     assert "parallelism" not in manifest.held(queued)["spec"]
     assert manifest.held(queued)["metadata"]["annotations"] == {"proj/complete": "false"}
+
+
+@pytest.mark.parametrize("queue", [None, "q"])
+def test_a_job_whose_parts_do_not_come_ends(queue: str | None) -> None:
+    settings = {"queue": queue} if queue else {}
+    bundle = bundled(b"code", {})
+    for deadline in ({}, {"deadline": "1h"}):
+        made = manifest.job(blueprint(bundle, settings={**settings, **deadline}), NAMES)
+        assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == 600
+        wanted = 3600 if deadline else None
+        assert manifest.release(made)["spec"]["activeDeadlineSeconds"] == wanted
 
 
 def test_mere_code_needs_no_init_container() -> None:
