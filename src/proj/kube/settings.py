@@ -111,6 +111,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
 
 
 NAMES: tuple[str, ...] = Settings.__struct_encode_fields__
+TEMPLATES = ("kube-job-template", "kube-job-template-path")
+"""The two ways to name a template: one of them stands for the other, too."""
 _FIELD = re.compile(r"`\$\.?(?P<place>[^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
@@ -161,7 +163,7 @@ def _check(settings: Settings) -> None:
 
 
 def merged(*configs: str) -> str:
-    """Settings of several places as one JSON object: of one name, the last counts.
+    """Settings of several places as one JSON object: of one name, the last counts; of templates, too.
 
     Raises:
         UsageError: One of them is no JSON object.
@@ -169,7 +171,10 @@ def merged(*configs: str) -> str:
     found: dict[str, msgspec.Raw] = {}
     try:
         for config in configs:
-            found |= msgspec.json.decode(config or "{}", type=dict[str, msgspec.Raw])
+            more = msgspec.json.decode(config or "{}", type=dict[str, msgspec.Raw])
+            if any(name in more for name in TEMPLATES):
+                found = {name: value for name, value in found.items() if name not in TEMPLATES}
+            found |= more
     except msgspec.DecodeError as error:
         raise UsageError(f"The backend's settings are no JSON object: {error}.") from error
     return msgspec.json.encode(found).decode()
