@@ -28,7 +28,7 @@ def check_leave(project: str, own: str) -> None:
     """
     if msgspec.json.decode(project or "{}").get("allow-host-path") and not _is_given(own):
         raise UsageError(
-            "The project file sets allow-host-path, by which a run may mount folders of a node: that is yours "
+            "The project file sets allow-host-path, by which it may mount folders of a node: that is yours "
             "to allow.",
             hint="If you trust the project: `--allow-host-path`, or the same setting in --backend-config.",
         )

@@ -119,6 +119,12 @@ def _declared_gpus(docker: DockerDeclaration | None) -> int | None:
     )
 
 
+_ANY_SHELL = """\
+[ -n "${BASH_VERSION-}" ] || ! command -v bash >/dev/null 2>&1 || exec bash -pc "$run" sh "$@"
+eval "$run"
+"""
+"""Runs `run` by bash where there is one, which can start a program with all signals as they were."""
+
 _CONFINED: Manifest = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -158,7 +164,7 @@ def _start(blueprint: Blueprint) -> str:
         lines += _environment_lines(blueprint)
     if folders:
         lines.append(f"PATH={':'.join(folders)}:$PATH; export PATH")
-    return "\n".join([*lines, script("run.sh")])
+    return "\n".join([*lines, f"run={shlex.quote(script('run.sh'))}", _ANY_SHELL])
 
 
 def _environment_lines(blueprint: Blueprint) -> list[str]:
