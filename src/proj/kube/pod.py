@@ -237,6 +237,7 @@ def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
         "PROJ_PYTHON_MINOR": blueprint.python or "",
         "PROJ_CONDA_TOOL": blueprint.conda_tool or "",
         "PROJ_ENVIRONMENT_DIR": blueprint.environment_dir,
+        "PROJ_ENVIRONMENT_SHARED": "1" if blueprint.shares else "",
     }
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,12 +199,44 @@ def test_mere_code_needs_no_init_container() -> None:
     assert any("env/venv/bin" in part for part in made["containers"][0]["command"])
 
 
-def test_a_cache_is_named_by_lock_and_image() -> None:
-    bundle = bundled(b"code", {})
+def cached(image: str = "i", **files: bytes) -> Blueprint:
+    bundle = bundled(b"code", {name.replace("_", "."): content for name, content in files.items()})
     made = blueprint(bundle, lock_digest="sha256:" + "ab" * 32, settings={"cache_claim": "cache"})
-    assert made.environment_dir == f"/mlflow/projects/cache/{'ab' * 12}-i"
+    return msgspec.structs.replace(made, image=image)
+
+
+def test_a_cache_is_named_by_lock_and_image() -> None:
+    made = cached()
+    assert made.environment_dir.startswith(f"/mlflow/projects/cache/{'ab' * 12}-i-")
     pod = pod_of(manifest.job(made, NAMES))
     assert {"name": "proj-cache", "persistentVolumeClaim": {"claimName": "cache"}} in pod["volumes"]
+    name = "registry.example.org/a/long/name/of/a/team/base:py311"
+    assert len({cached(f"{name}-{number}").environment_dir for number in range(20)}) == 20
+    assert cached(name).environment_dir == cached(name).environment_dir
+
+
+def test_a_program_does_not_write_to_a_cache() -> None:
+    pod = pod_of(manifest.job(cached(), NAMES))
+    mounts = [
+        next(each for each in container["volumeMounts"] if each["name"] == "proj-cache")
+        for container in (pod["initContainers"][0], pod["containers"][0])
+    ]
+    cache = {"name": "proj-cache", "mountPath": "/mlflow/projects/cache"}
+    assert mounts == [cache, {**cache, "readOnly": True}]
+    assert {"name": "PROJ_ENVIRONMENT_SHARED", "value": "1"} in pod["initContainers"][0]["env"]
+
+
+@pytest.mark.parametrize(
+    ("line", "shared"), [(b"./lib/a", False), (b".", False), (b"a @ git+https://host/a@12ab", True)]
+)
+def test_what_is_made_of_the_code_is_not_shared(line: bytes, *, shared: bool) -> None:
+    made = cached(requirements_txt=b"six==1", unhashed_txt=b"b @ git+https://host/b@12ab\n" + line + b"\n")
+    assert made.environment_dir.startswith("/mlflow/projects/cache/") == shared
+    pod = pod_of(manifest.job(made, NAMES))
+    assert ("proj-cache" in json.dumps(pod)) == shared
+    if not shared:
+        for container in (pod["initContainers"][0], pod["containers"][0]):
+            assert "/mlflow/projects/env" in [each["mountPath"] for each in container["volumeMounts"]]
 
 
 def test_docker_env_is_honoured() -> None:
