@@ -573,7 +573,8 @@ def test_a_check_names_missing_rights(folder: ProjFolder, namespace: Namespace, 
     env = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, RULES[:2]))}
     done = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), env=env)
     assert done.code == 2
-    for says in ("get pods/log", "list, watch events", "create, patch configmaps", "create, patch secrets"):
+    for says in ("get pods/log", "list, watch events", "create, patch, delete configmaps",
+                 "create, delete secrets"):  # fmt: skip
         assert says in done.stdout, done
     env = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, RULES))}
     assert folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), env=env).code == 0
