@@ -9,6 +9,7 @@ from proj.errors import UsageError
 from proj.kube.blueprint import Manifest, merge, secret_values
 from proj.kube.names import INSTANCE_LABEL, MANAGED_BY, RUN_LABEL, SESSION_LABEL, label
 from proj.kube.pod import fill_pod
+from proj.kube.settings import QUEUE_LABEL
 
 if TYPE_CHECKING:
     from proj.kube.blueprint import Blueprint, Names
@@ -34,7 +35,7 @@ def job(blueprint: Blueprint, names: Names) -> Manifest:
     meta = manifest.setdefault("metadata", {})
     meta.pop("generateName", None)
     meta |= {"name": names.job, "namespace": names.namespace}
-    queue = {"kueue.x-k8s.io/queue-name": settings.queue} if settings.queue else {}
+    queue = {QUEUE_LABEL: settings.queue} if settings.queue else {}
     merge(meta, "labels", {**labels, **queue})
     merge(meta, "annotations", settings.annotations)
     spec.setdefault("backoffLimit", 0)
@@ -73,9 +74,8 @@ def is_held(found: Job) -> bool:
     status = found.status
     if status.active or status.succeeded or status.failed:
         return False
-    if found.spec.suspend:
-        return (found.metadata.annotations or {}).get(_COMPLETE) == "false"
-    return found.spec.parallelism == 0
+    # A queue may suspend what was held without it: a template's label is enough for that.
+    return found.spec.parallelism == 0 or (found.metadata.annotations or {}).get(_COMPLETE) == "false"
 
 
 def owner(found: Job) -> Manifest:

@@ -13,6 +13,7 @@ from proj.errors import UsageError
 from proj.times import parse_duration
 
 Delivery = Literal["bundle", "image"]
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 class CustomVolume(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -107,7 +108,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
         """How long the pod may wait for a node; None: for ever."""
         if self.pending_timeout is not None:
             return parse_duration(self.pending_timeout)
-        return None if self.queue else 1800.0
+        return None if self._is_queued else 1800.0
+
+    @property
+    def _is_queued(self) -> bool:
+        """Whether it waits in a queue, by the setting or by the label itself."""
+        meta = (self.kube_job_template or {}).get("metadata")
+        labels = meta.get("labels") if isinstance(meta, dict) else None
+        known = labels if isinstance(labels, dict) else {}
+        return self.queue is not None or QUEUE_LABEL in self.labels or QUEUE_LABEL in known
 
 
 NAMES: tuple[str, ...] = Settings.__struct_encode_fields__

@@ -14,9 +14,10 @@ from proj.errors import BackendError, UsageError
 from proj.kube import manifest
 from proj.kube.blueprint import Blueprint, Names
 from proj.kube.names import escaped, is_variable, job_name, label, slug
+from proj.kube.objects import Job
 from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled
 from proj.kube.settings import NAMES as NAMES_OF_SETTINGS
-from proj.kube.settings import Settings, read_settings
+from proj.kube.settings import QUEUE_LABEL, Settings, read_settings
 from proj.model import Command, DockerDeclaration, Execution, RecipeRuntime
 
 NAMES = Names(job="demo-1", namespace="team", session="s")
@@ -188,6 +189,30 @@ def test_a_job_begins_when_all_is_there() -> None:
     assert manifest.held(queued)["metadata"]["annotations"] == {"proj/complete": "false"}
 
 
+@pytest.mark.parametrize("queue", [{}, {"queue": "q"}])
+@pytest.mark.parametrize("suspends", [False, True])
+def test_a_job_is_held_until_it_is_released(queue: dict[str, str], *, suspends: bool) -> None:
+    """Also where a queue's webhook has suspended it, as for a template that has the queue's label."""
+    body = manifest.job(blueprint(bundled(b"code", {}), settings=queue), NAMES)
+    change = manifest.release(body)
+    for made, held in ((manifest.held(body), True), (merged(manifest.held(body), change), False)):
+        if suspends:
+            made["spec"]["suspend"] = True
+        found = msgspec.convert({**made, "metadata": {"uid": "u", **made["metadata"]}}, Job)
+        assert manifest.is_held(found) is held
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What a merge patch makes of an object (RFC 7386)."""
+    return {
+        **one,
+        **{
+            name: merged(one.get(name) or {}, value) if isinstance(value, dict) else value
+            for name, value in other.items()
+        },
+    }
+
+
 def test_mere_code_needs_no_init_container() -> None:
     bundle = bundled(b"code", {"x.py": b"x"})
     plain = pod_of(manifest.job(blueprint(bundle), NAMES))
@@ -346,6 +371,20 @@ def test_a_setting_that_cannot_be_meant_is_named(config: str, says: str) -> None
 def test_settings_have_defaults() -> None:
     assert read_settings("") == Settings()
     assert (Settings().ttl_s, Settings().pending_s, Settings(queue="q").pending_s) == (86400, 1800.0, None)
+
+
+@pytest.mark.parametrize(
+    "labelled",
+    [
+        {"kube-job-template": {"kind": "Job", "metadata": {"labels": {QUEUE_LABEL: "q"}}}},
+        {"labels": {QUEUE_LABEL: "q"}},
+    ],
+)
+def test_who_waits_in_a_queue_by_a_label_waits_for_ever_too(labelled: dict[str, Any]) -> None:
+    assert read_settings(json.dumps(labelled)).pending_s is None
+    assert read_settings(json.dumps({**labelled, "pending-timeout": "1m"})).pending_s == 60.0
+    for other in ({}, {"metadata": None}, {"metadata": {"labels": None}}):
+        assert read_settings(json.dumps({"kube-job-template": {"kind": "Job", **other}})).pending_s == 1800.0
 
 
 def test_the_template_is_found_by_where_the_user_stands_then_by_the_project(
