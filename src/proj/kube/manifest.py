@@ -129,11 +129,11 @@ def _labels(blueprint: Blueprint, names: Names) -> dict[str, str]:
     entry_point = execution.origin.entry_point if execution.origin else ""
     found = {
         "app.kubernetes.io/name": label(execution.project_name),
-        INSTANCE_LABEL: names.job,
         "app.kubernetes.io/component": label(entry_point),
+        **blueprint.settings.labels,
+        INSTANCE_LABEL: names.job,
         MANAGED_BY: "proj",
         RUN_LABEL: execution.run_id,
         SESSION_LABEL: names.session,
-        **blueprint.settings.labels,
     }
     return {name: value for name, value in found.items() if value}

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from proj.errors import UsageError
+from proj.kube.names import OWN_LABELS
 from proj.times import parse_duration
 
 Delivery = Literal["bundle", "image"]
@@ -167,6 +168,12 @@ def _check(settings: Settings) -> None:
             )
         if not volume.path.startswith("/"):
             raise UsageError(f"The volume's path {volume.path!r} is not absolute.")
+    taken = next((name for name in OWN_LABELS if name in settings.labels), None)
+    if taken is not None:
+        raise UsageError(
+            f"The label {taken} is proj's own: it finds the run's pods by it.",
+            hint="Take another name for it in `labels`.",
+        )
     if settings.gpus is not None and settings.gpus < 0:
         raise UsageError(f"gpus is {settings.gpus}, which is no number of GPUs.")
 

@@ -174,6 +174,23 @@ def test_what_is_in_a_template_stays() -> None:
     assert main["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
 
 
+@pytest.mark.parametrize("name", ["proj/run-id", "proj/session", "app.kubernetes.io/instance"])
+def test_labels_by_which_a_run_is_found_are_its_own(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"The label {name} is proj's own")):
+        blueprint(settings={"labels": {name: "x"}})
+    labelled = {"metadata": {"labels": {name: "x"}}}
+    template = {"kind": "Job", **labelled, "spec": {"template": labelled}}
+    made = manifest.job(blueprint(settings={"kube_job_template": template}), NAMES)
+    plain = manifest.job(blueprint(), NAMES)
+    for of_template, ours in ((made, plain), (made["spec"]["template"], plain["spec"]["template"])):
+        assert of_template["metadata"]["labels"] == ours["metadata"]["labels"]
+
+
+def test_labels_that_name_things_are_the_users_to_change() -> None:
+    made = manifest.job(blueprint(settings={"labels": {"app.kubernetes.io/name": "theirs"}}), NAMES)
+    assert made["metadata"]["labels"]["app.kubernetes.io/name"] == "theirs"
+
+
 def test_a_template_that_is_no_job_is_refused() -> None:
     with pytest.raises(UsageError, match="'Pod'"):
         manifest.job(blueprint(settings={"kube_job_template": {"kind": "Pod"}}), NAMES)
