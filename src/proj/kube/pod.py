@@ -156,7 +156,8 @@ def _start(blueprint: Blueprint) -> str:
         )
         lines += [
             f"({values}",
-            f"{script('prepare.sh')}) || exit",
+            f"{script('prepare.sh')})",  # `( … ) || exit` would have it go on after what fails
+            'code=$?; [ "$code" = 0 ] || exit "$code"',
             f"cd {shlex.quote(blueprint.execution.command.cwd)} || exit",
         ]
     if blueprint.lock_digest is not None:
