@@ -101,13 +101,16 @@ def test_a_job_has_what_every_job_should_have() -> None:
     assert pod["restartPolicy"] == "Never"
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["fsGroup"] == 1000
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
     main = pod["containers"][0]
     assert main["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert main["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def test_an_image_of_the_users_keeps_its_user() -> None:
-    assert "runAsUser" not in pod_of(manifest.job(blueprint(), NAMES))["securityContext"]
+    security = pod_of(manifest.job(blueprint(), NAMES))["securityContext"]
+    assert security == {"seccompProfile": {"type": "RuntimeDefault"}}
     found = pod_of(manifest.job(blueprint(settings={"security": "image"}), NAMES))
     assert "securityContext" not in found
     assert "securityContext" not in found["containers"][0]
