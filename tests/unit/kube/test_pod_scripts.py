@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import subprocess  # noqa: TID251  a pod's shell, with nothing of ours around it
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from uv import find_uv_bin
 
 from proj.kube import manifest
 from proj.kube.blueprint import Blueprint, Names
@@ -144,3 +147,30 @@ def test_code_is_unpacked_at_its_place_or_nothing_runs(tmp_path: Path, *, there:
     assert (done.returncode == 0, done.stdout) == (there, "x\n" if there else "")
     assert there or "elsewhere" not in done.stderr
     assert there or "that was sent" not in done.stderr
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_environment_that_is_only_read_is_compiled(tmp_path: Path, *, shared: bool) -> None:
+    for folder in ("bundle", "project", "work"):
+        (tmp_path / folder).mkdir()
+    wheel = tmp_path / "project" / "tiny-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("tiny.py", "ONE = 1\n")
+        file.writestr("tiny-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n")
+        file.writestr(
+            "tiny-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr("tiny-1.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (tmp_path / "bundle" / "requirements.txt").write_text(f"./{wheel.name} --hash=sha256:{digest}\n")
+    target = tmp_path / "envs" / "one"
+    env = {
+        "PATH": f"{Path(find_uv_bin()).parent}:{os.environ['PATH']}", "UV_OFFLINE": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"), "PROJ_BUNDLE_DIR": str(tmp_path / "bundle"),
+        "PROJ_PROJECT_DIR": str(tmp_path / "project"), "PROJ_WORK_DIR": str(tmp_path / "work"),
+        "PROJ_ENVIRONMENT_DIR": str(target), "PROJ_ENVIRONMENT_SHARED": "1" if shared else "",
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-c", script("prepare.py")], env=env, check=True, timeout=60)
+    assert (target / ".proj-complete").exists()
+    assert len(list(target.rglob("tiny.py"))) == 1
+    assert bool(list(target.rglob("tiny*.pyc"))) is shared
