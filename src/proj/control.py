@@ -44,10 +44,12 @@ def _watch(run: RunRecord, tracking: Tracking, timeout_s: float | None) -> RunRe
     """Ask the server until a run has ended that another machine looks after."""
     from proj.afar import looking_on
 
-    with looking_on(tracking, run) as onlooker:
-        return _ended(
-            lambda: tracking.runs.run(run.run_id) if onlooker is None else onlooker.look(), timeout_s
-        )
+    onlooker = looking_on(tracking, run)
+    if onlooker is None:
+        return _ended(lambda: tracking.runs.run(run.run_id), timeout_s)
+    with onlooker:
+        onlooker.follow()
+        return _ended(onlooker.look, timeout_s)
 
 
 def _ended(look: Callable[[], RunRecord], timeout_s: float | None) -> RunRecord | None:

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from proj import active, paths, process, record
+from proj.closing import outcome_of
 from proj.errors import UsageError
 from proj.model import NewRun, RunRecord
-from proj.supervise import outcome_of
 from proj.times import now_ms
 from proj.tracking.naming import new_run_name
 

@@ -13,6 +13,7 @@ import msgspec
 from proj import events
 from proj.errors import DetachedError, ProjError
 from proj.model import Execution, Parcel
+from proj.record import PARCEL
 from proj.sizes import in_words
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def kept(
     with tempfile.TemporaryDirectory(prefix="proj-parcel-") as folder:
         file = pack(execution, Path(folder))
         if file is not None:
-            parcel = Parcel(path=f"proj/{file.name}", sha256=_digest(file))
+            parcel = Parcel(path=PARCEL, sha256=_digest(file))
             events.step(f"Sending the code ({in_words(file.stat().st_size)}) to the run's artifacts")
             artifacts.put(artifact_uri, parcel.path, file)
             execution = msgspec.structs.replace(execution, parcel=parcel)

@@ -39,6 +39,8 @@ INPUTS = "proj/inputs.json"
 OUTCOME = "proj/outcome.json"
 STDOUT = "proj/stdout.log"
 STDERR = "proj/stderr.log"
+PARCEL = "proj/code.tar.gz"
+"""Code that is fetched from there while the run goes on; see `proj.parcels`."""
 
 TAG_TREE = "proj.source.tree"
 TAG_LOCK = "proj.lock"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from proj import active, events, paths, process, record, source
 from proj.backends import BACKENDS
+from proj.closing import close_run, closed_elsewhere, run_of, written_outcome
 from proj.errors import BackendError, FailureCode, ProjError, StoreError, UnreachableError
 from proj.model import Command, Execution, HostRuntime, Outcome, RunStatus
-from proj.recording import bring_files, discard_workspace
-from proj.supervise import close_run, forget, run_of
+from proj.recording import bring_files
+from proj.supervise import forget
 from proj.times import now_ms
 from proj.tracking.artifacts import remove_partial
 
@@ -62,20 +63,23 @@ def close_abandoned(tracking: Tracking, home: Path, *, patient: bool = False) ->
         _clean_up(claim)
         place = claim.info.place or home.as_uri()
         if place == tracking.uri and place.startswith("file:"):
-            run_id = _recover(claim, tracking)
+            run_id = _recover(claim, tracking, patient=patient)
         else:
             run_id = _recover_elsewhere(claim, place, home, patient=patient)
         closed += [run_id] if run_id else []
     return tuple(closed)
 
 
-def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -> str | None:
+def _recover(
+    claim: active.Claim, tracking: Tracking, *, follow: bool = False, patient: bool = False
+) -> str | None:
     """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to.
 
     Args:
         claim: The claim, locked by us.
         tracking: Where its run is recorded.
         follow: Whether to wait for an execution that goes on; else a process of its own does.
+        patient: Whether to ask a backend that was away a moment ago.
     """
     run = run_of(claim, tracking)
     if run is None:
@@ -92,9 +96,9 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         remove_partial(tracking.workspace(run))
     try:
         outcome = _known_outcome(claim, run, tracking)
-        handle = _attached(claim, run, tracking)
+        handle = _attached(claim, run, tracking, insist=follow or patient)
         if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
-            hand_on(claim, run, tracking)
+            hand_on(claim, run.run_id, tracking.workspace(run) / "proj")
             events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
             return None
         if outcome is None:
@@ -148,7 +152,7 @@ def _recover_elsewhere(claim: active.Claim, uri: str, home: Path, *, patient: bo
         return None
     try:
         with place.open_tracking(place.named(uri), patient=patient) as tracking:
-            return _recover(claim, tracking)
+            return _recover(claim, tracking, patient=patient)
     except ProjError as error:
         if isinstance(error, UnreachableError):
             sync.note_away(home, uri)
@@ -182,30 +186,18 @@ def _clean_up(claim: active.Claim) -> None:
 
 def _bring_rest(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
     """Bring the files of a run that has ended to their place, unless another machine has done so."""
-    if record.TAG_REFERENCE in run.tags:
-        written = _written_outcome(run.artifact_uri, tracking)
-        if written is not None and written.claim not in (None, claim.info.token):
-            discard_workspace(tracking, run)
-            return
-    bring_files(tracking, run)
+    if record.TAG_REFERENCE not in run.tags or not closed_elsewhere(tracking, run, claim):
+        bring_files(tracking, run)
 
 
 def _known_outcome(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Outcome | None:
     """How a run ended, if somebody wrote it down before he died."""
     if claim.info.outcome is not None:
         return claim.info.outcome
-    written = _written_outcome(tracking.record_uri(run), tracking)
+    written = written_outcome(tracking, tracking.record_uri(run))
     if written is not None and written.claim == claim.info.token:
         return written.outcome
     return None
-
-
-def _written_outcome(uri: str, tracking: Tracking) -> record.OutcomeRecord | None:
-    try:
-        with tracking.artifacts.open(uri, record.OUTCOME) as file:
-            return record.read_outcome(file.read())
-    except ProjError:
-        return None  # it died before it could write one
 
 
 def _lost(run: RunRecord) -> Outcome:
@@ -218,12 +210,19 @@ def _lost(run: RunRecord) -> Outcome:
     )
 
 
-def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle | None:
+def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking, *, insist: bool) -> Handle | None:
+    """The execution of a run whose client died; one command in half a minute asks a place that is away."""
     if claim.info.backend is None or claim.info.reference is None:
         return None
+    from proj import sync  # hardly any command has something to attach to
+
+    home, asked = paths.home(), f"backend:{claim.info.backend}"
+    if not insist and sync.away_just_now(home, asked):
+        raise BackendError("it could not be asked a moment ago.", code=FailureCode.LOST)
     try:
         return BACKENDS.load(claim.info.backend).attach(execution_of(run, tracking), claim.info.reference)
     except BackendError:
+        sync.note_away(home, asked)
         raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")
@@ -244,12 +243,17 @@ def execution_of(run: RunRecord, tracking: Tracking) -> Execution:
     )
 
 
-def hand_on(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
-    """Have a process of its own follow an execution that goes on without its client, under the same claim."""
+def hand_on(claim: active.Claim, run_id: str, folder: Path) -> None:
+    """Have a process of its own follow an execution that goes on without its client, under the same claim.
+
+    Args:
+        claim: It is not ours afterwards, whatever happens.
+        run_id: The run.
+        folder: Of its logs.
+    """
     from proj.process.detached import spawn_detached
 
     home = paths.home()
-    folder = tracking.workspace(run) / "proj"
     argv = [sys.executable, "-m", "proj.recovery", str(home), claim.info.token, str(claim.descriptor)]
     with process.deferred():
         try:
@@ -257,11 +261,12 @@ def hand_on(claim: active.Claim, run: RunRecord, tracking: Tracking) -> None:
                 argv, cwd=home, stdin=b"", pass_fds=(claim.descriptor,), log=folder / "supervisor.log"
             )
         except OSError as error:
-            events.warning(f"The run {run.run_id} goes on, and cannot be followed now: {error.strerror}.")
+            events.warning(f"The run {run_id} goes on, and cannot be followed now: {error.strerror}.")
         else:
             with contextlib.suppress(StoreError):
                 claim.update(pid=pid)
-        claim.hand_over()
+        finally:
+            claim.hand_over()
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from proj import active, events, paths, place, process, record, recovery, snapsh
 from proj.assigning import assigned
 from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
+from proj.closing import close_run, outcome_of, settling
 from proj.creating import create_run
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, DetachedError, FailureCode, StoreError, UsageError
@@ -30,7 +31,7 @@ from proj.planning import Plan, RunRequest, discard, discard_files, given, plann
 from proj.process.detached import spawn_detached
 from proj.recording import make_workspace
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
-from proj.supervise import close_run, outcome_of, settling, supervise
+from proj.supervise import supervise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +82,8 @@ def run(request: RunRequest, plan: Plan | None = None) -> Finished:
                 try:
                     outcome = supervise(assignment, tracking, claim)
                 except DetachedError as detached:
-                    recovery.hand_on(claim, tracking.runs.run(detached.run_id), tracking)
+                    with process.deferred():
+                        recovery.hand_on(claim, detached.run_id, Path(assignment.execution.record_dir))
                     raise
     execution = assignment.execution
     return Finished(run_id=execution.run_id, run_name=execution.run_name, outcome=outcome)

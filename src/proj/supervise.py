@@ -19,21 +19,20 @@ from proj import active, events, process, record, source
 from proj.aside import Aside
 from proj.assignment import Assignment, decode
 from proj.backends import BACKENDS
+from proj.closing import close, outcome_of, settling
 from proj.environments.cache import in_use
-from proj.errors import DetachedError, FailureCode, NotFoundError, ProjError, StoreError
+from proj.errors import DetachedError, FailureCode, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
 from proj.place import open_tracking
-from proj.recording import open_recording, rest_of
+from proj.recording import open_recording
 from proj.server.endpoint import Endpoint
-from proj.times import now_ms
-from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from proj.backends.base import Handle
-    from proj.model import Reach, RunRecord
+    from proj.model import Reach
     from proj.recording import Recording
     from proj.tracking import Tracking
 
@@ -52,22 +51,36 @@ def supervise(assignment: Assignment, tracking: Tracking, claim: active.Claim) -
         DetachedError: The command goes on without us, and the claim is still ours.
         ProjError: The command could not be started; the run is closed as failed.
     """
+    detached: DetachedError | None = None
+    try:
+        with open_recording(assignment, tracking) as recording:
+            try:
+                return _supervised(assignment, recording, claim)
+            except DetachedError as error:
+                detached = error
+                raise
+    except BaseException as error:
+        if detached is None or error is detached:
+            raise
+        raise detached from error  # whatever comes between: the command goes on
+
+
+def _supervised(assignment: Assignment, recording: Recording, claim: active.Claim) -> Outcome:
     outcome: Outcome | None = None
-    with open_recording(assignment, tracking) as recording:
-        try:
-            with (
-                in_use(assignment.prepared, assignment.execution.run_id),
-                Aside(assignment, recording) as aside,
-            ):
-                outcome = _execute(assignment, recording, claim, aside)
-                aside.cut_short = outcome.failure is FailureCode.CANCELLED
-        except DetachedError:
-            raise
-        except BaseException as error:
-            # An interrupt that comes after the command has ended does not change how it ended.
-            finish(assignment, recording, claim, outcome or outcome_of(error))
-            raise
-        finish(assignment, recording, claim, outcome, tags=aside.tags)
+    try:
+        with (
+            in_use(assignment.prepared, assignment.execution.run_id),
+            Aside(assignment, recording) as aside,
+        ):
+            outcome = _execute(assignment, recording, claim, aside)
+            aside.cut_short = outcome.failure is FailureCode.CANCELLED
+    except DetachedError:
+        raise
+    except BaseException as error:
+        # An interrupt that comes after the command has ended does not change how it ended.
+        finish(assignment, recording, claim, outcome or outcome_of(error))
+        raise
+    finish(assignment, recording, claim, outcome, tags=aside.tags)
     return outcome
 
 
@@ -99,9 +112,14 @@ def _execute(assignment: Assignment, recording: Recording, claim: active.Claim, 
 def _whereabouts(execution: Execution, backend: str, recording: Recording) -> dict[str, str]:
     """By what other machines with the same records find the execution, where it is none of this machine's."""
     foretell = getattr(BACKENDS.load(backend), "foretell", None)
-    if recording.upstream is None or foretell is None or not hasattr(BACKENDS.load(backend), "observe"):
+    if foretell is None or not _is_shared(backend, recording):
         return {}
     return {record.TAG_REFERENCE: foretell(execution)}
+
+
+def _is_shared(backend: str, recording: Recording) -> bool:
+    """Whether other machines may find the execution, and record how it ended."""
+    return recording.upstream is not None and hasattr(BACKENDS.load(backend), "observe")
 
 
 def _endpoint(assignment: Assignment, recording: Recording, reach: Reach | None) -> Endpoint | None:
@@ -185,25 +203,6 @@ def _signalled(outcome: Outcome, interrupt: process.Interrupted) -> Outcome:
     return msgspec.structs.replace(outcome, signal=name, message=message)
 
 
-def outcome_of(error: BaseException) -> Outcome:
-    """The outcome of a run whose command never started because of `error`."""
-    if isinstance(error, Exception):
-        known = {code.value: code for code in FailureCode}
-        failure = known.get(error.code) if isinstance(error, ProjError) else None
-        message = (
-            str(error) if isinstance(error, ProjError) else f"proj failed: {type(error).__name__}: {error}"
-        )
-        return Outcome(status=RunStatus.FAILED, failure=failure, message=message, ended_ms=now_ms())
-    name = process.signal_name(error.signum) if isinstance(error, process.Interrupted) else None
-    return Outcome(
-        status=RunStatus.KILLED,
-        failure=FailureCode.CANCELLED,
-        signal=name,
-        message=f"Stopped by {name or type(error).__name__} before the command ended.",
-        ended_ms=now_ms(),
-    )
-
-
 def finish(
     assignment: Assignment,
     recording: Recording,
@@ -243,6 +242,7 @@ def finish(
                     outcome,
                     claim,
                     upload=recording.upload,
+                    shared=_is_shared(assignment.backend, recording),
                     tags=(tags or {}) if outcome.status is RunStatus.FINISHED else {},
                 )
         except ProjError as error:
@@ -257,104 +257,6 @@ def finish(
         _advise(assignment, outcome)
     word = "succeeded" if outcome.status is RunStatus.FINISHED else "failed"
     events.status(f"=== Run (ID '{run_id}') {word} ===")
-
-
-def close(
-    tracking: Tracking,
-    run_id: str,
-    record_uri: str,
-    outcome: Outcome,
-    claim: active.Claim,
-    *,
-    upload: Callable[[], None],
-    tags: Mapping[str, str] | None = None,
-) -> None:
-    """Record how a run ended; the first outcome stays.
-
-    The artifact is written first: should the store fail after that, recovery finds the true outcome there.
-
-    Args:
-        tracking: The records.
-        run_id: The run.
-        record_uri: Where its files are made.
-        outcome: How it ended.
-        claim: Under which it ran.
-        upload: Brings its files to where they belong.
-        tags: More to be said of it.
-
-    Raises:
-        StoreError: One of the two cannot be written; the other one is nevertheless.
-    """
-    try:
-        content = record.OutcomeRecord(outcome=outcome, claim=claim.info.token)
-        record.write(tracking.artifacts, record_uri, record.OUTCOME, content)
-        upload()
-    finally:
-        tracking.runs.update_run(
-            run_id,
-            status=outcome.status,
-            ended_ms=outcome.ended_ms or now_ms(),
-            tags={**record.outcome_tags(outcome), **(tags or {})},
-            if_open=True,
-        )
-
-
-def close_run(tracking: Tracking, run: RunRecord, outcome: Outcome, claim: active.Claim) -> None:
-    """Record how a run ended that nobody looks after, and bring its files to where they belong.
-
-    Raises:
-        StoreError: As `close`.
-    """
-    with rest_of(tracking, run) as recording:
-        close(
-            recording.tracking,
-            run.run_id,
-            tracking.record_uri(run),
-            outcome,
-            claim,
-            upload=recording.upload,
-        )
-
-
-def run_of(claim: active.Claim, tracking: Tracking) -> RunRecord | None:
-    """The run that was created under a claim; None if it never came to that."""
-    if claim.info.run_id is not None:
-        try:
-            return tracking.runs.run(claim.info.run_id)
-        except NotFoundError:
-            return None
-    found = tracking.runs.search_runs(
-        RunQuery(filter=f"tags.`{record.TAG_CLAIM}` = '{claim.info.token}'", lifecycle="all", limit=1)
-    )
-    return found.runs[0] if found.runs else None
-
-
-@contextlib.contextmanager
-def settling(claim: active.Claim, tracking: Tracking) -> Iterator[None]:
-    """See that no run stays open when the block is left: it is closed, or its claim is left for recovery."""
-    try:
-        yield
-    except BaseException as error:
-        with process.deferred():
-            _settle(claim, tracking, error)
-        raise
-    claim.release()
-
-
-def _settle(claim: active.Claim, tracking: Tracking, error: BaseException) -> None:
-    if not claim.held:
-        return
-    outcome = claim.info.outcome or outcome_of(error)
-    try:
-        run = run_of(claim, tracking)
-        if run is not None and not run.status.finished:
-            close_run(tracking, run, outcome, claim)
-    except ProjError:  # the record cannot be written now; the next command tries again
-        with contextlib.suppress(ProjError):
-            claim.update(outcome=outcome)
-        claim.hand_over()
-    else:
-        claim.release()
 
 
 def _store_outputs(assignment: Assignment, tracking: Tracking) -> None:

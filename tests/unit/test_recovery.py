@@ -13,6 +13,7 @@ from faultykit import drop, faulty, reply
 from proj import (
     active,
     assignment,
+    closing,
     control,
     creating,
     events,
@@ -185,7 +186,7 @@ def test_settling_closes_what_was_begun(tracking: Tracking) -> None:
     begin(tracking)
     (claim,) = active.abandoned(paths.home())
     message = "no such thing"
-    with pytest.raises(StoreError), supervise.settling(claim, tracking):
+    with pytest.raises(StoreError), closing.settling(claim, tracking):
         raise StoreError(message)
     assert not claim.held
     assert recovery.recover(tracking, paths.home()) == ()

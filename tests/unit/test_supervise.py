@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proj import active, events, paths, place, runner, supervise
+from proj import active, closing, events, paths, place, runner, supervise
 from proj.assignment import Assignment
 from proj.errors import FailureCode, StoreError, UsageError
 from proj.model import Outcome, RunStatus
@@ -105,7 +105,7 @@ def test_what_comes_after_the_end_makes_up_no_other_one(
         return True
 
     def end_badly() -> None:
-        with supervise.settling(claim, tracking):
+        with closing.settling(claim, tracking):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(tracking.runs, "update_run", note)
                 supervise.finish(assigned, recording, claim, ENDED)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.backends.base import Backend, Handle, MetricSink
+    from proj.kube.attach import Reference
     from proj.kube.blueprint import Blueprint
     from proj.kube.cluster import Cluster
     from proj.kube.settings import Settings
@@ -32,20 +33,6 @@ if TYPE_CHECKING:
 
 _OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Secrets that are made for a run, and never taken from this process's variables."""
-
-
-class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """By what a Job is found again whose client died; as JSON, a handle's reference."""
-
-    namespace: str
-    run_id: str
-    context: str | None = None
-    job: str | None = None
-    """None: it was about to be created."""
-
-    def text(self) -> str:
-        """As one line."""
-        return msgspec.json.encode(self).decode()
 
 
 class KubernetesBackend:
@@ -115,7 +102,7 @@ class KubernetesBackend:
             """Listen before there is anything to be heard, so that nothing is missed."""
             for earlier in following:
                 earlier.abandon()
-            reference = _reference(cluster, names.namespace, execution.run_id, names.job)
+            reference = _reference(cluster, execution, settings, names.job)
             following[:] = [
                 Following(
                     execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
@@ -214,16 +201,14 @@ class KubernetesBackend:
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:
         """Find a Job again; see `Backend.attach`."""
-        from proj.kube.attach import find
+        from proj.kube.attach import Reference, find
 
         known = msgspec.json.decode(reference, type=Reference)
-        return find(
-            execution, context=known.context, namespace=known.namespace, job=known.job, reference=reference
-        )
+        return find(known.resumed(execution), known, reference, context=known.context)
 
     def observe(self, execution: Execution, reference: str) -> Handle | None:
         """Follow a Job that another machine looks after; see `Backend`."""
-        from proj.kube.attach import find
+        from proj.kube.attach import Reference, find
         from proj.kube.errors import ConfigError
         from proj.kube.kubeconfig import connection
 
@@ -233,10 +218,7 @@ class KubernetesBackend:
             connection(context)
         except ConfigError:
             context = None  # each machine has names of its own for clusters
-        return find(
-            execution, context=context, namespace=known.namespace, job=known.job, reference=reference,
-            observing=True,
-        )  # fmt: skip
+        return find(known.resumed(execution), known, reference, context=context, observing=True)
 
     def foretell(self, execution: Execution) -> str:
         """The reference by which what `submit` is about to create will be found, should we die within it."""
@@ -244,9 +226,7 @@ class KubernetesBackend:
         from proj.kube.settings import read_settings
 
         settings = read_settings(execution.backend_config)
-        cluster = open_cluster(settings.kube_context)
-        namespace = cluster.namespace(settings.namespace)
-        return _reference(cluster, namespace, execution.run_id, None).text()
+        return _reference(open_cluster(settings.kube_context), execution, settings, None).text()
 
     def reach(self, execution: Execution) -> Reach | None:
         """By the address that the settings name; see `Backend.reach`."""
@@ -256,9 +236,20 @@ class KubernetesBackend:
         return None if host is None else Reach(bind=host, host=host)
 
 
-def _reference(cluster: Cluster, namespace: str, run_id: str, job: str | None) -> Reference:
-    context = cluster.client.connection.context
-    return Reference(context=context, namespace=namespace, run_id=run_id, job=job)
+def _reference(cluster: Cluster, execution: Execution, settings: Settings, job: str | None) -> Reference:
+    from proj.kube.attach import Reference
+
+    connection = cluster.client.connection
+    return Reference(
+        context=connection.context,
+        server=cluster.client.server,
+        namespace=cluster.namespace(settings.namespace),
+        run_id=execution.run_id,
+        job=job,
+        timeout_s=execution.timeout_s,
+        grace_s=execution.grace_s,
+        pending_s=settings.pending_s,
+    )
 
 
 def _blueprint(execution: Execution, settings: Settings) -> Blueprint:

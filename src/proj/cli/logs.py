@@ -16,7 +16,6 @@ from proj.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from proj.afar import Onlooker
     from proj.model import RunRecord
@@ -39,8 +38,12 @@ def command(run: str, follow: bool, only: str | None) -> None:
         found = tracking.runs.find_run(run)
         streams = {"stdout": (record.STDOUT, sys.stdout.buffer), "stderr": (record.STDERR, sys.stderr.buffer)}
         chosen = [stream for name, stream in streams.items() if only in (None, name)]
-        copies = [_copier(tracking, found, path, sink) for path, sink in chosen]
-        with _looking_on(found, tracking, follow=follow) as onlooker:
+        with contextlib.ExitStack() as stack:
+            onlooker = _onlooker(found, tracking) if follow else None
+            if onlooker is not None:
+                stack.enter_context(onlooker)
+                onlooker.follow()
+            copies = [_copier(tracking, found, path, sink, onlooker) for path, sink in chosen]
             while True:
                 # Asked before copying: what was written before the end is copied after we know of the end.
                 under_way = follow and _under_way(found, tracking, onlooker)
@@ -48,15 +51,13 @@ def command(run: str, follow: bool, only: str | None) -> None:
                     copy()
                 if not under_way:
                     return
-                time.sleep(_FOLLOW_S if _is_made_here(found, tracking) else _FOLLOW_SERVER_S)
+                time.sleep(_FOLLOW_S if _is_at_hand(found, tracking, onlooker) else _FOLLOW_SERVER_S)
 
 
-def _looking_on(
-    run: RunRecord, tracking: Tracking, *, follow: bool
-) -> AbstractContextManager[Onlooker | None]:
-    """A block in which a run of another machine is followed where it runs, if that is possible."""
-    if not follow or record.TAG_REFERENCE not in run.tags:
-        return contextlib.nullcontext()
+def _onlooker(run: RunRecord, tracking: Tracking) -> Onlooker | None:
+    """What follows a run of another machine where it runs, if that is possible."""
+    if record.TAG_REFERENCE not in run.tags:
+        return None
     from proj.afar import looking_on
 
     return looking_on(tracking, run)
@@ -77,21 +78,24 @@ def _under_way(run: RunRecord, tracking: Tracking, onlooker: Onlooker | None) ->
     return not tracking.runs.run(run.run_id).status.finished
 
 
-def _is_made_here(run: RunRecord, tracking: Tracking) -> bool:
-    """Whether the run's files are made on this machine: what is on a server is behind them."""
-    return tracking.workspace(run).is_dir()
+def _is_at_hand(run: RunRecord, tracking: Tracking, onlooker: Onlooker | None) -> bool:
+    """Whether the run's files are on this machine as they come: what is on a server is behind them."""
+    return tracking.workspace(run).is_dir() or (onlooker is not None and onlooker.uri is not None)
 
 
-def _copier(tracking: Tracking, run: RunRecord, path: str, sink: BinaryIO) -> Callable[[], None]:
+def _copier(
+    tracking: Tracking, run: RunRecord, path: str, sink: BinaryIO, onlooker: Onlooker | None
+) -> Callable[[], None]:
     """Return a function that copies what has come to a log since it was last called."""
     offset = 0
 
     def copy() -> None:
         nonlocal offset
-        made_here = _is_made_here(run, tracking)
-        if not made_here and _size(tracking, run, path) <= offset:
+        at_hand = _is_at_hand(run, tracking, onlooker)
+        if not at_hand and _size(tracking, run, path) <= offset:
             return
-        uri = tracking.record_uri(run) if made_here else run.artifact_uri
+        uri = onlooker.uri if onlooker is not None else None
+        uri = uri or (tracking.record_uri(run) if at_hand else run.artifact_uri)
         try:
             source = tracking.artifacts.open(uri, path)
         except NotFoundError:

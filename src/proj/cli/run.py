@@ -261,7 +261,7 @@ def _told(request: planning.RunRequest, options: dict[str, Any]) -> object:
     return rehearsal.dry_run(request)
 
 
-def _run(request: planning.RunRequest) -> RunResult | None:
+def _run(request: planning.RunRequest) -> RunResult | int:
     from proj import runner
 
     try:
@@ -271,7 +271,7 @@ def _run(request: planning.RunRequest) -> RunResult | None:
         output.say(detached.message)
         commands = f"`proj logs -f {short}`, `proj wait {short}`, `proj cancel {short}`"
         output.say(commands, label="hint:", fg="cyan")
-        return None
+        return detached.exit_code
     return _result(finished)
 
 

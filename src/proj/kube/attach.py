@@ -10,6 +10,7 @@ from proj.errors import FailureCode
 from proj.kube import manifest
 from proj.kube.blueprint import Names
 from proj.kube.cluster import open_cluster
+from proj.kube.errors import ConfigError
 from proj.kube.following import Following
 from proj.kube.hub import Hub
 from proj.kube.launch import delete
@@ -22,6 +23,29 @@ from proj.times import now_ms
 if TYPE_CHECKING:
     from proj.kube.client import Client
     from proj.model import Execution
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what a Job is found again whose client died; as JSON, a handle's reference."""
+
+    namespace: str
+    run_id: str
+    context: str | None = None
+    server: str | None = None
+    """The API server's URL: a context may name another cluster one day."""
+    job: str | None = None
+    """None: it was about to be created."""
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    pending_s: float | None = None
+
+    def text(self) -> str:
+        """As one line."""
+        return msgspec.json.encode(self).decode()
+
+    def resumed(self, execution: Execution) -> Execution:
+        """A run as its record tells it, with what only its first process knew."""
+        return msgspec.structs.replace(execution, timeout_s=self.timeout_s, grace_s=self.grace_s, quiet=True)
 
 
 class Ended:
@@ -51,40 +75,55 @@ class Ended:
 
 def find(
     execution: Execution,
+    known: Reference,
+    reference: str,
     *,
     context: str | None,
-    namespace: str,
-    job: str | None,
-    reference: str,
     observing: bool = False,
 ) -> Following | Ended | None:
     """Follow a run's Job again; one that was never completed is deleted.
 
     Args:
         execution: The run, as far as its record tells.
+        known: What is known of its Job.
+        reference: The same as text.
         context: Of the kubeconfig.
-        namespace: Where the Job is.
-        job: Its name; None: it was about to be created.
-        reference: All of that as one text.
         observing: Whether another process looks after it: then nothing is deleted.
 
+    Returns:
+        None where the Job was never made; for one who only looks on, where it is not to be seen.
+
     Raises:
-        BackendError: The cluster cannot be asked.
+        BackendError: The cluster cannot be asked, or is another one.
     """
     client = open_cluster(context).client
-    found = _youngest(client, namespace, execution.run_id, job)
+    namespace = known.namespace
+    found = _youngest(client, namespace, known.run_id, known.job)
     if found is None:
-        return None
+        if observing:
+            return None
+        _check_cluster(client, known)
+        return None if known.job is None else Ended(reference, _gone(known.job))
     if manifest.is_held(found) and not observing:
         delete(client, Names(job=found.metadata.name, namespace=namespace, session=""))
         return Ended(reference, _never_begun())
-    hub = Hub(client, namespace, f"{RUN_LABEL}={execution.run_id}")
-    quiet = msgspec.structs.replace(execution, quiet=True)
+    hub = Hub(client, namespace, f"{RUN_LABEL}={known.run_id}")
     following = Following(
-        quiet, hub, found.metadata.name, reference=reference, pending_s=None, again=True, observing=observing
-    )
+        execution, hub, found.metadata.name, reference=reference, pending_s=known.pending_s, again=True,
+        observing=observing,
+    )  # fmt: skip
     following.ended = _has_ended(client, namespace, found)
     return following
+
+
+def _check_cluster(client: Client, known: Reference) -> None:
+    """See that a Job that is not there was looked for where it was made."""
+    if known.server is not None and client.server != known.server:
+        raise ConfigError(
+            f"The context {known.context!r} names the cluster at {client.server} now, and the run's Job is "
+            f"at {known.server}.",
+            hint="Run proj with the kubeconfig that the run was started with.",
+        )
 
 
 def _has_ended(client: Client, namespace: str, job: Job) -> bool:
@@ -103,6 +142,15 @@ def _youngest(client: Client, namespace: str, run_id: str, job: str | None) -> J
     listed = client.get(path, Items[Job], "list Jobs", labelSelector=f"{RUN_LABEL}={run_id}").items or ()
     named = [each for each in listed if each.metadata.name == job]
     return max(named or listed, key=lambda each: each.metadata.creation_timestamp or "", default=None)
+
+
+def _gone(job: str) -> Outcome:
+    return Outcome(
+        status=RunStatus.KILLED,
+        failure=FailureCode.LOST,
+        message=f"The Job {job} is gone, and with it how it ended and what it wrote.",
+        ended_ms=now_ms(),
+    )
 
 
 def _never_begun() -> Outcome:

@@ -85,6 +85,8 @@ class Following:
         self._given_up: Verdict | None = None
         self._stopped_at_s: float | None = None
         self._cancelled = False
+        self._abandoned = False
+        self._waited_for = False
         self._told: str | None = None
         self._explains = False
         self._begun_s = time.monotonic()
@@ -107,6 +109,7 @@ class Following:
     def wait(self) -> Outcome:
         """See `Handle.wait`."""
         if self._outcome is None:
+            self._waited_for = True
             with process.deferred() as pending:
                 if self._again:
                     self._listen()
@@ -123,8 +126,12 @@ class Following:
             self._wake.notify()
 
     def abandon(self) -> None:
-        """Follow it no longer, before it was ever waited for."""
-        self._leave()
+        """Follow it no longer, from any thread: whoever waits gets an error."""
+        with self._wake:
+            self._abandoned = True
+            self._wake.notify()
+        if not self._waited_for and not self._again:
+            self._leave()
 
     # --- news -----------------------------------------------------------------------------------------
 
@@ -150,6 +157,8 @@ class Following:
 
     def _follow(self, pending: Pending) -> Outcome:
         while True:
+            if self._abandoned:
+                raise BackendError(f"The Job {self._name} is not followed.", code=FailureCode.LOST)
             for kind, change, item in self._next_news():
                 self._take(kind, change, item)
             for signum in pending.take():

@@ -99,11 +99,17 @@ def open_recording(assignment: Assignment, tracking: Tracking) -> Recording:
     return RemoteRecording(assignment)
 
 
-def rest_of(tracking: Tracking, run: RunRecord) -> Recording:
-    """What brings the files of a run to where they belong when nobody looks after it any more."""
+def rest_of(tracking: Tracking, run: RunRecord, workspace: Path | None = None) -> Recording:
+    """What brings the files of a run to where they belong when nobody looks after it any more.
+
+    Args:
+        tracking: The records.
+        run: It.
+        workspace: The folder that they are in; None: the usual one.
+    """
     if tracking.record_uri(run) == run.artifact_uri:
         return Recording(tracking)
-    workspace = tracking.workspace(run)
+    workspace = workspace or tracking.workspace(run)
     return UploadingRecording(tracking, run_id=run.run_id, artifact_uri=run.artifact_uri, workspace=workspace)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,12 +52,30 @@ def _index_file(locked: Locked, network: Network) -> Path:
     return Path(network.cache) / "index" / f"{name}.{(locked.sha256 or locked.md5 or 'unknown')[:16]}.json"
 
 
-def _unpacked(file_name: str, network: Network) -> bytes | None:
-    stem = re.sub(r"\.(?:conda|tar\.bz2)$", "", file_name)
+def is_whole(file_name: str, network: Network) -> bool:
+    """Whether all files of a package in the cache are there; what is in them is not looked at."""
+    folder = _folder(file_name, network)
     try:
-        return (Path(network.cache) / "packages" / stem / "info" / "index.json").read_bytes()
+        json.loads((folder / "info" / "index.json").read_bytes())
+        if (folder / "info" / "paths.json").is_file():
+            listed = json.loads((folder / "info" / "paths.json").read_bytes())["paths"]
+            paths = [entry["_path"] for entry in listed]
+        else:  # packages of before 2017
+            paths = (folder / "info" / "files").read_text(encoding="utf-8").split("\n")
+        return all(os.path.lexists(folder / path) for path in paths)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _unpacked(file_name: str, network: Network) -> bytes | None:
+    try:
+        return (_folder(file_name, network) / "info" / "index.json").read_bytes()
     except OSError:
         return None
+
+
+def _folder(file_name: str, network: Network) -> Path:
+    return Path(network.cache) / "packages" / re.sub(r"\.(?:conda|tar\.bz2)$", "", file_name)
 
 
 async def _fetched(locked: Locked, network: Network) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.environments.conda.archives import download, from_folder, tell_origin
-from proj.environments.conda.index import record_of
+from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
@@ -89,7 +89,7 @@ def failure_of(error: Exception) -> Failed:
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
     if "failed to link" in said:
         return Failed(cause="other", message="A package cannot be linked.", lines=lines)
-    if "no usable repodata cache" in said:
+    if "no usable repodata cache" in said or said.startswith("Not in the cache"):
         return Failed(cause="offline", message="What the channels have is not in the cache.", lines=lines)
     if _UNREACHABLE.search(said):
         return Failed(cause="unreachable", message="A channel cannot be read.", lines=lines)
@@ -104,22 +104,23 @@ async def _link(task: Link) -> Answer:
     located = from_folder(task.packages, task.folder)
     records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
-    if task.network.offline:
+    # Files of environments are links to those in the cache: a program may have written into one, and who
+    # cleans up may have removed one. What is not as the package says is had again.
+    mode = rattler.ValidationMode.full()
+    remote = [record for record in records if not record.url.startswith("file:")]
+    if task.network.offline and remote:
         index = await rattler.PackageCache(cache).index()
         absent = [
-            record.file_name for record in records
-            if not record.url.startswith("file:") and not index.contains_record(record)
+            record.file_name for record in remote
+            if not (index.contains_record(record) and is_whole(record.file_name, task.network))
         ]  # fmt: skip
         if absent:
             return Failed(cause="offline", message=f"Not in the cache: {', '.join(absent[:6])}.")
+        mode = rattler.ValidationMode.skip()  # it would have them again from the network, offline or not
     await rattler.install(
         records=list(records),
         target_prefix=task.prefix,
-        # Files of environments are links to those in the cache: a program may have written into one, and who
-        # cleans up may have removed one. What is not as the package says is had again.
-        package_cache=rattler.PackageCache.new_layered(
-            [cache], validation_mode=rattler.ValidationMode.full()
-        ),
+        package_cache=rattler.PackageCache.new_layered([cache], validation_mode=mode),
         platform=rattler.Subdir(task.platform),
         execute_link_scripts=task.scripts,
         show_progress=False,

@@ -15,6 +15,8 @@ from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
 from proj.environments.conda.environment import CondaEnvironment
+from proj.environments.inventory import list_environments
+from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -161,6 +163,35 @@ def test_offline(
     with pytest.raises(EnvironmentFailedError, match="Not in the cache") as caught:
         ENVIRONMENT.prepare(request_for(more, offline=True))
     assert not served.asked
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_offline_with_a_damaged_package_in_the_cache(
+    served: ChannelServer,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+) -> None:
+    """Whatever it takes, nobody is asked."""
+    monkeypatch.delenv("UV_OFFLINE")
+    folder = conda_project("alpha<2", "python=3.9", head=f"channels: ['{served.url}', nodefaults]\n")
+    ENVIRONMENT.prepare(request_for(folder))
+    shutil.rmtree(root())
+    served.asked.clear()
+    module = paths.cache() / "conda" / "packages" / "alpha-1.0-py_0" / "site-packages" / "alpha.py"
+    if damage == "gone":
+        module.unlink()
+        with pytest.raises(EnvironmentFailedError, match=r"Not in the cache: alpha-1\.0-py_0\.conda"):
+            ENVIRONMENT.prepare(request_for(folder, offline=True))
+    else:
+        module.write_text("version = '0.0'\n")
+        ENVIRONMENT.prepare(request_for(folder, offline=True))
+        assert any("alpha.py was changed" in problem for problem in verify(list_environments()[0]))
+    assert not served.asked
+    shutil.rmtree(root())
+    assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
+    assert module.read_text() == "version = '1.0'\n"
 
 
 # --- secrets ----------------------------------------------------------------------------------------------
