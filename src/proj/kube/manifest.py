@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from proj.kube.settings import Settings
 
 _COMPLETE = "proj/complete"
+HELD_S = 600
+"""How long a Job may wait for its parts. Then it has failed, and is removed as what has ended is: whoever was
+to bring them is gone, or cannot reach the cluster. Before Kubernetes 1.24 that never comes: the time of a Job
+without pods does not begin there."""
+_SHORT_S = 60
+"""A deadline that may be over before all parts are there."""
 
 
 def job(blueprint: Blueprint, names: Names) -> Manifest:
@@ -40,6 +46,12 @@ def job(blueprint: Blueprint, names: Names) -> Manifest:
     merge(meta, "annotations", settings.annotations)
     spec.setdefault("backoffLimit", 0)
     spec.setdefault("ttlSecondsAfterFinished", settings.ttl_s)
+    for name in ("parallelism", "completions"):
+        if spec.get(name) not in (None, 1):
+            raise UsageError(
+                f"The Job template asks for {name}: {spec[name]}, and a run is one pod.",
+                hint="Leave it out; several runs are several Jobs.",
+            )
     if settings.deadline_s is not None:
         spec["activeDeadlineSeconds"] = settings.deadline_s
     if settings.queue:
@@ -54,19 +66,27 @@ def waits_for_parts(blueprint: Blueprint) -> bool:
 
 
 def held(manifest: Manifest) -> Manifest:
-    """The Job without pods, until what it owns is there: `parallelism` says how many it may have."""
+    """The Job without pods, until what it owns is there: `parallelism` says how many it may have.
+
+    A deadline of its own stays as it is: controllers of old have missed the change of one at the beginning.
+    """
+    wanted = manifest["spec"].get("activeDeadlineSeconds")
+    keeps = wanted is not None and wanted >= _SHORT_S
+    spec = {**manifest["spec"], "activeDeadlineSeconds": wanted if keeps else HELD_S}
     if manifest["spec"].get("suspend"):
         meta = manifest["metadata"]
         annotations = {**(meta.get("annotations") or {}), _COMPLETE: "false"}
-        return {**manifest, "metadata": {**meta, "annotations": annotations}}
-    return {**manifest, "spec": {**manifest["spec"], "parallelism": 0}}
+        return {**manifest, "metadata": {**meta, "annotations": annotations}, "spec": spec}
+    return {**manifest, "spec": {**spec, "parallelism": 0}}
 
 
 def release(manifest: Manifest) -> Manifest:
     """The change by which a Job that was held begins."""
-    if manifest["spec"].get("suspend"):  # it begins when its queue says so
-        return {"metadata": {"annotations": {_COMPLETE: "true"}}}
-    return {"spec": {"parallelism": manifest["spec"].get("parallelism", 1)}}
+    spec = manifest["spec"]
+    wanted = {"activeDeadlineSeconds": spec.get("activeDeadlineSeconds")}  # None: it is removed
+    if spec.get("suspend"):  # it begins when its queue says so
+        return {"metadata": {"annotations": {_COMPLETE: "true"}}, "spec": wanted}
+    return {"spec": {**wanted, "parallelism": spec.get("parallelism", 1)}}
 
 
 def is_held(found: Job) -> bool:
