@@ -112,7 +112,7 @@ def test_a_job_that_somebody_deletes_is_cancelled(
     handle = KubernetesBackend().submit(execution)
     waiter = Waiter(handle)
     await_output(execution, b"begun")
-    job = msgspec.json.decode(handle.reference, type=dict[str, str])["job"]
+    job = msgspec.json.decode(handle.reference, type=dict[str, Any])["job"]
     body = {"propagationPolicy": "Background"}
     namespace.client.send("DELETE", namespace.path("jobs") + f"/{job}", "delete it", body=body)
     outcome = waiter.outcome()
