@@ -21,6 +21,7 @@ from proj.planning import Plan, RunRequest
 from proj.reproduction import backend, surroundings
 from proj.reproduction.code import RestoredCode
 from proj.reproduction.inputs import Locator
+from proj.reproduction.interpreter import find_interpreter
 from proj.reproduction.problems import CannotReproduceError, Problem, problem_of
 
 if TYPE_CHECKING:
@@ -185,29 +186,10 @@ class _Preflight:
 
     def _interpreter(self, environment: record.EnvironmentRecord) -> str | None:
         """The version to ask for."""
-        if environment.kind != "python":
-            return self._options.python
-        wanted = self._options.python or environment.facts.python_version
-        if wanted is None:
-            self._problems.append(
-                Problem(
-                    item="interpreter", message="Its version is not recorded.", hint="--python chooses one."
-                )
-            )
-            return None
-        from proj.environments.choose import choose_python
-
-        try:
-            choose_python(
-                wanted,
-                origin="--python" if self._options.python else "the record",
-                exact=self._options.python is None,
-                download=not self._options.offline,
-            )
-        except ProjError as error:
-            minor = ".".join(wanted.split(".")[:2])
-            hint = f"Install it (`uv python install {wanted}`); --python {minor} takes another patch of it."
-            self._problems.append(Problem(item="interpreter", message=error.message, hint=hint))
+        wanted, problem = find_interpreter(
+            environment, self._recipe.lock, self._options.python, offline=self._options.offline
+        )
+        self._problems += filter(None, (problem,))
         return wanted
 
     def _check_lock(self, environment: record.EnvironmentRecord) -> None:
