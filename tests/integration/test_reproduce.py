@@ -190,6 +190,8 @@ def test_a_python_that_the_lock_has_no_packages_for_is_refused(seeded: ProjFolde
     assert f"--python 3.{here} takes any patch of it" in done.stderr
     assert "  packages: " not in done.stderr  # of which nothing is known then
     assert seeded.run("reproduce", original, "--python", f"3.{here}").code == 0
+    done = seeded.run("reproduce", original, "--python", "newest")
+    assert "-> Write a version such as 3.11" in done.stderr, done
 
 
 def test_a_python_that_cannot_be_chosen_is_refused(folder: ProjFolder) -> None:
@@ -222,6 +224,7 @@ def test_it_is_made_again_offline_from_the_cache(seeded: ProjFolder, index: Inde
     shutil.rmtree(seeded.base / "uv-cache")
     done = seeded.run("reproduce", original, "--offline")
     assert (done.code, "  packages: " in done.stderr) == (125, True), done
+    assert "-> Not all of it is in the cache. Run once without --offline." in done.stderr
     assert len(seeded.runs()) == 2
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from proj.environments.pythonspec import parse_python_spec, parse_version, show
 from proj.errors import ProjError
-from proj.reproduction.problems import Problem
+from proj.reproduction.problems import Problem, problem_of
 
 if TYPE_CHECKING:
     from proj.environments.pythonspec import PythonSpec
@@ -28,8 +28,12 @@ def find_interpreter(
         chosen: `--python`; None: the very version that it ran in.
         offline: Whether none may be downloaded.
     """
+    try:
+        spec = parse_python_spec(chosen) if chosen is not None else None
+    except ProjError as error:
+        return None, problem_of("interpreter", error)
     if environment.kind != "python":
-        return None, _refusal(environment, chosen) if chosen is not None else None
+        return None, _refusal(environment, spec) if spec is not None else None
     wanted = chosen or environment.facts.python_version
     if wanted is None:
         return None, Problem(
@@ -69,12 +73,8 @@ def _misfit(lock: bytes | None, version: tuple[int, ...]) -> Problem | None:
     )
 
 
-def _refusal(environment: EnvironmentRecord, chosen: str) -> Problem | None:
+def _refusal(environment: EnvironmentRecord, spec: PythonSpec) -> Problem | None:
     """Why another Python cannot be had, where it comes with something else that is recorded."""
-    try:
-        spec = parse_python_spec(chosen)
-    except ProjError as error:
-        return Problem(item="interpreter", message=error.message, hint=error.hint)
     had = environment.facts.python_version
     if had is not None and _is_allowed(spec, had):
         return None
@@ -85,7 +85,7 @@ def _refusal(environment: EnvironmentRecord, chosen: str) -> Problem | None:
     which = f"Python, {had}," if had is not None else "Python"
     return Problem(
         item="interpreter",
-        message=f"--python asks for {chosen}, and the run's {which} {whose}: it cannot be another one.",
+        message=f"--python asks for {spec.text}, and the run's {which} {whose}: it cannot be another one.",
         hint=f"Leave out --python. {_RUN_INSTEAD}",
     )
 

@@ -22,7 +22,12 @@ from proj.reproduction import backend, surroundings
 from proj.reproduction.code import RestoredCode
 from proj.reproduction.inputs import Locator
 from proj.reproduction.interpreter import find_interpreter
-from proj.reproduction.problems import CannotReproduceError, Problem, problem_of
+from proj.reproduction.problems import (
+    CannotReproduceError,
+    Problem,
+    problem_of,
+    problem_of_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,10 +302,8 @@ class _Preflight:
         try:
             made = maker.prepare(wanted)
         except ProjError as error:
-            hint = "The very files that its lock names are needed: from where they came, or from uv's cache."
-            self._problems.append(
-                Problem(item="packages", message=error.message, hint=hint, details=error.details)
-            )
+            locked = environment.lock is not None
+            self._problems.append(problem_of_environment(error, locked=locked))
             return
         if environment.lock is None:
             differing = list(surroundings.environment_differences(environment.facts, maker.facts(made)))
