@@ -75,12 +75,15 @@ def by_conda(found: PythonInput, manager: str | None) -> bool:
 def _third_party(manager: str) -> str:
     from proj.environments import ENVIRONMENTS
 
-    if manager in ENVIRONMENTS.names():
+    added = ENVIRONMENTS.added()
+    if manager in added:
         return manager
-    raise UsageError(
-        f"Unknown environment manager {manager!r}.",
-        hint=f"Known: {', '.join(sorted({*_MANAGERS, *ENVIRONMENTS.names()}))}.",
-    )
+    import difflib
+
+    known = sorted({*_MANAGERS, *added})
+    close = difflib.get_close_matches(manager, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"Unknown environment manager {manager!r}.", hint=f"{hint}Known: {', '.join(known)}.")
 
 
 def check_conda(found: PythonInput, manager: str | None) -> None:
