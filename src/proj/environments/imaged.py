@@ -14,7 +14,7 @@ from proj.environments.lock import LOCK_NAME
 from proj.environments.python import input_notes, without_conda
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.recorded import one_at_a_time
-from proj.environments.select import by_conda, check_conda
+from proj.environments.select import by_conda, check_conda, check_manager
 from proj.environments.toml import parse_toml
 from proj.errors import EnvironmentFailedError, ImageError, UsageError
 from proj.images import CodeSpec, Layer, PackagesSpec
@@ -38,6 +38,7 @@ def declared_packages(request: EnvironmentRequest) -> PythonInput | None:
         EnvironmentFailedError: They cannot be read.
         UsageError: They do not go with what is to make the environment.
     """
+    check_manager(request.manager)
     declaration = request.declaration
     if request.manager == "local" or (declaration is not None and declaration.kind == "docker_env"):
         return None

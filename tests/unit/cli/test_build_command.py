@@ -180,6 +180,7 @@ def test_an_interrupt_ends_it_though_the_registry_is_silent(folder: ProjFolder, 
         (["--locked", "--upgrade"], "Give one of"),
         (["--env", "x"], "Invalid format for --env"),
         (["-e", "none"], "none"),
+        (["--env-manager", "system"], "Known: conda, local, uv, virtualenv."),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(
