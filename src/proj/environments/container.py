@@ -9,6 +9,7 @@ import msgspec
 
 from proj import images
 from proj.environments.imaged import (
+    base_advice,
     base_again,
     base_name,
     code_spec,
@@ -43,35 +44,40 @@ class ContainerEnvironment:
     def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
         """Lock the packages for the image's Python, assemble the image, and bring it where it is needed."""
         declared = declared_packages(request)
-        name = base_name(declared, request)
-        again = _recorded(request, name)
-        base = base_again(here_first(name, request), request) if again is None else _place(again)
-        platform, insecure = request.image.platform, request.image.insecure
-        contents = None
-        if declared is not None:
-            resolved = images.resolve(base, platform=platform, insecure=insecure)
-            contents = contents_for(declared, resolved, request, layers=again is None)
-        wrapper = contents.wrapper if contents is not None else ()
-        if again is not None:
-            runtime = msgspec.structs.replace(again, wrapper=wrapper)
-            return _prepared(declared, name, request, runtime, contents, reused=True)
-        built = images.build(
-            images.BuildSpec(
-                base=base,
-                platform=platform,
-                packages=contents.packages if contents is not None else None,
-                layers=contents.layers if contents is not None else (),
-                variables=contents.variables if contents is not None else {},
-                code=code_spec(request),
-                insecure=insecure,
-            )
-        )
-        runtime, reused = delivered(built, request, name=_own_name(request), has_code=True, wrapper=wrapper)
-        return _prepared(declared, name, request, runtime, contents, reused=reused)
+        with base_advice(base_name(declared, request), request):
+            return _made(declared, request)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """The packages of the lock."""
         return facts_of(prepared)
+
+
+def _made(declared: PythonInput | None, request: EnvironmentRequest) -> PreparedEnvironment:
+    name = base_name(declared, request)
+    again = _recorded(request, name)
+    base = base_again(here_first(name, request), request) if again is None else _place(again)
+    platform, insecure = request.image.platform, request.image.insecure
+    contents = None
+    if declared is not None:
+        resolved = images.resolve(base, platform=platform, insecure=insecure)
+        contents = contents_for(declared, resolved, request, layers=again is None)
+    wrapper = contents.wrapper if contents is not None else ()
+    if again is not None:
+        runtime = msgspec.structs.replace(again, wrapper=wrapper)
+        return _prepared(declared, name, request, runtime, contents, reused=True)
+    built = images.build(
+        images.BuildSpec(
+            base=base,
+            platform=platform,
+            packages=contents.packages if contents is not None else None,
+            layers=contents.layers if contents is not None else (),
+            variables=contents.variables if contents is not None else {},
+            code=code_spec(request),
+            insecure=insecure,
+        )
+    )
+    runtime, reused = delivered(built, request, name=_own_name(request), has_code=True, wrapper=wrapper)
+    return _prepared(declared, name, request, runtime, contents, reused=reused)
 
 
 def _recorded(request: EnvironmentRequest, base: str) -> ImageRuntime | None:
