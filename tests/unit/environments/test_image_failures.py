@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proj.environments.container import ContainerEnvironment
-from proj.errors import ImageError
+from proj.environments.elsewhere import refuse_folders
+from proj.errors import EnvironmentFailedError, ImageError
 from proj.images import http
 from proj.images.http import Patience
 from proj.model import EnvironmentRequest, ImageRequest
@@ -54,3 +55,14 @@ def test_an_image_that_was_named_needs_no_such_advice(project: Path) -> None:
     error = refused(project, "debian:11-slim")
     assert error.message.startswith("The image debian:11-slim cannot be had: docker.io")
     assert "--base-image" not in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [(".", "the project's own folder"), ("../lib", "the folder `../lib`")]
+)
+def test_a_folder_that_is_to_be_installed_is_named(folder: str, said: str) -> None:
+    lock = f'[[packages]]\nname = "own"\ndirectory = {{ path = "{folder}", editable = true }}\n'
+    with pytest.raises(EnvironmentFailedError) as caught:
+        refuse_folders(lock, "conda.yaml")
+    assert caught.value.message == f"conda.yaml installs {said} as a package, which is not done in an image."
+    assert f"`PYTHONPATH={folder} python …`" in (caught.value.hint or "")
