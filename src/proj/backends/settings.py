@@ -18,7 +18,7 @@ _VARIABLES = ("env", "environment")
 
 
 def recordable(config: str, *, by_name: bool) -> dict[str, object]:
-    """Settings that may be kept: values of variables, and what is secret, are `***`.
+    """Settings that may be kept: values of `environment`, and what is secret, are `***`.
 
     Args:
         config: A JSON object.
@@ -34,11 +34,17 @@ def _masked(value: object, name: str, *, by_name: bool) -> object:
         return {key: MASK if hidden else _masked(each, key, by_name=by_name) for key, each in value.items()}
     if isinstance(value, list):
         if name in _VARIABLES:
-            return [{**each, "value": MASK} if _is_variable(each) else each for each in value]
+            return [{**each, "value": _listed(each)} if _is_variable(each) else each for each in value]
         return [_masked(each, name, by_name=by_name) for each in value]
     if isinstance(value, str):
         return MASK if by_name and is_secret(name.replace("-", "_"), value) else redact(value)
     return value
+
+
+def _listed(variable: Mapping[str, object]) -> object:
+    """The value of one of a list, such as a Job template has them: mostly plain ones, and Secrets beside."""
+    name, value = str(variable["name"]), variable["value"]
+    return (MASK if is_secret(name, value) else redact(value)) if isinstance(value, str) else value
 
 
 def _is_variable(value: object) -> TypeGuard[dict[str, object]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from proj.model import EnvironmentRequest, Project
 
-_TEMPLATE, _TEMPLATE_PATH = "kube-job-template", "kube-job-template-path"
+_TEMPLATES = ("kube-job-template", "kube-job-template-path")
 
 
 class Configured(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,17 +47,16 @@ def configured(
         image: What is asked of the image.
     """
     chosen = msgspec.json.decode(given, type=dict[str, object])
-    kept = {name: value for name, value in (recorded or {}).items() if name not in chosen}
+    kept = dict(recorded or {})
+    if any(name in chosen for name in _TEMPLATES):
+        kept = {name: value for name, value in kept.items() if name not in _TEMPLATES}
+    kept = {name: value for name, value in kept.items() if name not in chosen}
+    known = msgspec.json.decode(project.extensions.kubernetes, type=dict[str, object])
+    found, lost = filled(kept, known)
+    config = given
     try:
-        found, lost = filled(kept, _known(project, kept) if kept else {})
-        if recorded is not None:  # of all places: what the project file says is among them
-            if _TEMPLATE in found:
-                found.pop(
-                    _TEMPLATE_PATH, None
-                )  # what it was then is there; the file may be another one by now
-            extensions = msgspec.structs.replace(project.extensions, kubernetes="{}")
-            project = msgspec.structs.replace(project, extensions=extensions)
-        config = msgspec.json.encode({**found, **chosen}).decode()
+        if recorded is not None:
+            project, config = _with_settings(backend, project, found, given)
         configure = getattr(BACKENDS.load(backend), "configure", None)
         if configure is not None:
             config, image = configure(config, project, image)
@@ -67,16 +66,19 @@ def configured(
     return Configured(config=config, image=image, problems=tuple(map(_unknown, sorted(set(lost)))))
 
 
-def _known(project: Project, kept: Mapping[str, object]) -> dict[str, object]:
-    """What the project's own files say, which a record need not repeat."""
-    known = msgspec.json.decode(project.extensions.kubernetes, type=dict[str, object])
-    path = kept.get(_TEMPLATE_PATH)
-    if isinstance(path, str) and (project.directory / path).is_file():
-        from proj.kube.template import read_template
+def _with_settings(
+    backend: str, project: Project, recorded: Mapping[str, object], given: str
+) -> tuple[Project, str]:
+    """Give recorded settings their place: that of the project file's, which are among them.
 
-        file = project.directory.absolute() / path
-        known[_TEMPLATE] = read_template(str(file), project.directory)
-    return known
+    A record may be a stranger's, as a project file may be: what only the user can allow is not theirs to say.
+    """
+    if not hasattr(BACKENDS.load(backend), "configure"):
+        chosen = msgspec.json.decode(given, type=dict[str, object])
+        return project, msgspec.json.encode({**recorded, **chosen}).decode()
+    text = msgspec.json.encode(recorded).decode()
+    extensions = msgspec.structs.replace(project.extensions, kubernetes=text)
+    return msgspec.structs.replace(project, extensions=extensions), given
 
 
 def _unknown(name: str) -> Problem:

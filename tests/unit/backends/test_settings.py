@@ -14,14 +14,14 @@ SETTINGS: dict[str, Any] = {
     "volumes": [{"path": "/data", "secret": "named"}],
     "environment": {"INDEX": "https://ada:pw@host/simple", "PLAIN": "v"},
     "kube-job-template": {
-        "spec": {"containers": [{"env": [{"name": "KEY", "value": "k"}, {"name": "REF", "valueFrom": {}}]}]}
+        "spec": {"containers": [{"env": [{"name": "API_KEY", "value": "k"}, {"name": "TZ", "value": "UTC"}]}]}
     },
 }
 
 
 def test_no_value_of_a_variable_is_recorded() -> None:
     found = recordable(json.dumps(SETTINGS), by_name=False)
-    env = [{"name": "KEY", "value": "***"}, {"name": "REF", "valueFrom": {}}]
+    env = [{"name": "API_KEY", "value": "***"}, {"name": "TZ", "value": "UTC"}]
     assert found == {
         **SETTINGS,
         "environment": {"INDEX": "***", "PLAIN": "***"},
@@ -43,8 +43,8 @@ def test_what_was_left_out_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("value", "of no use")
     found, lost = filled(kept, {"environment": {"PLAIN": "from the project"}})
     assert found["environment"] == {"INDEX": "here", "PLAIN": "from the project"}
-    assert lost == ["KEY"]
-    monkeypatch.setenv("KEY", "k")
+    assert lost == ["API_KEY"]
+    monkeypatch.setenv("API_KEY", "k")
     found, lost = filled(kept, {"environment": SETTINGS["environment"]})
     assert (found, lost) == (SETTINGS, [])
 
