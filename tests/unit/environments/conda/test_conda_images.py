@@ -185,7 +185,7 @@ def test_folders_of_this_machine_are_refused(
 ) -> None:
     folder = conda_project("python=3.9", "alpha", "pip", tail="- pip:\n    - ./package\n")
     shutil.copytree(local_package, folder / "package")
-    with pytest.raises(EnvironmentFailedError, match="which an image has no copy of: package"):
+    with pytest.raises(EnvironmentFailedError, match="installs the folder `package` as a package"):
         contents(folder)
 
 
