@@ -1,8 +1,9 @@
-"""The image that a command really ran in, where only the place that pulled it knows: made part of the record."""
+"""The image that a command ran in, where only the place that pulled it knows: made part of the record."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -51,18 +52,18 @@ def image_tags(
     return {name: value for name, value in tags.items() if value is not None}
 
 
-def _environment(tracking: Tracking, uris: tuple[str, ...]) -> dict[str, object] | None:
+def _environment(tracking: Tracking, uris: tuple[str, ...]) -> dict[str, Any] | None:
     """The file as it is; what a newer proj has written in it stays."""
     for uri in uris:
-        try:
-            with tracking.artifacts.open(uri, record.ENVIRONMENT) as file:
-                return msgspec.json.decode(file.read(), type=dict[str, object])
-        except (ProjError, msgspec.MsgspecError):
-            continue
+        with (
+            contextlib.suppress(ProjError, msgspec.MsgspecError),
+            tracking.artifacts.open(uri, record.ENVIRONMENT) as file,
+        ):
+            return msgspec.json.decode(file.read(), type=dict[str, Any])
     return None
 
 
-def _completed(image: dict[str, object], ran: RanImage) -> dict[str, object]:
+def _completed(image: dict[str, Any], ran: RanImage) -> dict[str, Any]:
     """What was run by its digest was that, whatever other names the place has for it."""
     if image.get("digest") is not None:
         return image

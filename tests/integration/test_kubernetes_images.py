@@ -12,6 +12,7 @@ import pytest
 from clusterkit import IMAGE, Namespace
 from proj import record
 from proj.images.daemon import connected
+from projkit import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +34,11 @@ class Moving:
     def push(self, flavour: str) -> str:
         """Have the name mean another image; returns its digest."""
         recipe = f"FROM {IMAGE}\nRUN echo {flavour} > /flavour\n".encode()
-        with connected() as client:
+        with connected() as engine:
+            client: Any = engine
             list(client.build(fileobj=io.BytesIO(recipe), tag=self.name, rm=True))
             list(client.push(self.name))
-            found = client.inspect_image(self.name)["RepoDigests"]
+            found: list[str] = client.inspect_image(self.name)["RepoDigests"]
         return next(each for each in found if each.startswith(self.repository)).partition("@")[2]
 
 
@@ -44,7 +46,8 @@ class Moving:
 def moving() -> Iterator[Moving]:
     found = Moving()
     yield found
-    with connected() as client:
+    with connected() as engine:
+        client: Any = engine
         for each in client.images(found.repository):
             client.remove_image(each["Id"], force=True)
 
@@ -57,10 +60,9 @@ def environment(folder: ProjFolder) -> dict[str, Any]:
 def test_a_moved_tag_is_told(folder: ProjFolder, namespace: Namespace, moving: Moving) -> None:
     folder.write({
         "MLproject": json.dumps({
-            "name": "moved", "python_env": "env.yaml", "entry_points": {"main": {"command": LINE}},
+            "name": "moved", "entry_points": {"main": {"command": LINE}},
             "proj": {"kubernetes": {"namespace": namespace.name, "dns-policy": "Default"}},
-        }),
-        "env.yaml": "python: '3.11'\nbuild_dependencies: []\ndependencies: []\n",
+        })
     })  # fmt: skip
     config = namespace.config(image_pull_policy="Always")
     words = ("run", ".", "--backend", "kubernetes", "-c", config, "--base-image", moving.name)
@@ -91,16 +93,13 @@ def test_a_moved_tag_is_told(folder: ProjFolder, namespace: Namespace, moving: M
 def test_a_follower_that_takes_over_records_the_image(
     folder: ProjFolder, namespace: Namespace, moving: Moving
 ) -> None:
-    folder.write({
-        "MLproject": json.dumps({"name": "m", "python_env": "env.yaml",
-                                 "entry_points": {"main": {"command": "echo begun; sleep 6; cat /flavour"}}}),
-        "env.yaml": "python: '3.11'\nbuild_dependencies: []\ndependencies: []\n",
-    })  # fmt: skip
+    main = {"command": "echo begun; sleep 6; cat /flavour"}
+    folder.write({"MLproject": json.dumps({"name": "followed", "entry_points": {"main": main}})})
     digest = moving.push("plum")
     running = folder.start(
         "run", ".", "--backend", "kubernetes", "-c", namespace.config(), "--base-image", moving.name
     )
-    running.wait_for("begun")
+    eventually(lambda: "begun" in running.stdout)
     running.kill()
     assert folder.process("wait", "latest").code == 0
     assert folder.runs()[0].tags[record.TAG_IMAGE] == digest

@@ -88,7 +88,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     libraries: Mapping[str, str] = {}
     """For linear algebra: name -> version or file."""
     image: str | None = None
-    """Digest or id of what ran; None where its name alone is known, which may mean another image each time."""
+    """Digest or id of what ran; None where its name alone is known, which may mean any."""
     image_name: str | None = None
     host: Host | None = None
     variables: Mapping[str, str] | None = None

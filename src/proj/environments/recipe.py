@@ -106,7 +106,7 @@ def _as_it_ran(image: str, request: EnvironmentRequest) -> str:
 
 
 def _is_gone(pinned: str, request: EnvironmentRequest) -> bool:
-    """Whether a registry says that it has no such image; where it cannot be asked, the cluster may reach it."""
+    """Whether a registry says that it has no such image; one that cannot be asked may answer the cluster."""
     if request.offline:
         return False
     from proj import images

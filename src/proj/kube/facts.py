@@ -90,7 +90,7 @@ def parse_image_id(text: str) -> RanImage | None:
     return RanImage(reference=text, digest=digest)
 
 
-def write_facts(  # noqa: PLR0913  the parts of one file
+def write_facts(
     path: Path,
     *,
     job: str,

@@ -46,7 +46,9 @@ def test_the_container_of_the_program_counts_in_the_youngest_pod(tmp_path: Path)
             ContainerStatus(name="main", image_id=f"x@sha256:{str(number) * 64}"),
         )
         state.take_pod("ADDED", Pod(
-            metadata=Meta(name=f"p{number}", uid=str(number), creation_timestamp=f"2024-01-0{number}T00:00:00Z"),
+            metadata=Meta(
+                name=f"p{number}", uid=str(number), creation_timestamp=f"2024-01-0{number}T00:00:00Z"
+            ),
             spec=PodSpec(containers=(Container(name="main"), Container(name="aside"))),
             status=PodStatus(container_statuses=statuses),
         ))  # fmt: skip
