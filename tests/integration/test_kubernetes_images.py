@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clusterkit import IMAGE, Namespace
+from clusterkit import IMAGE, RULES, Namespace, limited_kubeconfig
 from proj import record
 from proj.images.daemon import connected
 from projkit import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from projkit import ProjFolder
 
@@ -57,13 +58,15 @@ def environment(folder: ProjFolder) -> dict[str, Any]:
     return found
 
 
-def test_a_moved_tag_is_told(folder: ProjFolder, namespace: Namespace, moving: Moving) -> None:
+def test_a_moved_tag_is_told(
+    folder: ProjFolder, namespace: Namespace, moving: Moving, tmp_path: Path
+) -> None:
     folder.write({
         "MLproject": json.dumps({
             "name": "moved", "entry_points": {"main": {"command": LINE}},
-            "proj": {"kubernetes": {"namespace": namespace.name, "dns-policy": "Default"}},
         })
     })  # fmt: skip
+    own = limited_kubeconfig(namespace, tmp_path, RULES)
     config = namespace.config(image_pull_policy="Always")
     words = ("run", ".", "--backend", "kubernetes", "-c", config, "--base-image", moving.name)
     digests, runs = [], []
@@ -84,7 +87,7 @@ def test_a_moved_tag_is_told(folder: ProjFolder, namespace: Namespace, moving: M
     assert digests[0][:19] in differing.stdout, differing
     assert "No difference" not in differing.stdout
 
-    again = folder.process("reproduce", runs[0], "--verify")
+    again = folder.process("reproduce", runs[0], "--verify", env={"KUBECONFIG": str(own)})
     assert again.code == 0, again
     assert "plum\n" in again.stdout
     assert environment(folder)["digest"] == digests[0]
