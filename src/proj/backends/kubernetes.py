@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.errors import BackendError, FailureCode
+from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import (
     CODE_DIR,
     Command,
@@ -72,6 +72,11 @@ class KubernetesBackend:
         wants_image = settings.delivery == "image" or (
             settings.delivery is None and settings.repository_uri is not None
         )
+        if wants_image and settings.repository_uri is None:
+            raise UsageError(
+                "An image has to be pushed to a registry that the cluster reaches, and none is named.",
+                hint='Name one: --backend-config \'{"repository-uri": "registry.example.org/team/name"}\'.',
+            )
         image = msgspec.structs.replace(
             image,
             base=image.base or settings.base_image,
@@ -236,9 +241,12 @@ class KubernetesBackend:
 
     def reach(self, execution: Execution) -> Reach | None:
         """By the address that the settings name; see `Backend.reach`."""
-        from proj.kube.settings import read_settings
+        from proj import events
+        from proj.kube.settings import is_of_each_machine, read_settings
 
         host = read_settings(execution.backend_config).endpoint_host
+        if host is not None and is_of_each_machine(host):
+            events.warning(f"`endpoint-host` is {host}, which means the pod itself to a pod.")
         return None if host is None else Reach(bind=host, host=host)
 
 
@@ -279,6 +287,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
             path=runtime.path, image_variables=runtime.variables, wrapper=runtime.wrapper,
+            plain_user=docker is None,
         )  # fmt: skip
     return Blueprint(
         execution=execution,

@@ -89,16 +89,14 @@ class Following:
         self._forbidden_since_s: float | None = None
         self._deaf = False
         """Whether no news come, however long it is waited."""
-        self._abandoned = False
-        self._waited_for = False
+        self._abandoned = self._waited_for = False
         self._told: str | None = None
         self._explains = False
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
         self._deletion = Deletion(hub, job)
-        self._observing = observing
-        self._serves = serves
+        self._observing, self._serves = observing, serves
         self._tap = tap
         self._again = again
         if not again:  # what is about to begin is listened to before it does
@@ -152,7 +150,7 @@ class Following:
 
     def _next_news(self) -> list[tuple[str, str, object]]:
         main = threading.current_thread() is threading.main_thread()
-        limit_s = _LOOK_S if main else self._until_timer()
+        limit_s = _LOOK_S if main or self._state.pod is None or self._stop else 1.0
         with self._wake:
             if not self._news and not self._cancelled:
                 self._wake.wait(limit_s)
@@ -161,9 +159,6 @@ class Following:
             found = list(self._news)
             self._news.clear()
         return found
-
-    def _until_timer(self) -> float:
-        return _LOOK_S if self._state.pod is None or self._stop else 1.0
 
     def _follow(self, pending: Pending) -> Outcome:
         while True:
@@ -279,8 +274,8 @@ class Following:
             DetachedError: It is to go on, or cannot be ended now and its user waits no longer.
         """
         if self._stop is None:
-            if signum == signal.SIGINT:
-                self._offer_to_detach(pending)
+            if signum == signal.SIGINT and self._ended_while_asking(pending):
+                return
             self._asked_by = signum
             self._end("cancelled")
         elif self._deletion.accepted:  # asked again: at once
@@ -292,19 +287,29 @@ class Following:
         elif self._deletion.error is not None:
             raise self._deletion.given_up(self._execution.run_id, self._asked_by)
 
-    def _offer_to_detach(self, pending: Pending) -> None:
-        """Ask whether the Job is to go on without us; without an answer it is not.
+    def _ended_while_asking(self, pending: Pending) -> bool:
+        """Ask whether the Job is to go on without us, unless it ends meanwhile; without an answer it is not.
 
         Raises:
             DetachedError: It is.
         """
+
+        def over() -> bool:
+            with self._wake:
+                found = list(self._news)
+                self._news.clear()
+            for kind, change, item in found:
+                self._take(kind, change, item)
+            return pending.waits or self._state.outcome() is not None
+
         lost = " (its metrics are recorded no longer)" if self._serves else ""
         question = f"The Job {self._name} can go on without proj{lost}:"
         with self._stdout.held(), self._stderr.held():
-            answer = events.ask(question, ("detach", "cancel"), stop=lambda: pending.waits)
+            answer = events.ask(question, ("detach", "cancel"), stop=over)
         if answer == "detach":
             run_id = self._execution.run_id
             raise DetachedError(f"The run {run_id} goes on as the Job {self._name}.", run_id=run_id)
+        return not pending.waits and self._state.outcome() is not None
 
     def _end(self, cause: Stop) -> None:
         """Delete the Job, and with it its pods; the program gets its grace."""
@@ -380,7 +385,8 @@ class Following:
         if self._given_up is not None:
             found = self._given_up
             return msgspec.structs.replace(base, failure=found.code, message=found.message)
-        if ended is not None and ended.status is RunStatus.FINISHED and self._stop == "cancelled":
+        finished = ended is not None and ended.status is RunStatus.FINISHED
+        if finished and self._stop == "cancelled" and not self._state.cut_short:
             return ended  # it was faster
         if self._stop == "deadline":
             limit_s = self._execution.timeout_s
