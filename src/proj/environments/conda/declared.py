@@ -78,7 +78,7 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
             Wanted(
                 name=spec.name, spec=spec.text(channel=urls.get(spec.channel, "")),
                 without_build=spec.text(channel=urls.get(spec.channel, ""), build=not spec.exact),
-                exact_version=_exact_version(spec),
+                exact_version=_exact_version(spec), channel=urls.get(spec.channel, ""),
             )
             for spec in self.specs
         )  # fmt: skip

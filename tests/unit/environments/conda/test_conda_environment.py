@@ -376,3 +376,44 @@ def test_verification_of_what_conda_itself_has_linked(
         entry["_path"] = entry["_path"].removeprefix("lib/python3.9/")  # as conda writes it down
     record.write_text(json.dumps(content))
     assert verify(list_environments()[0]) == ()
+
+
+# --- priority of channels ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_channels(tmp_path: Path) -> tuple[Path, Path]:
+    first = make_channel(tmp_path / "first", [CondaPackage(name="one"), CondaPackage(name="other")])
+    newer = [
+        CondaPackage(name="one", version="2.0"),
+        CondaPackage(name="behind"),
+        CondaPackage(name="needs-newer", depends=("one >=2",)),
+    ]
+    return first, make_channel(tmp_path / "second", newer)
+
+
+@pytest.mark.parametrize("spec", ["one>=2", "one=2.0=0", "needs-newer"])
+def test_a_package_comes_from_the_first_channel_that_has_it(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path], spec: str
+) -> None:
+    """Whatever its version: else whoever can publish in a public channel could replace a private package."""
+    first, second = (path.as_uri() for path in two_channels)
+    head = f"channels: ['{first}', '{second}', nodefaults]\n"
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project(spec, "other", head=head)))
+    assert f"one 2.0 would do, and is in {second}, behind {first}" in caught.value.message
+    assert f"{second}::one" in (caught.value.hint or "")
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", "behind", head=head)))
+    assert installed(ENVIRONMENT, made) == {"one": "1.0", "behind": "1.0"}
+    made = ENVIRONMENT.prepare(request_for(conda_project(f"{second}::one>=2", "other", head=head)))
+    assert installed(ENVIRONMENT, made) == {"one": "2.0", "other": "1.0"}
+
+
+def test_channels_that_conda_adds_replace_nothing(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path]
+) -> None:
+    first, second = (path.as_uri() for path in two_channels)
+    Path(os.environ["CONDARC"]).write_text(f"channels: ['{second}']\n")
+    head = f"channels: ['{first}']\n"
+    with pytest.raises(EnvironmentFailedError, match=r"one 2\.0 would do"):
+        ENVIRONMENT.prepare(request_for(conda_project("one>=2", head=head)))
