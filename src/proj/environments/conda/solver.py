@@ -84,8 +84,22 @@ class Solver:
                 self._notes.append(
                     f"No build date is known of {', '.join(undated)}: the date does not count for it."
                 )
+        self._notes += self._from_more_channels(records)
         packages = [await locked(record, self._task.network) for record in records]
         return Solved(packages=tuple(packages), notes=tuple(self._notes))
+
+    def _from_more_channels(self, records: Sequence[rattler.RepoDataRecord]) -> list[str]:
+        """Which packages come from channels that the file does not name."""
+        named = {wanted.channel for wanted in self._wanted}
+        notes = []
+        for url in self._task.more_channels:
+            names = [each.name.normalized for each in records if (each.channel or "").rstrip("/") == url]
+            if names and url not in named:
+                notes.append(
+                    f"From {url}, which .condarc or conda itself adds to the file's channels: "
+                    f"{', '.join(names)}."
+                )
+        return notes
 
     async def _adapt(self, error: Exception) -> Failed | None:
         """Change what is asked for such that another round makes sense; else say why there is no answer."""
@@ -126,7 +140,7 @@ class Solver:
         there = f"is in {channel}, behind {first}, which has {hidden.name} too"
         return Failed(
             cause="unsatisfiable", lines=lines, message=f"{hidden.text} would do, and {there}.",
-            hint=f"Packages come from the first channel that has them; {channel}::{hidden.name} names another.",
+            hint=f"The first channel that has a package counts; {channel}::{hidden.name} names another.",
         )  # fmt: skip
 
     async def _unmet(self, need: Need) -> str:

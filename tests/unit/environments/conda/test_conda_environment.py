@@ -417,3 +417,11 @@ def test_channels_that_conda_adds_replace_nothing(
     head = f"channels: ['{first}']\n"
     with pytest.raises(EnvironmentFailedError, match=r"one 2\.0 would do"):
         ENVIRONMENT.prepare(request_for(conda_project("one>=2", head=head)))
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", head=head)))
+    assert not made.notes
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", "behind", head=head)))
+    assert made.notes == (
+        f"From {second}, which .condarc or conda itself adds to the file's channels: behind.",
+    )
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", f"{second}::behind", head=head)))
+    assert not made.notes, "the file names it"
