@@ -99,7 +99,7 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     Raises:
         EnvironmentFailedError: It declares nothing of conda's, or a file is not what it should be.
     """
-    found = read_input(request)
+    found = read_input(request, platform)
     if found is None or found.kind != "conda":
         raise EnvironmentFailedError(
             "The project declares no conda environment.",
