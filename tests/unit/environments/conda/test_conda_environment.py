@@ -95,6 +95,34 @@ def test_activation(
     assert prepared.runtime.path == (f"{prepared.directory}/extra", f"{prepared.directory}/bin")
 
 
+def test_the_callers_own_conda_environment_is_left(
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base, below = tmp_path / "base", tmp_path / "below"
+    for prefix in (base, below):
+        (prefix / "conda-meta").mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{base}/bin:{base}/condabin:{below}/bin/:{os.environ['PATH']}")
+    left = {
+        "CONDA_PREFIX_1": str(below), "CONDA_STACKED_2": "true", "_CE_CONDA": "", "_CE_M": "",
+        "GDAL_DATA": f"{base}/share/gdal",
+    }  # fmt: skip
+    kept = {"CONDA_EXE": f"{base}/bin/conda", "DATA": "/data", "PROJ_X": f"{base}/x", "NEAR": f"{base}-2/x"}
+    for name, value in {"CONDA_PREFIX": str(base), "CONDA_SHLVL": "2", **left, **kept}.items():
+        monkeypatch.setenv(name, value)
+    for package in ("alpha", "tool"):  # the second one with a script
+        prepared = ENVIRONMENT.prepare(request_for(conda_project(package)))
+        runtime = prepared.runtime
+        assert isinstance(runtime, HostRuntime)
+        assert {name: runtime.variables.get(name, "") for name in left} == dict.fromkeys(left)
+        assert not set(kept) & set(runtime.variables)
+        assert runtime.variables["CONDA_PREFIX"] == str(prepared.directory)
+        assert set(runtime.hidden) == {f"{base}/bin", f"{below}/bin"}
+        assert not any(str(base) in folder for folder in runtime.path)
+
+
 def test_a_script_that_fails_is_a_warning(
     conda_project: CondaProjectMaker, request_for: RequestMaker, tmp_path: Path, heard: list[str]
 ) -> None:
