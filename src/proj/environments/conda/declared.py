@@ -47,11 +47,16 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     @property
+    def mirrors(self) -> dict[str, tuple[str, ...]]:
+        """URL of each channel with secrets or mirrors -> URLs to ask instead, with secrets."""
+        everything = (*self.channels, *self.more_channels)
+        return mirrors_of(everything, self.settings, self.path.parent)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of the channels' URLs."""
         everything = (*self.channels, *self.more_channels)
-        mirrors = mirrors_of(everything, self.settings, self.path.parent)
-        urls = [url for several in mirrors.values() for url in several]
+        urls = [url for several in self.mirrors.values() for url in several]
         urls += [url for _, url in self.settings.proxies]
         shown = [Access(url="", secret_url=url) for url in urls]
         return tuple(secret for access in (*everything, *shown) for secret in access.secrets)
@@ -85,9 +90,8 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
 
     def network(self, request: EnvironmentRequest) -> Network:
         """How its channels are spoken to."""
-        everything = (*self.channels, *self.more_channels)
         return network(
-            mirrors_of(everything, self.settings, self.path.parent),
+            self.mirrors,
             offline=is_offline(request.offline) or self.settings.offline,
             verify_tls=self.settings.verify_tls,
         )
