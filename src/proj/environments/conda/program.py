@@ -255,7 +255,7 @@ def _compare(lock: CondaLock, prefix: Path, mirrors: Mapping[str, tuple[str, ...
         digest = record.get("sha256") or _digest(record)
         if digest is None:
             raise EnvironmentFailedError(
-                f"{locked.url} cannot be compared with the lock: the program kept neither its SHA-256 nor it.",
+                f"{locked.url} cannot be compared with the lock: the program tells no SHA-256 of it.",
                 hint="Have it forget the package (`conda clean --packages`), so that it is downloaded anew.",
             )
         if locked.sha256 != digest:
