@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer
 from environment_kit import with_wheels
 from proj.environments.recipe import RecipeEnvironment
 from proj.errors import EnvironmentFailedError
@@ -20,6 +19,7 @@ from proj.model import RecipeRuntime
 from proj.process import run
 
 if TYPE_CHECKING:
+    from conda_kit import ChannelServer
     from environment_kit import RequestMaker
     from proj.process import Completed
     from unit.environments.conda.conftest import CondaProjectMaker
