@@ -18,7 +18,6 @@ from proj.environments.uv import is_offline
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from proj.environments.condafile import CondaFile
     from proj.model import EnvironmentRequest
 
 NO_DEFAULTS = "nodefaults"
@@ -109,6 +108,8 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
             "The project declares no conda environment.",
             hint="Add a conda.yaml, or leave out --env-manager conda.",
         )
+    from proj.environments.conda.shipped import shipped_lock
+
     settings = read_settings()
     base = found.path.parent
     warnings = list(found.warnings)
@@ -140,14 +141,8 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
         settings=settings, pip=msgspec.structs.replace(found, build=()),
         variables=file.variables if file else (), warnings=tuple(warnings),
         # A list that is the declaration itself has one platform; beside a file there may be several locks.
-        lock_file=found.conda_lock if file is None else _lock_beside(request, file, platform),
+        lock_file=found.conda_lock if file is None else shipped_lock(request.project_dir, platform),
     )  # fmt: skip
-
-
-def _lock_beside(request: EnvironmentRequest, file: CondaFile, platform: str) -> Path | None:
-    from proj.environments.conda.shipped import shipped_lock
-
-    return shipped_lock(request.project_dir, platform) if file.conda else None
 
 
 def _on_platform(

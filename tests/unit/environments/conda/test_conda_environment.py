@@ -16,6 +16,7 @@ from proj.environments.conda.environment import CondaEnvironment
 from proj.environments.conda.linking import link
 from proj.environments.conda.lock import parse_lock, solve
 from proj.environments.inventory import find_environment, list_environments
+from proj.environments.shipping import write_lock
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentRequest, HostRuntime, LockMode, PreparedEnvironment
@@ -259,6 +260,17 @@ def test_an_explicit_list_of_another_tool(
     with pytest.raises(EnvironmentFailedError, match=r"conda-linux-64\.lock:2: not the URL") as caught:
         ENVIRONMENT.prepare(request_for(folder))
     assert "pa55word" not in caught.value.message
+
+
+def test_a_lock_of_a_file_with_no_more_than_python(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    """What `proj env lock` writes is found by who asks for it."""
+    folder = conda_project("python=3.9", "pip")
+    written = write_lock(request_for(folder, manager="conda"))
+    assert written.path == str(folder / "conda-linux-64.lock")
+    prepared = ENVIRONMENT.prepare(request_for(folder, manager="conda", mode=LockMode.LOCKED))
+    assert prepared.lock == (folder / "conda-linux-64.lock").read_bytes()
 
 
 def conda_lock(channel: Path, *files: str) -> str:
