@@ -9,7 +9,7 @@ import msgspec
 
 from proj import events
 from proj.backends import BACKENDS
-from proj.place import client_variables
+from proj.place import client_variables, parse
 
 if TYPE_CHECKING:
     from proj.assignment import Assignment
@@ -42,9 +42,12 @@ def variables_of(where: Place) -> dict[str, str]:
         where: The place that the run is recorded in.
     """
     named = os.environ.get(VARIABLE)
-    found = client_variables(where, named)
+    there = parse(named, VARIABLE) if named else where
+    # What stands before the host is a password, and travels as one.
+    sender = where if there.userinfo is None else msgspec.structs.replace(where, userinfo=there.userinfo)
+    found = client_variables(sender, there.uri)
     if not found:
-        shown = where.folder or named or where.uri
+        shown = where.folder or there.uri
         events.warning(
             f"The program's metrics and artifacts are not recorded: pods do not reach {shown}. "
             "Set `endpoint-host` in the backend's settings to an address of this machine that pods reach, or "

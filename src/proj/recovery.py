@@ -63,20 +63,23 @@ def close_abandoned(tracking: Tracking, home: Path, *, patient: bool = False) ->
         _clean_up(claim)
         place = claim.info.place or home.as_uri()
         if place == tracking.uri and place.startswith("file:"):
-            run_id = _recover(claim, tracking)
+            run_id = _recover(claim, tracking, patient=patient)
         else:
             run_id = _recover_elsewhere(claim, place, home, patient=patient)
         closed += [run_id] if run_id else []
     return tuple(closed)
 
 
-def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -> str | None:
+def _recover(
+    claim: active.Claim, tracking: Tracking, *, follow: bool = False, patient: bool = False
+) -> str | None:
     """Close the run of a claim; returns its id, or None where there is nothing to close, or no way to.
 
     Args:
         claim: The claim, locked by us.
         tracking: Where its run is recorded.
         follow: Whether to wait for an execution that goes on; else a process of its own does.
+        patient: Whether to ask a backend that was away a moment ago.
     """
     run = run_of(claim, tracking)
     if run is None:
@@ -93,7 +96,7 @@ def _recover(claim: active.Claim, tracking: Tracking, *, follow: bool = False) -
         remove_partial(tracking.workspace(run))
     try:
         outcome = _known_outcome(claim, run, tracking)
-        handle = _attached(claim, run, tracking)
+        handle = _attached(claim, run, tracking, insist=follow or patient)
         if outcome is None and handle is not None and not follow and not getattr(handle, "ended", True):
             hand_on(claim, run.run_id, tracking.workspace(run) / "proj")
             events.note(f"The run {run.run_id} went on without its proj; it is followed again.")
@@ -149,7 +152,7 @@ def _recover_elsewhere(claim: active.Claim, uri: str, home: Path, *, patient: bo
         return None
     try:
         with place.open_tracking(place.named(uri), patient=patient) as tracking:
-            return _recover(claim, tracking)
+            return _recover(claim, tracking, patient=patient)
     except ProjError as error:
         if isinstance(error, UnreachableError):
             sync.note_away(home, uri)
@@ -207,12 +210,19 @@ def _lost(run: RunRecord) -> Outcome:
     )
 
 
-def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking) -> Handle | None:
+def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking, *, insist: bool) -> Handle | None:
+    """The execution of a run whose client died; one command in half a minute asks a place that is away."""
     if claim.info.backend is None or claim.info.reference is None:
         return None
+    from proj import sync  # hardly any command has something to attach to
+
+    home, asked = paths.home(), f"backend:{claim.info.backend}"
+    if not insist and sync.away_just_now(home, asked):
+        raise BackendError("it could not be asked a moment ago.", code=FailureCode.LOST)
     try:
         return BACKENDS.load(claim.info.backend).attach(execution_of(run, tracking), claim.info.reference)
     except BackendError:
+        sync.note_away(home, asked)
         raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")

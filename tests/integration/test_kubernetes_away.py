@@ -64,6 +64,7 @@ def test_a_client_that_dies_while_the_api_server_is_away_is_replaced_when_it_is_
     assert last_run(folder)["status"] == "RUNNING"  # nobody can tell
     api_server.start()
     api_server.await_ready()
+    assert folder.process("reconcile").code == 0  # others ask what was away only after a while
     eventually(lambda: last_run(folder)["status"] != "RUNNING")
     run = last_run(folder)
     assert (run["status"], run["exit_code"]) == ("FAILED", 5), folder.process(

@@ -124,7 +124,13 @@ class Client:
             ApiError: It is refused.
             UnreachableClusterError: No answer is to be had.
         """
-        return msgspec.json.decode(self.send("GET", path, what, query=query), type=kind)
+        data = self.send("GET", path, what, query=query)
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.DecodeError as error:  # a page of a proxy in between, say
+            raise UnreachableClusterError(
+                f"The answer of the cluster at {self._base} makes no sense: {error}."
+            ) from error
 
     def send(
         self,

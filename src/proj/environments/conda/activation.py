@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from proj import events
+from proj.environments.conda.deactivation import callers_path, hidden_folders, removed_variables
 from proj.environments.failures import last_lines
 from proj.model import HostRuntime
 
@@ -31,14 +32,14 @@ def activated(prefix: Path, variables: Sequence[tuple[str, str]], *, name: str) 
         variables: Those of the conda file.
         name: What `CONDA_DEFAULT_ENV` says.
     """
-    fixed = static_variables(prefix, variables, name=name)
+    fixed = removed_variables() | static_variables(prefix, variables, name=name)
     scripts = activation_scripts(prefix)
     found = _run_scripts(prefix, scripts, fixed) if scripts else {}
     path = found.pop("PATH", None)
     folders = [str(prefix / "bin")]
     if path is not None:
         folders = _added_folders(path, folders)
-    return HostRuntime(path=tuple(folders), variables={**fixed, **found})
+    return HostRuntime(path=tuple(folders), hidden=hidden_folders(), variables={**fixed, **found})
 
 
 def static_variables(
@@ -103,7 +104,7 @@ def _run_scripts(
     from proj.process import run
 
     before = {name: value for name, value in {**os.environ, **variables}.items() if value is not None}
-    before["PATH"] = os.pathsep.join([str(prefix / "bin"), os.environ.get("PATH", os.defpath)])
+    before["PATH"] = os.pathsep.join([str(prefix / "bin"), callers_path()])
     # What the scripts print is not the variables': those come by a descriptor of their own.
     lines = f"exec 3>&1 1>&2\n{script_lines(str(prefix), scripts)}env -0 >&3\n"
     shell = find_program("bash") or "sh"
@@ -131,7 +132,7 @@ def _run_scripts(
 
 def _added_folders(path: str, usual: list[str]) -> list[str]:
     """The folders that the scripts leave in front of the caller's PATH."""
-    caller = os.environ.get("PATH", os.defpath)
+    caller = callers_path()
     if path == caller or not path.endswith(os.pathsep + caller):
         events.warning(
             "An activation script of the conda environment rearranges PATH; what it adds comes first."

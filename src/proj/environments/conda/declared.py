@@ -78,7 +78,7 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
             Wanted(
                 name=spec.name, spec=spec.text(channel=urls.get(spec.channel, "")),
                 without_build=spec.text(channel=urls.get(spec.channel, ""), build=not spec.exact),
-                exact_version=_exact_version(spec),
+                exact_version=_exact_version(spec), channel=urls.get(spec.channel, ""),
             )
             for spec in self.specs
         )  # fmt: skip
@@ -99,7 +99,7 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     Raises:
         EnvironmentFailedError: It declares nothing of conda's, or a file is not what it should be.
     """
-    found = read_input(request)
+    found = read_input(request, platform)
     if found is None or found.kind != "conda":
         raise EnvironmentFailedError(
             "The project declares no conda environment.",

@@ -245,7 +245,7 @@ def _made(
     if project.has_pip and not lock.pip:
         from proj.environments.conda.pip import lock_pip
 
-        lock = lock_pip(lock, project, request, target)
+        lock = lock_pip(lock, project, request, target, program)
     for note in lock.notes:
         events.warning(note)
     return msgspec.structs.replace(lock, input=f"sha256:{project.digest(request.project_dir)}")

@@ -30,6 +30,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     without_build: str
     exact_version: str = ""
     """The one version that it asks for, if there is one."""
+    channel: str = ""
+    """URL of the one channel that it may come from."""
 
 
 class Solve(msgspec.Struct, frozen=True, kw_only=True, tag="solve"):

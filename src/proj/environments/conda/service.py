@@ -113,6 +113,8 @@ def ask(
     Raises:
         EnvironmentFailedError: It cannot be done.
     """
+    if not is_installed():
+        raise EnvironmentFailedError(f"{what}: rattler is not installed.", hint=f"{INSTALL_HINT}.")
     folder = cache_folder()
     known = tuple(secrets)
     context = contextvars.copy_context()

@@ -12,7 +12,7 @@ import msgspec
 
 from proj.environments.conda.index import locked
 from proj.environments.conda.messages import Answer, Failed, Solve, Solved, Wanted
-from proj.environments.conda.reasons import Need, collision, shown, unmet_need
+from proj.environments.conda.reasons import Hidden, Need, collision, hidden_package, shown, unmet_need
 from proj.environments.conda.transport import gateway
 
 if TYPE_CHECKING:
@@ -56,9 +56,14 @@ class Solver:
         import rattler
 
         limit = self._task.as_of_s
+        # The gateway fetches what meets the specs of a name, and the first channel that has some of that is
+        # the one: with the bare name beside them, it is the first that has the package at all.
+        specs = [wanted.spec for wanted in self._wanted] + [
+            _anything_of(wanted) for wanted in self._wanted if not wanted.name.startswith("__")
+        ]
         return await rattler.solve(
             [rattler.Channel(url) for url in self._channels],
-            [rattler.MatchSpec(wanted.spec) for wanted in self._wanted],
+            [rattler.MatchSpec(spec) for spec in dict.fromkeys(specs)],
             gateway=self._gateway,
             platforms=[rattler.Subdir(self._task.platform), rattler.Subdir("noarch")],
             virtual_packages=self._virtual,
@@ -79,8 +84,22 @@ class Solver:
                 self._notes.append(
                     f"No build date is known of {', '.join(undated)}: the date does not count for it."
                 )
+        self._notes += self._from_more_channels(records)
         packages = [await locked(record, self._task.network) for record in records]
         return Solved(packages=tuple(packages), notes=tuple(self._notes))
+
+    def _from_more_channels(self, records: Sequence[rattler.RepoDataRecord]) -> list[str]:
+        """Which packages come from channels that the file does not name."""
+        named = {wanted.channel for wanted in self._wanted}
+        notes = []
+        for url in self._task.more_channels:
+            names = [each.name.normalized for each in records if (each.channel or "").rstrip("/") == url]
+            if names and url not in named:
+                notes.append(
+                    f"From {url}, which .condarc or conda itself adds to the file's channels: "
+                    f"{', '.join(names)}."
+                )
+        return notes
 
     async def _adapt(self, error: Exception) -> Failed | None:
         """Change what is asked for such that another round makes sense; else say why there is no answer."""
@@ -97,13 +116,31 @@ class Solver:
             return await self._missing(missing)
         if self._loosen_builds(found) or self._loosen_python(found):
             return None
+        return await self._why(error, found)
+
+    async def _why(self, error: Exception, found: dict[str, list[rattler.RepoDataRecord]]) -> Failed:
+        """Which requirements have no answer."""
         lines = tuple(line.rstrip() for line in str(error).splitlines() if line.strip())
-        need = unmet_need(lines)
+        hidden = hidden_package(lines)
+        if hidden is not None:
+            return await self._hidden(hidden, lines[:_MAX_LINES])
+        need = unmet_need(lines, {wanted.name for wanted in self._wanted})
         if need is not None and need.name.startswith("__"):
             return _lacking(need, lines[:_MAX_LINES])
         return Failed(
             cause="unsatisfiable", message=collision(lines) if need is None else await self._unmet(need),
             lines=lines[:_MAX_LINES], hint=self._known_versions(found),
+        )  # fmt: skip
+
+    async def _hidden(self, hidden: Hidden, lines: tuple[str, ...]) -> Failed:
+        """The failure where another channel hides what would do."""
+        found = (await self._candidates([hidden.name]))[hidden.name]
+        first = (found[0].channel or "").rstrip("/") if found else "a channel"
+        channel = hidden.channel.rstrip("/")
+        there = f"is in {channel}, behind {first}, which has {hidden.name} too"
+        return Failed(
+            cause="unsatisfiable", lines=lines, message=f"{hidden.text} would do, and {there}.",
+            hint=f"The first channel that has a package counts; {channel}::{hidden.name} names another.",
         )  # fmt: skip
 
     async def _unmet(self, need: Need) -> str:
@@ -132,7 +169,18 @@ class Solver:
         for record in (record for records in answer for record in records):
             if not self._is_young(record):
                 found.setdefault(record.name.normalized, []).append(record)
-        return found
+        return {name: self._of_first_channel(name, records) for name, records in found.items()}
+
+    def _of_first_channel(
+        self, name: str, records: list[rattler.RepoDataRecord]
+    ) -> list[rattler.RepoDataRecord]:
+        """Those of the one channel that a package may come from."""
+        own = next((wanted.channel for wanted in self._wanted if wanted.name == name), "")
+        for url in [own] if own else self._channels:
+            of_it = [record for record in records if (record.channel or "").rstrip("/") == url.rstrip("/")]
+            if of_it:
+                return of_it
+        return []
 
     def _is_young(self, record: rattler.RepoDataRecord) -> bool:
         limit, made = self._task.as_of_s, _made_at(record)
@@ -243,6 +291,10 @@ class Solver:
                 shown = ", ".join(str(version) for version in newest[-6:])
                 return f"Of {wanted.name} there is {shown}."
         return None
+
+
+def _anything_of(wanted: Wanted) -> str:
+    return f'{wanted.name}[channel="{wanted.channel}"]' if wanted.channel else wanted.name
 
 
 def _made_at(record: rattler.RepoDataRecord) -> dt.datetime | None:

@@ -49,6 +49,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the user's own `~/.condarc` says is no part of a test."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
 class CondaProjectMaker(Protocol):
     def __call__(self, *dependencies: str, head: str = "", tail: str = "") -> Path: ...
 

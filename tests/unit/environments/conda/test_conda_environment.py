@@ -95,6 +95,34 @@ def test_activation(
     assert prepared.runtime.path == (f"{prepared.directory}/extra", f"{prepared.directory}/bin")
 
 
+def test_the_callers_own_conda_environment_is_left(
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base, below = tmp_path / "base", tmp_path / "below"
+    for prefix in (base, below):
+        (prefix / "conda-meta").mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{base}/bin:{base}/condabin:{below}/bin/:{os.environ['PATH']}")
+    left = {
+        "CONDA_PREFIX_1": str(below), "CONDA_STACKED_2": "true", "_CE_CONDA": "", "_CE_M": "",
+        "GDAL_DATA": f"{base}/share/gdal",
+    }  # fmt: skip
+    kept = {"CONDA_EXE": f"{base}/bin/conda", "DATA": "/data", "PROJ_X": f"{base}/x", "NEAR": f"{base}-2/x"}
+    for name, value in {"CONDA_PREFIX": str(base), "CONDA_SHLVL": "2", **left, **kept}.items():
+        monkeypatch.setenv(name, value)
+    for package in ("alpha", "tool"):  # the second one with a script
+        prepared = ENVIRONMENT.prepare(request_for(conda_project(package)))
+        runtime = prepared.runtime
+        assert isinstance(runtime, HostRuntime)
+        assert {name: runtime.variables.get(name, "") for name in left} == dict.fromkeys(left)
+        assert not set(kept) & set(runtime.variables)
+        assert runtime.variables["CONDA_PREFIX"] == str(prepared.directory)
+        assert set(runtime.hidden) == {f"{base}/bin", f"{below}/bin"}
+        assert not any(str(base) in folder for folder in runtime.path)
+
+
 def test_a_script_that_fails_is_a_warning(
     conda_project: CondaProjectMaker, request_for: RequestMaker, tmp_path: Path, heard: list[str]
 ) -> None:
@@ -376,3 +404,52 @@ def test_verification_of_what_conda_itself_has_linked(
         entry["_path"] = entry["_path"].removeprefix("lib/python3.9/")  # as conda writes it down
     record.write_text(json.dumps(content))
     assert verify(list_environments()[0]) == ()
+
+
+# --- priority of channels ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_channels(tmp_path: Path) -> tuple[Path, Path]:
+    first = make_channel(tmp_path / "first", [CondaPackage(name="one"), CondaPackage(name="other")])
+    newer = [
+        CondaPackage(name="one", version="2.0"),
+        CondaPackage(name="behind"),
+        CondaPackage(name="needs-newer", depends=("one >=2",)),
+    ]
+    return first, make_channel(tmp_path / "second", newer)
+
+
+@pytest.mark.parametrize("spec", ["one>=2", "one=2.0=0", "needs-newer"])
+def test_a_package_comes_from_the_first_channel_that_has_it(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path], spec: str
+) -> None:
+    """Whatever its version: else whoever can publish in a public channel could replace a private package."""
+    first, second = (path.as_uri() for path in two_channels)
+    head = f"channels: ['{first}', '{second}', nodefaults]\n"
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project(spec, "other", head=head)))
+    assert f"one 2.0 would do, and is in {second}, behind {first}" in caught.value.message
+    assert f"{second}::one" in (caught.value.hint or "")
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", "behind", head=head)))
+    assert installed(ENVIRONMENT, made) == {"one": "1.0", "behind": "1.0"}
+    made = ENVIRONMENT.prepare(request_for(conda_project(f"{second}::one>=2", "other", head=head)))
+    assert installed(ENVIRONMENT, made) == {"one": "2.0", "other": "1.0"}
+
+
+def test_channels_that_conda_adds_replace_nothing(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path]
+) -> None:
+    first, second = (path.as_uri() for path in two_channels)
+    Path(os.environ["CONDARC"]).write_text(f"channels: ['{second}']\n")
+    head = f"channels: ['{first}']\n"
+    with pytest.raises(EnvironmentFailedError, match=r"one 2\.0 would do"):
+        ENVIRONMENT.prepare(request_for(conda_project("one>=2", head=head)))
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", head=head)))
+    assert not made.notes
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", "behind", head=head)))
+    assert made.notes == (
+        f"From {second}, which .condarc or conda itself adds to the file's channels: behind.",
+    )
+    made = ENVIRONMENT.prepare(request_for(conda_project("one", f"{second}::behind", head=head)))
+    assert not made.notes, "the file names it"

@@ -63,10 +63,35 @@ def test_odd_files_are_read_with_a_warning(
 @pytest.mark.parametrize(
     ("selector", "meant"),
     [("linux", True), ("win", False), ("not win", True), ("unix", True), ("osx or linux", True),
-     ("linux and not win", True), ("osx", False), ("py>=36", None), ("", None)],
+     ("linux and not win", True), ("osx", False), ("py>=36", None), ("", None), ("x86_64", True),
+     ("linux64", True), ("linux-64", True), ("linux and not aarch64", True), ("arm64", False)],
 )  # fmt: skip
 def test_selectors(selector: str, meant: bool | None) -> None:
-    assert selects(selector) is meant
+    assert selects(selector, "linux-64") is meant
+
+
+def test_selectors_are_about_the_platform_that_it_is_read_for(
+    tmp_path: Path, request_for: RequestMaker
+) -> None:
+    (tmp_path / "conda.yaml").write_text(
+        "channels: [conda-forge]\ndependencies:\n- python\n- mkl  # [x86_64]\n- openblas  # [aarch64]\n"
+    )
+    for platform, name in (("linux-64", "mkl"), ("linux-aarch64", "openblas")):
+        found = read_project(request_for(tmp_path), platform)
+        assert [spec.name for spec in found.specs] == ["python", name]
+
+
+def test_each_of_several_equal_entries_has_its_own_selector(tmp_path: Path) -> None:
+    (tmp_path / "conda.yaml").write_text(
+        "dependencies:\n- pytorch  # [win]\n- 'pytorch'  # [linux]\n- pytorch  # [osx]\n"
+        "- numpy  # fast\n- pip:\n"
+        "  - alpha  # [win]\n  - alpha  # [linux]\n  - pywin32==228  # [win]\n"
+        "  - beta @ git+https://h/beta#egg=beta  # [osx]\n  - gamma\n"
+    )
+    found = read_conda_file(tmp_path / "conda.yaml", "linux-64")
+    assert [spec.written for spec in found.specs] == ["pytorch", "numpy"]
+    assert found.pip == ("alpha", "gamma")
+    assert any("pywin32==228 is meant for [win]" in text for text in found.warnings)
 
 
 def test_a_variable_with_a_bad_name(tmp_path: Path) -> None:
