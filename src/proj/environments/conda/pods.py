@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.channels import access, mirrors_of
+from proj.environments.conda.channels import access
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def pod_list(lock: CondaLock, project: CondaProject) -> str:
     Raises:
         EnvironmentFailedError: One is on this machine's disk, or behind a login.
     """
-    everything = (*project.channels, *project.more_channels)
-    mirrors = mirrors_of(everything, project.settings, project.path.parent)
-    packages = tuple(_reached(locked, mirrors) for locked in lock.packages)
+    packages = tuple(_reached(locked, project.mirrors) for locked in lock.packages)
     return msgspec.structs.replace(lock, packages=packages).explicit()
 
 

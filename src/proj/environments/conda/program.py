@@ -13,6 +13,7 @@ import msgspec
 from proj import events
 from proj.environments.conda.messages import Locked
 from proj.environments.conda.service import INSTALL_HINT, is_installed
+from proj.environments.conda.urls import bare
 from proj.environments.failures import last_lines
 from proj.environments.uv import work_folder
 from proj.errors import EnvironmentFailedError, UsageError
@@ -73,17 +74,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             EnvironmentFailedError: It cannot.
         """
-        from proj.environments.conda.channels import mirrors_of
-
-        secret_urls = mirrors_of(
-            (*project.channels, *project.more_channels), project.settings, project.path.parent
-        )
         with work_folder() as folder:
             file = folder / "explicit.txt"
             lines = ["@EXPLICIT"]
             for locked in lock.packages:
                 url = locked.url
-                for clean, others in secret_urls.items():
+                for clean, others in project.mirrors.items():
                     if url.startswith(f"{clean}/"):
                         url = others[0] + url[len(clean) :]
                 # Older versions of conda know MD5 alone behind `#`: what they took is compared below.
@@ -201,8 +197,6 @@ def environment_file(project: CondaProject) -> str:
 
 def linked(prefix: Path) -> tuple[Locked, ...]:
     """The packages of a conda environment, in the order in which their needs are met."""
-    from proj.environments.conda.channels import access
-
     records = {}
     for path in sorted((prefix / "conda-meta").glob("*.json")):
         record = json.loads(path.read_bytes())
@@ -215,10 +209,7 @@ def linked(prefix: Path) -> tuple[Locked, ...]:
             return
         for need in record.get("depends", []):
             take(need.split()[0], (*above, name))
-        folder, _, file = record["url"].rpartition("/")
-        channel, _, subdir = folder.rpartition("/")
-        url = f"{access(channel).url}/{subdir}/{file}"
-        ordered[name] = Locked(url=url, sha256=record.get("sha256"), md5=record.get("md5"))
+        ordered[name] = Locked(url=bare(record["url"]), sha256=record.get("sha256"), md5=record.get("md5"))
 
     for name in records:
         take(name, ())
