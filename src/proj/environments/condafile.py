@@ -58,7 +58,7 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
         EnvironmentFailedError: It cannot be read, is not a mapping, or asks for what is no package.
     """
     table = load_yaml(path)
-    reader = _Reader(path.name, selectors_in(path), platform)
+    reader = _Reader(path, platform)
     reader.take_all(table.get("dependencies"))
     if "pip" in table:
         reader.warnings.append(
@@ -79,8 +79,9 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
 class _Reader:
     """Takes the entries below `dependencies:` apart."""
 
-    def __init__(self, origin: str, selectors: dict[str, list[str | None]], platform: str | None) -> None:
-        self._origin, self._selectors, self._platform = origin, selectors, platform
+    def __init__(self, path: Path, platform: str | None) -> None:
+        self._path, self._origin, self._platform = path, path.name, platform
+        self._selectors = selectors_in(path)
         self.python: str | None = None
         self.build: list[str] = []
         self.pip: list[str] = []
@@ -122,7 +123,10 @@ class _Reader:
                 self.pip.append(line)
 
     def _take(self, entry: str) -> None:
-        spec = parse_spec(entry)
+        try:
+            spec = parse_spec(entry)
+        except EnvironmentFailedError as error:
+            raise EnvironmentFailedError(f"{self._place(entry)}: {error.message}", hint=error.hint) from error
         self.specs.append(spec)
         if spec.name == "python":
             self.python = as_python(spec) or None
@@ -130,6 +134,14 @@ class _Reader:
             self.build.append(spec.name + as_pip(spec.version))
         else:
             self.conda.append(spec.written)
+
+    def _place(self, entry: str) -> str:
+        """Where an entry stands: the file, and the line where that can be told."""
+        from proj.environments.requirements import read_text
+
+        lines = enumerate(read_text(self._path).splitlines(), start=1)
+        number = next((number for number, line in lines if entry in line.partition("- ")[2]), None)
+        return f"{self._origin}:{number}" if number is not None else self._origin
 
     def _is_selected(self, entry: str) -> bool:
         """Whether the selector behind an entry, if there is one, means this platform."""

@@ -106,10 +106,17 @@ def _version_and_build(rest: str, line: str) -> tuple[str, str]:
         raise _unreadable(line)
     rest = re.sub(r"\s*([,|])\s*", r"\1", rest)
     rest = re.sub(r"([=<>!~]+)\s+", r"\1", rest)
-    version, _, build = rest.partition(" ")
-    build = build.strip()
-    if " " in build:
+    if ";" in rest:
+        raise _unreadable(line, "What has a condition behind `;` is pip's: write it below `pip:`.")
+    if not rest.strip("=<>!~") or rest[-1] in ",|":
+        raise _unreadable(line, "No version stands behind its operator: write one, or the name alone.")
+    version, *others = rest.split()
+    if any(re.match(r"[<>!~]|==", other) for other in others):
+        # conda refuses it too: a build has none of these (`_parse_version_plus_build` in match_spec.py).
+        raise _unreadable(line, f"Write a comma between its bounds: {_with_commas(line)}")
+    if len(others) > 1:
         raise _unreadable(line)
+    build = others[0].removeprefix("=") if others else ""
     glued = re.match(r"^(?P<version>(?:===?|=|~=|!=|[<>]=?)?[^=<>!~,|]+)=(?P<build>[^=<>!~,|]*)$", version)
     if glued and not build:
         version, build = glued["version"], glued["build"]
@@ -136,8 +143,14 @@ def _spelled(version: str, *, exact: bool) -> str:
     return version.removeprefix("==") if version.startswith("==") and version.endswith("*") else version
 
 
-def _unreadable(line: str) -> EnvironmentFailedError:
+def _with_commas(line: str) -> str:
+    text = re.sub(r"([=<>!~])\s+", r"\1", bare_text(_COMMENT.sub("", line).strip()))
+    return re.sub(r"([=<>!~][\w.*+!]+)\s+(?=[<>!~]|==)", r"\1,", text)
+
+
+def _unreadable(
+    line: str, hint: str = "Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy."
+) -> EnvironmentFailedError:
     return EnvironmentFailedError(
-        f"{bare_text(line.strip())!r} is no package that conda could look for.",
-        hint="Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy.",
+        f"{bare_text(line.strip())!r} is no package that conda could look for.", hint=hint
     )

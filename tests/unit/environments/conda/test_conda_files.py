@@ -138,3 +138,11 @@ def test_the_digest_depends_on_what_is_solved_for_alone(
     assert digests[0] == digests[1]
     (folder / "conda.yaml").write_text("channels: ['https://h/c2']\ndependencies: [numpy]\n")
     assert read_project(request_for(folder), "linux-64").digest(folder) != digests[0]
+
+
+@pytest.mark.parametrize("entry", ["python >=3.8 <3.10", "pip >=20 <22", "numpy >=1.19 <2"])
+def test_bounds_without_a_comma_are_refused_by_line(tmp_path: Path, entry: str) -> None:
+    """Also of what no conda is needed for: the upper one was lost without a word."""
+    (tmp_path / "conda.yaml").write_text(f"dependencies:\n- tool\n- {entry}  # so\n- pip:\n  - alpha\n")
+    with pytest.raises(EnvironmentFailedError, match=rf"conda\.yaml:3: '{entry}' is no package"):
+        read_conda_file(tmp_path / "conda.yaml")
