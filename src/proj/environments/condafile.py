@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.environments.conda.specs import CondaSpec, parse_spec
-from proj.environments.conda.urls import bare_text
+from proj.environments.conda.urls import bare, bare_text, secrets_in
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 BUILD_PACKAGES = ("pip", "setuptools", "wheel")
@@ -66,12 +67,14 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
         )
         reader.take_pip(table["pip"])
     variables = _variables(table.get("variables"), path.name, reader.warnings)
+    channels = _channels(table.get("channels"))
+    reader.warn_of_secrets((*channels, *(spec.channel for spec in reader.specs)))
     unknown = sorted(set(table) - _KNOWN_KEYS - {"pip"})
     if unknown:
         reader.warnings.append(f"{path.name}: conda does not know {', '.join(unknown)}; left out of account.")
     return CondaFile(
         python=reader.python, build=tuple(reader.build), pip=tuple(reader.pip), conda=tuple(reader.conda),
-        specs=tuple(reader.specs), channels=_channels(table.get("channels")),
+        specs=tuple(reader.specs), channels=channels,
         variables=variables, warnings=tuple(map(bare_text, reader.warnings)),
     )  # fmt: skip
 
@@ -134,6 +137,15 @@ class _Reader:
             self.build.append(spec.name + as_pip(spec.version))
         else:
             self.conda.append(spec.written)
+
+    def warn_of_secrets(self, channels: Iterable[str]) -> None:
+        """Warn of tokens and passwords that stand in the file: it is recorded, and gets into images."""
+        for channel in dict.fromkeys(channels):
+            if any("$" not in secret for secret in secrets_in(channel)):
+                self.warnings.append(
+                    f"{self._origin}: the token or password in the URL of {bare(channel)} is recorded with "
+                    "the source, and gets into images: write it as ${VAR}, a variable that you set."
+                )
 
     def _place(self, entry: str) -> str:
         """Where an entry stands: the file, and the line where that can be told."""

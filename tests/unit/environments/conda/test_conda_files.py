@@ -146,3 +146,22 @@ def test_bounds_without_a_comma_are_refused_by_line(tmp_path: Path, entry: str) 
     (tmp_path / "conda.yaml").write_text(f"dependencies:\n- tool\n- {entry}  # so\n- pip:\n  - alpha\n")
     with pytest.raises(EnvironmentFailedError, match=rf"conda\.yaml:3: '{entry}' is no package"):
         read_conda_file(tmp_path / "conda.yaml")
+
+
+@pytest.mark.parametrize(
+    ("channels", "specs", "warned"),
+    [
+        ("'https://h/t/tk-1/team'", "", ["https://h/team"]),
+        ("'https://ada:pw@h/team', 'https://h/t/tk-1/team'", "", ["https://h/team", "https://h/team"]),
+        ("'https://${ADA}:pw@h/team'", "", ["https://h/team"]),
+        ("team", "- 'https://h/t/tk-1/team::alpha'\n", ["https://h/team"]),
+        ("'https://h/t/${TOKEN}/team', 'https://ada:$PW@h/x', 'https://h/team', team", "", []),
+    ],
+)
+def test_secrets_that_stand_in_the_file(tmp_path: Path, channels: str, specs: str, warned: list[str]) -> None:
+    (tmp_path / "conda.yaml").write_text(f"channels: [{channels}]\ndependencies:\n- alpha\n{specs}")
+    warnings = read_conda_file(tmp_path / "conda.yaml").warnings
+    assert [text.split(" is recorded")[0].rpartition(" ")[2] for text in warnings] == warned
+    assert all("conda.yaml: the token or password" in text and "${VAR}" in text for text in warnings)
+    assert "tk-1" not in str(warnings)
+    assert ":pw" not in str(warnings)
