@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer
+from conda_kit import DAY_2021, ChannelServer
 from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
@@ -64,6 +64,19 @@ def test_a_missing_package_and_its_nearest_names(
         ENVIRONMENT.prepare(request_for(conda_project("alphaa", "quite-another", "python")))
     assert "alphaa: did you mean alpha?" in caught.value.details
     assert "channels:" in (caught.value.hint or "")
+
+
+def test_packages_that_are_too_young(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError, match=r"No channel has python, alpha that early\.") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha>=2"), as_of_s=DAY_2021 - 86400))
+    assert caught.value.details == (
+        "python: the earliest is of 2021-03-04", "alpha: the earliest is of 2021-03-04",
+    )  # fmt: skip
+    assert "as of 2021-03-04" in (caught.value.hint or "")
+    assert "--as-of" in (caught.value.hint or "")
+    with pytest.raises(EnvironmentFailedError, match=r"No channel has alphaa\.") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alphaa"), as_of_s=DAY_2021 + 86400))
+    assert "alphaa: did you mean alpha?" in caught.value.details
 
 
 def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
