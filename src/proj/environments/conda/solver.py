@@ -39,8 +39,11 @@ class Solver:
 
     async def solve(self) -> Answer:
         """Find the packages, or say why there are none."""
-        from rattler.exceptions import SolverError
+        from rattler.exceptions import GatewayError, SolverError
 
+        unreadable = self._unreadable()
+        if unreadable is not None:
+            return unreadable
         for _ in range(_MAX_ROUNDS):
             try:
                 records = await self._once()
@@ -48,9 +51,46 @@ class Solver:
                 failed = await self._adapt(error)
                 if failed is not None:
                     return failed
+            except GatewayError as error:
+                return await self._no_channel(error)
             else:
                 return await self._solved(records)
         raise AssertionError("each round changes something")
+
+    def _unreadable(self) -> Failed | None:
+        """The failure where a spec is none, such as for what stands in its brackets."""
+        import rattler
+
+        for wanted in self._wanted:
+            try:
+                rattler.MatchSpec(wanted.spec)
+            except Exception as error:  # noqa: BLE001, PERF203  of no common base; one of few
+                told = f"{wanted.spec} is no package that conda could look for: {error}."
+                return Failed(cause="other", message=told, hint="Correct its version, or leave it out.")
+        return None
+
+    async def _no_channel(self, error: Exception) -> Failed:
+        """The failure where one of the channels answers with something that is no channel's.
+
+        Raises:
+            Exception: It is another failure.
+        """
+        import rattler
+
+        if "failed to parse" not in str(error):
+            raise error
+        for url in self._channels:
+            for subdir in (self._task.platform, "noarch"):
+                try:
+                    await self._gateway.names([rattler.Channel(url)], [rattler.Subdir(subdir)])
+                except Exception as reason:  # noqa: BLE001, PERF203  the library's have no common base
+                    lines = tuple(line.strip() for line in str(reason).splitlines() if line.strip())
+                    return Failed(
+                        cause="other", lines=lines,
+                        message=f"{url} is no channel: its {subdir}/repodata.json cannot be read.",
+                        hint="It may be a page for people, or one to sign in. Check the channel's URL.",
+                    )  # fmt: skip
+        raise error
 
     async def _once(self) -> list[rattler.RepoDataRecord]:
         import rattler

@@ -208,7 +208,13 @@ def _check(task: Check) -> Checked:
 def _read_lock(task: ReadLock) -> Answer:
     import rattler
 
-    lock = rattler.LockFile.from_path(Path(task.path))
+    try:
+        lock = rattler.LockFile.from_path(Path(task.path))
+    except Exception as error:  # noqa: BLE001  the library's errors have no common base
+        return Failed(
+            cause="other", message=f"It is no lock that can be read here: {str(error).strip()}.",
+            hint="Lock anew, with pixi or with `proj env lock`; a newer proj may know newer formats.",
+        )  # fmt: skip
     environment = lock.default_environment()
     if environment is None:
         return Failed(cause="other", message="It has no environment `default`.")
