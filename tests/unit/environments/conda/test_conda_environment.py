@@ -323,19 +323,21 @@ packages:
 """
 
 
-def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+def pixi_lock(channel: Path) -> str:
     def digest(subdir: str, name: str) -> str:
         found = json.loads((channel / subdir / "repodata.json").read_bytes())["packages.conda"][name][
             "sha256"
         ]
         return str(found)
 
-    (tmp_path / "pixi.lock").write_text(
-        PIXI.format(
-            channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
-            alpha=digest("noarch", "alpha-1.0-py_0.conda"),
-        )
+    return PIXI.format(
+        channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
+        alpha=digest("noarch", "alpha-1.0-py_0.conda"),
     )  # fmt: skip
+
+
+def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+    (tmp_path / "pixi.lock").write_text(pixi_lock(channel))
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path))) == {
         "alpha": "1.0",
         "python": "3.9.7",
@@ -343,6 +345,18 @@ def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Pat
     (tmp_path / "pixi.lock").write_text("version: 99\n")
     with pytest.raises(EnvironmentFailedError, match=r"Cannot use pixi\.lock"):
         ENVIRONMENT.prepare(request_for(tmp_path))
+
+
+def test_a_lock_of_pixis_beside_a_conda_file(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("alpha", "python=3.9")
+    (folder / "pixi.lock").write_text(pixi_lock(channel))
+    prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    conda_project("alpha>=2", "python=3.9")
+    with pytest.raises(EnvironmentFailedError, match="nothing in it meets"):
+        ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
 
 
 # --- what is otherwise than asked for ---------------------------------------------------------------------
