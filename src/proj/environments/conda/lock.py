@@ -7,7 +7,6 @@ whole environment, and conda, mamba and micromamba take it as it is for the cond
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -327,13 +326,14 @@ def _kept(
     project: CondaProject, platform: str, request: EnvironmentRequest, tool: str, target: Target | None
 ) -> Path:
     """The folder of the lock that is kept for an input."""
+    from proj.environments.conda.machine import overrides, traces
+
     shipped = project.lock_file if request.mode is not LockMode.UPGRADE else None
     parts = (
-        "conda lock 1", project.digest(request.project_dir), platform, tool,
+        "conda lock 2", project.digest(request.project_dir), platform, tool,
         hashlib.sha256(shipped.read_bytes()).hexdigest() if shipped is not None else None,
         None if shipped is not None else request.as_of_s,
-        request.python_match, os.environ.get("CONDA_OVERRIDE_CUDA"), os.environ.get("CONDA_OVERRIDE_GLIBC"),
-        *([target] if target is not None else []),
+        request.python_match, overrides(), target if target is not None else traces(),
     )  # fmt: skip
     return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
 

@@ -359,6 +359,31 @@ def test_a_lock_of_pixis_beside_a_conda_file(
         ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
 
 
+@pytest.mark.parametrize("change", ["driver", "CONDA_OVERRIDE_ARCHSPEC"])
+def test_a_lock_is_kept_for_one_kind_of_machine(
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    heard: list[str],
+    change: str,
+) -> None:
+    """Machines share a home, and a GPU driver is on some of them alone."""
+    monkeypatch.setattr("proj.environments.conda.machine.DRIVER", tmp_path / "driver")
+    folder = conda_project("alpha")
+
+    def solved() -> int:
+        ENVIRONMENT.prepare(request_for(folder))
+        return sum("Solving" in line for line in heard)
+
+    assert (solved(), solved()) == (1, 1)
+    if change == "driver":
+        (tmp_path / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14\n")
+    else:
+        monkeypatch.setenv(change, "zen2")
+    assert (solved(), solved()) == (2, 2)
+
+
 # --- what is otherwise than asked for ---------------------------------------------------------------------
 
 
