@@ -22,7 +22,7 @@ from proj.environments.conda.explicit import (
     name_version_build,
     pip_part,
 )
-from proj.environments.conda.messages import Check, Checked, Failed, Locked, Solve, Solved
+from proj.environments.conda.messages import Locked, Solve, Solved
 from proj.environments.conda.service import ask
 from proj.environments.failures import iso_date, iso_time
 from proj.environments.lock import HEADER, Lock, note_of_age, read_header
@@ -212,7 +212,9 @@ def obtain_lock(
     lock = find_lock(project, platform, request, tool, target)
     if lock is not None:
         if request.mode is LockMode.LOCKED and lock.input is None and project.specs and request.lock is None:
-            check_fit(lock, project)
+            from proj.environments.conda.fit import check_fit
+
+            check_fit(lock, project, request)
         return lock
     folder = _kept(project, platform, request, tool, target)
     with exclusively(folder, "Another run is solving for the same packages; waiting."):
@@ -284,28 +286,6 @@ def solve(
         variables=project.settings.variables(),
     )  # fmt: skip
     return CondaLock(platform=platform, packages=solved.packages, notes=solved.notes, as_of_s=request.as_of_s)
-
-
-def check_fit(lock: CondaLock, project: CondaProject) -> None:
-    """See that a lock of another tool meets what the file asks for, as `--locked` asks for.
-
-    Raises:
-        EnvironmentFailedError: It does not.
-    """
-
-    def no_hint(_: Failed) -> None:
-        return None
-
-    checked = ask(
-        Check(wanted=project.wanted(), packages=lock.packages), Checked,
-        what=f"Cannot check that the lock fits {project.origin}", hints=no_hint, secrets=project.secrets,
-    )  # fmt: skip
-    if checked.unmet:
-        raise EnvironmentFailedError(
-            f"The lock does not fit {project.origin}, as --locked asks for: "
-            f"nothing in it meets {checked.unmet[0]}.",
-            hint="Lock anew with the tool that wrote it, or with `proj env lock`; --frozen uses it as it is.",
-        )
 
 
 def lock_name(platform: str) -> str:
