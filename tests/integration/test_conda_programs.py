@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conda_kit import ChannelServer
 from conda_stand_in import write_stand_in
 from condarunkit import ONLINE, write_project
 from projkit import ProjFolder, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from conda_kit import ChannelServer
 
 pytestmark = [pytest.mark.conda, pytest.mark.timeout(300)]
 
@@ -54,13 +53,13 @@ def test_a_conda_program(folder: ProjFolder, real_channel: Path, stand_in: Path,
     assert done.code == 0, done
     assert done.stdout.endswith("True hello True\n")
     calls = (folder.base / "log").read_text().splitlines()
-    assert len(calls) == 2
+    assert len(calls) == 3, "it solves, links for what the `pip:` section is resolved around, and installs"
     assert '"env", "create"' in calls[0]
-    assert '["create"' in calls[1]
+    assert all('["create"' in call for call in calls[1:])
     program = "mamba" if named == "MLFLOW_CONDA_CREATE_ENV_CMD" else "conda"
     assert f"Solving 5 packages of conda.yaml by {program}" in done.stderr
     assert folder.process("run", ".", *options, env={**ONLINE, **env}).code == 0
-    assert len((folder.base / "log").read_text().splitlines()) == 2, "a warm run needs no program"
+    assert len((folder.base / "log").read_text().splitlines()) == 3, "a warm run needs no program"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -76,6 +75,29 @@ def test_every_kind_of_program(folder: ProjFolder, real_channel: Path, stand_in:
     again = folder.process("reproduce", "latest", "--verify", env=ONLINE)
     assert again.code == 0, again
     assert "came out the same" in again.stdout
+    folder.clean()
+
+
+def test_a_program_and_a_mirror(folder: ProjFolder, real_channel: Path, stand_in: Path) -> None:
+    """What is locked has the channel's own URL, and is installed from the mirror."""
+    own = "https://conda.example.org/team"
+    server = ChannelServer(real_channel, token="tk-5ecret")
+    try:
+        write_project(folder, own)
+        condarc = folder.base / "mirrors"
+        mirror = server.url.replace("/channel", "/t/tk-5ecret/channel")
+        condarc.write_text(f"mirrored_channels: {{'{own}': ['{mirror}']}}\n")
+        done = folder.process(
+            "run", ".", "--conda-exe", str(stand_in), env={**ONLINE, "CONDARC": str(condarc)}
+        )
+    finally:
+        server.close()
+    assert done.code == 0, done
+    assert done.stdout.endswith("True hello True\n")
+    lock = folder.artifact(folder.the_run(), "proj/environment/conda-linux-64.lock").decode()
+    assert f"{own}/noarch/alpha-1.0-py_0.conda" in lock
+    assert server.address not in lock
+    assert "5ecret" not in done.stderr
     folder.clean()
 
 

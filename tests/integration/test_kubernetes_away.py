@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,3 +167,33 @@ def test_another_machine_stops_a_run_whose_own_machine_looks_after_it(
     assert machines.process("second", "cancel", run_id).code == 0
     assert started.finish().code == 130
     namespace.until_gone(run_id)
+
+
+def test_several_that_look_on_at_once_get_all_of_it(
+    machines: Machines, folder: ProjFolder, namespace: Namespace
+) -> None:
+    started, run_id = begun(machines, folder, namespace, LINE)
+    started.kill()
+    following = machines.start("second", "logs", "-f", run_id)
+    waiting = machines.start("second", "wait", run_id)
+    assert waiting.finish().code == 5
+    assert following.finish().stdout == counted(12)
+    assert machines.process("second", "logs", run_id).stdout == counted(12)
+
+
+def test_a_machine_that_was_asleep_undoes_nothing(
+    machines: Machines, folder: ProjFolder, namespace: Namespace
+) -> None:
+    started, run_id = begun(
+        machines, folder, namespace, "for i in $(seq 20); do echo line $i; sleep 0.5; done; exec sleep 600"
+    )
+    started.signal(signal.SIGSTOP)
+    eventually(lambda: machines.process("second", "cancel", "--no-wait", run_id).code == 0)
+    assert machines.process("second", "wait", run_id).code != 0
+    recorded = machines.process("second", "logs", run_id).stdout
+    assert recorded.startswith(counted(2))
+    started.signal(signal.SIGCONT)
+    started.finish()
+    assert machines.process("second", "logs", run_id).stdout == recorded
+    shown = machines.process("second", "show", run_id, "--json").json["data"]
+    assert (shown["run"]["status"], shown["run"]["failure"]) == ("KILLED", "cancelled")

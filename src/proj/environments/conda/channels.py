@@ -18,7 +18,7 @@ from proj.environments.conda.urls import bare, secrets_in
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 ALIAS = "https://conda.anaconda.org"
 _DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
@@ -163,6 +163,19 @@ def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> di
         if mirrors or each.url != each.secret_url:
             found[each.url] = mirrors or (each.secret_url,)
     return found
+
+
+def at_mirror(url: str, mirrors: Mapping[str, tuple[str, ...]]) -> str:
+    """Where a package is to be had: its URL at the first mirror of its channel, with secrets.
+
+    Args:
+        url: The package's, without secrets.
+        mirrors: As `mirrors_of` finds them.
+    """
+    for channel, others in mirrors.items():
+        if url.startswith(f"{channel}/"):
+            return others[0].rstrip("/") + url[len(channel) :]
+    return url
 
 
 def host_of(url: str) -> str:

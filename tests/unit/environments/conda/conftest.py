@@ -87,6 +87,16 @@ def served(channel: Path) -> Iterator[ChannelServer]:
 
 
 @pytest.fixture
+def secret_channel(channel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The head of a conda.yaml whose channel is behind a token, `tk-5ecret-5ecret`."""
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
+    server = ChannelServer(channel, token="tk-5ecret-5ecret")
+    yield f"channels: ['http://{server.address}/t/${{CHANNEL_KEY}}/channel', nodefaults]\n"
+    server.close()
+
+
+@pytest.fixture
 def request_for() -> RequestMaker:
     return make_request
 

@@ -91,7 +91,7 @@ def test_a_lock_with_a_token(
 @pytest.mark.parametrize(
     ("url", "clean", "secrets"),
     [
-        ("https://h/api/repo/t/tk-1/team/noarch/x-1-0.conda", "https://h/api/repo/team/noarch/x-1-0.conda", {"tk-1"}),
+        ("https://h/a/b/t/tk-1/c/noarch/x-1-0.conda", "https://h/a/b/c/noarch/x-1-0.conda", {"tk-1"}),
         ("https://h/t/tk-1/t/tk-2/c", "https://h/c", {"tk-1", "tk-2"}),
         ("https://u:p@ss@h/t/tk-1/c", "https://h/c", {"u:p@ss", "p@ss", "tk-1"}),
         ("https://h/t/tk-1", "https://h", {"tk-1"}),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import PLACEHOLDER, ChannelServer, CondaPackage, make_channel, module_package
+from conda_kit import PLACEHOLDER, CondaPackage, make_channel, module_package
 from environment_kit import with_wheels, write_wheel
 from imagekit import Sample, tar
 from proj import building, images, paths
@@ -275,19 +275,9 @@ def test_a_lock_of_the_image_s_platform_is_taken(
 
 
 def test_secrets_of_channels_are_not_in_the_image(
-    conda_project: CondaProjectMaker,
-    contents: Callable[..., Contents],
-    channel: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], secret_channel: str
 ) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
-    server = ChannelServer(channel, token="tk-5ecret-5ecret")
-    try:
-        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
-        made = contents(conda_project("tool", head=f"channels: ['{url}', nodefaults]\n"))
-    finally:
-        server.close()
+    made = contents(conda_project("tool", head=secret_channel))
     assert b"5ecret" not in BlobCache().path(made.layers[0].diff_id).read_bytes()
     assert "5ecret" not in made.lock
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer
 from environment_kit import with_wheels
 from proj.environments.recipe import RecipeEnvironment
 from proj.errors import EnvironmentFailedError
@@ -20,6 +19,7 @@ from proj.model import RecipeRuntime
 from proj.process import run
 
 if TYPE_CHECKING:
+    from conda_kit import ChannelServer
     from environment_kit import RequestMaker
     from proj.process import Completed
     from unit.environments.conda.conftest import CondaProjectMaker
@@ -68,21 +68,11 @@ def test_a_pod_has_no_folder_of_this_machine(
 
 
 def test_a_pod_cannot_log_in(
-    conda_project: CondaProjectMaker,
-    request_for: RequestMaker,
-    channel: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    conda_project: CondaProjectMaker, request_for: RequestMaker, secret_channel: str
 ) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
-    server = ChannelServer(channel, token="tk-5ecret-5ecret")
-    try:
-        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
-        folder = conda_project("tool", head=f"channels: ['{url}', nodefaults]\n")
-        with pytest.raises(EnvironmentFailedError, match="a login, which a pod does not have") as caught:
-            RecipeEnvironment().prepare(request_for(folder, target="cluster"))
-    finally:
-        server.close()
+    folder = conda_project("tool", head=secret_channel)
+    with pytest.raises(EnvironmentFailedError, match="a login, which a pod does not have") as caught:
+        RecipeEnvironment().prepare(request_for(folder, target="cluster"))
     assert "5ecret" not in caught.value.message
 
 
