@@ -53,6 +53,8 @@ class CondaPackage:
     entry_points: Sequence[str] = ()
     timestamp_s: int | None = DAY_2021
     suffix: str = ".conda"
+    listed: Sequence[Mapping[str, object]] | None = None
+    """What its list of files says, whatever is in it; None: the files."""
 
     @property
     def file_name(self) -> str:
@@ -99,7 +101,7 @@ def write_package(channel: Path, package: CondaPackage) -> Path:
         paths.append(entry)
         executable = data.startswith((b"#!", b"\x7fELF"))
         members.append((name, data, 0o755 if executable else 0o644))
-    info = _info(package, paths)
+    info = _info(package, paths if package.listed is None else [dict(entry) for entry in package.listed])
     target = channel / package.folder / package.file_name
     target.parent.mkdir(parents=True, exist_ok=True)
     if package.suffix == ".conda":

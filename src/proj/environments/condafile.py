@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.environments.conda.specs import CondaSpec, parse_spec
+from proj.environments.conda.urls import bare_text
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
 
@@ -71,7 +72,7 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
     return CondaFile(
         python=reader.python, build=tuple(reader.build), pip=tuple(reader.pip), conda=tuple(reader.conda),
         specs=tuple(reader.specs), channels=_channels(table.get("channels")),
-        variables=variables, warnings=tuple(reader.warnings),
+        variables=variables, warnings=tuple(map(bare_text, reader.warnings)),
     )  # fmt: skip
 
 

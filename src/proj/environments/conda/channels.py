@@ -10,10 +10,11 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from proj.environments.conda.urls import bare, secrets_in
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ALIAS = "https://conda.anaconda.org"
 _DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
-_TOKEN = re.compile(r"^(?P<before>[a-z][a-z0-9+.-]*://[^/]+)/t/(?P<token>[^/]+)(?P<after>/|$)", re.IGNORECASE)
-_USERINFO = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^/@]*)@", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _MAX_BYTES = 1024 * 1024
 
@@ -38,15 +37,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be seen."""
-        if self.url == self.secret_url:
-            return ()
-        token = _TOKEN.match(self.secret_url)
-        userinfo = _USERINFO.match(self.secret_url)
-        found = [token["token"]] if token else []
-        if userinfo:
-            user, _, password = userinfo["userinfo"].partition(":")
-            found += [userinfo["userinfo"], password or user]
-        return tuple({text for value in found for text in (value, unquote(value)) if text})
+        return secrets_in(self.secret_url) if self.url != self.secret_url else ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,11 +144,10 @@ def resolve_channel(name: str, settings: Settings, base: Path) -> tuple[Access, 
 def access(url: str) -> Access:
     """A channel's URL, with and without its secrets."""
     url = url.rstrip("/")
-    bare = _USERINFO.sub(lambda match: match["scheme"], url)
-    bare = _TOKEN.sub(lambda match: match["before"] + match["after"], bare).rstrip("/")
+    clean = bare(url).rstrip("/")
     # conda takes the URL of one platform for that of the channel
-    bare, url = (re.sub(r"/(?:noarch|(?:linux|osx|win)-\w+)$", "", text) for text in (bare, url))
-    return Access(url=bare, secret_url=url)
+    clean, url = (re.sub(r"/(?:noarch|(?:linux|osx|win)-\w+)$", "", text) for text in (clean, url))
+    return Access(url=clean, secret_url=url)
 
 
 def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> dict[str, tuple[str, ...]]:
@@ -186,14 +176,6 @@ def at_mirror(url: str, mirrors: Mapping[str, tuple[str, ...]]) -> str:
         if url.startswith(f"{channel}/"):
             return others[0].rstrip("/") + url[len(channel) :]
     return url
-
-
-def without_login(url: str) -> tuple[str, str]:
-    """A URL without its user and password, and those as `user:password`; empty where there are none."""
-    match = _USERINFO.match(url)
-    if match is None:
-        return url, ""
-    return match["scheme"] + url[match.end() :], unquote(match["userinfo"])
 
 
 def host_of(url: str) -> str:

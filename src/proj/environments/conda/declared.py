@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.environments.conda.channels import Access, Settings, mirrors_of, read_settings, resolve_channel
+from proj.environments.conda.explicit import SUFFIXES
 from proj.environments.conda.messages import Network, Wanted
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import network
 from proj.environments.conda.specs import CondaSpec, parse_spec
+from proj.environments.conda.urls import secret_urls
 from proj.environments.inputs import PythonInput, read_input
+from proj.environments.requirements import read_text
 from proj.environments.uv import is_offline
 from proj.errors import EnvironmentFailedError
 
@@ -43,22 +46,26 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
     variables: tuple[tuple[str, str], ...] = ()
     lock_file: Path | None = None
     """The lock that the project ships for conda packages, or is declared by."""
+    lock_channels: tuple[Access, ...] = ()
+    """Those channels that it has packages from by URLs with secrets."""
     warnings: tuple[str, ...] = ()
 
     @property
     def mirrors(self) -> dict[str, tuple[str, ...]]:
-        """URL of each channel with secrets or mirrors -> URLs to ask instead, with secrets."""
-        everything = (*self.channels, *self.more_channels)
-        return mirrors_of(everything, self.settings, self.path.parent)
+        """Channel's URL -> URLs to ask instead, for those with secrets or mirrors."""
+        return mirrors_of(self._accesses, self.settings, self.path.parent)
+
+    @property
+    def _accesses(self) -> tuple[Access, ...]:
+        return (*self.channels, *self.more_channels, *self.lock_channels)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of the channels' URLs."""
-        everything = (*self.channels, *self.more_channels)
         urls = [url for several in self.mirrors.values() for url in several]
         urls += [url for _, url in self.settings.proxies]
         shown = [Access(url="", secret_url=url) for url in urls]
-        return tuple(secret for access in (*everything, *shown) for secret in access.secrets)
+        return tuple(secret for access in (*self._accesses, *shown) for secret in access.secrets)
 
     @property
     def has_pip(self) -> bool:
@@ -134,15 +141,23 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     if not channels:
         channels, more = more, []
     known = {access.url for access in channels}
+    # A list that is the declaration itself has one platform; beside a file there may be several locks.
+    lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
     return CondaProject(
         origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
         spec_channels=tuple((name, accesses[0].url) for name, accesses in spec_channels.items()),
         settings=settings, pip=msgspec.structs.replace(found, build=()),
-        variables=file.variables if file else (), warnings=tuple(warnings),
-        # A list that is the declaration itself has one platform; beside a file there may be several locks.
-        lock_file=found.conda_lock if file is None else shipped_lock(request.project_dir, platform),
+        variables=file.variables if file else (), warnings=tuple(warnings), lock_file=lock_file,
+        lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
     )  # fmt: skip
+
+
+def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:
+    """The channels that a lock names with secrets, which are taken out wherever it is read."""
+    urls = (url for url in secret_urls(read_text(lock_file)) if url.partition("#")[0].endswith(SUFFIXES))
+    channels = dict.fromkeys(url.rpartition("/")[0].rpartition("/")[0] for url in urls)
+    return tuple(access for url in channels for access in resolve_channel(url, settings, base))
 
 
 def _on_platform(

@@ -24,6 +24,7 @@ from proj.environments.conda.explicit import (
 )
 from proj.environments.conda.messages import Locked, Solve, Solved
 from proj.environments.conda.service import ask
+from proj.environments.conda.urls import bare, bare_text
 from proj.environments.failures import iso_date, iso_time
 from proj.environments.lock import HEADER, Lock, note_of_age, read_header
 from proj.environments.requirements import read_text
@@ -125,19 +126,16 @@ def parse_lock(text: str, *, origin: str, platform: str, shipped: bool) -> Conda
     """
     if not is_explicit(text):
         raise EnvironmentFailedError(f"{origin} is no explicit list: it has no line {EXPLICIT}.")
-    from proj.environments.conda.channels import access
-
     packages = []
     for entry in entries(text):
         if entry.url is None:
-            bare = access(entry.text).url if "://" in entry.text else entry.text
             raise EnvironmentFailedError(
-                f"{origin}:{entry.number}: not the URL of a conda package: {bare}",
+                f"{origin}:{entry.number}: not the URL of a conda package: {bare_text(entry.text)}",
                 hint="Behind @EXPLICIT each line is a URL that ends with .conda or .tar.bz2.",
             )
         sha256 = entry.digest if len(entry.digest) == _SHA256_DIGITS else None
         md5 = entry.digest if entry.digest and sha256 is None else None
-        packages.append(Locked(url=_without_secrets(entry.url), sha256=sha256, md5=md5))
+        packages.append(Locked(url=bare(entry.url), sha256=sha256, md5=md5))
     _refuse_other_platform(packages, text, origin, platform)
     return CondaLock(
         platform=platform, packages=tuple(packages), pip=pip_part(text), shipped=shipped,
@@ -327,11 +325,3 @@ def _refuse_other_platform(packages: list[Locked], text: str, origin: str, platf
             f"{origin} is for {', '.join(other)}, not for {platform}, where it is to be used.",
             hint="Use it on a machine of that kind, or lock anew with --upgrade.",
         )
-
-
-def _without_secrets(url: str) -> str:
-    from proj.environments.conda.channels import access
-
-    folder, _, name = url.rpartition("/")
-    channel, _, subdir = folder.rpartition("/")
-    return f"{access(channel).url}/{subdir}/{name}"

@@ -15,6 +15,7 @@ from proj.environments.conda.channels import access, at_mirror
 from proj.environments.conda.check import sha256_of
 from proj.environments.conda.messages import Locked
 from proj.environments.conda.service import INSTALL_HINT, is_installed
+from proj.environments.conda.urls import bare
 from proj.environments.failures import last_lines
 from proj.environments.uv import work_folder
 from proj.errors import EnvironmentFailedError, UsageError
@@ -222,7 +223,7 @@ def linked(prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> tuple[Locked
             return
         for need in record.get("depends", []):
             take(need.split()[0], (*above, name))
-        channel, _, rest = _clean(record["url"]).rpartition("/")
+        channel, _, rest = bare(record["url"]).rpartition("/")
         channel, _, subdir = channel.rpartition("/")
         url = f"{channels.get(channel, channel)}/{subdir}/{rest}"
         ordered[name] = Locked(url=url, sha256=record.get("sha256"), md5=record.get("md5"))
@@ -236,18 +237,11 @@ def _records(prefix: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in sorted((prefix / "conda-meta").glob("*.json"))]
 
 
-def _clean(url: str) -> str:
-    """The URL of a package without its channel's secrets."""
-    folder, _, file = url.rpartition("/")
-    channel, _, subdir = folder.rpartition("/")
-    return f"{access(channel).url}/{subdir}/{file}"
-
-
 def _compare(lock: CondaLock, prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> None:
     """See that a program took what is locked."""
-    found = {_clean(record["url"]): record for record in _records(prefix)}
+    found = {bare(record["url"]): record for record in _records(prefix)}
     for locked in lock.packages:
-        record = found.get(_clean(at_mirror(locked.url, mirrors))) or found.get(locked.url)
+        record = found.get(bare(at_mirror(locked.url, mirrors))) or found.get(locked.url)
         if record is None:
             raise EnvironmentFailedError(f"{locked.url} is locked, and was not installed.")
         if not locked.sha256:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from proj.environments.conda.explicit import is_explicit
 from proj.environments.conda.lock import CondaLock, lock_name, parse_lock
 from proj.environments.conda.messages import Failed, Locked, LockRead, PypiPackage, ReadLock
 from proj.environments.conda.service import ask
+from proj.environments.conda.urls import bare
 from proj.environments.requirements import read_text
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
@@ -35,14 +38,19 @@ def read_shipped(path: Path, project: CondaProject, platform: str) -> CondaLock:
     Raises:
         EnvironmentFailedError: It is none of those that are known, or not for this platform.
     """
-    if path.name == PIXI_LOCK:
-        return _pixi(path, project, platform)
-    if path.suffix in (".yml", ".yaml"):
-        return _conda_lock(path, platform)
-    text = read_text(path)
-    if is_explicit(text):
-        return parse_lock(text, origin=path.name, platform=platform, shipped=True)
-    return _pixi(path, project, platform)
+    if path.name != PIXI_LOCK:
+        if path.suffix in (".yml", ".yaml"):
+            return _without_secrets(_conda_lock(path, platform))
+        text = read_text(path)
+        if is_explicit(text):
+            return parse_lock(text, origin=path.name, platform=platform, shipped=True)
+    return _without_secrets(_pixi(path, project, platform))
+
+
+def _without_secrets(lock: CondaLock) -> CondaLock:
+    """A lock as it is kept and recorded; the secrets are in `CondaProject.lock_channels`."""
+    packages = (msgspec.structs.replace(locked, url=bare(locked.url)) for locked in lock.packages)
+    return msgspec.structs.replace(lock, packages=tuple(packages))
 
 
 def _conda_lock(path: Path, platform: str) -> CondaLock:
@@ -106,10 +114,10 @@ def pylock_of(packages: Iterable[PypiPackage], path: Path) -> str:
     for package in listed:
         if "://" not in package.location or package.sha256 is None:
             raise EnvironmentFailedError(
-                f"{path.name} has {package.name} from {package.location or 'nowhere'}, without a hash.",
+                f"{path.name} has {package.name} from {bare(package.location) or 'nowhere'}, without a hash.",
                 hint="Such packages cannot be taken from a lock: put them below `pip:` of a conda.yaml.",
             )
-        url = package.location.partition("#")[0]
+        url = bare(package.location.partition("#")[0])
         file = f"{{ url = {json.dumps(url)}, hashes = {{ sha256 = {json.dumps(package.sha256)} }} }}"
         lines += ["", "[[packages]]", f"name = {json.dumps(package.name.lower().replace('_', '-'))}"]
         lines += [f"version = {json.dumps(package.version)}"] if package.version else []

@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from proj.environments.conda.urls import bare_text
 from proj.errors import EnvironmentFailedError
 
 _COMMENT = re.compile(r"\s+#\s.*$|\s+#$|\s*#\s*\[.*\]\s*$")
@@ -25,7 +26,7 @@ class CondaSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a file asks for: a package, perhaps in certain versions, builds, or from a certain channel."""
 
     written: str
-    """As it stands in the file, without a comment."""
+    """As it stands in the file, without a comment, and without the secrets of a channel's URL."""
     name: str
     version: str = ""
     """The constraint as conda writes it, such as `>=1.2,<2`, `1.2.*` or `==1.2`; empty: any."""
@@ -81,7 +82,7 @@ def parse_spec(line: str) -> CondaSpec:
     version, build = _version_and_build(match["rest"], line)
     channel, subdir = _without_platform(fields.pop("channel", channel).strip())
     return CondaSpec(
-        written=text, name=match["name"].lower().rstrip("."),
+        written=bare_text(text), name=match["name"].lower().rstrip("."),
         version=fields.pop("version", version), build=fields.pop("build", fields.pop("build_string", build)),
         channel=channel, subdir=fields.pop("subdir", subdir), fields=tuple(fields.items()),
     )  # fmt: skip
@@ -137,6 +138,6 @@ def _spelled(version: str, *, exact: bool) -> str:
 
 def _unreadable(line: str) -> EnvironmentFailedError:
     return EnvironmentFailedError(
-        f"{line.strip()!r} is no package that conda could look for.",
+        f"{bare_text(line.strip())!r} is no package that conda could look for.",
         hint="Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy.",
     )

@@ -1,9 +1,9 @@
 """Solves, downloads and links with rattler: a program that answers a task on its standard input.
 
 With `solver`, `index`, `archives`, `fitting` and `transport` the one importer of `rattler`. It has a process
-of its own because rattler's threads go on when Python ends, and take the interpreter down with them about every
-second time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process that
-looks after a run.
+of its own because rattler's threads go on when Python ends, and take the interpreter down with them about
+every second time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process
+that looks after a run.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import asyncio
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from proj.environments.conda.archives import download, from_folder, tell_origin
+from proj.environments.conda.contents import Contents, UnsafePackageError
 from proj.environments.conda.fitting import check
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
@@ -46,6 +48,7 @@ _UNREACHABLE = re.compile(
     r"|not found",
     re.IGNORECASE,
 )
+_UNSAFE = "Do not use this package: tell who looks after its channel, or lock another build of it."
 
 
 def main() -> None:
@@ -66,17 +69,23 @@ def tell(message: str) -> None:
 
 async def _answer(task: Task) -> Answer:
     try:
-        if isinstance(task, Solve):
-            return await Solver(task).solve()
-        if isinstance(task, Link):
-            return await _link(task)
-        if isinstance(task, Download):
-            return await download(task)
-        if isinstance(task, Check):
-            return await check(task)
-        return _read_lock(task)
+        return await _done(task)
+    except UnsafePackageError as error:
+        return Failed(cause="other", message=f"{error}.", hint=_UNSAFE)
     except Exception as error:  # noqa: BLE001  the library's errors have no common base; each becomes an answer
         return failure_of(error)
+
+
+async def _done(task: Task) -> Answer:
+    if isinstance(task, Solve):
+        return await Solver(task).solve()
+    if isinstance(task, Link):
+        return await _link(task)
+    if isinstance(task, Download):
+        return await download(task)
+    if isinstance(task, Check):
+        return await check(task)
+    return _read_lock(task)
 
 
 def failure_of(error: Exception) -> Failed:
@@ -117,7 +126,8 @@ async def _link(task: Link) -> Answer:
         if absent:
             return Failed(cause="offline", message=f"Not in the cache: {', '.join(absent[:6])}.")
         mode = rattler.ValidationMode.skip()  # it would have them again from the network, offline or not
-    await rattler.install(
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    installing = asyncio.ensure_future(rattler.install(
         records=list(records),
         target_prefix=task.prefix,
         package_cache=rattler.PackageCache.new_layered([cache], validation_mode=mode),
@@ -125,27 +135,42 @@ async def _link(task: Link) -> Answer:
         execute_link_scripts=task.scripts,
         show_progress=False,
         client=client(task.network),
-        reporter=_reporter(len(records)),
+        reporter=_reporter(len(records), Contents(records, cache), refused),
         alternative_target_prefix=task.target_prefix,
-    )
+    ))  # fmt: skip
+    # After a refusal, linking stands still until this process ends.
+    await asyncio.wait([installing, refused], return_when=asyncio.FIRST_COMPLETED)
+    await (refused if refused.done() else installing)
     if task.folder is not None:
         tell_origin(task.prefix, task.packages)
     return Linked()
 
 
-def _reporter(total: int) -> rattler.InstallerReporter:
-    """What tells how far the linking is."""
+def _reporter(total: int, contents: Contents, refused: asyncio.Future[None]) -> rattler.InstallerReporter:
+    """What tells how far the linking is, and lets nothing be linked that has not been looked at."""
     import rattler
+
+    loop = asyncio.get_running_loop()
 
     class Reporter(rattler.InstallerReporter):
         done = 0
 
         def on_link_start(self, operation: int, package_name: str) -> int:
+            try:
+                contents.check(package_name)
+            except Exception as error:  # noqa: BLE001  whatever it is would not stop the linking
+                loop.call_soon_threadsafe(_refuse, refused, error)
+                threading.Event().wait()
             self.done += 1
             tell(f"Linking {package_name} ({self.done} of {total})")
             return operation
 
     return Reporter()  # type: ignore[abstract]  # its empty bodies are meant to be inherited
+
+
+def _refuse(refused: asyncio.Future[None], error: Exception) -> None:
+    if not refused.done():
+        refused.set_exception(error)
 
 
 def _read_lock(task: ReadLock) -> Answer:
