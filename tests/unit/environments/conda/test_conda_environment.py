@@ -412,6 +412,17 @@ def test_the_nearest_python(conda_project: CondaProjectMaker, request_for: Reque
     assert ENVIRONMENT.prepare(request_for(folder, python="3.11")).python_version == "3.11.7"
 
 
+def test_a_package_by_its_url(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path]
+) -> None:
+    first, second = (path.as_uri() for path in two_channels)
+    head = f"channels: ['{first}', nodefaults]\n"
+    made = ENVIRONMENT.prepare(
+        request_for(conda_project("other", f"{second}/linux-64/one-2.0-0.conda", head=head))
+    )
+    assert installed(ENVIRONMENT, made) == {"other": "1.0", "one": "2.0"}
+
+
 # --- other places -----------------------------------------------------------------------------------------
 
 
