@@ -11,6 +11,7 @@ import re
 import msgspec
 
 from proj.environments.conda.explicit import entries, name_version_build
+from proj.environments.conda.platforms import split_subdir
 from proj.environments.conda.urls import bare_text
 from proj.errors import EnvironmentFailedError
 
@@ -90,7 +91,7 @@ def parse_spec(line: str) -> CondaSpec:
     if match is None:
         raise _unreadable(line)
     version, build = _version_and_build(match["rest"], line)
-    channel, subdir = _without_platform(fields.pop("channel", channel).strip())
+    channel, subdir = split_subdir(fields.pop("channel", channel).strip())
     return CondaSpec(
         written=bare_text(text), name=match["name"].lower().rstrip("."),
         version=fields.pop("version", version),
@@ -105,7 +106,7 @@ def _of_url(text: str) -> CondaSpec:
     if entry.url is None:
         raise _unreadable(text)
     name, version, build = name_version_build(entry.url)
-    channel, subdir = _without_platform(entry.url.rpartition("/")[0])
+    channel, subdir = split_subdir(entry.url.rpartition("/")[0])
     if not subdir or not version:
         raise _unreadable(text)
     kind = "sha256" if len(entry.digest) == _SHA256_DIGITS else "md5"
@@ -118,15 +119,6 @@ def _of_url(text: str) -> CondaSpec:
 def _either(build: str) -> str:
     """Builds one of which is asked for, as the pattern that solvers know."""
     return f"^(?:{build.replace('*', '.*')})$" if "|" in build and not build.startswith("^") else build
-
-
-def _without_platform(channel: str) -> tuple[str, str]:
-    head, _, last = channel.rpartition("/")
-    return (
-        (head, last)
-        if head and (last == "noarch" or re.fullmatch(r"(?:linux|osx|win)-\w+", last))
-        else (channel, "")
-    )
 
 
 def _version_and_build(rest: str, line: str) -> tuple[str, str]:

@@ -49,6 +49,11 @@ def test_versions_as_others_write_them(text: str, python: str, pip: str) -> None
     assert (as_python(spec), as_pip(spec.version)) == (python, pip)
 
 
+def test_a_channel_with_a_name_like_a_platforms() -> None:
+    spec = parse_spec("https://host/linux-tools::x")
+    assert (spec.channel, spec.subdir) == ("https://host/linux-tools", "")
+
+
 def test_one_of_several_builds() -> None:
     spec = parse_spec("pkg=1.8=py27_0|py28_*")
     assert not spec.exact
