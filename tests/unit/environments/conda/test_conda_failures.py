@@ -73,6 +73,13 @@ def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_f
     assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
 
 
+def test_no_channel_at_all(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    Path(os.environ["CONDARC"]).write_text("default_channels: []\n")
+    with pytest.raises(EnvironmentFailedError, match="No channel has alpha") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head="channels: [defaults]\n")))
+    assert "`channels:`" in (caught.value.hint or "")
+
+
 def test_a_spec_that_the_solver_cannot_read(
     conda_project: CondaProjectMaker, request_for: RequestMaker
 ) -> None:
