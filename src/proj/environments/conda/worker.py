@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.archives import download, from_folder, tell_origin
+from proj.environments.conda.archives import digest, download, from_folder, refuse_others, tell_origin
 from proj.environments.conda.contents import Contents, UnsafePackageError
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
     Checked,
+    Digest,
     Download,
     Failed,
     Link,
@@ -81,6 +82,8 @@ async def _done(task: Task) -> Answer:
         return await Solver(task).solve()
     if isinstance(task, Link):
         return await _link(task)
+    if isinstance(task, Digest):
+        return await digest(task)
     if isinstance(task, Download):
         return await download(task)
     if isinstance(task, Check):
@@ -111,6 +114,8 @@ async def _link(task: Link) -> Answer:
     import rattler
 
     located = from_folder(task.packages, task.folder)
+    # Those of the folder have been compared.
+    refuse_others(here for here, locked in zip(located, task.packages, strict=True) if here is locked)
     records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
     # Files of environments are links to those in the cache: a program may have written into one, and who
