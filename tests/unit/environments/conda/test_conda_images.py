@@ -139,16 +139,25 @@ def test_compiled_files_of_sources_that_are_there_are_left_out(
 
 
 def test_post_link_scripts_are_told(
-    conda_project: CondaProjectMaker, contents: Callable[..., Contents], tmp_path: Path, heard: list[str]
+    conda_project: CondaProjectMaker,
+    contents: Callable[..., Contents],
+    tmp_path: Path,
+    channel: Path,
+    heard: list[str],
 ) -> None:
-    package = CondaPackage(name="linked", files={"bin/.linked-post-link.sh": "#!/bin/sh\nexit 1\n"})
+    script = f"#!/bin/sh\necho ran >> {tmp_path}/ran\n"
+    package = CondaPackage(name="linked", files={"bin/.linked-post-link.sh": script})
     more = make_channel(tmp_path / "more", [package])
-    folder = conda_project("linked", head=f"channels: [{more.as_uri()}, nodefaults]\n")
+    head = f"channels: ['{more.as_uri()}', '{channel.as_uri()}', nodefaults]\n"
+    folder = conda_project()
+    tail = with_wheels(folder, ("tiny", "1.0"))  # around which the conda packages are linked once more
+    folder = conda_project("linked", "python=3.9", head=head, tail=tail)
     for _ in range(2):
         made = contents(folder)
         assert any("post-link scripts of linked" in note for note in made.notes)
     assert sum("post-link scripts of linked" in line for line in heard) == 2
     assert sum("step: Installing" in line for line in heard) == 1, "it is made once"
+    assert not (tmp_path / "ran").exists(), "neither for the image nor for its lock"
 
 
 # --- the `pip:` section -----------------------------------------------------------------------------------
