@@ -49,6 +49,8 @@ _UNREACHABLE = re.compile(
     r"|not found",
     re.IGNORECASE,
 )
+# rattler's words and ours; what else speaks of digests may be a package's name, as in `r-digest`
+_OTHER_BYTES = re.compile(r"^(?:Caused by: )?hash mismatch (?:of|when) ", re.MULTILINE)
 _UNSAFE = "Do not use this package: tell who looks after its channel, or lock another build of it."
 
 
@@ -97,7 +99,7 @@ def failure_of(error: Exception) -> Failed:
     said = "\n".join(lines)
     if "os error 28" in said or "No space left" in said:
         return Failed(cause="disk", message="The disk is full.", lines=lines)
-    if re.search(r"hash mismatch|sha256|md5|checksum|digest", said, re.IGNORECASE):
+    if _OTHER_BYTES.search(said):
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
     if "failed to link" in said:
         return Failed(cause="other", message="A package cannot be linked.", lines=lines)

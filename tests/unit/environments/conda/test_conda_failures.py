@@ -15,6 +15,7 @@ from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
 from proj.environments.conda.environment import CondaEnvironment
+from proj.environments.conda.worker import failure_of
 from proj.environments.inventory import list_environments
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
@@ -192,6 +193,17 @@ def test_offline_with_a_damaged_package_in_the_cache(
     shutil.rmtree(root())
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
     assert module.read_text() == "version = '1.0'\n"
+
+
+@pytest.mark.parametrize("name", ["r-digest", "perl-digest-md5", "sha256sum"])
+def test_a_package_that_is_named_after_digests(name: str) -> None:
+    said = f"failed to fetch {name}-1.0-0.conda\nCaused by: {{}} https://h.example/noarch/{name}-1.0-0.conda"
+    assert failure_of(OSError(said.format("error sending request for url"))).cause == "unreachable"
+    assert failure_of(OSError(said.format("HTTP status server error (503) for"))).cause == "unreachable"
+    assert failure_of(OSError(f"failed to link {name}-1.0-0.conda\nCaused by: Permission denied")).cause == (
+        "other"
+    )
+    assert failure_of(OSError(said.format("hash mismatch when extracting"))).cause == "hash"
 
 
 # --- secrets ----------------------------------------------------------------------------------------------
