@@ -12,6 +12,8 @@ CODE_LABEL = "proj/code"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 """The Job's name, on its pods too."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
+OWN_LABELS = (RUN_LABEL, SESSION_LABEL, INSTANCE_LABEL, MANAGED_BY)
+"""Those by which a run's objects are found: nobody else sets them."""
 
 _MOST_NAME = 63
 _MOST_SLUG = 40
