@@ -356,6 +356,20 @@ def test_a_list_without_hashes_that_is_the_declaration(
         assert found == {"python": "3.9.18"}
 
 
+@pytest.mark.parametrize("left_out", ["name", "url"])
+def test_an_entry_of_conda_lock_s_that_says_too_little(
+    tmp_path: Path, request_for: RequestMaker, left_out: str
+) -> None:
+    entry = {
+        "name": "alpha", "manager": "conda", "platform": "linux-64", "hash": {"sha256": "0" * 64},
+        "url": "https://conda.example.org/noarch/alpha-1.0-py_0.conda",
+    }  # fmt: skip
+    entry[left_out] = ""
+    (tmp_path / "conda-lock.yml").write_text(json.dumps({"version": 1, "package": [entry]}))
+    with pytest.raises(EnvironmentFailedError, match=r"conda-lock\.yml: entry 1 of `package` has no name"):
+        ENVIRONMENT.prepare(request_for(tmp_path))
+
+
 PIXI = """
 version: 6
 environments:
