@@ -62,7 +62,7 @@ async def digest(task: Digest) -> Digested:
         if locked.has_digest:
             return locked
         async with turns:
-            found = await _told(locked, task.network) or await _of_archive(locked, task.network)
+            found = await _told(locked, task.network) or await digest_of(locked, task.network)
         return msgspec.structs.replace(locked, sha256=found)
 
     return Digested(packages=tuple(await asyncio.gather(*map(complete, task.packages))))
@@ -86,7 +86,12 @@ async def _told(locked: Locked, network: Network) -> str | None:
     return next((record.sha256.hex() for record in records if record.sha256), None)
 
 
-async def _of_archive(locked: Locked, network: Network) -> str:
+async def digest_of(locked: Locked, network: Network) -> str:
+    """The SHA-256 of a package that is downloaded for it.
+
+    Raises:
+        OSError: It cannot be had.
+    """
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
         await _have(locked, archive, network)
