@@ -16,6 +16,7 @@ from environment_kit import with_wheels, write_wheel
 from imagekit import Sample, tar
 from proj import building, images, paths
 from proj.building import BuildRequest
+from proj.environments.conda.layer import _own_index
 from proj.environments.imaged import base_name, contents_for, declared_packages
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images.blobs import BlobCache
@@ -158,6 +159,24 @@ def test_post_link_scripts_are_told(
     assert sum("post-link scripts of linked" in line for line in heard) == 2
     assert sum("step: Installing" in line for line in heard) == 1, "it is made once"
     assert not (tmp_path / "ran").exists(), "neither for the image nor for its lock"
+
+
+def test_a_record_is_that_of_the_package_itself(
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], channel: Path
+) -> None:
+    """Beside the package's folder in the cache there may be others whose names begin like its own."""
+    folder = conda_project("tool", head=f"channels: ['{channel.as_uri()}', nodefaults]\n")
+    own = json.loads(content(contents(folder), f"{ENV}conda-meta/tool-1.0-0.json"))
+    other = paths.cache() / "conda" / "packages" / "tool-1.0-0" / "info" / "index.json"
+    assert own["arch"] == "x86_64"
+    for place, changes in (("tool-1.0-0-other", {}), ("tool-1.0-0", {"build_number": 9})):
+        target = paths.cache() / "conda" / "packages" / place / "info" / "index.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        changed = {**json.loads(other.read_bytes()), "arch": "hostile", **changes}
+        assert _own_index({**own, "extracted_package_dir": str(other.parent.parent)})["arch"] == "x86_64"
+        target.write_text(json.dumps(changed))
+    assert _own_index({**own, "extracted_package_dir": str(other.parent.parent)}) == {}
+    assert _own_index(own) == {}
 
 
 # --- the `pip:` section -----------------------------------------------------------------------------------
