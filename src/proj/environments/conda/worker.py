@@ -38,9 +38,11 @@ from proj.environments.conda.messages import (
     Task,
 )
 from proj.environments.conda.solver import Solver
-from proj.environments.conda.transport import client
+from proj.environments.conda.transport import client, refuse_leaks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import rattler
 
 _UNREACHABLE = re.compile(
@@ -79,7 +81,23 @@ async def _answer(task: Task) -> Answer:
         return failure_of(error)
 
 
+def _asked(task: Task) -> Iterable[str]:
+    """The URLs that a task speaks to."""
+    if isinstance(task, Check | ReadLock):
+        return ()
+    mirrors = task.network.mirrors
+    urls = (
+        (*task.channels, *task.more_channels)
+        if isinstance(task, Solve)
+        else (locked.url for locked in task.packages)
+    )
+    own = (url for url in urls if not url.startswith(tuple(f"{each}/" for each in mirrors)))
+    return (*(url for url in own if url not in mirrors), *(url for each in mirrors.values() for url in each))
+
+
 async def _done(task: Task) -> Answer:
+    if not isinstance(task, Check | ReadLock):
+        refuse_leaks(_asked(task), task.network)
     if isinstance(task, Solve):
         return await Solver(task).solve()
     if isinstance(task, Link):
