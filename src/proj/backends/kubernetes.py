@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.errors import BackendError, FailureCode
+from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import (
     CODE_DIR,
     Command,
@@ -72,6 +72,11 @@ class KubernetesBackend:
         wants_image = settings.delivery == "image" or (
             settings.delivery is None and settings.repository_uri is not None
         )
+        if wants_image and settings.repository_uri is None:
+            raise UsageError(
+                "An image has to be pushed to a registry that the cluster reaches, and none is named.",
+                hint='Name one: --backend-config \'{"repository-uri": "registry.example.org/team/name"}\'.',
+            )
         image = msgspec.structs.replace(
             image,
             base=image.base or settings.base_image,

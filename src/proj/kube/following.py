@@ -380,7 +380,8 @@ class Following:
         if self._given_up is not None:
             found = self._given_up
             return msgspec.structs.replace(base, failure=found.code, message=found.message)
-        if ended is not None and ended.status is RunStatus.FINISHED and self._stop == "cancelled":
+        finished = ended is not None and ended.status is RunStatus.FINISHED
+        if finished and self._stop == "cancelled" and not self._state.cut_short:
             return ended  # it was faster
         if self._stop == "deadline":
             limit_s = self._execution.timeout_s

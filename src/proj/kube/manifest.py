@@ -21,6 +21,8 @@ HELD_S = 600
 """How long a Job may wait for its parts. Then it has failed, and is removed as what has ended is: whoever was
 to bring them is gone, or cannot reach the cluster. Before Kubernetes 1.24 that never comes: the time of a Job
 without pods does not begin there."""
+_SHORT_S = 60
+"""A deadline that may be over before all parts are there."""
 
 
 def job(blueprint: Blueprint, names: Names) -> Manifest:
@@ -44,6 +46,12 @@ def job(blueprint: Blueprint, names: Names) -> Manifest:
     merge(meta, "annotations", settings.annotations)
     spec.setdefault("backoffLimit", 0)
     spec.setdefault("ttlSecondsAfterFinished", settings.ttl_s)
+    for name in ("parallelism", "completions"):
+        if spec.get(name) not in (None, 1):
+            raise UsageError(
+                f"The Job template asks for {name}: {spec[name]}, and a run is one pod.",
+                hint="Leave it out; several runs are several Jobs.",
+            )
     if settings.deadline_s is not None:
         spec["activeDeadlineSeconds"] = settings.deadline_s
     if settings.queue:
@@ -58,8 +66,13 @@ def waits_for_parts(blueprint: Blueprint) -> bool:
 
 
 def held(manifest: Manifest) -> Manifest:
-    """The Job without pods, until what it owns is there: `parallelism` says how many it may have."""
-    spec = {**manifest["spec"], "activeDeadlineSeconds": HELD_S}
+    """The Job without pods, until what it owns is there: `parallelism` says how many it may have.
+
+    A deadline of its own stays as it is: controllers of old have missed the change of one at the beginning.
+    """
+    wanted = manifest["spec"].get("activeDeadlineSeconds")
+    keeps = wanted is not None and wanted >= _SHORT_S
+    spec = {**manifest["spec"], "activeDeadlineSeconds": wanted if keeps else HELD_S}
     if manifest["spec"].get("suspend"):
         meta = manifest["metadata"]
         annotations = {**(meta.get("annotations") or {}), _COMPLETE: "false"}

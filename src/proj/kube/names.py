@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from proj.errors import UsageError
+
 RUN_LABEL = "proj/run-id"
 SESSION_LABEL = "proj/session"
 """Whose process follows: one watch of each kind serves all of its runs."""
@@ -47,5 +49,14 @@ def is_variable(name: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """A text in which Kubernetes replaces nothing: it takes `$(NAME)` for a variable and `$$` for a `$`."""
+    """A text in which Kubernetes replaces nothing: it takes `$(NAME)` for a variable and `$$` for a `$`.
+
+    Raises:
+        UsageError: It has bytes that are no UTF-8: the API is JSON.
+    """
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(
+            f"{text[:60]!a} has bytes that are no UTF-8, which Kubernetes cannot hand to a program.",
+            hint="Put them into a file of the project.",
+        )
     return text.replace("$", "$$")

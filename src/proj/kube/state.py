@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from proj.errors import FailureCode
 from proj.kube import verdict
 from proj.kube.facts import write_facts
+from proj.kube.objects import seconds
 from proj.model import Outcome, RunStatus
 from proj.times import now_ms
 
@@ -142,11 +143,24 @@ class JobState:
             return None
         return verdict.ended(pod, found[0], found[1])
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the program was told to end before it had: what it makes of that is no end of its own."""
+        pod = self.pod
+        found = self._terminated(pod) if pod is not None else None
+        asked_s = seconds(pod.metadata.deletion_timestamp) if pod is not None else None
+        ended_s = seconds(found[1].finished_at) if found is not None else None
+        if pod is None or asked_s is None or ended_s is None:
+            return False
+        # The API tells when the grace is over, in whole seconds.
+        return ended_s >= asked_s - (pod.metadata.deletion_grace_period_seconds or 0)
+
     def outcome(self) -> Outcome | None:  # noqa: PLR0911  rules, in their order
         """How the run ended, if it has by itself."""
         job, pod = self.job, self.pod
         ended = self.ended_main()
-        if ended is not None and ended.status is RunStatus.FINISHED:
+        complete = job is not None and job.holds("Complete") is not None
+        if ended is not None and ended.status is RunStatus.FINISHED and (complete or not self.cut_short):
             return ended
         if self.job_deleted:
             return self._deleted(ended) if self._over else None
@@ -161,7 +175,7 @@ class JobState:
             return ended
         if failed is not None and self._over:
             return self._failed(self._cause(pod) or failed, ended)
-        if job is not None and job.holds("Complete") and ended is not None:
+        if complete and ended is not None:
             return ended
         if pod is not None and pod.status.phase == "Failed" and not self._may_retry():
             return self._failed_pod(pod)

@@ -216,7 +216,7 @@ def test_a_job_whose_parts_do_not_come_ends(queue: str | None) -> None:
     bundle = bundled(b"code", {})
     for deadline in ({}, {"deadline": "1h"}):
         made = manifest.job(blueprint(bundle, settings={**settings, **deadline}), NAMES)
-        assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == 600
+        assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == (3600 if deadline else 600)
         wanted = 3600 if deadline else None
         assert manifest.release(made)["spec"]["activeDeadlineSeconds"] == wanted
 
@@ -443,3 +443,21 @@ def test_the_template_is_found_by_where_the_user_stands_then_by_the_project(
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/kubernetes.md").read_text(encoding="utf-8")
     assert not [name for name in NAMES_OF_SETTINGS if f"`{name}`" not in page]
+
+
+@pytest.mark.parametrize("name", ["parallelism", "completions"])
+def test_a_template_of_several_pods_is_refused(name: str) -> None:
+    template = {"kind": "Job", "spec": {name: 3}}
+    with pytest.raises(UsageError, match=f"{name}: 3"):
+        manifest.job(blueprint(settings={"kube_job_template": template}), NAMES)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(UsageError, match="no UTF-8"):
+        manifest.job(blueprint(line="echo a\udce9"), NAMES)
+
+
+@pytest.mark.parametrize(("deadline", "held"), [("5s", 600), ("1h", 3600)])
+def test_a_deadline_of_its_own_holds_from_the_beginning(deadline: str, held: int) -> None:
+    made = manifest.job(blueprint(bundled(b"code", {}), settings={"deadline": deadline}), NAMES)
+    assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == held

@@ -426,3 +426,38 @@ def test_a_pod_that_no_scheduler_looks_at_is_given_up() -> None:
     given_up = found.waiting_for(60.0)
     assert given_up is not None
     assert "no scheduler" in given_up.message
+
+
+def told_to_end(at: str, grace_s: int) -> Pod:
+    """A pod whose deletion was asked for `grace_s` before `at`, and whose program ended well at 10:00:05."""
+    made = msgspec.to_builtins(pod("Succeeded", state=ended(0)), str_keys=True)
+    found = msgspec.convert(made, Pod)
+    meta = msgspec.structs.replace(
+        found.metadata, deletion_timestamp=at, deletion_grace_period_seconds=grace_s
+    )
+    return msgspec.structs.replace(found, metadata=meta)
+
+
+@pytest.mark.parametrize(
+    ("condition", "failure", "exits"),
+    [({}, FailureCode.CANCELLED, 130), (DEADLINE, FailureCode.DEADLINE, 124)],
+)
+def test_a_program_that_was_told_to_end_has_not_finished(
+    condition: dict[str, str], failure: FailureCode, exits: int
+) -> None:
+    """What it makes of TERM is its own affair, and an exit code of 0 no success."""
+    found = JobState("demo-1")
+    found.take_job("MODIFIED" if condition else "DELETED", job(*([condition] if condition else [])))
+    found.take_pod("DELETED", told_to_end("2026-11-30T10:00:15Z", 11))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert (outcome.failure, exit_code(outcome)) == (failure, exits)
+
+
+def test_a_program_that_ended_before_it_was_told_to_has_finished() -> None:
+    found = JobState("demo-1")
+    found.take_job("DELETED", job())
+    found.take_pod("DELETED", told_to_end("2026-11-30T10:00:25Z", 11))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.status is RunStatus.FINISHED
