@@ -7,7 +7,8 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
-from proj.kube.errors import NOT_FOUND, ApiError, UnreachableClusterError
+from proj.errors import BackendError
+from proj.kube.errors import FORBIDDEN, NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +127,7 @@ class LogFollower:
         container: Its name.
         sink: Takes the log's bytes, in the follower's thread.
         on_end: Called once, at the end.
+        on_trouble: Called with why it cannot be had just now.
     """
 
     def __init__(
@@ -136,12 +138,16 @@ class LogFollower:
         *,
         sink: Callable[[bytes], None],
         on_end: Callable[[], None],
+        on_trouble: Callable[[BackendError], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._path = f"{path}/log"
         self._container = container
         self._decoder = LogDecoder(sink)
         self._on_end = on_end
+        self._on_trouble = on_trouble
+        self._told: str | None = None
+        self._complete = False
         self._terminated = threading.Event()
         self._stopped = threading.Event()
         self._stream: Stream | None = None
@@ -160,6 +166,8 @@ class LogFollower:
 
     def stop(self) -> None:
         """Give up; from any thread."""
+        if not self._complete and self.lost is None:
+            self.lost = self._told or "its end was not waited for"
         self._stopped.set()
         self._terminated.set()
         stream = self._stream
@@ -174,6 +182,7 @@ class LogFollower:
     def _run(self) -> None:
         try:
             self._follow()
+            self._complete = not self._stopped.is_set()
         finally:
             self._decoder.flush()
             self._on_end()
@@ -185,15 +194,20 @@ class LogFollower:
             last = self._terminated.is_set()
             try:
                 self._read(follow=not last)
-            except ApiError as error:
-                if error.status == NOT_FOUND:
+            except BackendError as error:  # of the credentials too: a plugin may fail for a moment
+                status = error.status if isinstance(error, ApiError) else None
+                if status == NOT_FOUND:
                     self.lost = "the pod is gone"
                     return
-                if last and error.status == _BAD_REQUEST:  # it has never run
+                if last and status == _BAD_REQUEST:  # it has never run
                     return
-            except UnreachableClusterError:
-                last = False
+                if status != _BAD_REQUEST:  # else its node is about to begin the log
+                    self._tell(error)
+                if last and status == FORBIDDEN:
+                    self.lost = self._told
+                    return
             else:
+                self._told = None
                 if last:
                     return
                 pause_s = _FIRST_PAUSE_S
@@ -201,6 +215,12 @@ class LogFollower:
                     continue
             self._stopped.wait(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _tell(self, error: BackendError) -> None:
+        said = error.message.rstrip(".")
+        if self._told != said and not self._stopped.is_set():
+            self._told = said
+            self._on_trouble(error)
 
     def _read(self, *, follow: bool) -> None:
         query = {"container": self._container, "timestamps": "true"}

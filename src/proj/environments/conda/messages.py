@@ -60,6 +60,11 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     md5: str | None = None
 
+    @property
+    def has_digest(self) -> bool:
+        """Whether it is told which bytes it is."""
+        return bool(self.sha256 or self.md5)
+
 
 class Solved(msgspec.Struct, frozen=True, kw_only=True, tag="solved"):
     """The answer to `Solve`: in the order in which they are installed."""
@@ -86,6 +91,19 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, tag="link"):
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True, tag="linked"):
     """The answer to `Link`."""
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True, tag="digest"):
+    """Find out the digests of packages that are locked without any."""
+
+    packages: tuple[Locked, ...]
+    network: Network
+
+
+class Digested(msgspec.Struct, frozen=True, kw_only=True, tag="digested"):
+    """The answer to `Digest`: the same packages in the same order, each with its digest."""
+
+    packages: tuple[Locked, ...]
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True, tag="download"):
@@ -164,5 +182,5 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str | None = None
 
 
-Task = Solve | Link | Download | Check | ReadLock
-Answer = Solved | Linked | Downloaded | Checked | LockRead | Failed
+Task = Solve | Link | Digest | Download | Check | ReadLock
+Answer = Solved | Linked | Digested | Downloaded | Checked | LockRead | Failed

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.archives import download, from_folder, tell_origin
+from proj.environments.conda.archives import digest, download, from_folder, refuse_others, tell_origin
 from proj.environments.conda.contents import Contents, UnsafePackageError
 from proj.environments.conda.fitting import check
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
+    Digest,
     Download,
     Failed,
     Link,
@@ -37,9 +38,11 @@ from proj.environments.conda.messages import (
     Task,
 )
 from proj.environments.conda.solver import Solver
-from proj.environments.conda.transport import client
+from proj.environments.conda.transport import client, refuse_leaks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import rattler
 
 _UNREACHABLE = re.compile(
@@ -48,6 +51,8 @@ _UNREACHABLE = re.compile(
     r"|not found",
     re.IGNORECASE,
 )
+# rattler's words and ours; what else speaks of digests may be a package's name, as in `r-digest`
+_OTHER_BYTES = re.compile(r"^(?:Caused by: )?hash mismatch (?:of|when) ", re.MULTILINE)
 _UNSAFE = "Do not use this package: tell who looks after its channel, or lock another build of it."
 
 
@@ -76,11 +81,29 @@ async def _answer(task: Task) -> Answer:
         return failure_of(error)
 
 
+def _asked(task: Task) -> Iterable[str]:
+    """The URLs that a task speaks to."""
+    if isinstance(task, ReadLock):
+        return ()
+    mirrors = task.network.mirrors
+    urls = (
+        (*task.channels, *task.more_channels)
+        if isinstance(task, Solve)
+        else (locked.url for locked in task.packages)
+    )
+    own = (url for url in urls if not url.startswith(tuple(f"{each}/" for each in mirrors)))
+    return (*(url for url in own if url not in mirrors), *(url for each in mirrors.values() for url in each))
+
+
 async def _done(task: Task) -> Answer:
+    if not isinstance(task, ReadLock):
+        refuse_leaks(_asked(task), task.network)
     if isinstance(task, Solve):
         return await Solver(task).solve()
     if isinstance(task, Link):
         return await _link(task)
+    if isinstance(task, Digest):
+        return await digest(task)
     if isinstance(task, Download):
         return await download(task)
     if isinstance(task, Check):
@@ -94,7 +117,7 @@ def failure_of(error: Exception) -> Failed:
     said = "\n".join(lines)
     if "os error 28" in said or "No space left" in said:
         return Failed(cause="disk", message="The disk is full.", lines=lines)
-    if re.search(r"hash mismatch|sha256|md5|checksum|digest", said, re.IGNORECASE):
+    if _OTHER_BYTES.search(said):
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
     if "failed to link" in said:
         return Failed(cause="other", message="A package cannot be linked.", lines=lines)
@@ -111,6 +134,8 @@ async def _link(task: Link) -> Answer:
     import rattler
 
     located = from_folder(task.packages, task.folder)
+    # Those of the folder have been compared.
+    refuse_others(here for here, locked in zip(located, task.packages, strict=True) if here is locked)
     records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
     # Files of environments are links to those in the cache: a program may have written into one, and who

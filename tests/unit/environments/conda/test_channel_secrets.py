@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from proj import paths
 from proj.environments.conda.declared import read_project
 from proj.environments.conda.environment import CondaEnvironment
 from proj.environments.conda.lock import parse_lock
+from proj.environments.conda.messages import Network
 from proj.environments.conda.names import by_name
 from proj.environments.conda.specs import parse_spec
+from proj.environments.conda.transport import refuse_leaks
 from proj.environments.conda.urls import bare, bare_text, secret_urls, secrets_in
 from proj.environments.condafile import read_conda_file
 from proj.errors import EnvironmentFailedError
@@ -86,6 +89,35 @@ def test_a_lock_with_a_token(
     assert f"{guarded.url}/{FILES[1]}#sha256:" in (prepared.lock or b"").decode()
     kept = [path for path in paths.cache().rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in kept if TOKEN.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ("https://h/a/noarch", False),
+        ("http://h:8443/a", True),
+        ("https://h:8443/a/b", True),
+        ("http://h/b", False),
+    ],
+)
+def test_a_login_goes_to_its_port_alone(other: str, told: bool) -> None:
+    network = Network(cache="c", logins={"https://h/a": "ada:5ecret"})
+    with pytest.raises(PermissionError, match="would be sent to") if told else contextlib.nullcontext():
+        refuse_leaks(["https://h:443/a", other], network)
+
+
+def test_a_login_is_not_sent_without_encryption(
+    guarded: ChannelServer, conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    """The channel of the same path on the same host, that another port or scheme answers for."""
+    head = (
+        f"channels: ['http://{guarded.address}/channel', "
+        f"'https://ada:{TOKEN}@127.0.0.1/channel', nodefaults]\n"
+    )
+    with pytest.raises(EnvironmentFailedError, match="would be sent to http://127") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head=head)))
+    assert TOKEN not in caught.value.message
+    assert not guarded.asked
 
 
 @pytest.mark.parametrize(

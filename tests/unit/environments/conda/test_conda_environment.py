@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import CondaPackage, make_channel
+from conda_kit import CondaPackage, make_channel, write_package
 from environment_kit import installed
+from proj import paths
 from proj.environments.cache import root
 from proj.environments.conda.declared import read_project
 from proj.environments.conda.environment import CondaEnvironment
@@ -248,8 +251,10 @@ def test_an_explicit_list_of_another_tool(
     python = f"{channel.as_uri()}/linux-64/python-3.9.7-h1_0.conda"
     folder = conda_project("alpha", "python=3.9")
     list_ = folder / "conda-linux-64.lock"
+    digest = hashlib.sha256((channel / "linux-64" / "python-3.9.7-h1_0.conda").read_bytes()).hexdigest()
     list_.write_text(
-        f"# made by hand\n@EXPLICIT\n{python}\n{channel.as_uri()}/noarch/alpha-1.0-py_0.conda#{md5}\n"
+        f"# made by hand\n@EXPLICIT\n{python}#sha256:{digest}\n"
+        f"{channel.as_uri()}/noarch/alpha-1.0-py_0.conda#{md5}\n"
     )
     prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
     assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
@@ -301,6 +306,80 @@ def test_a_lock_of_conda_locks(
     (folder / "conda-lock.yml").write_text(text.replace('"platform": "linux-64"', '"platform": "osx-64"'))
     with pytest.raises(EnvironmentFailedError, match="no packages for linux-64, only for osx-64"):
         ENVIRONMENT.prepare(request_for(folder))
+
+
+def test_an_archive_on_this_machine_that_is_not_what_is_locked(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("only-one")
+    url = f"{channel.as_uri()}/linux-64/tool-1.0-0.tar.bz2"
+    for digest in (f"sha256:{'0' * 64}", "0" * 32):
+        (folder / "conda-linux-64.lock").write_text(f"@EXPLICIT\n{url}#{digest}\n")
+        with pytest.raises(EnvironmentFailedError, match="not the one that is locked"):
+            ENVIRONMENT.prepare(request_for(folder, mode=LockMode.FROZEN))
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_lock_without_hashes(
+    tmp_path: Path,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    heard: list[str],
+    indexed: bool,
+) -> None:
+    """The hashes of what the channel has are found out once, said, and kept: other bytes do not get in."""
+    channel = make_channel(tmp_path / "channel", [CondaPackage(name="one", files={"share/one": "first"})])
+    if not indexed:
+        for path in channel.rglob("repodata*"):
+            path.unlink()
+    folder = conda_project("one", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
+    url = f"{channel.as_uri()}/linux-64/one-1.0-0.conda"
+    (folder / "conda-linux-64.lock").write_text(f"@EXPLICIT\n{url}\n")
+    for mode in (LockMode.LOCKED, LockMode.FROZEN):
+        with pytest.raises(EnvironmentFailedError, match=r"lock has no hash of 1 of its packages") as caught:
+            ENVIRONMENT.prepare(request_for(folder, mode=mode))
+        assert "conda list --explicit --md5" in (caught.value.hint or "")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    digest = hashlib.sha256((channel / "linux-64" / "one-1.0-0.conda").read_bytes()).hexdigest()
+    assert f"{url}#sha256:{digest}" in (prepared.lock or b"").decode()
+    assert any("has packages without hashes: what their channels have" in note for note in prepared.notes)
+    assert any("has packages without hashes" in line for line in heard)
+    assert ENVIRONMENT.plan(request_for(folder)).lock_digest == prepared.lock_digest
+    write_package(channel, CondaPackage(name="one", files={"share/one": "other"}))
+    shutil.rmtree(paths.cache() / "environments")
+    shutil.rmtree(paths.cache() / "conda")
+    with pytest.raises(EnvironmentFailedError, match="not the one that is locked"):
+        ENVIRONMENT.prepare(request_for(folder))
+
+
+def test_a_list_without_hashes_that_is_the_declaration(
+    tmp_path: Path, channel: Path, request_for: RequestMaker
+) -> None:
+    def listed(*names: str) -> None:
+        lines = [f"{channel.as_uri()}/{name}" for name in names]
+        (tmp_path / "requirements.txt").write_text("\n".join(["@EXPLICIT", *lines, ""]))
+
+    for mode in (LockMode.UPGRADE, LockMode.REUSE):
+        listed("linux-64/python-3.9.7-h1_0.conda", "noarch/alpha-1.0-py_0.conda")
+        found = installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path, mode=mode)))
+        assert found == {"alpha": "1.0", "python": "3.9.7"}
+        listed("linux-64/python-3.9.18-h1_0.conda")
+        found = installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path, mode=mode)))
+        assert found == {"python": "3.9.18"}
+
+
+@pytest.mark.parametrize("left_out", ["name", "url"])
+def test_an_entry_of_conda_lock_s_that_says_too_little(
+    tmp_path: Path, request_for: RequestMaker, left_out: str
+) -> None:
+    entry = {
+        "name": "alpha", "manager": "conda", "platform": "linux-64", "hash": {"sha256": "0" * 64},
+        "url": "https://conda.example.org/noarch/alpha-1.0-py_0.conda",
+    }  # fmt: skip
+    entry[left_out] = ""
+    (tmp_path / "conda-lock.yml").write_text(json.dumps({"version": 1, "package": [entry]}))
+    with pytest.raises(EnvironmentFailedError, match=r"conda-lock\.yml: entry 1 of `package` has no name"):
+        ENVIRONMENT.prepare(request_for(tmp_path))
 
 
 PIXI = """

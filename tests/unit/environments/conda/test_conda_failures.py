@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
 from proj.environments.conda.environment import CondaEnvironment
+from proj.environments.conda.worker import failure_of
 from proj.environments.inventory import list_environments
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
@@ -208,6 +210,35 @@ def test_offline_with_a_damaged_package_in_the_cache(
     shutil.rmtree(root())
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
     assert module.read_text() == "version = '1.0'\n"
+
+
+@pytest.mark.parametrize("name", ["r-digest", "perl-digest-md5", "sha256sum"])
+def test_a_package_that_is_named_after_digests(name: str) -> None:
+    said = f"failed to fetch {name}-1.0-0.conda\nCaused by: {{}} https://h.example/noarch/{name}-1.0-0.conda"
+    assert failure_of(OSError(said.format("error sending request for url"))).cause == "unreachable"
+    assert failure_of(OSError(said.format("HTTP status server error (503) for"))).cause == "unreachable"
+    assert failure_of(OSError(f"failed to link {name}-1.0-0.conda\nCaused by: Permission denied")).cause == (
+        "other"
+    )
+    assert failure_of(OSError(said.format("hash mismatch when extracting"))).cause == "hash"
+
+
+def test_a_channel_without_hashes_is_asked_for_nothing_offline(
+    served: ChannelServer, conda_project: CondaProjectMaker, request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, channel: Path,
+) -> None:  # fmt: skip
+    """A solution needs the hash of what is solved for, which has to be downloaded for it."""
+    monkeypatch.delenv("UV_OFFLINE")
+    served.folder = Path(shutil.copytree(channel, tmp_path / "unhashed"))
+    for file in served.folder.glob("*/repodata.json"):
+        file.write_text(re.sub(r'"(?:sha256|md5)":"[0-9a-f]+",', "", file.read_text()))
+    head = f"channels: ['{served.url}', nodefaults]\n"
+    ENVIRONMENT.prepare(request_for(conda_project("undated", head=head)))  # it has the repodata now
+    before = len(served.asked)
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("tool", head=head), offline=True))
+    assert "Run once without --offline" in (caught.value.hint or "")
+    assert served.asked[before:] == []
 
 
 # --- secrets ----------------------------------------------------------------------------------------------
