@@ -136,7 +136,7 @@ def _link_failure(said: str, lines: tuple[str, ...]) -> Failed:
     file = re.search(r"failed to link (\S+)", said)
     return Failed(
         cause="other", lines=lines, hint="Set PROJ_CACHE to a shorter path, such as /var/tmp/proj.",
-        message=f"{file[1] if file else 'A package'} has room for shorter paths than that of the environment.",
+        message=f"{file[1] if file else 'A package'} has room for shorter paths than the environment's.",
     )  # fmt: skip
 
 
