@@ -124,6 +124,27 @@ def namespace(_cluster_namespace: Namespace, monkeypatch: pytest.MonkeyPatch) ->
     return _cluster_namespace
 
 
+@pytest.fixture
+def claim(namespace: Namespace, tmp_path: Path) -> Iterator[str]:
+    """A volume that outlives pods: a folder of the node, which is this machine."""
+    folder, name = tmp_path / "volume", f"proj-test-{secrets.token_hex(4)}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    size = {"storage": "1Gi"}
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {**common, "capacity": size, "hostPath": {"path": str(folder)}},
+    }  # fmt: skip
+    namespace.client.send("POST", "/api/v1/persistentvolumes", "create a volume", body=volume)
+    spec = {**common, "resources": {"requests": size}, "volumeName": name}
+    claimed = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+    namespace.create("persistentvolumeclaims", claimed)
+    yield name
+    namespace.client.send("DELETE", namespace.path("persistentvolumeclaims") + f"/{name}", "delete the claim")
+    namespace.client.send("DELETE", f"/api/v1/persistentvolumes/{name}", "delete the volume")
+
+
 def _await_service_account(namespace: Namespace) -> None:
     """Pods are refused until the namespace has its default account."""
     end_s = time.monotonic() + LIMIT_S
@@ -179,10 +200,11 @@ def _kubeconfig(namespace: Namespace, token: str, path: Path) -> Path:
 RULES = [
     {"apiGroups": ["batch"], "resources": ["jobs"],
      "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "delete"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
-    {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["create", "patch"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch", "delete"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "delete"]},
 ]  # fmt: skip
 """What docs/how-to/kubernetes.md says is enough."""
 

@@ -75,7 +75,7 @@ class FakeApi:
                 except OSError:  # the client has gone
                     self.close_connection = True
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  the base's names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  the base's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

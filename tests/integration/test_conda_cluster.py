@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,27 +117,6 @@ def test_an_image_that_cannot_make_it_says_what_to_do(
     assert done.code == 125, done
     assert "--delivery image needs none of these" in done.stderr
     assert folder.the_run().tags["proj.failure"] == "env_failed"
-
-
-@pytest.fixture
-def claim(namespace: Namespace, tmp_path: Path) -> Iterator[str]:
-    """A volume that outlives pods: a folder of the node, which is this machine."""
-    folder, name = tmp_path / "volume", f"proj-test-{secrets.token_hex(4)}"
-    folder.mkdir()
-    folder.chmod(0o777)
-    size = {"storage": "1Gi"}
-    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
-    volume = {
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-        "spec": {**common, "capacity": size, "hostPath": {"path": str(folder)}},
-    }  # fmt: skip
-    namespace.client.send("POST", "/api/v1/persistentvolumes", "create a volume", body=volume)
-    spec = {**common, "resources": {"requests": size}, "volumeName": name}
-    claimed = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
-    namespace.create("persistentvolumeclaims", claimed)
-    yield name
-    namespace.client.send("DELETE", namespace.path("persistentvolumeclaims") + f"/{name}", "delete the claim")
-    namespace.client.send("DELETE", f"/api/v1/persistentvolumes/{name}", "delete the volume")
 
 
 @pytest.mark.network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,49 @@ def test_the_clusters_deadline_counts(make: Callable[..., Execution], namespace:
     assert stored(execution) == b"begun\n"
 
 
+CAREFUL = """\
+import os, signal, time
+def end(*_):
+    time.sleep(1)
+    os.write(1, b"cleaned\\n")
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+print("up", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("line", ["{} && echo next", "{} & wait", "echo | {}; echo next"])
+def test_all_of_a_program_gets_its_grace(make: Callable[..., Execution], line: str) -> None:
+    line = line.format(f"python3 -c {shlex.quote(CAREFUL)}")
+    execution = make(line, grace_s=40.0)
+    handle = KubernetesBackend().submit(execution)
+    waiter = Waiter(handle)
+    await_output(execution, b"up")
+    asked_s = time.monotonic()
+    handle.cancel()
+    assert waiter.outcome().status is RunStatus.KILLED
+    assert time.monotonic() - asked_s < 30
+    assert stored(execution) == b"up %s\ncleaned\n" % (b"False" if "& wait" in line else b"True")
+    assert stored(execution, "stderr") == b""
+
+
+def test_a_program_that_does_not_end_is_ended(make: Callable[..., Execution], namespace: Namespace) -> None:
+    execution = make("trap '' TERM; echo begun; sleep 600; sleep 600", config=namespace.config(deadline="3s"))
+    begun_s = time.monotonic()
+    assert run(execution).failure is FailureCode.DEADLINE
+    assert time.monotonic() - begun_s < 20
+    assert stored(execution) == b"begun\n"
+
+
+def test_what_a_program_leaves_behind_keeps_no_pod(make: Callable[..., Execution]) -> None:
+    execution = make("sleep 600 & echo done; exit 6")
+    begun_s = time.monotonic()
+    assert run(execution).exit_code == 6
+    assert time.monotonic() - begun_s < 20
+    assert stored(execution) == b"done\n"
+
+
 def test_a_job_that_somebody_deletes_is_cancelled(
     make: Callable[..., Execution], namespace: Namespace
 ) -> None:
@@ -112,7 +156,7 @@ def test_a_job_that_somebody_deletes_is_cancelled(
     handle = KubernetesBackend().submit(execution)
     waiter = Waiter(handle)
     await_output(execution, b"begun")
-    job = msgspec.json.decode(handle.reference, type=dict[str, str])["job"]
+    job = msgspec.json.decode(handle.reference, type=dict[str, Any])["job"]
     body = {"propagationPolicy": "Background"}
     namespace.client.send("DELETE", namespace.path("jobs") + f"/{job}", "delete it", body=body)
     outcome = waiter.outcome()

@@ -192,6 +192,50 @@ def test_large_code_and_its_environment_come_by_a_tracking_server(
             assert token not in namespace.text(kind)
 
 
+def own_package(word: str) -> dict[str, str | bytes]:
+    return {
+        "lib/pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n'
+        'build-backend = "setuptools.build_meta"\n[project]\nname = "own"\nversion = "1"\n'
+        '[tool.setuptools]\npy-modules = ["own"]\n',
+        "lib/own.py": f"WORD = {word!r}\n",
+    }
+
+
+@pytest.mark.network
+def test_a_cache_of_environments_has_nothing_of_the_code(
+    folder: ProjFolder, namespace: Namespace, claim: str
+) -> None:
+    """Of two runs with one lock, each has its own packages as they are in its code."""
+    line = "python -c 'import own, six; print(own.WORD, six.__file__.startswith(\"/mlflow/projects/env/\"))'"
+    folder.write({
+        "MLproject": json.dumps({"name": "demo", "python_env": "env.yaml",
+                                 "entry_points": {"main": {"command": line}}}),
+        "env.yaml": 'python: "3.11"\ndependencies: ["six==1.16.0", ./lib]\n',
+    })  # fmt: skip
+    words = ["run", ".", *options(namespace, cache_claim=claim), "--base-image", IMAGE]
+    for word in ("one", "two"):
+        folder.write(own_package(word))
+        done = folder.process(*words)
+        assert (done.code, done.stdout) == (0, f"{word} True\n"), done
+
+
+@pytest.mark.network
+def test_a_program_cannot_alter_what_later_runs_find(
+    folder: ProjFolder, namespace: Namespace, claim: str
+) -> None:
+    line = "python -c 'import six; print(six.__file__); open(six.__file__, \"a\")'"
+    folder.write({
+        "MLproject": json.dumps({"name": "demo", "python_env": "env.yaml",
+                                 "entry_points": {"main": {"command": line}}}),
+        "env.yaml": 'python: "3.11"\ndependencies: ["six==1.16.0"]\n',
+    })  # fmt: skip
+    words = ["run", ".", *options(namespace, cache_claim=claim), "--base-image", IMAGE]
+    first, second = folder.process(*words), folder.process(*words)
+    assert "/mlflow/projects/cache/" in first.stdout
+    assert second.stdout == first.stdout
+    assert (first.code, "Read-only file system" in folder.process("logs", "latest").stdout) == (1, True)
+
+
 def test_what_the_cluster_said_is_shown_with_the_run(folder: ProjFolder, namespace: Namespace) -> None:
     folder.write(docker_project("true"))
     done = folder.process("run", ".", *options(namespace), "--memory", "900Gi", "--pending-timeout", "3s")
@@ -529,7 +573,8 @@ def test_a_check_names_missing_rights(folder: ProjFolder, namespace: Namespace, 
     env = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, RULES[:2]))}
     done = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), env=env)
     assert done.code == 2
-    for says in ("get pods/log", "list, watch events", "create, patch configmaps", "create, patch secrets"):
+    for says in ("get pods/log", "list, watch events", "create, patch, delete configmaps",
+                 "create, delete secrets"):  # fmt: skip
         assert says in done.stdout, done
     env = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, RULES))}
     assert folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), env=env).code == 0

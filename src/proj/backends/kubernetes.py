@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.errors import BackendError, FailureCode
+from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import (
     CODE_DIR,
     Command,
@@ -55,18 +55,28 @@ class KubernetesBackend:
             UsageError: One is unknown, or is not what it should be.
         """
         from proj.kube.kubeconfig import connection
+        from proj.kube.leave import check_leave, check_template
         from proj.kube.settings import merged, read_settings
         from proj.kube.template import read_template
 
-        config = merged(project.extensions.kubernetes, config)
+        own, theirs = config, project.extensions.kubernetes
+        config = merged(theirs, own)
         settings = read_settings(config)
+        check_leave(theirs, own)
         connection(settings.kube_context)  # better said now than when all is ready
+        template = settings.kube_job_template
         if settings.kube_job_template_path is not None:
             template = read_template(settings.kube_job_template_path, project.directory)
             config = merged(config, msgspec.json.encode({"kube-job-template": template}).decode())
+        check_template(template or {}, theirs, own)
         wants_image = settings.delivery == "image" or (
             settings.delivery is None and settings.repository_uri is not None
         )
+        if wants_image and settings.repository_uri is None:
+            raise UsageError(
+                "An image has to be pushed to a registry that the cluster reaches, and none is named.",
+                hint='Name one: --backend-config \'{"repository-uri": "registry.example.org/team/name"}\'.',
+            )
         image = msgspec.structs.replace(
             image,
             base=image.base or settings.base_image,
@@ -225,9 +235,12 @@ class KubernetesBackend:
 
     def reach(self, execution: Execution) -> Reach | None:
         """By the address that the settings name; see `Backend.reach`."""
-        from proj.kube.settings import read_settings
+        from proj import events
+        from proj.kube.settings import is_of_each_machine, read_settings
 
         host = read_settings(execution.backend_config).endpoint_host
+        if host is not None and is_of_each_machine(host):
+            events.warning(f"`endpoint-host` is {host}, which means the pod itself to a pod.")
         return None if host is None else Reach(bind=host, host=host)
 
 
@@ -268,6 +281,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
             path=runtime.path, image_variables=runtime.variables, wrapper=runtime.wrapper,
+            plain_user=docker is None,
         )  # fmt: skip
     return Blueprint(
         execution=execution,

@@ -58,7 +58,7 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     environment: record.EnvironmentRecord | None
     host: host.Host | None
     job: Any
-    """What the cluster said of the run's Job: `proj.kube.state.JobFacts`."""
+    """What the cluster said of the run's Job: `proj.kube.facts.JobFacts`."""
     outcome: record.OutcomeRecord | None
     artifacts: tuple[ArtifactInfo, ...]
     models: tuple[ShownModel, ...]
@@ -160,7 +160,7 @@ class _Files:
 def _job(run: RunRecord, files: _Files) -> object:
     if run.tags.get(record.TAG_BACKEND) != "kubernetes":
         return None
-    from proj.kube.state import FACTS, JobFacts
+    from proj.kube.facts import FACTS, JobFacts
 
     return files.document(f"proj/{FACTS}", JobFacts)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from proj.cli.output import Block
     from proj.cli.show import ShowResult
-    from proj.kube.state import JobFacts
+    from proj.kube.facts import JobFacts
     from proj.model import ArtifactInfo
     from proj.record import ImageRecord, SourceRecord
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ ARTIFACTS = "artifacts.py"
 PREPARER = "prepare.py"
 LINKER = "link.py"
 ACTIVATOR = "activate.sh"
+_UNHASHED = "unhashed.txt"
+"""Packages of the lock that have no hash: commits, and folders of the code, whose lines are paths."""
+_MOST_IMAGE = 24
+"""Characters of an image's name in that of its environments."""
 
 Manifest = dict[str, Any]
 """A JSON object as the API server takes it."""
@@ -55,9 +60,20 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def environment_dir(self) -> str:
         """Where the Python environment is."""
-        if self.settings.cache_claim is None or self.lock_digest is None:
+        if not self.shares or self.lock_digest is None:
             return f"{ENVIRONMENT_DIR}/venv"
-        return f"{CACHE_DIR}/{self.lock_digest.partition(':')[2][:24] or self.lock_digest}-{slug(self.image)}"
+        lock = self.lock_digest.partition(":")[2][:24] or self.lock_digest
+        image = hashlib.sha256(self.image.encode()).hexdigest()[:12]
+        return f"{CACHE_DIR}/{lock}-{slug(self.image, _MOST_IMAGE)}-{image}"
+
+    @property
+    def shares(self) -> bool:
+        """Whether later runs find its environment: not one with folders of the code, which no lock knows."""
+        if self.settings.cache_claim is None or self.lock_digest is None:
+            return False
+        files = [each.files for each in self.bundle.maps] if self.bundle is not None else []
+        lines = b"".join(each.get(_UNHASHED, b"") for each in files).splitlines()
+        return not any(line.startswith(b".") for line in lines)
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):

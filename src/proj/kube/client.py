@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,7 +16,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 from urllib3.util import Timeout
 
 from proj.kube.credentials import Credentials
-from proj.kube.errors import BUSY, UNAUTHORIZED, ApiError, UnreachableClusterError
+from proj.kube.errors import BUSY, UNAUTHORIZED, ApiError, ConfigError, UnreachableClusterError
 from proj.kube.objects import Status
 from proj.version import __version__
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+_AGENT = f"proj/{__version__}"
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
 _CHUNK_BYTES = 65536
@@ -104,7 +106,9 @@ class Client:
         """How many requests were made."""
         self._base = connection.cluster.server.rstrip("/")
         self._credentials = Credentials(connection)
+        self._lock = threading.Lock()
         self._pool = self._connect()
+        self._pool_is_of = self._credentials.certificates
 
     @property
     def server(self) -> str:
@@ -213,6 +217,14 @@ class Client:
 
     # --- below ----------------------------------------------------------------------------------------
 
+    def _current_pool(self) -> urllib3.PoolManager:
+        """The connections; new ones where a plugin has renewed the certificate that they are made with."""
+        with self._lock:
+            made = self._credentials.certificates
+            if made != self._pool_is_of:
+                self._pool, self._pool_is_of = self._connect(), made
+            return self._pool
+
     def _connect(self) -> urllib3.PoolManager:
         cluster = self.connection.cluster
         host = urlsplit(self._base).hostname or ""
@@ -225,10 +237,10 @@ class Client:
             elif cluster.tls_server_name:
                 options["server_hostname"] = cluster.tls_server_name
         proxy = cluster.proxy_url or _proxy_of(self._base, host)
-        headers = {"User-Agent": f"proj/{__version__}"}
         if proxy:
-            return urllib3.ProxyManager(proxy, headers=headers, **options)  # type: ignore[arg-type]  # as it takes them
-        return urllib3.PoolManager(headers=headers, **options)  # type: ignore[arg-type]  # same
+            _check_proxy(proxy, named=proxy == cluster.proxy_url)
+            return urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]  # as it takes them
+        return urllib3.PoolManager(**options)  # type: ignore[arg-type]  # same
 
     def _request(
         self,
@@ -244,12 +256,13 @@ class Client:
     ) -> urllib3.BaseHTTPResponse:
         url = self._base + quote(path, safe="/:") + (f"?{urlencode(query)}" if query else "")
         for renew in (False, True):
-            headers = {**self._pool.headers, **self._credentials.headers(renew=renew), "Accept": accept}
+            headers = self._credentials.headers(renew=renew)
+            headers.update({"User-Agent": _AGENT, "Accept": accept})
             if payload is not None:
                 headers["Content-Type"] = content_type
             self.calls += 1
             try:
-                answer = self._pool.request(
+                answer = self._current_pool().request(
                     method, url, body=payload, headers=headers, preload_content=False, redirect=False,
                     timeout=Timeout(connect=_CONNECT_S, read=read_s),
                 )  # fmt: skip
@@ -284,4 +297,15 @@ def _proxy_of(url: str, host: str) -> str | None:
     if proxy_bypass(host):
         return None
     proxies = getproxies()
-    return proxies.get(urlsplit(url).scheme) or proxies.get("all")
+    found = proxies.get(urlsplit(url).scheme) or proxies.get("all")
+    return f"http://{found}" if found and "://" not in found else found
+
+
+def _check_proxy(proxy: str, *, named: bool) -> None:
+    scheme = urlsplit(proxy).scheme
+    if scheme not in ("http", "https"):
+        where = "`proxy-url` of the kubeconfig's cluster" if named else "A variable such as HTTPS_PROXY"
+        raise ConfigError(
+            f"{where} names a proxy that proj cannot use: {scheme or 'no'} scheme, not http or https.",
+            hint="Name an HTTP proxy; a tunnel (`ssh -L`) to the API server needs none.",
+        )

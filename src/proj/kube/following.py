@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import signal
 import threading
@@ -15,11 +14,13 @@ import msgspec
 
 from proj import events, process
 from proj.errors import BackendError, DetachedError, FailureCode
-from proj.kube.errors import NOT_FOUND, ApiError
+from proj.kube.deletion import Deletion, delete_pod
+from proj.kube.facts import FACTS
 from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.sinks import Marked, Sink
-from proj.kube.state import FACTS, JobState
+from proj.kube.state import JobState
+from proj.kube.verdict import Verdict
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
 
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proj.kube.hub import Hub
-    from proj.kube.verdict import Verdict
     from proj.process.interrupts import Pending
 
 _LOOK_S = 0.25
 """How late a signal may be seen: Python tells the main thread of it, and wakes nobody up."""
 _EXPLAIN_AFTER_S = 2.0
 """From when on it is told what is waited for."""
+_FORBIDDEN_PATIENCE_S = 2.0
 _LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
 """Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
@@ -85,6 +86,9 @@ class Following:
         self._given_up: Verdict | None = None
         self._stopped_at_s: float | None = None
         self._cancelled = False
+        self._forbidden_since_s: float | None = None
+        self._deaf = False
+        """Whether no news come, however long it is waited."""
         self._abandoned = False
         self._waited_for = False
         self._told: str | None = None
@@ -92,6 +96,7 @@ class Following:
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
+        self._deletion = Deletion(hub, job)
         self._observing = observing
         self._serves = serves
         self._tap = tap
@@ -102,12 +107,17 @@ class Following:
     def _listen(self) -> None:
         execution, again = self._execution, self._again
         folder, quiet = Path(execution.record_dir), execution.quiet
-        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, again=again)
+        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, resumed=again)
         self._stderr = Sink(folder / "stderr.log", None if quiet else "stderr", again=again)
         self._hub.join(self._name, self._receive)
 
     def wait(self) -> Outcome:
-        """See `Handle.wait`."""
+        """See `Handle.wait`.
+
+        Raises:
+            DetachedError: The Job goes on without us.
+            BackendError: It was begun by another process, and we may not watch it.
+        """
         if self._outcome is None:
             self._waited_for = True
             with process.deferred() as pending:
@@ -179,6 +189,20 @@ class Following:
             self._state.take_event(item)
         elif kind == "trouble":
             self._tell_trouble(item)
+        elif kind == "forbidden" and isinstance(item, BackendError):
+            self._on_forbidden(item)
+
+    def _on_forbidden(self, error: BackendError) -> None:
+        """Nothing is ever heard of the Job; a right that was given a moment ago may take its time."""
+        now_s = time.monotonic()
+        self._forbidden_since_s = self._forbidden_since_s or now_s
+        if now_s - self._forbidden_since_s < _FORBIDDEN_PATIENCE_S:
+            self._tell_trouble(error)
+        elif self._again or self._observing:  # others may see it, and it runs
+            raise error
+        elif self._stop is None:
+            self._deaf = True
+            self._give_up(Verdict(code=FailureCode.REFUSED, message=error.message))
 
     def _tell_trouble(self, error: object) -> None:
         if isinstance(error, BackendError):
@@ -205,7 +229,10 @@ class Following:
             write, on_end = marked.write, marked.end
         else:
             write, on_end = self._stdout.write, lambda: None
-        follower = LogFollower(self._hub.client, path, container, sink=write, on_end=on_end)
+        follower = LogFollower(
+            self._hub.client, path, container, sink=write, on_end=on_end,
+            on_trouble=lambda error: self._receive("trouble", "", error),
+        )  # fmt: skip
         follower.start()
         return follower
 
@@ -246,52 +273,58 @@ class Following:
     # --- the end --------------------------------------------------------------------------------------
 
     def _on_signal(self, signum: int, pending: Pending) -> None:
+        """See to it that the run ends.
+
+        Raises:
+            DetachedError: It is to go on, or cannot be ended now and its user waits no longer.
+        """
         if self._stop is None:
-            if signum == signal.SIGINT:
-                self._offer_to_detach(pending)
+            if signum == signal.SIGINT and self._ended_while_asking(pending):
+                return
             self._asked_by = signum
             self._end("cancelled")
-        else:  # asked again: at once
-            self._delete_pods()
+        elif self._deletion.accepted:  # asked again: at once
+            for pod in self._state.pods.values():
+                delete_pod(self._hub, pod)
             self._stopped_at_s = -math.inf
+        elif self._asked_by is None:
+            self._asked_by = signum
+        elif self._deletion.error is not None:
+            raise self._deletion.given_up(self._execution.run_id, self._asked_by)
 
-    def _offer_to_detach(self, pending: Pending) -> None:
-        """Ask whether the Job is to go on without us; without an answer it is not.
+    def _ended_while_asking(self, pending: Pending) -> bool:
+        """Ask whether the Job is to go on without us, unless it ends meanwhile; without an answer it is not.
 
         Raises:
             DetachedError: It is.
         """
+
+        def over() -> bool:
+            with self._wake:
+                found = list(self._news)
+                self._news.clear()
+            for kind, change, item in found:
+                self._take(kind, change, item)
+            return pending.waits or self._state.outcome() is not None
+
         lost = " (its metrics are recorded no longer)" if self._serves else ""
         question = f"The Job {self._name} can go on without proj{lost}:"
         with self._stdout.held(), self._stderr.held():
-            answer = events.ask(question, ("detach", "cancel"), stop=lambda: pending.waits)
+            answer = events.ask(question, ("detach", "cancel"), stop=over)
         if answer == "detach":
             run_id = self._execution.run_id
             raise DetachedError(f"The run {run_id} goes on as the Job {self._name}.", run_id=run_id)
+        return not pending.waits and self._state.outcome() is not None
 
     def _end(self, cause: Stop) -> None:
         """Delete the Job, and with it its pods; the program gets its grace."""
         self._stop = cause
-        self._stopped_at_s = time.monotonic()
-        path = f"/apis/batch/v1/namespaces/{self._hub.namespace}/jobs/{self._name}"
-        body = {"propagationPolicy": "Foreground"}
-        try:
-            self._hub.client.send("DELETE", path, f"delete the Job {self._name}", body=body)
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                events.warning(error.message)
-        except BackendError as error:
-            events.warning(f"{error.message} The Job {self._name} goes on.")
-            self._stopped_at_s = -math.inf
+        self._try_to_delete()
 
-    def _delete_pods(self) -> None:
-        for pod in self._state.pods.values():
-            path = f"/api/v1/namespaces/{self._hub.namespace}/pods/{pod.metadata.name}"
-            with contextlib.suppress(BackendError):
-                self._hub.client.send(
-                    "DELETE", path, f"delete the pod {pod.metadata.name}", body={"gracePeriodSeconds": 0},
-                    tries=1,
-                )  # fmt: skip
+    def _try_to_delete(self) -> None:
+        """The time that the cluster has for it begins once it is asked."""
+        if self._deletion.attempt() and self._stopped_at_s is None:
+            self._stopped_at_s = -math.inf if self._deaf else time.monotonic()
 
     def _decide(self) -> Outcome | None:
         if self._stop is not None:
@@ -299,6 +332,8 @@ class Following:
         outcome = self._state.outcome()
         if outcome is not None:
             return outcome
+        if self._state.unexplained:
+            self._hub.want_events(self._name)
         self._look_at_clock()
         found = self._state.hopeless(time.monotonic())
         if found is not None and not self._observing:
@@ -315,6 +350,8 @@ class Following:
         state = self._state
         if state.running and self._running_since_s is None:
             self._running_since_s = now_s
+        if state.queued_again and self._running_since_s is not None:
+            self._running_since_s, self._begun_s = None, now_s
         if self._running_since_s is not None:
             if limit_s is not None and now_s - self._running_since_s >= limit_s:
                 self._end("deadline")
@@ -336,7 +373,11 @@ class Following:
 
     def _decide_stopped(self) -> Outcome | None:
         """How a run ended that we have ended: once it has, or the cluster takes too long to say so."""
-        assert self._stopped_at_s is not None  # noqa: S101  set with `_stop`
+        if self._state.deleted:  # the answer to our request was lost, say
+            self._deletion.accepted = True
+        self._try_to_delete()
+        if self._stopped_at_s is None:  # it may come to its end by itself
+            return self._state.outcome()
         slack_s = self._execution.grace_s + _END_SLACK_S
         if not self._state.at_rest and time.monotonic() - self._stopped_at_s < slack_s:
             return None
@@ -349,7 +390,8 @@ class Following:
         if self._given_up is not None:
             found = self._given_up
             return msgspec.structs.replace(base, failure=found.code, message=found.message)
-        if ended is not None and ended.status is RunStatus.FINISHED and self._stop == "cancelled":
+        finished = ended is not None and ended.status is RunStatus.FINISHED
+        if finished and self._stop == "cancelled" and not self._state.cut_short:
             return ended  # it was faster
         if self._stop == "deadline":
             limit_s = self._execution.timeout_s

@@ -79,7 +79,7 @@ class Hub:
         return Watch(
             self.client, path, Job, {"labelSelector": self._selector},
             on_change=lambda change, job: self._tell(job.metadata.name, "job", change, job),
-            on_trouble=self._trouble,
+            on_trouble=self._trouble, on_forbidden=self._forbidden,
         )  # fmt: skip
 
     def _watch_pods(self) -> Watch[Pod]:
@@ -89,14 +89,15 @@ class Hub:
             on_change=lambda change, pod: self._tell(
                 (pod.metadata.labels or {}).get(INSTANCE_LABEL, ""), "pod", change, pod
             ),
-            on_trouble=self._trouble,
+            on_trouble=self._trouble, on_forbidden=self._forbidden,
         )  # fmt: skip
 
     def _watch_events(self) -> Watch[Event]:
         path = f"/api/v1/namespaces/{self.namespace}/events"
         return Watch(
-            self.client, path, Event, {}, on_change=self._on_event, on_trouble=self._trouble, listed=True
-        )
+            self.client, path, Event, {}, on_change=self._on_event, on_trouble=self._trouble, listed=True,
+            remembers=False,
+        )  # fmt: skip
 
     def _on_event(self, change: str, event: Event) -> None:
         if change == "DELETED":
@@ -119,10 +120,16 @@ class Hub:
             receiver(kind, change, item)
 
     def _trouble(self, error: BackendError | None) -> None:
+        self._tell_all("trouble", error)
+
+    def _forbidden(self, error: BackendError) -> None:
+        self._tell_all("forbidden", error)
+
+    def _tell_all(self, kind: str, error: BackendError | None) -> None:
         with self._lock:
             receivers = tuple(self._receivers.values())
         for receiver in receivers:
-            receiver("trouble", "", error)
+            receiver(kind, "", error)
 
 
 def of_session(client: Client, namespace: str, session: str) -> Hub:

@@ -64,6 +64,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     exec: ExecPlugin | None = None
     auth_provider: Mapping[str, Any] | None = None
     impersonate: str | None = msgspec.field(name="as", default=None)
+    impersonate_uid: str | None = msgspec.field(name="as-uid", default=None)
+    impersonate_groups: tuple[str, ...] | None = msgspec.field(name="as-groups", default=None)
+    impersonate_extra: Mapping[str, tuple[str, ...]] | None = msgspec.field(
+        name="as-user-extra", default=None
+    )
 
     def __repr__(self) -> str:
         return "User(…)"

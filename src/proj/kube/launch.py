@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from proj import events
 from proj.errors import BackendError, FailureCode
 from proj.kube import manifest
 from proj.kube.client import MERGE, STRATEGIC
-from proj.kube.errors import CONFLICT, NOT_FOUND, ApiError
+from proj.kube.errors import BUSY, CONFLICT, NOT_FOUND, ApiError, ConfigError
 from proj.kube.names import RUN_LABEL, SESSION_LABEL
 from proj.kube.objects import Job
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from proj.kube.parts import ConfigMap
 
 _TRIES = 5
+_PATIENT_TRIES = 8
+"""Of a request that is to clean up: with the pauses in between it takes most of half a minute."""
 
 
 def launch(
@@ -46,7 +49,7 @@ def launch(
 
     Raises:
         UsageError: It cannot be run on a cluster.
-        BackendError: The cluster refuses it, or does not answer; nothing is left of it.
+        BackendError: The cluster refuses it, or does not answer; nothing is left of it, or that is told.
     """
     body = manifest.job(blueprint, names)
     waits = manifest.waits_for_parts(blueprint)
@@ -55,8 +58,15 @@ def launch(
         try:
             made = _create_job(client, manifest.held(body) if waits else body, names)
         except ApiError as error:
+            if error.status in BUSY:  # perhaps it was made nevertheless
+                _withdraw(client, names)
             if error.status != CONFLICT:
                 raise
+        except ConfigError:
+            raise
+        except BaseException:  # so it may be where the answer was lost
+            _withdraw(client, names)
+            raise
         else:
             break
         names = msgspec.structs.replace(names, job=f"{names.job[:52]}-{secrets.token_hex(2)}")
@@ -67,21 +77,55 @@ def launch(
         try:
             _complete(client, blueprint, names, body, made)
         except BaseException:
-            with contextlib.suppress(BackendError):
-                delete(client, names)
+            _withdraw(client, names, made)
             raise
     return made
 
 
-def delete(client: Client, names: Names) -> None:
+def delete(client: Client, names: Names, *, uid: str | None = None, tries: int = 2) -> None:
     """Delete a Job and all that it owns.
+
+    Args:
+        client: To whom.
+        names: What it is called.
+        uid: Of the one that is meant; None: any of that name.
+        tries: How often at most.
 
     Raises:
         BackendError: The cluster refuses it, or does not answer.
     """
     path = f"/apis/batch/v1/namespaces/{names.namespace}/jobs/{names.job}"
-    body = {"propagationPolicy": "Background"}
-    client.send("DELETE", path, f"delete the Job {names.job}", body=body, tries=2)
+    body: Manifest = {"propagationPolicy": "Background"}
+    if uid is not None:
+        body["preconditions"] = {"uid": uid}
+    client.send("DELETE", path, f"delete the Job {names.job}", body=body, tries=tries)
+
+
+def _withdraw(client: Client, names: Names, made: Job | None = None) -> None:
+    """See that nothing is left of a Job; where that cannot be had, it is told."""
+    path = f"/apis/batch/v1/namespaces/{names.namespace}/jobs/{names.job}"
+    what = f"read the Job {names.job}"
+    try:
+        if made is None:  # a Job of that name may be somebody else's
+            made = msgspec.json.decode(client.send("GET", path, what, tries=_PATIENT_TRIES), type=Job)
+            if (made.metadata.labels or {}).get(SESSION_LABEL) != names.session:
+                return
+        delete(client, names, uid=made.metadata.uid, tries=_PATIENT_TRIES)
+    except ApiError as error:
+        if error.status in (NOT_FOUND, CONFLICT):
+            return
+        _tell_left(names, error, known=made is not None)
+    except BackendError as error:
+        _tell_left(names, error, known=made is not None)
+
+
+def _tell_left(names: Names, error: BackendError, *, known: bool) -> None:
+    job = f"The Job {names.job} in the namespace {names.namespace}"
+    left = "is left" if known else "may have been made, and then is left"
+    events.warning(
+        f"{job} {left}: it cannot be deleted now: {error.message} "
+        f"`kubectl delete job {names.job} -n {names.namespace}` does so later."
+    )
 
 
 def _create_job(client: Client, body: Manifest, names: Names) -> Job:

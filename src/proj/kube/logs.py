@@ -7,7 +7,9 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
-from proj.kube.errors import NOT_FOUND, ApiError, UnreachableClusterError
+from proj.errors import BackendError
+from proj.kube.errors import FORBIDDEN, NOT_FOUND, ApiError
+from proj.kube.objects import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +29,16 @@ _END_WAIT_S = 1.0
 """How long the news of a container's end may be behind the end of its log."""
 _BAD_REQUEST = 400
 
+_LAST_WORDS_S = 0.005
+
 
 class LogDecoder:
     """Takes the time stamps out of a log, and what is there already where a part of it comes again.
 
     A log is a row of entries: a time stamp, a blank, and a line. An entry without a line's end (a long line
     in pieces, the last words of a stream) is followed at once by the next time stamp, which is told from text
-    by not being earlier than the entry that it stands in: what a program writes of the time is.
+    by not being earlier than the entry that it stands in: what a program writes of the time is. (Of the last
+    words of both streams, the earlier ones may come later.)
 
     Args:
         sink: Takes the log's own bytes.
@@ -82,14 +87,14 @@ class LogDecoder:
         """The log has ended."""
         text, self._held = self._held, b""
         if text:
-            self._take(text)
+            self._take(text, last=True)
 
-    def _take(self, text: bytes) -> None:
+    def _take(self, text: bytes, *, last: bool = False) -> None:
         out = bytearray()
         at = 0
         for found in _STAMP.finditer(text):
             begins_line = text[found.start() - 1] == _NEWLINE if found.start() else self._at_line_start
-            if begins_line or (self._stamp and found[1] >= self._stamp):
+            if begins_line or self._follows(found[1], last=last):
                 out += self._new_part(text[at : found.start()])
                 self._begin(found)
                 at = found.end()
@@ -97,6 +102,15 @@ class LogDecoder:
         self._at_line_start = text.endswith(b"\n")
         if out:
             self._sink(bytes(out))
+
+    def _follows(self, stamp: bytes, *, last: bool) -> bool:
+        """Whether a time stamp within a line is that of an entry.
+
+        The last words of the two streams are written at once: either may have been stamped first.
+        """
+        if not self._stamp:
+            return False
+        return stamp >= self._stamp or (last and _when(self._stamp) - _when(stamp) < _LAST_WORDS_S)
 
     def _begin(self, found: re.Match[bytes]) -> None:
         self._same = self._same + 1 if found[1] == self._stamp else 1
@@ -117,6 +131,10 @@ class LogDecoder:
         return content[max(0, given - before) :]
 
 
+def _when(stamp: bytes) -> float:
+    return seconds(f"{stamp.decode()}Z") or 0.0
+
+
 class LogFollower:
     """Hands a container's log on as it comes, to its end.
 
@@ -126,6 +144,7 @@ class LogFollower:
         container: Its name.
         sink: Takes the log's bytes, in the follower's thread.
         on_end: Called once, at the end.
+        on_trouble: Called with why it cannot be had just now.
     """
 
     def __init__(
@@ -136,12 +155,16 @@ class LogFollower:
         *,
         sink: Callable[[bytes], None],
         on_end: Callable[[], None],
+        on_trouble: Callable[[BackendError], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._path = f"{path}/log"
         self._container = container
         self._decoder = LogDecoder(sink)
         self._on_end = on_end
+        self._on_trouble = on_trouble
+        self._told: str | None = None
+        self._complete = False
         self._terminated = threading.Event()
         self._stopped = threading.Event()
         self._stream: Stream | None = None
@@ -160,6 +183,8 @@ class LogFollower:
 
     def stop(self) -> None:
         """Give up; from any thread."""
+        if not self._complete and self.lost is None:
+            self.lost = self._told or "its end was not waited for"
         self._stopped.set()
         self._terminated.set()
         stream = self._stream
@@ -174,6 +199,7 @@ class LogFollower:
     def _run(self) -> None:
         try:
             self._follow()
+            self._complete = not self._stopped.is_set()
         finally:
             self._decoder.flush()
             self._on_end()
@@ -185,15 +211,20 @@ class LogFollower:
             last = self._terminated.is_set()
             try:
                 self._read(follow=not last)
-            except ApiError as error:
-                if error.status == NOT_FOUND:
+            except BackendError as error:  # of the credentials too: a plugin may fail for a moment
+                status = error.status if isinstance(error, ApiError) else None
+                if status == NOT_FOUND:
                     self.lost = "the pod is gone"
                     return
-                if last and error.status == _BAD_REQUEST:  # it has never run
+                if last and status == _BAD_REQUEST:  # it has never run
                     return
-            except UnreachableClusterError:
-                last = False
+                if status != _BAD_REQUEST:  # else its node is about to begin the log
+                    self._tell(error)
+                if last and status == FORBIDDEN:
+                    self.lost = self._told
+                    return
             else:
+                self._told = None
                 if last:
                     return
                 pause_s = _FIRST_PAUSE_S
@@ -201,6 +232,12 @@ class LogFollower:
                     continue
             self._stopped.wait(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _tell(self, error: BackendError) -> None:
+        said = error.message.rstrip(".")
+        if self._told != said and not self._stopped.is_set():
+            self._told = said
+            self._on_trouble(error)
 
     def _read(self, *, follow: bool) -> None:
         query = {"container": self._container, "timestamps": "true"}

@@ -9,6 +9,7 @@ from proj.errors import UsageError
 from proj.kube.blueprint import Manifest, merge, secret_values
 from proj.kube.names import INSTANCE_LABEL, MANAGED_BY, RUN_LABEL, SESSION_LABEL, label
 from proj.kube.pod import fill_pod
+from proj.kube.settings import QUEUE_LABEL
 
 if TYPE_CHECKING:
     from proj.kube.blueprint import Blueprint, Names
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from proj.kube.settings import Settings
 
 _COMPLETE = "proj/complete"
+HELD_S = 600
+"""How long a Job may wait for its parts. Then it has failed, and is removed as what has ended is: whoever was
+to bring them is gone, or cannot reach the cluster. Before Kubernetes 1.24 that never comes: the time of a Job
+without pods does not begin there."""
+_SHORT_S = 60
+"""A deadline that may be over before all parts are there."""
 
 
 def job(blueprint: Blueprint, names: Names) -> Manifest:
@@ -34,11 +41,17 @@ def job(blueprint: Blueprint, names: Names) -> Manifest:
     meta = manifest.setdefault("metadata", {})
     meta.pop("generateName", None)
     meta |= {"name": names.job, "namespace": names.namespace}
-    queue = {"kueue.x-k8s.io/queue-name": settings.queue} if settings.queue else {}
+    queue = {QUEUE_LABEL: settings.queue} if settings.queue else {}
     merge(meta, "labels", {**labels, **queue})
     merge(meta, "annotations", settings.annotations)
     spec.setdefault("backoffLimit", 0)
     spec.setdefault("ttlSecondsAfterFinished", settings.ttl_s)
+    for name in ("parallelism", "completions"):
+        if spec.get(name) not in (None, 1):
+            raise UsageError(
+                f"The Job template asks for {name}: {spec[name]}, and a run is one pod.",
+                hint="Leave it out; several runs are several Jobs.",
+            )
     if settings.deadline_s is not None:
         spec["activeDeadlineSeconds"] = settings.deadline_s
     if settings.queue:
@@ -53,19 +66,27 @@ def waits_for_parts(blueprint: Blueprint) -> bool:
 
 
 def held(manifest: Manifest) -> Manifest:
-    """The Job without pods, until what it owns is there: `parallelism` says how many it may have."""
+    """The Job without pods, until what it owns is there: `parallelism` says how many it may have.
+
+    A deadline of its own stays as it is: controllers of old have missed the change of one at the beginning.
+    """
+    wanted = manifest["spec"].get("activeDeadlineSeconds")
+    keeps = wanted is not None and wanted >= _SHORT_S
+    spec = {**manifest["spec"], "activeDeadlineSeconds": wanted if keeps else HELD_S}
     if manifest["spec"].get("suspend"):
         meta = manifest["metadata"]
         annotations = {**(meta.get("annotations") or {}), _COMPLETE: "false"}
-        return {**manifest, "metadata": {**meta, "annotations": annotations}}
-    return {**manifest, "spec": {**manifest["spec"], "parallelism": 0}}
+        return {**manifest, "metadata": {**meta, "annotations": annotations}, "spec": spec}
+    return {**manifest, "spec": {**spec, "parallelism": 0}}
 
 
 def release(manifest: Manifest) -> Manifest:
     """The change by which a Job that was held begins."""
-    if manifest["spec"].get("suspend"):  # it begins when its queue says so
-        return {"metadata": {"annotations": {_COMPLETE: "true"}}}
-    return {"spec": {"parallelism": manifest["spec"].get("parallelism", 1)}}
+    spec = manifest["spec"]
+    wanted = {"activeDeadlineSeconds": spec.get("activeDeadlineSeconds")}  # None: it is removed
+    if spec.get("suspend"):  # it begins when its queue says so
+        return {"metadata": {"annotations": {_COMPLETE: "true"}}, "spec": wanted}
+    return {"spec": {**wanted, "parallelism": spec.get("parallelism", 1)}}
 
 
 def is_held(found: Job) -> bool:
@@ -73,9 +94,8 @@ def is_held(found: Job) -> bool:
     status = found.status
     if status.active or status.succeeded or status.failed:
         return False
-    if found.spec.suspend:
-        return (found.metadata.annotations or {}).get(_COMPLETE) == "false"
-    return found.spec.parallelism == 0
+    # A queue may suspend what was held without it: a template's label is enough for that.
+    return found.spec.parallelism == 0 or (found.metadata.annotations or {}).get(_COMPLETE) == "false"
 
 
 def owner(found: Job) -> Manifest:
@@ -129,11 +149,11 @@ def _labels(blueprint: Blueprint, names: Names) -> dict[str, str]:
     entry_point = execution.origin.entry_point if execution.origin else ""
     found = {
         "app.kubernetes.io/name": label(execution.project_name),
-        INSTANCE_LABEL: names.job,
         "app.kubernetes.io/component": label(entry_point),
+        **blueprint.settings.labels,
+        INSTANCE_LABEL: names.job,
         MANAGED_BY: "proj",
         RUN_LABEL: execution.run_id,
         SESSION_LABEL: names.session,
-        **blueprint.settings.labels,
     }
     return {name: value for name, value in found.items() if value}

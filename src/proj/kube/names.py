@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from proj.errors import UsageError
+
 RUN_LABEL = "proj/run-id"
 SESSION_LABEL = "proj/session"
 """Whose process follows: one watch of each kind serves all of its runs."""
@@ -12,6 +14,8 @@ CODE_LABEL = "proj/code"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 """The Job's name, on its pods too."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
+OWN_LABELS = (RUN_LABEL, SESSION_LABEL, INSTANCE_LABEL, MANAGED_BY)
+"""Those by which a run's objects are found: nobody else sets them."""
 
 _MOST_NAME = 63
 _MOST_SLUG = 40
@@ -45,5 +49,14 @@ def is_variable(name: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """A text in which Kubernetes replaces nothing: it takes `$(NAME)` for a variable and `$$` for a `$`."""
+    """A text in which Kubernetes replaces nothing: it takes `$(NAME)` for a variable and `$$` for a `$`.
+
+    Raises:
+        UsageError: It has bytes that are no UTF-8: the API is JSON.
+    """
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(
+            f"{text[:60]!a} has bytes that are no UTF-8, which Kubernetes cannot hand to a program.",
+            hint="Put them into a file of the project.",
+        )
     return text.replace("$", "$$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ class Meta(_Object, frozen=True):
     resource_version: str = ""
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     labels: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
     owner_references: tuple[Owner, ...] | None = None
@@ -149,6 +150,7 @@ class JobSpec(_Object, frozen=True):
     backoff_limit: int | None = None
     suspend: bool | None = None
     active_deadline_seconds: int | None = None
+    pod_failure_policy: Mapping[str, Any] | None = None
 
 
 class JobStatus(_Object, frozen=True):
@@ -181,6 +183,13 @@ class Involved(_Object, frozen=True):
     uid: str = ""
 
 
+class Series(_Object, frozen=True):
+    """How often an event was told, by those who speak `events.k8s.io`."""
+
+    count: int | None = None
+    last_observed_time: str | None = None
+
+
 class Event(_Object, frozen=True):
     """What a part of the cluster told of an object."""
 
@@ -191,6 +200,19 @@ class Event(_Object, frozen=True):
     message: str = ""
     count: int | None = None
     last_timestamp: str | None = None
+    event_time: str | None = None
+    series: Series | None = None
+
+    @property
+    def times(self) -> int:
+        """How often it happened."""
+        return self.count or (self.series.count if self.series is not None else None) or 1
+
+    @property
+    def last(self) -> str | None:
+        """When it happened last."""
+        of_series = self.series.last_observed_time if self.series is not None else None
+        return self.last_timestamp or of_series or self.event_time or self.metadata.creation_timestamp
 
 
 class Items(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

@@ -119,6 +119,12 @@ def _declared_gpus(docker: DockerDeclaration | None) -> int | None:
     )
 
 
+_ANY_SHELL = """\
+[ -n "${BASH_VERSION-}" ] || ! command -v bash >/dev/null 2>&1 || exec bash -pc "$run" sh "$@"
+eval "$run"
+"""
+"""Runs `run` by bash where there is one, which can start a program with all signals as they were."""
+
 _CONFINED: Manifest = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -127,7 +133,9 @@ def _pod_security(blueprint: Blueprint) -> Manifest:
     found: Manifest = {"seccompProfile": {"type": "RuntimeDefault"}}
     if user is None:
         return found
-    return {**found, "runAsNonRoot": user != 0, "runAsUser": user, "runAsGroup": user, "fsGroup": user}
+    found |= {"runAsNonRoot": user != 0, "runAsUser": user, "runAsGroup": user, "fsGroup": user}
+    # Else each start goes through all files of each volume, for minutes where these are many.
+    return {**found, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def _user(blueprint: Blueprint) -> int | None:
@@ -150,7 +158,8 @@ def _start(blueprint: Blueprint) -> str:
         )
         lines += [
             f"({values}",
-            f"{script('prepare.sh')}) || exit",
+            f"{script('prepare.sh')})",  # `( … ) || exit` would have it go on after what fails
+            'code=$?; [ "$code" = 0 ] || exit "$code"',
             f"cd {shlex.quote(blueprint.execution.command.cwd)} || exit",
         ]
     if blueprint.lock_digest is not None:
@@ -158,7 +167,7 @@ def _start(blueprint: Blueprint) -> str:
         lines += _environment_lines(blueprint)
     if folders:
         lines.append(f"PATH={':'.join(folders)}:$PATH; export PATH")
-    return "\n".join([*lines, script("run.sh")])
+    return "\n".join([*lines, f"run={shlex.quote(script('run.sh'))}", _ANY_SHELL])
 
 
 def _environment_lines(blueprint: Blueprint) -> list[str]:
@@ -231,6 +240,7 @@ def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
         "PROJ_PYTHON_MINOR": blueprint.python or "",
         "PROJ_CONDA_TOOL": blueprint.conda_tool or "",
         "PROJ_ENVIRONMENT_DIR": blueprint.environment_dir,
+        "PROJ_ENVIRONMENT_SHARED": "1" if blueprint.shares else "",
     }
 
 

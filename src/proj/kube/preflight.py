@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 
 NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("batch", "jobs", ("create", "get", "list", "watch", "patch", "delete")),
-    ("", "pods", ("get", "list", "watch", "delete")),
+    ("", "pods", ("list", "watch", "delete")),
     ("", "pods/log", ("get",)),
     ("", "events", ("list", "watch")),
-    ("", "configmaps", ("create", "patch")),
-    ("", "secrets", ("create", "patch")),
+    ("", "configmaps", ("create", "patch", "delete")),
+    ("", "secrets", ("create", "delete")),
 )
-"""API group, resource and verbs that a run needs; docs/how-to/kubernetes.md has them as a role."""
+"""API group, resource and verbs that a run needs; docs/how-to/kubernetes.md has them as a role.
+
+Nothing deletes ConfigMaps and Secrets but the cluster itself, with their Job: hardened clusters (the plugin
+OwnerReferencesPermissionEnforcement) let only those say what an object belongs to who may delete it.
+"""
 _OLDEST = 19
+_STRICTLY = {"dryRun": "All", "fieldValidation": "Strict"}
+"""Nothing is created, and a field that is none is told of, from 1.25 on: older servers do not look at it."""
 
 
 class _Version(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -191,7 +197,7 @@ def _dry_run(client: Client, blueprint: Blueprint, names: Names) -> Iterator[Dia
     body = manifest.job(blueprint, names)
     path = f"/apis/batch/v1/namespaces/{names.namespace}/jobs"
     try:
-        client.send("POST", path, "create the Job", body=body, query={"dryRun": "All"})
+        client.send("POST", path, "create the Job", body=body, query=_STRICTLY)
     except ApiError as error:
         if error.status != FORBIDDEN or "cannot create" not in error.said:  # rights are told already
             yield _finding(Severity.ERROR, "job", f"the cluster refuses the Job: {error.said}", error.hint)

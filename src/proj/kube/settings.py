@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,9 +11,12 @@ from typing import Any, Literal
 import msgspec
 
 from proj.errors import UsageError
+from proj.kube.names import OWN_LABELS
+from proj.kube.quantities import quantity
 from proj.times import parse_duration
 
 Delivery = Literal["bundle", "image"]
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 class CustomVolume(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -70,8 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     """How long the pod may wait for a node; None: 30 minutes, with a queue for ever."""
     ttl: str = "1d"
     """How long the Job is kept when it has ended."""
-    cpu: str | None = None
-    memory: str | None = None
+    cpu: str | int | float | None = None
+    memory: str | int | None = None
     gpus: int | None = None
     gpu_resource: str = "nvidia.com/gpu"
     labels: Mapping[str, str] = {}
@@ -107,10 +111,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
         """How long the pod may wait for a node; None: for ever."""
         if self.pending_timeout is not None:
             return parse_duration(self.pending_timeout)
-        return None if self.queue else 1800.0
+        return None if self._is_queued else 1800.0
+
+    @property
+    def _is_queued(self) -> bool:
+        """Whether it waits in a queue, by the setting or by the label itself."""
+        meta = (self.kube_job_template or {}).get("metadata")
+        labels = meta.get("labels") if isinstance(meta, dict) else None
+        known = labels if isinstance(labels, dict) else {}
+        return self.queue is not None or QUEUE_LABEL in self.labels or QUEUE_LABEL in known
 
 
 NAMES: tuple[str, ...] = Settings.__struct_encode_fields__
+TEMPLATES = ("kube-job-template", "kube-job-template-path")
+"""The two ways to name a template: one of them stands for the other, too."""
 _FIELD = re.compile(r"`\$\.?(?P<place>[^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
@@ -146,6 +160,15 @@ def _explained(said: str) -> UsageError:
     return UsageError(f"{what}: {said.partition(' - at ')[0]}.")
 
 
+def is_of_each_machine(host: str) -> bool:
+    """Whether an address means another machine on each: a loopback, or none at all."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
 def _check(settings: Settings) -> None:
     _ = settings.ttl_s, settings.deadline_s, settings.pending_s  # raise for what is no length of time
     for volume in settings.volumes:
@@ -156,12 +179,24 @@ def _check(settings: Settings) -> None:
             )
         if not volume.path.startswith("/"):
             raise UsageError(f"The volume's path {volume.path!r} is not absolute.")
+    taken = next((name for name in OWN_LABELS if name in settings.labels), None)
+    if taken is not None:
+        raise UsageError(
+            f"The label {taken} is proj's own: it finds the run's pods by it.",
+            hint="Take another name for it in `labels`.",
+        )
+    for name, amount in (("cpu", settings.cpu), ("memory", settings.memory)):
+        if amount is not None and quantity(str(amount)) is None:
+            raise UsageError(
+                f"The setting {name!r} is {amount!r}, which is no amount as Kubernetes writes them.",
+                hint="Such as 500m or 2 for processors, 512Mi, 16Gi or 16G for memory.",
+            )
     if settings.gpus is not None and settings.gpus < 0:
         raise UsageError(f"gpus is {settings.gpus}, which is no number of GPUs.")
 
 
 def merged(*configs: str) -> str:
-    """Settings of several places as one JSON object: of one name, the last counts.
+    """Settings of several places as one JSON object: of one name, the last counts; of templates, too.
 
     Raises:
         UsageError: One of them is no JSON object.
@@ -169,7 +204,10 @@ def merged(*configs: str) -> str:
     found: dict[str, msgspec.Raw] = {}
     try:
         for config in configs:
-            found |= msgspec.json.decode(config or "{}", type=dict[str, msgspec.Raw])
+            more = msgspec.json.decode(config or "{}", type=dict[str, msgspec.Raw])
+            if any(name in more for name in TEMPLATES):
+                found = {name: value for name, value in found.items() if name not in TEMPLATES}
+            found |= more
     except msgspec.DecodeError as error:
         raise UsageError(f"The backend's settings are no JSON object: {error}.") from error
     return msgspec.json.encode(found).decode()

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from proj import events
+from proj.kube.earlier import Earlier
 from proj.process.outputs import Forward
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Sink:
         name: `stdout` or `stderr`: the stream of ours that it is passed on to; None: to none.
         tap: Sees each chunk, and an empty one at the end; must not raise.
         again: Whether what the file holds comes again: it is replaced once something comes.
+        resumed: Whether it comes again as far as the cluster still has it: what the file holds stays, and
+            what is not in it is appended.
 
     Raises:
         OSError: The file cannot be written.
@@ -39,12 +42,14 @@ class Sink:
         *,
         tap: Callable[[bytes], None] | None = None,
         again: bool = False,
+        resumed: bool = False,
     ) -> None:
         self.log = log
         self.log_error: OSError | None = None
         """Why, from some byte on, the log lacks what was written."""
-        self._descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        self._descriptor = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         self._again = again
+        self._earlier = Earlier(self._descriptor) if resumed else None
         self._tap = tap
         stream = getattr(sys, name) if name is not None else None
         self._forward = None if stream is None else Forward(stream)
@@ -86,11 +91,11 @@ class Sink:
     def _store(self, data: bytes) -> None:
         if self.log_error is not None:
             return
-        rest = memoryview(data)
         try:
             if self._again:
                 os.ftruncate(self._descriptor, 0)
                 self._again = False
+            rest = memoryview(data if self._earlier is None else self._earlier.new_part(data))
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:

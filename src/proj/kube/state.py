@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from proj.errors import FailureCode
-from proj.files import write_whole
 from proj.kube import verdict
+from proj.kube.facts import write_facts
 from proj.kube.objects import seconds
 from proj.model import Outcome, RunStatus
 from proj.times import now_ms
@@ -21,11 +20,15 @@ if TYPE_CHECKING:
     from proj.kube.objects import ContainerStatus, Event, Job, Pod, Terminated
     from proj.kube.verdict import Verdict
 
-FACTS = "kubernetes.json"
-"""Name of the file, beside the logs, with what the cluster said."""
 _MOST_EVENTS = 200
 _SETTLE_S = 8.0
 """How long the end of a pod that the cluster took away waits for news of why."""
+
+_UNHEARD_S = 30.0
+"""How long the end of a pod that is deleted, beyond its grace, waits for news from its node."""
+
+_STARTING_S = 120.0
+"""How long a pod may take on its node until something of it runs, whatever `pending-timeout` says."""
 
 
 class JobState:
@@ -46,6 +49,12 @@ class JobState:
         self._pull_error: str | None = None
         """Why an image was not pulled: between two tries, the cluster says only that it waits."""
         self._ended_at_s: float | None = None
+        self._requeued: set[str] = set()
+        """Pods that a queue took away; it brings others in their place."""
+        self._deleting_since_s: dict[str, float] = {}
+        self._placed_since_s: dict[str, float] = {}
+        self.unexplained = False
+        """Whether it has ended, and events may tell why."""
 
     # --- news -----------------------------------------------------------------------------------------
 
@@ -53,10 +62,21 @@ class JobState:
         """Take news of the Job."""
         self.job = job
         self.job_deleted = change == "DELETED"
+        if job.spec.suspend:
+            self._requeued |= {*self.pods, *self._gone}
+        else:  # news of pods may be faster than those of their Job
+            self._requeued -= {uid for uid, pod in self.pods.items() if not pod.metadata.deletion_timestamp}
 
     def take_pod(self, change: str, pod: Pod) -> None:
         """Take news of one of its pods."""
         uid = pod.metadata.uid
+        going = change == "DELETED" or pod.metadata.deletion_timestamp is not None
+        if going and self.job is not None and self.job.spec.suspend:
+            self._requeued.add(uid)
+        if pod.spec.node_name is not None:
+            self._placed_since_s.setdefault(uid, time.monotonic())
+        if going:
+            self._deleting_since_s.setdefault(uid, time.monotonic())
         if change == "DELETED":
             self.pods.pop(uid, None)
             self._gone[uid] = pod
@@ -74,8 +94,8 @@ class JobState:
 
     @property
     def pod(self) -> Pod | None:
-        """The youngest of its pods."""
-        known = self.pods or self._gone
+        """The youngest of its pods; not one that is gone, and whose place is taken by another one."""
+        known = self.pods or {uid: pod for uid, pod in self._gone.items() if uid not in self._requeued}
         return max(known.values(), key=lambda pod: pod.metadata.creation_timestamp or "", default=None)
 
     @property
@@ -83,6 +103,18 @@ class JobState:
         """Whether the program has begun."""
         pod = self.pod
         return pod is not None and verdict.started(pod, self.main_of(pod))
+
+    @property
+    def queued_again(self) -> bool:
+        """Whether it waits for its turn once more, after its pod was taken away."""
+        suspended = self.job is not None and bool(self.job.spec.suspend)
+        return suspended and self.pod is None and bool(self._gone)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the Job is gone, or about to go."""
+        going = self.job is not None and self.job.metadata.deletion_timestamp is not None
+        return self.job_deleted or going
 
     @property
     def at_rest(self) -> bool:
@@ -111,26 +143,39 @@ class JobState:
             return None
         return verdict.ended(pod, found[0], found[1])
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the program was told to end before it had: what it makes of that is no end of its own."""
+        pod = self.pod
+        found = self._terminated(pod) if pod is not None else None
+        asked_s = seconds(pod.metadata.deletion_timestamp) if pod is not None else None
+        ended_s = seconds(found[1].finished_at) if found is not None else None
+        if pod is None or asked_s is None or ended_s is None:
+            return False
+        # The API tells when the grace is over, in whole seconds.
+        return ended_s >= asked_s - (pod.metadata.deletion_grace_period_seconds or 0)
+
     def outcome(self) -> Outcome | None:  # noqa: PLR0911  rules, in their order
         """How the run ended, if it has by itself."""
         job, pod = self.job, self.pod
         ended = self.ended_main()
-        if ended is not None and ended.status is RunStatus.FINISHED:
+        complete = job is not None and job.holds("Complete") is not None
+        if ended is not None and ended.status is RunStatus.FINISHED and (complete or not self.cut_short):
             return ended
         if self.job_deleted:
-            return self._deleted(ended) if self.at_rest else None
+            return self._deleted(ended) if self._over else None
         failed = verdict.failed_job(job) if job is not None else None
         if pod is None and job is not None and (failed is not None or job.holds("Complete")):
             return self._without_pod(job, failed)
         if failed is not None and failed.code is FailureCode.DEADLINE:
-            return self._failed(failed, ended) if self.at_rest else None
+            return self._failed(failed, ended) if self._over else None
         if pod is not None and self._taken_away(pod) and failed is None:
-            return self._explained(pod, ended)
+            return None if self._goes_on(pod) else self._explained(pod, ended)
         if ended is not None and (failed is not None or not self._may_retry()):
             return ended
-        if failed is not None and self.at_rest:
+        if failed is not None and self._over:
             return self._failed(self._cause(pod) or failed, ended)
-        if job is not None and job.holds("Complete") and ended is not None:
+        if complete and ended is not None:
             return ended
         if pod is not None and pod.status.phase == "Failed" and not self._may_retry():
             return self._failed_pod(pod)
@@ -165,11 +210,18 @@ class JobState:
             what = "The Job waited in its queue" if suspended else "The Job got no pod"
             return _verdict(code, f"{what} for {waited_s:.0f} s.")
         said = verdict.unschedulable(pod)
-        if said is None:
+        if said is None and pod.spec.node_name is None:
+            said = "no scheduler says anything of it"
+        if said is not None:
+            return _verdict(
+                FailureCode.UNSCHEDULABLE, f"No node could take the pod for {waited_s:.0f} s: {said}."
+            )
+        since_s = self._placed_since_s.get(pod.metadata.uid, math.inf)
+        said = verdict.held_up(pod, self.events)
+        if said is None or time.monotonic() - since_s < _STARTING_S:
             return None
-        return _verdict(
-            FailureCode.UNSCHEDULABLE, f"No node could take the pod for {waited_s:.0f} s: {said}."
-        )
+        node = pod.spec.node_name
+        return _verdict(FailureCode.UNSCHEDULABLE, f"The pod could not be started on {node}: {said}.")
 
     def progress(self) -> str | None:
         """What is waited for."""
@@ -196,12 +248,30 @@ class JobState:
         return never and pod.metadata.deletion_timestamp is not None and not _any_running(pod)
 
     def _may_retry(self) -> bool:
-        """Whether the Job makes another pod when one fails."""
-        return self.job is not None and (self.job.spec.backoff_limit or 0) > 0
+        """Whether the Job makes another pod when one fails: until it says that it has failed itself."""
+        spec = self.job.spec if self.job is not None else None
+        return spec is not None and ((spec.backoff_limit or 0) > 0 or spec.pod_failure_policy is not None)
+
+    def _goes_on(self, pod: Pod) -> bool:
+        """Whether another pod takes the place of one that was taken away."""
+        return self._may_retry() or pod.metadata.uid in self._requeued
 
     def _taken_away(self, pod: Pod) -> bool:
         gone = pod.metadata.uid in self._gone or pod.metadata.deletion_timestamp is not None
-        return gone and self.at_rest
+        return gone and self._over
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing of it runs any more, or nobody is left who could tell that."""
+        pods = self.pods.values()
+        ended = all(self._program_ended(pod) or self._unheard(pod) for pod in pods)
+        return self.at_rest or (bool(pods) and ended)
+
+    def _unheard(self, pod: Pod) -> bool:
+        """Whether a pod was to be gone by now, and its node does not say that it is."""
+        since_s = self._deleting_since_s.get(pod.metadata.uid)
+        grace_s = pod.metadata.deletion_grace_period_seconds or 0
+        return since_s is not None and time.monotonic() - since_s >= grace_s + _UNHEARD_S
 
     def _cause(self, pod: Pod | None) -> Verdict | None:
         if pod is None:
@@ -215,15 +285,19 @@ class JobState:
         if cause is not None:
             return self._failed(cause, ended)
         if not settled:
+            self.unexplained = True
             return None
-        return self._failed(
-            _verdict(FailureCode.LOST, f"The pod {pod.metadata.name} was deleted by somebody else."),
-            ended,
-        )
+        if self._unheard(pod) and not self.at_rest:
+            node = pod.spec.node_name or "its node"
+            said = f"The pod {pod.metadata.name} was deleted, and {node} does not say that it has ended."
+        else:
+            said = f"The pod {pod.metadata.name} was deleted by somebody else."
+        return self._failed(_verdict(FailureCode.LOST, said), ended)
 
     def _without_pod(self, job: Job, failed: Verdict | None) -> Outcome | None:
         """The end of a Job whose pods are not known: news of them may come late."""
         if not self._settled():
+            self.unexplained = True
             return None
         refused = verdict.refused_pod(self.events)
         if refused is not None:
@@ -268,95 +342,8 @@ class JobState:
 
     def write(self, path: Path, namespace: str) -> None:
         """Write down what the cluster says, before it forgets."""
-        told = sorted(self._events.values(), key=lambda event: seconds(event.last_timestamp) or 0)
-        found = JobFacts(
-            job=self.name,
-            namespace=namespace,
-            pods=tuple(_pod_facts(pod) for pod in (*self._gone.values(), *self.pods.values())),
-            events=tuple(
-                EventFacts(
-                    about=f"{event.involved_object.kind}/{event.involved_object.name}",
-                    type=event.type,
-                    reason=event.reason,
-                    message=event.message,
-                    count=event.count or 1,
-                    last=event.last_timestamp,
-                )
-                for event in told
-            ),
-        )
-        try:
-            write_whole(path, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-        except OSError:
-            return  # the outcome itself is told by others
-
-
-class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A container, for the record."""
-
-    name: str
-    image: str
-    image_id: str
-    exit_code: int | None
-    reason: str | None
-    restarts: int
-
-
-class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod, for the record."""
-
-    name: str
-    node: str | None
-    phase: str
-    reason: str | None
-    message: str | None
-    containers: tuple[ContainerFacts, ...]
-
-
-class EventFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """An event, for the record."""
-
-    about: str
-    type: str
-    reason: str
-    message: str
-    count: int
-    last: str | None
-
-
-class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`proj/kubernetes.json`."""
-
-    format: int = 1
-    job: str
-    namespace: str
-    pods: tuple[PodFacts, ...]
-    events: tuple[EventFacts, ...]
-
-
-def _pod_facts(pod: Pod) -> PodFacts:
-    statuses = (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
-    return PodFacts(
-        name=pod.metadata.name,
-        node=pod.spec.node_name,
-        phase=pod.status.phase,
-        reason=pod.status.reason,
-        message=pod.status.message,
-        containers=tuple(_container_facts(status) for status in statuses),
-    )
-
-
-def _container_facts(status: ContainerStatus) -> ContainerFacts:
-    state = status.state
-    ended, waiting = state.terminated, state.waiting
-    return ContainerFacts(
-        name=status.name,
-        image=status.image,
-        image_id=status.image_id,
-        exit_code=ended.exit_code if ended else None,
-        reason=(ended.reason if ended else None) or (waiting.reason if waiting else None),
-        restarts=status.restart_count,
-    )
+        pods = (*self._gone.values(), *self.pods.values())
+        write_facts(path, job=self.name, namespace=namespace, pods=pods, told=self.events)
 
 
 def _any_running(pod: Pod) -> bool:

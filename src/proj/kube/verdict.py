@@ -32,6 +32,7 @@ _HOPELESS = re.compile(
 )
 _CANNOT_START = frozenset(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"))
 _CANNOT_RUN = frozenset(("ContainerCannotRun", "StartError"))
+_AT_IMAGES = frozenset(("Pulling", "Pulled", "Created", "Started", "BackOff", "Failed", "InspectFailed"))
 _REFUSED_PODS = ("FailedCreate",)
 _OWN = re.compile(r"proj: (?P<word>source_failed|env_failed): (?P<said>[^\n]+)")
 _PASSING = re.compile(
@@ -220,8 +221,12 @@ def _disrupted(pod: Pod) -> Verdict | None:
     if found.reason == "PreemptionByScheduler":
         return Verdict(code=FailureCode.PREEMPTED, message=f"The pod had to make room: {said}")
     if found.reason in ("DeletionByTaintManager", "DeletionByPodGC"):
-        return Verdict(code=FailureCode.LOST, message=f"The pod was lost with its node: {said}")
+        return Verdict(code=FailureCode.LOST, message=f"The pod was lost with {_node_of(pod)}: {said}")
     return Verdict(code=FailureCode.EVICTED, message=f"The pod was evicted: {said}")
+
+
+def _node_of(pod: Pod) -> str:
+    return f"its node {pod.spec.node_name}" if pod.spec.node_name else "its node"
 
 
 def failed_job(job: Job) -> Verdict | None:
@@ -269,7 +274,9 @@ def preempted(events: Iterable[Event], pod: Pod) -> Verdict | None:
         if event.reason == "Evicted":
             return Verdict(code=FailureCode.EVICTED, message=f"The pod was evicted: {event.message}")
         if event.reason in ("TaintManagerEviction", "NodeNotReady"):
-            return Verdict(code=FailureCode.LOST, message=f"The pod was lost with its node: {event.message}")
+            return Verdict(
+                code=FailureCode.LOST, message=f"The pod was lost with {_node_of(pod)}: {event.message}"
+            )
     return None
 
 
@@ -279,6 +286,21 @@ def unschedulable(pod: Pod) -> str | None:
     if found is None or found.status != "False":
         return None
     return " ".join((found.message or found.reason or "").split()).rstrip(".") or None
+
+
+def held_up(pod: Pod, events: Iterable[Event]) -> str | None:
+    """What keeps a pod from being started on its node; None: nothing, or it is not known.
+
+    Images are pulled once volumes and network are there: what comes after that is not for here to judge.
+    """
+    of_pod = [event for event in events if event.involved_object.uid == pod.metadata.uid]
+    begun = any(status.state.running or status.state.terminated for status in _statuses(pod))
+    if begun or not of_pod or any(event.reason in _AT_IMAGES for event in of_pod):
+        return None
+    warnings = [event for event in of_pod if event.type == "Warning"]
+    if not warnings:
+        return "no reason given"
+    return " ".join(max(warnings, key=lambda event: event.last or "").message.split())[:500].rstrip(".")
 
 
 def progress(job: Job | None, pod: Pod | None, events: Iterable[Event], main: str) -> str | None:

@@ -69,13 +69,13 @@ def volumes_of(blueprint: Blueprint) -> PodVolumes:
         if bundle.code_digest is not None:
             shared.append(_work(CODE_DIR))
         (prepare if blueprint.prepares else shared).append(_work(WORK_DIR))
-    if blueprint.lock_digest is not None:
-        if settings.cache_claim is None:
-            shared.append(_work(ENVIRONMENT_DIR))
-        else:
-            volumes.append({"name": _CACHE, "persistentVolumeClaim": {"claimName": settings.cache_claim}})
-            shared.append(VolumeMount(name=_CACHE, path=CACHE_DIR))
     own: list[VolumeMount] = []
+    if blueprint.shares:
+        volumes.append({"name": _CACHE, "persistentVolumeClaim": {"claimName": settings.cache_claim}})
+        prepare.append(VolumeMount(name=_CACHE, path=CACHE_DIR))
+        own.append(VolumeMount(name=_CACHE, path=CACHE_DIR, read_only=True))  # it is that of others, too
+    elif blueprint.lock_digest is not None:
+        shared.append(_work(ENVIRONMENT_DIR))
     for number, volume in enumerate(settings.volumes):
         name = f"{slug(volume.path)}-{number}"
         volumes.append({"name": name, **_source(volume)})

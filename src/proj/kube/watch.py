@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
-from proj.kube.errors import GONE, ApiError, UnreachableClusterError
+from proj.errors import BackendError
+from proj.kube.errors import FORBIDDEN, GONE, ApiError, UnreachableClusterError
 from proj.kube.objects import Change, Items, Meta, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Protocol
 
-    from proj.errors import BackendError
     from proj.kube.client import Client, Stream
 
     class _WithMeta(Protocol):
@@ -47,7 +48,9 @@ class Watch(Generic[T]):
         query: What selects them.
         on_change: Called with `ADDED`, `MODIFIED` or `DELETED` and the object, in the watch's thread.
         on_trouble: Called with what is wrong with the connection, and with None when it is fine again.
+        on_forbidden: Called in its place for as long as we were never let watch; None: it is not told apart.
         listed: Whether to begin with a list, where there may be many objects.
+        remembers: Whether objects are kept, so that after a gap it is told which ones are gone.
     """
 
     def __init__(
@@ -59,7 +62,9 @@ class Watch(Generic[T]):
         *,
         on_change: Callable[[str, T], None],
         on_trouble: Callable[[BackendError | None], None],
+        on_forbidden: Callable[[BackendError], None] | None = None,
         listed: bool = False,
+        remembers: bool = True,
     ) -> None:
         self._client = client
         self._path = path
@@ -67,10 +72,14 @@ class Watch(Generic[T]):
         self._query = query
         self._on_change = on_change
         self._on_trouble = on_trouble
+        self._on_forbidden = on_forbidden or on_trouble
         self._version: str | None = None
         self._known: dict[str, T] = {}
+        self._remembers = remembers
         self._relist = listed
         self._troubled = False
+        self._let = False
+        """Whether the server has ever let us watch."""
         self._stream: Stream | None = None
         self._stopped = threading.Event()
         # A thread begins without the listener of events.
@@ -93,27 +102,29 @@ class Watch(Generic[T]):
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopped.is_set():
+            asked_s = time.monotonic()
             try:
                 if self._relist:
                     self._list()
                 for change in self._changes():
                     pause_s = _FIRST_PAUSE_S
                     self._take(change)
-            except ApiError as error:
-                if error.status == GONE:
-                    self._relist, self._version = True, None
-                    continue
-                trouble: BackendError = error
-            except UnreachableClusterError as error:
-                trouble = error
+                trouble: BackendError | None = None  # the answer has ended, as each does after a while
             except msgspec.DecodeError as error:  # from a proxy in between, say
                 trouble = UnreachableClusterError(f"The cluster's answer makes no sense: {error}.")
-            else:
-                continue
+            except BackendError as error:  # of the credentials too: a plugin may fail for a moment
+                trouble = error
+                if isinstance(error, ApiError) and error.status == GONE:
+                    self._relist, self._version, trouble = True, None, None
             if self._stopped.is_set():
                 return
-            self._troubled = True
-            self._on_trouble(trouble)
+            if trouble is not None:
+                self._troubled = True
+                forbidden = isinstance(trouble, ApiError) and trouble.status == FORBIDDEN
+                tell = self._on_forbidden if forbidden and not self._let else self._on_trouble
+                tell(trouble)
+            elif time.monotonic() - asked_s > _LONGEST_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
             self._stopped.wait(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
@@ -129,7 +140,7 @@ class Watch(Generic[T]):
             if before is not None and before.metadata.uid != item.metadata.uid:
                 self._on_change("DELETED", before)
                 before = None
-            self._known[name] = item
+            self._remember(item)
             self._on_change("ADDED" if before is None else "MODIFIED", item)
         self._version, self._relist = found.metadata.resource_version, False
 
@@ -146,6 +157,7 @@ class Watch(Generic[T]):
             try:
                 if self._stopped.is_set():
                     return
+                self._let = True
                 self._fine()
                 for piece in stream:
                     *lines, rest = (rest + piece).split(b"\n")
@@ -165,9 +177,13 @@ class Watch(Generic[T]):
         if change.type == "DELETED":
             self._known.pop(item.metadata.name, None)
         else:
-            self._known[item.metadata.name] = item
+            self._remember(item)
         if not self._stopped.is_set():
             self._on_change(change.type, item)
+
+    def _remember(self, item: T) -> None:
+        if self._remembers:
+            self._known[item.metadata.name] = item
 
     def _fine(self) -> None:
         if self._troubled:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from proj.process.following import Following, Stopped
 from proj.process.guard import guard_environment, new_token
 from proj.process.interrupts import Interrupted, deferred, interruptible
 from proj.process.ladder import StopCause
@@ -18,11 +17,9 @@ __all__ = [
     "PIPE",
     "Completed",
     "Ending",
-    "Following",
     "Interrupted",
     "Output",
     "StopCause",
-    "Stopped",
     "Streams",
     "Supervision",
     "deferred",

@@ -14,7 +14,7 @@ from proj.backends.docker import container
 from proj.backends.docker.outcome import outcome_of
 from proj.errors import FailureCode, UsageError
 from proj.model import DockerDeclaration, ImageRuntime, RunStatus
-from proj.process import Stopped
+from proj.process.following import Stopped
 from proj.testing.backends import execution_maker
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from proj.backends.docker import handle
 from proj.backends.docker.handle import DockerHandle
 from proj.images.engine import Engine
 from proj.model import ImageRuntime, RunStatus
-from proj.process import Following
+from proj.process.following import Following
 from proj.testing.backends import execution_maker, stored
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import tlskit
 from proj.kube import kubeconfig
 from proj.kube.client import Client
 from proj.kube.credentials import Credentials
 from proj.kube.errors import ApiError, ConfigError, UnreachableClusterError
-from proj.kube.kubeconfig import Cluster, Connection, User, connection
+from proj.kube.kubeconfig import Cluster, Connection, ExecPlugin, User, connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 
 
 def greeting() -> dict[str, str]:
-    return Credentials(connection()).headers()
+    return dict(Credentials(connection()).headers())
 
 
 def test_a_token(config: Callable[..., Path]) -> None:
@@ -156,6 +157,25 @@ def test_insecure_means_insecure(config: Callable[..., Path]) -> None:
     assert Credentials(connection()).tls().verify_mode is ssl.CERT_REQUIRED
 
 
+@pytest.mark.parametrize("how", ["data", "file", None])
+def test_a_clusters_own_authority_need_not_be_made_as_the_webs_are(
+    config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str | None
+) -> None:
+    """EKS's has no authority key identifier, which Python asks for from 3.13 on."""
+    make = ssl.create_default_context
+
+    def strict(**_: Any) -> ssl.SSLContext:
+        made = make()
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    authority = {"data": {"certificate-authority-data": "QUJD"}, "file": {"certificate-authority": "ca"}}
+    config(cluster={"server": "https://127.0.0.1:1", **(authority[how] if how else {})})
+    flags = Credentials(connection()).tls().verify_flags
+    assert bool(flags & ssl.VERIFY_X509_STRICT) == (how is None)
+
+
 def test_of_several_files_the_first_counts(
     config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +260,83 @@ def test_a_token_that_was_refused_is_renewed_once(serve: Callable[..., FakeApi],
         client.send("GET", "/x", "ask")
     token.write_text("new")
     assert client.send("GET", "/x", "ask") == b"{}"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://localhost:1080", "localhost:1080"])
+def test_a_proxy_that_cannot_be_used_is_told(
+    config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    config(cluster={"server": "http://10.0.0.1:1", "proxy-url": proxy})
+    with pytest.raises(ConfigError, match="proxy-url") as caught:
+        Client(connection())
+    assert "HTTP proxy" in (caught.value.hint or "")
+    config()
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", proxy)
+    if "://" in proxy:
+        with pytest.raises(ConfigError, match="A variable such as"):
+            Client(connection())
+    else:  # as curl takes it
+        Client(connection())
+
+
+def test_impersonation_is_sent_whole(config: Callable[..., Path], serve: Callable[..., FakeApi]) -> None:
+    extra = {"reason/why": ["a", "b"]}
+    api = serve(lambda asked: asked.answer({}))
+    config(
+        {"as": "grace", "as-uid": "7", "as-groups": ["navy", "cobol"], "as-user-extra": extra},
+        cluster={"server": api.url},
+    )
+    Client(connection()).send("GET", "/x", "ask")
+    headers = api.asked[0]._handler.headers
+    assert headers["Impersonate-User"] == "grace"
+    assert headers["Impersonate-Uid"] == "7"
+    assert headers.get_all("Impersonate-Group") == ["navy", "cobol"]
+    assert headers.get_all("Impersonate-Extra-reason%2Fwhy") == ["a", "b"]
+    assert headers["User-Agent"].startswith("proj/")
+
+
+def test_a_certificate_that_a_plugin_renews_is_used(serve: Callable[..., FakeApi], tmp_path: Path) -> None:
+    shown: list[bytes] = []
+
+    def respond(asked: Asked) -> None:
+        shown.append(asked._handler.connection.getpeercert(binary_form=True))
+        asked.answer({})
+
+    api = serve(respond)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        tlskit.issued(folder)
+        context.load_verify_locations(folder / "ca.pem")
+        pair = {"clientCertificateData": (folder / "cert.pem").read_text(),
+                "clientKeyData": (folder / "key.pem").read_text()}  # fmt: skip
+        (folder / "status").write_text(json.dumps({"expirationTimestamp": "2001-01-01T00:00:00Z", **pair}))
+    context.load_cert_chain(tmp_path / "1" / "server.pem")
+    api._server.socket = context.wrap_socket(api._server.socket, server_side=True)
+    script = f'#!/bin/sh\nprintf \'{{"kind": "ExecCredential", "status": %s}}\' "$(cat {tmp_path}/status)"\n'
+    (tmp_path / "plugin").write_text(script)
+    (tmp_path / "plugin").chmod(0o755)
+    (tmp_path / "status").symlink_to("1/status")
+    client = Client(
+        Connection(
+            cluster=Cluster(
+                server=api.url.replace("http:", "https:"), certificate_authority=tmp_path / "1" / "ca.pem"
+            ),
+            user=User(exec=ExecPlugin(command=str(tmp_path / "plugin"))),
+        )
+    )
+    for _ in range(2):
+        client.send("GET", "/x", "ask")
+    assert client._pool_is_of == 1  # its connections serve for as long as the certificate is the same
+    (tmp_path / "status").unlink()
+    (tmp_path / "status").symlink_to("2/status")
+    client.send("GET", "/x", "ask")
+    expected = [ssl.PEM_cert_to_DER_cert((tmp_path / n / "cert.pem").read_text()) for n in "112"]
+    assert shown == expected
 
 
 def test_nobody_there_is_told_with_the_address() -> None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,10 @@ from proj.errors import BackendError, UsageError
 from proj.kube import manifest
 from proj.kube.blueprint import Blueprint, Names
 from proj.kube.names import escaped, is_variable, job_name, label, slug
+from proj.kube.objects import Job
 from proj.kube.parts import MOST_BYTES, PART_BYTES, Bundle, bundled
 from proj.kube.settings import NAMES as NAMES_OF_SETTINGS
-from proj.kube.settings import Settings, read_settings
+from proj.kube.settings import QUEUE_LABEL, Settings, read_settings
 from proj.model import Command, DockerDeclaration, Execution, RecipeRuntime
 
 NAMES = Names(job="demo-1", namespace="team", session="s")
@@ -99,13 +101,16 @@ def test_a_job_has_what_every_job_should_have() -> None:
     assert pod["restartPolicy"] == "Never"
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["fsGroup"] == 1000
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
     main = pod["containers"][0]
     assert main["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert main["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def test_an_image_of_the_users_keeps_its_user() -> None:
-    assert "runAsUser" not in pod_of(manifest.job(blueprint(), NAMES))["securityContext"]
+    security = pod_of(manifest.job(blueprint(), NAMES))["securityContext"]
+    assert security == {"seccompProfile": {"type": "RuntimeDefault"}}
     found = pod_of(manifest.job(blueprint(settings={"security": "image"}), NAMES))
     assert "securityContext" not in found
     assert "securityContext" not in found["containers"][0]
@@ -172,6 +177,23 @@ def test_what_is_in_a_template_stays() -> None:
     assert main["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
 
 
+@pytest.mark.parametrize("name", ["proj/run-id", "proj/session", "app.kubernetes.io/instance"])
+def test_labels_by_which_a_run_is_found_are_its_own(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"The label {name} is proj's own")):
+        blueprint(settings={"labels": {name: "x"}})
+    labelled = {"metadata": {"labels": {name: "x"}}}
+    template = {"kind": "Job", **labelled, "spec": {"template": labelled}}
+    made = manifest.job(blueprint(settings={"kube_job_template": template}), NAMES)
+    plain = manifest.job(blueprint(), NAMES)
+    for of_template, ours in ((made, plain), (made["spec"]["template"], plain["spec"]["template"])):
+        assert of_template["metadata"]["labels"] == ours["metadata"]["labels"]
+
+
+def test_labels_that_name_things_are_the_users_to_change() -> None:
+    made = manifest.job(blueprint(settings={"labels": {"app.kubernetes.io/name": "theirs"}}), NAMES)
+    assert made["metadata"]["labels"]["app.kubernetes.io/name"] == "theirs"
+
+
 def test_a_template_that_is_no_job_is_refused() -> None:
     with pytest.raises(UsageError, match="'Pod'"):
         manifest.job(blueprint(settings={"kube_job_template": {"kind": "Pod"}}), NAMES)
@@ -181,10 +203,46 @@ def test_a_job_begins_when_all_is_there() -> None:
     bundle = bundled(b"code", {})
     held = manifest.held(manifest.job(blueprint(bundle), NAMES))
     assert held["spec"]["parallelism"] == 0
-    assert manifest.release(manifest.job(blueprint(bundle), NAMES)) == {"spec": {"parallelism": 1}}
+    released = manifest.release(manifest.job(blueprint(bundle), NAMES))
+    assert released == {"spec": {"parallelism": 1, "activeDeadlineSeconds": None}}
     queued = manifest.job(blueprint(bundle, settings={"queue": "q"}), NAMES)
     assert "parallelism" not in manifest.held(queued)["spec"]
     assert manifest.held(queued)["metadata"]["annotations"] == {"proj/complete": "false"}
+
+
+@pytest.mark.parametrize("queue", [None, "q"])
+def test_a_job_whose_parts_do_not_come_ends(queue: str | None) -> None:
+    settings = {"queue": queue} if queue else {}
+    bundle = bundled(b"code", {})
+    for deadline in ({}, {"deadline": "1h"}):
+        made = manifest.job(blueprint(bundle, settings={**settings, **deadline}), NAMES)
+        assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == (3600 if deadline else 600)
+        wanted = 3600 if deadline else None
+        assert manifest.release(made)["spec"]["activeDeadlineSeconds"] == wanted
+
+
+@pytest.mark.parametrize("queue", [{}, {"queue": "q"}])
+@pytest.mark.parametrize("suspends", [False, True])
+def test_a_job_is_held_until_it_is_released(queue: dict[str, str], *, suspends: bool) -> None:
+    """Also where a queue's webhook has suspended it, as for a template that has the queue's label."""
+    body = manifest.job(blueprint(bundled(b"code", {}), settings=queue), NAMES)
+    change = manifest.release(body)
+    for made, held in ((manifest.held(body), True), (merged(manifest.held(body), change), False)):
+        if suspends:
+            made["spec"]["suspend"] = True
+        found = msgspec.convert({**made, "metadata": {"uid": "u", **made["metadata"]}}, Job)
+        assert manifest.is_held(found) is held
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What a merge patch makes of an object (RFC 7386)."""
+    return {
+        **one,
+        **{
+            name: merged(one.get(name) or {}, value) if isinstance(value, dict) else value
+            for name, value in other.items()
+        },
+    }
 
 
 def test_mere_code_needs_no_init_container() -> None:
@@ -198,12 +256,44 @@ def test_mere_code_needs_no_init_container() -> None:
     assert any("env/venv/bin" in part for part in made["containers"][0]["command"])
 
 
-def test_a_cache_is_named_by_lock_and_image() -> None:
-    bundle = bundled(b"code", {})
+def cached(image: str = "i", **files: bytes) -> Blueprint:
+    bundle = bundled(b"code", {name.replace("_", "."): content for name, content in files.items()})
     made = blueprint(bundle, lock_digest="sha256:" + "ab" * 32, settings={"cache_claim": "cache"})
-    assert made.environment_dir == f"/mlflow/projects/cache/{'ab' * 12}-i"
+    return msgspec.structs.replace(made, image=image)
+
+
+def test_a_cache_is_named_by_lock_and_image() -> None:
+    made = cached()
+    assert made.environment_dir.startswith(f"/mlflow/projects/cache/{'ab' * 12}-i-")
     pod = pod_of(manifest.job(made, NAMES))
     assert {"name": "proj-cache", "persistentVolumeClaim": {"claimName": "cache"}} in pod["volumes"]
+    name = "registry.example.org/a/long/name/of/a/team/base:py311"
+    assert len({cached(f"{name}-{number}").environment_dir for number in range(20)}) == 20
+    assert cached(name).environment_dir == cached(name).environment_dir
+
+
+def test_a_program_does_not_write_to_a_cache() -> None:
+    pod = pod_of(manifest.job(cached(), NAMES))
+    mounts = [
+        next(each for each in container["volumeMounts"] if each["name"] == "proj-cache")
+        for container in (pod["initContainers"][0], pod["containers"][0])
+    ]
+    cache = {"name": "proj-cache", "mountPath": "/mlflow/projects/cache"}
+    assert mounts == [cache, {**cache, "readOnly": True}]
+    assert {"name": "PROJ_ENVIRONMENT_SHARED", "value": "1"} in pod["initContainers"][0]["env"]
+
+
+@pytest.mark.parametrize(
+    ("line", "shared"), [(b"./lib/a", False), (b".", False), (b"a @ git+https://host/a@12ab", True)]
+)
+def test_what_is_made_of_the_code_is_not_shared(line: bytes, *, shared: bool) -> None:
+    made = cached(requirements_txt=b"six==1", unhashed_txt=b"b @ git+https://host/b@12ab\n" + line + b"\n")
+    assert made.environment_dir.startswith("/mlflow/projects/cache/") == shared
+    pod = pod_of(manifest.job(made, NAMES))
+    assert ("proj-cache" in json.dumps(pod)) == shared
+    if not shared:
+        for container in (pod["initContainers"][0], pod["containers"][0]):
+            assert "/mlflow/projects/env" in [each["mountPath"] for each in container["volumeMounts"]]
 
 
 def test_docker_env_is_honoured() -> None:
@@ -315,6 +405,20 @@ def test_settings_have_defaults() -> None:
     assert (Settings().ttl_s, Settings().pending_s, Settings(queue="q").pending_s) == (86400, 1800.0, None)
 
 
+@pytest.mark.parametrize(
+    "labelled",
+    [
+        {"kube-job-template": {"kind": "Job", "metadata": {"labels": {QUEUE_LABEL: "q"}}}},
+        {"labels": {QUEUE_LABEL: "q"}},
+    ],
+)
+def test_who_waits_in_a_queue_by_a_label_waits_for_ever_too(labelled: dict[str, Any]) -> None:
+    assert read_settings(json.dumps(labelled)).pending_s is None
+    assert read_settings(json.dumps({**labelled, "pending-timeout": "1m"})).pending_s == 60.0
+    for other in ({}, {"metadata": None}, {"metadata": {"labels": None}}):
+        assert read_settings(json.dumps({"kube-job-template": {"kind": "Job", **other}})).pending_s == 1800.0
+
+
 def test_the_template_is_found_by_where_the_user_stands_then_by_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,3 +443,32 @@ def test_the_template_is_found_by_where_the_user_stands_then_by_the_project(
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/kubernetes.md").read_text(encoding="utf-8")
     assert not [name for name in NAMES_OF_SETTINGS if f"`{name}`" not in page]
+
+
+@pytest.mark.parametrize("name", ["parallelism", "completions"])
+def test_a_template_of_several_pods_is_refused(name: str) -> None:
+    template = {"kind": "Job", "spec": {name: 3}}
+    with pytest.raises(UsageError, match=f"{name}: 3"):
+        manifest.job(blueprint(settings={"kube_job_template": template}), NAMES)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(UsageError, match="no UTF-8"):
+        manifest.job(blueprint(line="echo a\udce9"), NAMES)
+
+
+@pytest.mark.parametrize(("deadline", "held"), [("5s", 600), ("1h", 3600)])
+def test_a_deadline_of_its_own_holds_from_the_beginning(deadline: str, held: int) -> None:
+    made = manifest.job(blueprint(bundled(b"code", {}), settings={"deadline": deadline}), NAMES)
+    assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == held
+
+
+@pytest.mark.parametrize(("name", "value"), [("memory", "16GB"), ("memory", "lots"), ("cpu", "two")])
+def test_what_is_no_amount_is_refused(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=value):
+        read_settings(json.dumps({name: value}))
+
+
+def test_amounts_may_be_numbers() -> None:
+    made = manifest.job(blueprint(settings={"cpu": 2, "memory": 1000000}), NAMES)
+    assert pod_of(made)["containers"][0]["resources"]["requests"] == {"cpu": 2, "memory": 1000000}

@@ -47,9 +47,9 @@ def job(*conditions: dict[str, str], backoff: int = 0, **spec: Any) -> Job:
     )
 
 
-def event(reason: str, message: str, *, kind: str = "Pod", uid: str = "pod") -> Event:
+def event(reason: str, message: str, *, kind: str = "Pod", uid: str = "pod", **more: Any) -> Event:
     return msgspec.convert(
-        {"metadata": {"name": reason}, "reason": reason, "message": message,
+        {**more, "metadata": {"name": reason}, "reason": reason, "message": message,
          "involvedObject": {"kind": kind, "name": "demo-1-abcde", "uid": uid}},
         Event,
     )  # fmt: skip
@@ -283,3 +283,181 @@ def test_what_is_waited_for_is_told() -> None:
     assert state.progress() == 'pulling image "i:1"'
     state.take_pod("MODIFIED", pod(state={"running": {}}))
     assert state.progress() is None
+
+
+MADE_ROOM: dict[str, Any] = {
+    "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]
+}
+
+
+@pytest.mark.parametrize(
+    "spec", [{"backoff": 3}, {"podFailurePolicy": {"rules": [{"action": "Ignore"}]}}], ids=["limit", "policy"]
+)
+@pytest.mark.parametrize("change", ["ADDED", "DELETED"])
+def test_a_job_that_makes_another_pod_goes_on(
+    monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any], change: str
+) -> None:
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(**spec))
+    taken = pod("Failed", state=ended(143), deleted=change == "DELETED", **MADE_ROOM)
+    found.take_pod(change, taken)
+    assert found.outcome() is None
+    found.take_job("MODIFIED", job({"type": "Failed", "status": "True"}, **spec))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.PREEMPTED
+
+
+def test_a_job_that_its_queue_takes_back_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("ADDED", pod(state={"running": {}}))
+    found.take_job("MODIFIED", job(suspend=True))
+    found.take_pod("MODIFIED", pod("Failed", state=ended(143), deleted=True))
+    assert found.outcome() is None
+    assert not found.queued_again
+    found.take_pod("DELETED", pod("Failed", state=ended(143), deleted=True))
+    assert found.outcome() is None
+    assert found.queued_again
+    assert found.progress() == "queued by Kueue in team-q"
+    found.take_job("MODIFIED", job())
+    assert found.outcome() is None  # the next pod is on its way
+    assert not found.running
+    second = msgspec.convert(
+        {**msgspec.to_builtins(pod("Succeeded", state=ended(0))), "metadata": {"name": "b", "uid": "b"}}, Pod
+    )
+    found.take_pod("ADDED", second)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.status is RunStatus.FINISHED
+
+
+TAINT = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "taint"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "of_job", "says"),
+    [
+        ([TAINT], [{"type": "Failed", "status": "True"}], "lost with its node node-7: taint"),
+        ([TAINT], [], "lost with its node node-7: taint"),
+        ([], [], "node-7 does not say that it has ended"),
+        ([], [{"type": "Failed", "status": "True", "message": "too often"}], "The Job failed: too often"),
+    ],
+)
+def test_a_pod_whose_node_is_silent_does_not_run_for_ever(
+    monkeypatch: pytest.MonkeyPatch, conditions: list[Any], of_job: list[Any], says: str
+) -> None:
+    """Its kubelet is dead: it says "running" until somebody removes the pod, and nobody may."""
+    monkeypatch.setattr(state_module, "_SETTLE_S", 0.0)
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(*of_job))
+    found.take_pod("ADDED", pod(state={"running": {}}, deleted=True, conditions=conditions))
+    assert found.outcome() is None  # its grace
+    monkeypatch.setattr(state_module, "_UNHEARD_S", 0.0)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.LOST
+    assert says in (outcome.message or "")
+
+
+def test_a_deleted_job_whose_node_is_silent_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = JobState("demo-1")
+    found.take_job("DELETED", job())
+    found.take_pod("ADDED", pod(state={"running": {}}, deleted=True))
+    assert found.outcome() is None
+    monkeypatch.setattr(state_module, "_UNHEARD_S", 0.0)
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.failure is FailureCode.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("told", "times", "last"),
+    [
+        ({"count": 3, "lastTimestamp": "b", "eventTime": "a"}, 3, "b"),
+        ({"eventTime": "a", "lastTimestamp": None, "count": None}, 1, "a"),
+        ({"eventTime": "a", "series": {"count": 4, "lastObservedTime": "c"}}, 4, "c"),
+        ({"metadata": {"creationTimestamp": "d"}}, 1, "d"),
+    ],
+)
+def test_events_of_both_kinds_tell_how_often_and_when(told: dict[str, Any], times: int, last: str) -> None:
+    found = msgspec.convert({"metadata": {}, **told}, Event)
+    assert (found.times, found.last) == (times, last)
+
+
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+NO_VOLUME = 'MountVolume.SetUp failed for volume "x": secret "y" not found'
+
+
+def test_a_pod_whose_volume_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("ADDED", pod("Pending", state=CREATING))
+    monkeypatch.setattr(state_module, "_STARTING_S", 0.0)
+    assert found.waiting_for(1e6) is None  # nothing tells whether an image is pulled
+    found.take_event(event("Scheduled", "Successfully assigned", type="Normal"))
+    found.take_event(event("FailedMount", NO_VOLUME, type="Warning"))
+    given_up = found.waiting_for(1e6)
+    assert given_up is not None
+    assert given_up.code is FailureCode.UNSCHEDULABLE
+    assert given_up.message == f"The pod could not be started on node-7: {NO_VOLUME}."
+    monkeypatch.setattr(state_module, "_STARTING_S", 1e6)
+    assert found.waiting_for(1e6) is None  # it has got its node only now
+
+
+@pytest.mark.parametrize("what", ["pulls", "prepares", "has prepared"])
+def test_a_pod_that_is_about_to_run_is_not_given_up(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(state_module, "_STARTING_S", 0.0)
+    found = JobState("demo-1")
+    found.take_event(event("FailedMount", "for a moment", type="Warning"))
+    init = {"prepares": {"running": {}}, "has prepared": ended(0)}.get(what)
+    found.take_pod("ADDED", pod("Pending", state=CREATING, init=init))
+    if what == "pulls":
+        assert found.waiting_for(1e6) is not None
+        found.take_event(event("Pulling", 'Pulling image "large"', type="Normal"))
+    assert found.waiting_for(1e6) is None
+
+
+def test_a_pod_that_no_scheduler_looks_at_is_given_up() -> None:
+    found = JobState("demo-1")
+    found.take_pod("ADDED", msgspec.convert({"metadata": {"name": "a", "uid": "a"}}, Pod))
+    given_up = found.waiting_for(60.0)
+    assert given_up is not None
+    assert "no scheduler" in given_up.message
+
+
+def told_to_end(at: str, grace_s: int) -> Pod:
+    """A pod whose deletion was asked for `grace_s` before `at`, and whose program ended well at 10:00:05."""
+    made = msgspec.to_builtins(pod("Succeeded", state=ended(0)), str_keys=True)
+    found = msgspec.convert(made, Pod)
+    meta = msgspec.structs.replace(
+        found.metadata, deletion_timestamp=at, deletion_grace_period_seconds=grace_s
+    )
+    return msgspec.structs.replace(found, metadata=meta)
+
+
+@pytest.mark.parametrize(
+    ("condition", "failure", "exits"),
+    [({}, FailureCode.CANCELLED, 130), (DEADLINE, FailureCode.DEADLINE, 124)],
+)
+def test_a_program_that_was_told_to_end_has_not_finished(
+    condition: dict[str, str], failure: FailureCode, exits: int
+) -> None:
+    """What it makes of TERM is its own affair, and an exit code of 0 no success."""
+    found = JobState("demo-1")
+    found.take_job("MODIFIED" if condition else "DELETED", job(*([condition] if condition else [])))
+    found.take_pod("DELETED", told_to_end("2026-11-30T10:00:15Z", 11))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert (outcome.failure, exit_code(outcome)) == (failure, exits)
+
+
+def test_a_program_that_ended_before_it_was_told_to_has_finished() -> None:
+    found = JobState("demo-1")
+    found.take_job("DELETED", job())
+    found.take_pod("DELETED", told_to_end("2026-11-30T10:00:25Z", 11))
+    outcome = found.outcome()
+    assert outcome is not None
+    assert outcome.status is RunStatus.FINISHED

@@ -7,13 +7,16 @@ import pytest
 
 from fakeapi import Asked, FakeApi, pod
 from proj.kube.client import Client
-from proj.kube.kubeconfig import Cluster, Connection, User
-from proj.kube.objects import Pod
+from proj.kube.hub import Hub
+from proj.kube.kubeconfig import Cluster, Connection, ExecPlugin, User
+from proj.kube.logs import LogFollower
+from proj.kube.objects import Event, Pod
 from proj.kube.watch import Watch, watching
 from projkit import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from proj.errors import BackendError
 
@@ -186,4 +189,111 @@ def test_stopping_waits_for_nothing(serve: Callable[..., FakeApi]) -> None:
     eventually(lambda: bool(seen.changes))
     found.stop()
     assert not found._thread.is_alive()
+    gate.set()
+
+
+PLUGIN = """\
+#!/bin/sh
+[ ! -e "$(dirname "$0")/fails" ] || exit 1
+echo '{"kind": "ExecCredential", "status": {"token": "t", "expirationTimestamp": "2001-01-01T00:00:00Z"}}'
+"""
+
+
+def test_credentials_that_fail_for_a_moment_are_no_end(serve: Callable[..., FakeApi], tmp_path: Path) -> None:
+    """Neither of the watch nor of a log."""
+    gate = threading.Event()
+    fails = tmp_path / "fails"
+    (tmp_path / "plugin").write_text(PLUGIN)
+    (tmp_path / "plugin").chmod(0o755)
+
+    def respond(asked: Asked) -> None:
+        asked.begin()
+        first = [each.path for each in api.asked].count(asked.path) == 1
+        if asked.path.endswith("/log"):
+            second = 1 if first else 2
+            asked.piece(f"2026-11-30T04:24:3{second}.000000000Z {second}\n".encode())
+        else:
+            asked.change("ADDED" if first else "MODIFIED", pod("a", 1 if first else 2))
+        if first:
+            while not fails.exists():
+                gate.wait(0.01)
+            asked.cut()
+            return
+        gate.wait(10)
+
+    seen, out, told = Seen(), list[bytes](), list[str]()
+    api = serve(respond)
+    user = User(exec=ExecPlugin(command=str(tmp_path / "plugin")))
+    client = Client(Connection(cluster=Cluster(server=api.url), user=user))
+    log = LogFollower(
+        client, f"{PATH}/a", "main", sink=out.append, on_end=lambda: None,
+        on_trouble=lambda error: told.append(error.message),
+    )  # fmt: skip
+    log.start()
+    with watching(Watch(client, PATH, Pod, {}, on_change=seen.change, on_trouble=seen.trouble)):
+        eventually(lambda: bool(seen.changes and out))
+        fails.touch()
+        eventually(lambda: any("plugin" in (each or "") for each in seen.troubles))
+        eventually(lambda: any("plugin" in each for each in told))
+        fails.unlink()
+        eventually(lambda: len(seen.changes) == 2 and b"".join(out) == b"1\n2\n")
+        assert seen.troubles[-1] is None
+    log.stop()
+    gate.set()
+
+
+def test_an_answer_that_ends_at_once_is_asked_for_with_pauses(serve: Callable[..., FakeApi]) -> None:
+    def respond(asked: Asked) -> None:
+        asked.begin()
+        asked.end()
+
+    seen = Seen()
+    api = serve(respond)
+    with watching(watch(api, seen)):
+        eventually(lambda: len(api.asked) > 2)
+        threading.Event().wait(1)
+        assert len(api.asked) < 8
+        assert not seen.troubles
+
+
+def test_a_server_that_forgets_at_once_is_asked_with_pauses(serve: Callable[..., FakeApi]) -> None:
+    seen = Seen()
+    api = serve(lambda asked: asked.answer({"code": 410, "reason": "Expired"}, 410))
+    with watching(watch(api, seen)):
+        threading.Event().wait(1)
+        assert 1 < len(api.asked) < 8
+
+
+def test_of_events_none_is_kept(serve: Callable[..., FakeApi]) -> None:
+    """A namespace may have many thousands of them, of which a run is told a few."""
+    gate = threading.Event()
+
+    def event(name: str, job: str) -> dict[str, object]:
+        return {"metadata": {"name": name, "resourceVersion": "1"}, "involvedObject": {"name": job}}
+
+    def respond(asked: Asked) -> None:
+        if "watch" not in asked.query:
+            items = [event("a", "ours"), event("b", "other")]
+            asked.answer({"metadata": {"resourceVersion": "1"}, "items": items})
+            return
+        asked.begin()
+        if asked.path.endswith("events"):
+            asked.change("ADDED", event("c", "ours-abcde"))
+            asked.change("ADDED", event("d", "other"))
+        gate.wait(10)
+
+    told: list[str] = []
+
+    def receive(_kind: str, _change: str, item: object) -> None:
+        assert isinstance(item, Event)
+        told.append(item.metadata.name)
+
+    client = Client(Connection(cluster=Cluster(server=serve(respond).url), user=User()))
+    hub = Hub(client, "ns", "a=b")
+    hub.join("ours", receive)
+    hub.want_events("ours")
+    eventually(lambda: told == ["a", "c"])
+    assert hub._events is not None
+    assert not hub._events._known
+    hub.leave("ours")
     gate.set()

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivers import descriptors, few_descriptors
-from proj.process import Following, Stopped, following
+from proj.process import following
+from proj.process.following import Following, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,7 +18,7 @@ from proj.backends.metrics_tap import metrics_tap
 from proj.errors import BackendError, FailureCode, ImageError
 from proj.images.engine import Engine, EngineError
 from proj.model import Execution, ImageRuntime, Reach, Runtime
-from proj.process import Following
+from proj.process.following import Following
 
 if TYPE_CHECKING:
     from proj.backends.base import Backend, Handle, MetricSink

@@ -16,7 +16,7 @@ from proj.backends.docker.outcome import lost, outcome_of, started_ms
 from proj.errors import ImageError
 from proj.images.engine import STDERR, STDOUT, EngineError
 from proj.model import ImageRuntime
-from proj.process import Following
+from proj.process.following import Following
 from proj.times import now_ms
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from proj.backends.ends import Verdict
     from proj.images.engine import EngineError
     from proj.model import Execution
-    from proj.process import Stopped
+    from proj.process.following import Stopped
 
 _MIB: Final = 1 << 20
 _NOT_FOUND: Final = 404

@@ -60,6 +60,11 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     md5: str | None = None
 
+    @property
+    def has_digest(self) -> bool:
+        """Whether it is told which bytes it is."""
+        return bool(self.sha256 or self.md5)
+
 
 class Solved(msgspec.Struct, frozen=True, kw_only=True, tag="solved"):
     """The answer to `Solve`: in the order in which they are installed."""
@@ -88,6 +93,19 @@ class Linked(msgspec.Struct, frozen=True, kw_only=True, tag="linked"):
     """The answer to `Link`."""
 
 
+class Digest(msgspec.Struct, frozen=True, kw_only=True, tag="digest"):
+    """Find out the digests of packages that are locked without any."""
+
+    packages: tuple[Locked, ...]
+    network: Network
+
+
+class Digested(msgspec.Struct, frozen=True, kw_only=True, tag="digested"):
+    """The answer to `Digest`: the same packages in the same order, each with its digest."""
+
+    packages: tuple[Locked, ...]
+
+
 class Download(msgspec.Struct, frozen=True, kw_only=True, tag="download"):
     """Download packages as files."""
 
@@ -100,11 +118,24 @@ class Downloaded(msgspec.Struct, frozen=True, kw_only=True, tag="downloaded"):
     """The answer to `Download`."""
 
 
+class PipWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement of the `pip:` section."""
+
+    name: str
+    version: str
+    """The constraint, such as `>=1,<2`; empty: any."""
+    written: str
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag="check"):
-    """Find the specs that none of some packages meets."""
+    """Find the specs and requirements that none of some packages meets."""
 
     wanted: tuple[Wanted, ...]
     packages: tuple[Locked, ...]
+    pip_wanted: tuple[PipWanted, ...] = ()
+    pip_packages: tuple[tuple[str, str], ...] = ()
+    """Name and version; the version is empty where it is not known."""
+    network: Network
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag="checked"):
@@ -151,5 +182,5 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str | None = None
 
 
-Task = Solve | Link | Download | Check | ReadLock
-Answer = Solved | Linked | Downloaded | Checked | LockRead | Failed
+Task = Solve | Link | Digest | Download | Check | ReadLock
+Answer = Solved | Linked | Digested | Downloaded | Checked | LockRead | Failed

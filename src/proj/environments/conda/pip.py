@@ -66,7 +66,7 @@ def lock_pip(
         if program is not None:
             program.install(lock, prefix, project, request)
         else:
-            link(lock, project, prefix, request)
+            link(lock, project, prefix, request, scripts=False)
         interpreter = interpreter_of(prefix)
         if interpreter is None:
             raise EnvironmentFailedError(

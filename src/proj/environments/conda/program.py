@@ -237,18 +237,11 @@ def _records(prefix: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in sorted((prefix / "conda-meta").glob("*.json"))]
 
 
-def _clean(url: str) -> str:
-    """The URL of a package without its channel's secrets."""
-    folder, _, file = url.rpartition("/")
-    channel, _, subdir = folder.rpartition("/")
-    return f"{access(channel).url}/{subdir}/{file}"
-
-
 def _compare(lock: CondaLock, prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> None:
     """See that a program took what is locked."""
     found = {bare(record["url"]): record for record in _records(prefix)}
     for locked in lock.packages:
-        record = found.get(_clean(at_mirror(locked.url, mirrors))) or found.get(locked.url)
+        record = found.get(bare(at_mirror(locked.url, mirrors))) or found.get(locked.url)
         if record is None:
             raise EnvironmentFailedError(f"{locked.url} is locked, and was not installed.")
         if not locked.sha256:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.explicit import is_explicit
+from proj.environments.conda.explicit import SUFFIXES, is_explicit
 from proj.environments.conda.lock import CondaLock, lock_name, parse_lock
 from proj.environments.conda.messages import Failed, Locked, LockRead, PypiPackage, ReadLock
 from proj.environments.conda.service import ask
@@ -28,7 +28,7 @@ PIXI_LOCK = "pixi.lock"
 
 def shipped_lock(folder: Path, platform: str) -> Path | None:
     """The lock of conda packages that lies in a project's folder, beside its conda file."""
-    candidates = (folder / lock_name(platform), folder / CONDA_LOCK)
+    candidates = (folder / lock_name(platform), folder / CONDA_LOCK, folder / PIXI_LOCK)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -60,9 +60,14 @@ def _conda_lock(path: Path, platform: str) -> CondaLock:
     if not isinstance(entries, list):
         raise EnvironmentFailedError(f"{path.name} is no lock of conda-lock's: it has no list `package`.")
     packages, pypi = [], []
-    for entry in entries:
+    for number, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict) or entry.get("platform") != platform:
             continue
+        if not (entry.get("name") and _is_located(entry)):
+            raise EnvironmentFailedError(
+                f"{path.name}: entry {number} of `package` has no name, or no URL of a package.",
+                hint="Lock anew with conda-lock, or with `proj env lock`.",
+            )
         if entry.get("category", "main") != "main" or str(entry.get("optional", "false")).lower() == "true":
             continue
         hashes = entry.get("hash")
@@ -88,6 +93,12 @@ def _conda_lock(path: Path, platform: str) -> CondaLock:
             hint=f"Lock for this platform too: `conda-lock -p {platform}`, or `proj env lock`.",
         )
     return CondaLock(platform=platform, packages=tuple(packages), pip=pylock_of(pypi, path), shipped=True)
+
+
+def _is_located(entry: dict[str, object]) -> bool:
+    """Whether an entry of conda-lock's says where its package is."""
+    url = str(entry.get("url", "")).partition("#")[0]
+    return entry.get("manager") == "pip" or ("://" in url and url.endswith(SUFFIXES))
 
 
 def _pixi(path: Path, project: CondaProject, platform: str) -> CondaLock:

@@ -41,9 +41,12 @@ class Solver:
         """Find the packages, or say why there are none."""
         from rattler.exceptions import GatewayError, SolverError
 
-        unreadable = self._unreadable()
-        if unreadable is not None:
-            return unreadable
+        unreadable = [wanted for wanted in self._wanted if not _is_readable(wanted)]
+        if unreadable:
+            return Failed(
+                cause="other", message=f"{unreadable[0].spec} is no package that can be looked for.",
+                hint="Write versions like =1.21, >=1.19,<2 or 1.2|1.4.*.",
+            )  # fmt: skip
         for _ in range(_MAX_ROUNDS):
             try:
                 records = await self._once()
@@ -56,18 +59,6 @@ class Solver:
             else:
                 return await self._solved(records)
         raise AssertionError("each round changes something")
-
-    def _unreadable(self) -> Failed | None:
-        """The failure where a spec is none, such as for what stands in its brackets."""
-        import rattler
-
-        for wanted in self._wanted:
-            try:
-                rattler.MatchSpec(wanted.spec)
-            except Exception as error:  # noqa: BLE001, PERF203  of no common base; one of few
-                told = f"{wanted.spec} is no package that conda could look for: {error}."
-                return Failed(cause="other", message=told, hint="Correct its version, or leave it out.")
-        return None
 
     async def _no_channel(self, error: Exception) -> Failed:
         """The failure where one of the channels answers with something that is no channel's.
@@ -345,6 +336,16 @@ class Solver:
                 shown = ", ".join(str(version) for version in newest[-6:])
                 return f"Of {wanted.name} there is {shown}."
         return None
+
+
+def _is_readable(wanted: Wanted) -> bool:
+    import rattler
+
+    try:
+        rattler.MatchSpec(wanted.spec)
+    except Exception:  # noqa: BLE001  the library's errors have no common base
+        return False
+    return True
 
 
 def _anything_of(wanted: Wanted) -> str:

@@ -1,9 +1,9 @@
 """Solves, downloads and links with rattler: a program that answers a task on its standard input.
 
-With `solver`, `index`, `archives` and `transport` the one importer of `rattler`. It has a process of its own
-because rattler's threads go on when Python ends, and take the interpreter down with them about every second
-time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks
-after a run.
+With `solver`, `index`, `archives`, `fitting` and `transport` the one importer of `rattler`. It has a process
+of its own because rattler's threads go on when Python ends, and take the interpreter down with them about
+every second time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process
+that looks after a run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.archives import download, from_folder, tell_origin
+from proj.environments.conda.archives import digest, download, from_folder, refuse_others, tell_origin
 from proj.environments.conda.contents import Contents, UnsafePackageError
+from proj.environments.conda.fitting import check
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
-    Checked,
+    Digest,
     Download,
     Failed,
     Link,
@@ -37,11 +38,11 @@ from proj.environments.conda.messages import (
     Task,
 )
 from proj.environments.conda.solver import Solver
-from proj.environments.conda.transport import client
+from proj.environments.conda.transport import client, refuse_leaks
 from proj.environments.conda.verified import drop_unknown, is_known, note
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import rattler
 
@@ -53,6 +54,8 @@ _UNREACHABLE = re.compile(
     r"|not found",
     re.IGNORECASE,
 )
+# rattler's words and ours; what else speaks of digests may be a package's name, as in `r-digest`
+_OTHER_BYTES = re.compile(r"^(?:Caused by: )?hash mismatch (?:of|when) ", re.MULTILINE)
 _UNSAFE = "Do not use this package: tell who looks after its channel, or lock another build of it."
 
 
@@ -81,15 +84,33 @@ async def _answer(task: Task) -> Answer:
         return failure_of(error)
 
 
+def _asked(task: Task) -> Iterable[str]:
+    """The URLs that a task speaks to."""
+    if isinstance(task, ReadLock):
+        return ()
+    mirrors = task.network.mirrors
+    urls = (
+        (*task.channels, *task.more_channels)
+        if isinstance(task, Solve)
+        else (locked.url for locked in task.packages)
+    )
+    own = (url for url in urls if not url.startswith(tuple(f"{each}/" for each in mirrors)))
+    return (*(url for url in own if url not in mirrors), *(url for each in mirrors.values() for url in each))
+
+
 async def _done(task: Task) -> Answer:
+    if not isinstance(task, ReadLock):
+        refuse_leaks(_asked(task), task.network)
     if isinstance(task, Solve):
         return await Solver(task).solve()
     if isinstance(task, Link):
         return await _link(task)
+    if isinstance(task, Digest):
+        return await digest(task)
     if isinstance(task, Download):
         return await download(task)
     if isinstance(task, Check):
-        return _check(task)
+        return await check(task)
     return _read_lock(task)
 
 
@@ -99,10 +120,10 @@ def failure_of(error: Exception) -> Failed:
     said = "\n".join(lines)
     if "os error 28" in said or "No space left" in said:
         return Failed(cause="disk", message="The disk is full.", lines=lines)
-    if re.search(r"hash mismatch|sha256|md5|checksum|digest", said, re.IGNORECASE):
+    if _OTHER_BYTES.search(said):
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
     if "failed to link" in said:
-        return Failed(cause="other", message="A package cannot be linked.", lines=lines)
+        return _link_failure(said, lines)
     if "no usable repodata cache" in said or said.startswith("Not in the cache"):
         return Failed(cause="offline", message="What the channels have is not in the cache.", lines=lines)
     if _UNREACHABLE.search(said):
@@ -112,10 +133,22 @@ def failure_of(error: Exception) -> Failed:
     )
 
 
+def _link_failure(said: str, lines: tuple[str, ...]) -> Failed:
+    if "target prefix cannot be longer" not in said:
+        return Failed(cause="other", message="A package cannot be linked.", lines=lines)
+    file = re.search(r"failed to link (\S+)", said)
+    return Failed(
+        cause="other", lines=lines, hint="Set PROJ_CACHE to a shorter path, such as /var/tmp/proj.",
+        message=f"{file[1] if file else 'A package'} has room for shorter paths than the environment's.",
+    )  # fmt: skip
+
+
 async def _link(task: Link) -> Answer:
     import rattler
 
     located = from_folder(task.packages, task.folder)
+    # Those of the folder have been compared.
+    refuse_others(here for here, locked in zip(located, task.packages, strict=True) if here is locked)
     if not task.network.offline:
         for locked in located:
             drop_unknown(locked, task.network)
@@ -187,22 +220,6 @@ def _reporter(
 def _refuse(refused: asyncio.Future[None], error: Exception) -> None:
     if not refused.done():
         refused.set_exception(error)
-
-
-def _check(task: Check) -> Checked:
-    import rattler
-
-    records = []
-    for locked in task.packages:
-        file_name = locked.url.rpartition("/")[2]
-        name, version, build = re.sub(r"\.(?:conda|tar\.bz2)$", "", file_name).rsplit("-", 2)
-        subdir = locked.url.split("/")[-2]
-        records.append(rattler.PackageRecord(name, version, rattler.BuildString(build), 0, subdir))
-    unmet = [
-        wanted.spec for wanted in task.wanted
-        if not any(rattler.MatchSpec(wanted.without_build).matches(record) for record in records)
-    ]  # fmt: skip
-    return Checked(unmet=tuple(unmet))
 
 
 def _read_lock(task: ReadLock) -> Answer:

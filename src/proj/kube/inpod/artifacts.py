@@ -19,6 +19,7 @@ RUN_ID = os.environ.get("MLFLOW_RUN_ID", "")
 FOLDER = os.environ.get("PROJ_ARTIFACTS", "")
 TIMEOUT_S = 60
 LONGEST_PAUSE_S = 8
+REFUSALS = (400, 401, 403, 413)
 
 
 def ask(method, path, data=None, length=None, kind="application/json"):
@@ -58,16 +59,27 @@ def inside(path, folder):
 
 
 def files():
-    """All files to keep, each with its path among the run's artifacts; no links that lead elsewhere."""
+    """All files to keep, each with its path among the run's artifacts.
+
+    No links that lead elsewhere, and nothing below `proj/`, where the record itself is.
+    """
+    for path, relative in candidates():
+        name = os.path.normpath(relative).replace(os.sep, "/")
+        if name.split("/")[0] != "proj":
+            yield path, name
+
+
+def candidates():
+    """What is in PROJ_ARTIFACTS, and what the patterns of the outputs name."""
     for folder, _, names in os.walk(FOLDER):
         for name in sorted(names):
             path = os.path.join(folder, name)
             if inside(path, FOLDER):
-                yield path, os.path.relpath(path, FOLDER).replace(os.sep, "/")
+                yield path, os.path.relpath(path, FOLDER)
     for pattern in json.loads(os.environ.get("PROJ_OUTPUTS", "[]")):
         for path in sorted(glob.glob(pattern, recursive=True)):
-            if inside(path, ".") and not path.startswith("proj/"):
-                yield path, os.path.normpath(path).replace(os.sep, "/")
+            if inside(path, "."):
+                yield path, path
 
 
 def place(base, name):
@@ -75,29 +87,50 @@ def place(base, name):
     return "/api/2.0/mlflow-artifacts/artifacts/" + urllib.parse.quote("%s/%s" % (base, name))
 
 
-def send():
-    """Send all; say what could not be sent."""
-    base = root()
-    for path, name in files():
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        with open(path, "rb") as file:
-            request("PUT", place(base, name), data=file, length=os.path.getsize(path), kind=kind)
-
-
-def fetch(name, target):
-    """Fetch one artifact; whoever asked looks at its digest."""
+def patiently(work, *arguments):
+    """Do something, again where the server is away for a moment; what it refuses it will refuse again."""
     pause_s = 1
     while True:
         try:
-            with ask("GET", place(root(), name)) as answer, open(target, "wb") as file:
-                shutil.copyfileobj(answer, file)
-        except Exception:
-            if pause_s > LONGEST_PAUSE_S:
+            return work(*arguments)
+        except Exception as error:
+            if pause_s > LONGEST_PAUSE_S or getattr(error, "code", None) in REFUSALS:
                 raise
-        else:
-            return
         time.sleep(pause_s)
         pause_s *= 2
+
+
+def put(path, target):
+    """Send one file."""
+    kind = mimetypes.guess_type(target)[0] or "application/octet-stream"
+    with open(path, "rb") as file:
+        request("PUT", target, data=file, length=os.path.getsize(path), kind=kind)
+
+
+def refusal(path, target):
+    """Send one file; what the server has against it, if anything."""
+    try:
+        patiently(put, path, target)
+    except urllib.error.HTTPError as error:
+        if error.code not in REFUSALS:
+            raise
+        return str(error)
+    return None
+
+
+def send():
+    """Send all; say what could not be sent."""
+    base = patiently(root)
+    refusals = [(name, refusal(path, place(base, name))) for path, name in files()]
+    refused = ["%s (%s)" % (name, said) for name, said in refusals if said]
+    if refused:
+        raise ValueError("the server does not take %s" % ", ".join(refused))
+
+
+def get(name, target):
+    """Fetch one artifact."""
+    with ask("GET", place(root(), name)) as answer, open(target, "wb") as file:
+        shutil.copyfileobj(answer, file)
 
 
 def main():
@@ -107,7 +140,7 @@ def main():
     if sys.argv[1] == "send":
         send()
     else:
-        fetch(*sys.argv[2:])
+        patiently(get, *sys.argv[2:])  # whoever asked looks at its digest
 
 
 try:

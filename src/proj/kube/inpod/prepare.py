@@ -63,7 +63,9 @@ def installer(python, there=False):
     if uv:
         if not there and not call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, TARGET]):
             fail("env_failed", "uv cannot make an environment")
-        return [uv, "pip", "install", "--quiet", "--python", python, "--no-deps"]
+        # Programs cannot write what they compile beside a shared one.
+        compiling = ["--compile-bytecode"] if os.environ.get("PROJ_ENVIRONMENT_SHARED") else []
+        return [uv, "pip", "install", "--quiet", "--python", python, "--no-deps"] + compiling
     if pip_knows_python():
         # Making one with a pip of its own takes seconds.
         if not there and not call([sys.executable, "-m", "venv", "--clear", "--without-pip", TARGET]):

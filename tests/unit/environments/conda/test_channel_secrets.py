@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from proj import paths
 from proj.environments.conda.declared import read_project
 from proj.environments.conda.environment import CondaEnvironment
 from proj.environments.conda.lock import parse_lock
+from proj.environments.conda.messages import Network
 from proj.environments.conda.names import by_name
 from proj.environments.conda.specs import parse_spec
+from proj.environments.conda.transport import refuse_leaks
 from proj.environments.conda.urls import bare, bare_text, secret_urls, secrets_in
 from proj.environments.condafile import read_conda_file
 from proj.errors import EnvironmentFailedError
@@ -89,9 +92,38 @@ def test_a_lock_with_a_token(
 
 
 @pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ("https://h/a/noarch", False),
+        ("http://h:8443/a", True),
+        ("https://h:8443/a/b", True),
+        ("http://h/b", False),
+    ],
+)
+def test_a_login_goes_to_its_port_alone(other: str, told: bool) -> None:
+    network = Network(cache="c", logins={"https://h/a": "ada:5ecret"})
+    with pytest.raises(PermissionError, match="would be sent to") if told else contextlib.nullcontext():
+        refuse_leaks(["https://h:443/a", other], network)
+
+
+def test_a_login_is_not_sent_without_encryption(
+    guarded: ChannelServer, conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    """The channel of the same path on the same host, that another port or scheme answers for."""
+    head = (
+        f"channels: ['http://{guarded.address}/channel', "
+        f"'https://ada:{TOKEN}@127.0.0.1/channel', nodefaults]\n"
+    )
+    with pytest.raises(EnvironmentFailedError, match="would be sent to http://127") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head=head)))
+    assert TOKEN not in caught.value.message
+    assert not guarded.asked
+
+
+@pytest.mark.parametrize(
     ("url", "clean", "secrets"),
     [
-        ("https://h/api/t/tk-1/team/noarch/x-1-0.conda", "https://h/api/team/noarch/x-1-0.conda", {"tk-1"}),
+        ("https://h/a/b/t/tk-1/c/noarch/x-1-0.conda", "https://h/a/b/c/noarch/x-1-0.conda", {"tk-1"}),
         ("https://h/t/tk-1/t/tk-2/c", "https://h/c", {"tk-1", "tk-2"}),
         ("https://u:p@ss@h/t/tk-1/c", "https://h/c", {"u:p@ss", "p@ss", "tk-1"}),
         ("https://h/t/tk-1", "https://h", {"tk-1"}),

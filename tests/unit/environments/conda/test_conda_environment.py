@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import CondaPackage, make_channel
+from conda_kit import CondaPackage, make_channel, write_package
 from environment_kit import installed
+from proj import paths
 from proj.environments.cache import root
 from proj.environments.conda.declared import read_project
 from proj.environments.conda.environment import CondaEnvironment
@@ -280,8 +283,10 @@ def test_an_explicit_list_of_another_tool(
     python = f"{channel.as_uri()}/linux-64/python-3.9.7-h1_0.conda"
     folder = conda_project("alpha", "python=3.9")
     list_ = folder / "conda-linux-64.lock"
+    digest = hashlib.sha256((channel / "linux-64" / "python-3.9.7-h1_0.conda").read_bytes()).hexdigest()
     list_.write_text(
-        f"# made by hand\n@EXPLICIT\n{python}\n{channel.as_uri()}/noarch/alpha-1.0-py_0.conda#{md5}\n"
+        f"# made by hand\n@EXPLICIT\n{python}#sha256:{digest}\n"
+        f"{channel.as_uri()}/noarch/alpha-1.0-py_0.conda#{md5}\n"
     )
     prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
     assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
@@ -335,6 +340,80 @@ def test_a_lock_of_conda_locks(
         ENVIRONMENT.prepare(request_for(folder))
 
 
+def test_an_archive_on_this_machine_that_is_not_what_is_locked(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("only-one")
+    url = f"{channel.as_uri()}/linux-64/tool-1.0-0.tar.bz2"
+    for digest in (f"sha256:{'0' * 64}", "0" * 32):
+        (folder / "conda-linux-64.lock").write_text(f"@EXPLICIT\n{url}#{digest}\n")
+        with pytest.raises(EnvironmentFailedError, match="not the one that is locked"):
+            ENVIRONMENT.prepare(request_for(folder, mode=LockMode.FROZEN))
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_lock_without_hashes(
+    tmp_path: Path,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    heard: list[str],
+    indexed: bool,
+) -> None:
+    """The hashes of what the channel has are found out once, said, and kept: other bytes do not get in."""
+    channel = make_channel(tmp_path / "channel", [CondaPackage(name="one", files={"share/one": "first"})])
+    if not indexed:
+        for path in channel.rglob("repodata*"):
+            path.unlink()
+    folder = conda_project("one", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
+    url = f"{channel.as_uri()}/linux-64/one-1.0-0.conda"
+    (folder / "conda-linux-64.lock").write_text(f"@EXPLICIT\n{url}\n")
+    for mode in (LockMode.LOCKED, LockMode.FROZEN):
+        with pytest.raises(EnvironmentFailedError, match=r"lock has no hash of 1 of its packages") as caught:
+            ENVIRONMENT.prepare(request_for(folder, mode=mode))
+        assert "conda list --explicit --md5" in (caught.value.hint or "")
+    prepared = ENVIRONMENT.prepare(request_for(folder))
+    digest = hashlib.sha256((channel / "linux-64" / "one-1.0-0.conda").read_bytes()).hexdigest()
+    assert f"{url}#sha256:{digest}" in (prepared.lock or b"").decode()
+    assert any("has packages without hashes: what their channels have" in note for note in prepared.notes)
+    assert any("has packages without hashes" in line for line in heard)
+    assert ENVIRONMENT.plan(request_for(folder)).lock_digest == prepared.lock_digest
+    write_package(channel, CondaPackage(name="one", files={"share/one": "other"}))
+    shutil.rmtree(paths.cache() / "environments")
+    shutil.rmtree(paths.cache() / "conda")
+    with pytest.raises(EnvironmentFailedError, match="not the one that is locked"):
+        ENVIRONMENT.prepare(request_for(folder))
+
+
+def test_a_list_without_hashes_that_is_the_declaration(
+    tmp_path: Path, channel: Path, request_for: RequestMaker
+) -> None:
+    def listed(*names: str) -> None:
+        lines = [f"{channel.as_uri()}/{name}" for name in names]
+        (tmp_path / "requirements.txt").write_text("\n".join(["@EXPLICIT", *lines, ""]))
+
+    for mode in (LockMode.UPGRADE, LockMode.REUSE):
+        listed("linux-64/python-3.9.7-h1_0.conda", "noarch/alpha-1.0-py_0.conda")
+        found = installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path, mode=mode)))
+        assert found == {"alpha": "1.0", "python": "3.9.7"}
+        listed("linux-64/python-3.9.18-h1_0.conda")
+        found = installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path, mode=mode)))
+        assert found == {"python": "3.9.18"}
+
+
+@pytest.mark.parametrize("left_out", ["name", "url"])
+def test_an_entry_of_conda_lock_s_that_says_too_little(
+    tmp_path: Path, request_for: RequestMaker, left_out: str
+) -> None:
+    entry = {
+        "name": "alpha", "manager": "conda", "platform": "linux-64", "hash": {"sha256": "0" * 64},
+        "url": "https://conda.example.org/noarch/alpha-1.0-py_0.conda",
+    }  # fmt: skip
+    entry[left_out] = ""
+    (tmp_path / "conda-lock.yml").write_text(json.dumps({"version": 1, "package": [entry]}))
+    with pytest.raises(EnvironmentFailedError, match=r"conda-lock\.yml: entry 1 of `package` has no name"):
+        ENVIRONMENT.prepare(request_for(tmp_path))
+
+
 PIXI = """
 version: 6
 environments:
@@ -355,19 +434,21 @@ packages:
 """
 
 
-def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+def pixi_lock(channel: Path) -> str:
     def digest(subdir: str, name: str) -> str:
         found = json.loads((channel / subdir / "repodata.json").read_bytes())["packages.conda"][name][
             "sha256"
         ]
         return str(found)
 
-    (tmp_path / "pixi.lock").write_text(
-        PIXI.format(
-            channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
-            alpha=digest("noarch", "alpha-1.0-py_0.conda"),
-        )
+    return PIXI.format(
+        channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
+        alpha=digest("noarch", "alpha-1.0-py_0.conda"),
     )  # fmt: skip
+
+
+def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+    (tmp_path / "pixi.lock").write_text(pixi_lock(channel))
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path))) == {
         "alpha": "1.0",
         "python": "3.9.7",
@@ -375,6 +456,43 @@ def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Pat
     (tmp_path / "pixi.lock").write_text("version: 99\n")
     with pytest.raises(EnvironmentFailedError, match=r"Cannot use pixi\.lock"):
         ENVIRONMENT.prepare(request_for(tmp_path))
+
+
+def test_a_lock_of_pixis_beside_a_conda_file(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("alpha", "python=3.9")
+    (folder / "pixi.lock").write_text(pixi_lock(channel))
+    prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    conda_project("alpha>=2", "python=3.9")
+    with pytest.raises(EnvironmentFailedError, match="nothing in it meets"):
+        ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+
+
+@pytest.mark.parametrize("change", ["driver", "CONDA_OVERRIDE_ARCHSPEC"])
+def test_a_lock_is_kept_for_one_kind_of_machine(
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    heard: list[str],
+    change: str,
+) -> None:
+    """Machines share a home, and a GPU driver is on some of them alone."""
+    monkeypatch.setattr("proj.environments.conda.machine.DRIVER", tmp_path / "driver")
+    folder = conda_project("alpha")
+
+    def solved() -> int:
+        ENVIRONMENT.prepare(request_for(folder))
+        return sum("Solving" in line for line in heard)
+
+    assert (solved(), solved()) == (1, 1)
+    if change == "driver":
+        (tmp_path / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14\n")
+    else:
+        monkeypatch.setenv(change, "zen2")
+    assert (solved(), solved()) == (2, 2)
 
 
 # --- what is otherwise than asked for ---------------------------------------------------------------------
@@ -403,6 +521,17 @@ def test_the_nearest_python(conda_project: CondaProjectMaker, request_for: Reque
         ENVIRONMENT.prepare(request_for(folder, python_match="exact"))
     assert "Of python there is 3.9.7, 3.9.18, 3.11.7" in (caught.value.hint or "")
     assert ENVIRONMENT.prepare(request_for(folder, python="3.11")).python_version == "3.11.7"
+
+
+def test_a_package_by_its_url(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path]
+) -> None:
+    first, second = (path.as_uri() for path in two_channels)
+    head = f"channels: ['{first}', nodefaults]\n"
+    made = ENVIRONMENT.prepare(
+        request_for(conda_project("other", f"{second}/linux-64/one-2.0-0.conda", head=head))
+    )
+    assert installed(ENVIRONMENT, made) == {"other": "1.0", "one": "2.0"}
 
 
 # --- other places -----------------------------------------------------------------------------------------

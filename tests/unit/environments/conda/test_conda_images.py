@@ -16,7 +16,7 @@ from environment_kit import with_wheels, write_wheel
 from imagekit import Sample, tar
 from proj import building, images, paths
 from proj.building import BuildRequest
-from proj.environments.conda.layer import activation
+from proj.environments.conda.layer import _own_index, activation
 from proj.environments.imaged import base_name, contents_for, declared_packages
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images.blobs import BlobCache
@@ -140,16 +140,43 @@ def test_compiled_files_of_sources_that_are_there_are_left_out(
 
 
 def test_post_link_scripts_are_told(
-    conda_project: CondaProjectMaker, contents: Callable[..., Contents], tmp_path: Path, heard: list[str]
+    conda_project: CondaProjectMaker,
+    contents: Callable[..., Contents],
+    tmp_path: Path,
+    channel: Path,
+    heard: list[str],
 ) -> None:
-    package = CondaPackage(name="linked", files={"bin/.linked-post-link.sh": "#!/bin/sh\nexit 1\n"})
+    script = f"#!/bin/sh\necho ran >> {tmp_path}/ran\n"
+    package = CondaPackage(name="linked", files={"bin/.linked-post-link.sh": script})
     more = make_channel(tmp_path / "more", [package])
-    folder = conda_project("linked", head=f"channels: [{more.as_uri()}, nodefaults]\n")
+    head = f"channels: ['{more.as_uri()}', '{channel.as_uri()}', nodefaults]\n"
+    folder = conda_project()
+    tail = with_wheels(folder, ("tiny", "1.0"))  # around which the conda packages are linked once more
+    folder = conda_project("linked", "python=3.9", head=head, tail=tail)
     for _ in range(2):
         made = contents(folder)
         assert any("post-link scripts of linked" in note for note in made.notes)
     assert sum("post-link scripts of linked" in line for line in heard) == 2
     assert sum("step: Installing" in line for line in heard) == 1, "it is made once"
+    assert not (tmp_path / "ran").exists(), "neither for the image nor for its lock"
+
+
+def test_a_record_is_that_of_the_package_itself(
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], channel: Path
+) -> None:
+    """Beside the package's folder in the cache there may be others whose names begin like its own."""
+    folder = conda_project("tool", head=f"channels: ['{channel.as_uri()}', nodefaults]\n")
+    own = json.loads(content(contents(folder), f"{ENV}conda-meta/tool-1.0-0.json"))
+    other = paths.cache() / "conda" / "packages" / "tool-1.0-0" / "info" / "index.json"
+    assert own["arch"] == "x86_64"
+    for place, changes in (("tool-1.0-0-other", {}), ("tool-1.0-0", {"build_number": 9})):
+        target = paths.cache() / "conda" / "packages" / place / "info" / "index.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        changed = {**json.loads(other.read_bytes()), "arch": "hostile", **changes}
+        assert _own_index({**own, "extracted_package_dir": str(other.parent.parent)})["arch"] == "x86_64"
+        target.write_text(json.dumps(changed))
+    assert _own_index({**own, "extracted_package_dir": str(other.parent.parent)}) == {}
+    assert _own_index(own) == {}
 
 
 # --- the `pip:` section -----------------------------------------------------------------------------------
