@@ -70,7 +70,7 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
     conda: CondaFile | None = None
     """The conda file; None where it is none, or a lock stands for it."""
     conda_lock: Path | None = None
-    """The lock of conda packages that the project ships, or is declared by."""
+    """The lock of conda packages that the project is declared by."""
     from_conda: tuple[tuple[str, str], ...] = ()
     """Distribution -> conda package that it is taken for, among the requirements."""
     absent: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_conda(self) -> bool:
         """Whether there are conda packages beside Python and pip."""
-        return bool(self.dropped_conda) or (self.conda_lock is not None and self.conda is None)
+        return bool(self.dropped_conda) or self.conda_lock is not None
 
     @property
     def count(self) -> int:
@@ -228,16 +228,8 @@ def _conda(path: Path, origin: str, folder: Path, platform: str | None) -> Pytho
     return PythonInput(
         origin=origin, kind="conda", path=path, python=conda.python,
         build=_conda_build(conda.build, requirements), requirements=requirements, dropped_conda=conda.conda,
-        conda=conda, conda_lock=_conda_lock_beside(folder) if conda.conda else None,
-        shipped_lock=_pylock_beside(folder), warnings=(*conda.warnings, *requirements.warnings),
+        conda=conda, shipped_lock=_pylock_beside(folder), warnings=(*conda.warnings, *requirements.warnings),
     )  # fmt: skip
-
-
-def _conda_lock_beside(folder: Path) -> Path | None:
-    from proj.environments.conda.service import current_platform
-    from proj.environments.conda.shipped import shipped_lock
-
-    return shipped_lock(folder, current_platform())
 
 
 def _requirements_file(path: Path, origin: str, folder: Path) -> PythonInput:

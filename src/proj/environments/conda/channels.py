@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from proj.environments.conda.platforms import split_subdir
 from proj.environments.conda.urls import bare, secrets_in
 from proj.errors import EnvironmentFailedError
 
@@ -146,8 +147,7 @@ def access(url: str) -> Access:
     url = url.rstrip("/")
     clean = bare(url).rstrip("/")
     # conda takes the URL of one platform for that of the channel
-    clean, url = (re.sub(r"/(?:noarch|(?:linux|osx|win)-\w+)$", "", text) for text in (clean, url))
-    return Access(url=clean, secret_url=url)
+    return Access(url=split_subdir(clean)[0], secret_url=split_subdir(url)[0])
 
 
 def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> dict[str, tuple[str, ...]]:

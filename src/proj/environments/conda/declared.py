@@ -21,7 +21,6 @@ from proj.environments.uv import is_offline
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from proj.environments.condafile import CondaFile
     from proj.model import EnvironmentRequest
 
 NO_DEFAULTS = "nodefaults"
@@ -116,6 +115,8 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
             "The project declares no conda environment.",
             hint="Add a conda.yaml, or leave out --env-manager conda.",
         )
+    from proj.environments.conda.shipped import shipped_lock
+
     settings = read_settings()
     base = found.path.parent
     warnings = list(found.warnings)
@@ -141,7 +142,7 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
         channels, more = more, []
     known = {access.url for access in channels}
     # A list that is the declaration itself has one platform; beside a file there may be several locks.
-    lock_file = found.conda_lock if file is None else _lock_beside(request, file, platform)
+    lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
     return CondaProject(
         origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
@@ -150,12 +151,6 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
         variables=file.variables if file else (), warnings=tuple(warnings), lock_file=lock_file,
         lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
     )  # fmt: skip
-
-
-def _lock_beside(request: EnvironmentRequest, file: CondaFile, platform: str) -> Path | None:
-    from proj.environments.conda.shipped import shipped_lock
-
-    return shipped_lock(request.project_dir, platform) if file.conda else None
 
 
 def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:

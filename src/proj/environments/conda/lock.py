@@ -7,7 +7,6 @@ whole environment, and conda, mamba and micromamba take it as it is for the cond
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from proj.environments.conda.explicit import (
     name_version_build,
     pip_part,
 )
-from proj.environments.conda.messages import Check, Checked, Digest, Digested, Failed, Locked, Solve, Solved
+from proj.environments.conda.messages import Digest, Digested, Locked, Solve, Solved
 from proj.environments.conda.service import ask
 from proj.environments.conda.urls import bare, bare_text
 from proj.environments.failures import iso_date, iso_time
@@ -227,7 +226,9 @@ def obtain_lock(
     lock = find_lock(project, platform, request, tool, target)
     if lock is not None:
         if request.mode is LockMode.LOCKED and lock.input is None and project.specs and request.lock is None:
-            check_fit(lock, project)
+            from proj.environments.conda.fit import check_fit
+
+            check_fit(lock, project, request)
         return lock
     folder = _kept(project, platform, request, tool, target)
     with exclusively(folder, "Another run is solving for the same packages; waiting."):
@@ -303,28 +304,6 @@ def solve(
     return CondaLock(platform=platform, packages=solved.packages, notes=solved.notes, as_of_s=request.as_of_s)
 
 
-def check_fit(lock: CondaLock, project: CondaProject) -> None:
-    """See that a lock of another tool meets what the file asks for, as `--locked` asks for.
-
-    Raises:
-        EnvironmentFailedError: It does not.
-    """
-
-    def no_hint(_: Failed) -> None:
-        return None
-
-    checked = ask(
-        Check(wanted=project.wanted(), packages=lock.packages), Checked,
-        what=f"Cannot check that the lock fits {project.origin}", hints=no_hint, secrets=project.secrets,
-    )  # fmt: skip
-    if checked.unmet:
-        raise EnvironmentFailedError(
-            f"The lock does not fit {project.origin}, as --locked asks for: "
-            f"nothing in it meets {checked.unmet[0]}.",
-            hint="Lock anew with the tool that wrote it, or with `proj env lock`; --frozen uses it as it is.",
-        )
-
-
 def lock_name(platform: str) -> str:
     """The name of a lock's file."""
     return f"conda-{platform}.lock"
@@ -368,13 +347,14 @@ def _kept(
     project: CondaProject, platform: str, request: EnvironmentRequest, tool: str, target: Target | None
 ) -> Path:
     """The folder of the lock that is kept for an input."""
+    from proj.environments.conda.machine import overrides, traces
+
     shipped = project.lock_file if not _solves(project, request) else None
     parts = (
-        "conda lock 1", project.digest(request.project_dir), platform, tool,
+        "conda lock 2", project.digest(request.project_dir), platform, tool,
         hashlib.sha256(shipped.read_bytes()).hexdigest() if shipped is not None else None,
         None if shipped is not None else request.as_of_s,
-        request.python_match, os.environ.get("CONDA_OVERRIDE_CUDA"), os.environ.get("CONDA_OVERRIDE_GLIBC"),
-        *([target] if target is not None else []),
+        request.python_match, overrides(), target if target is not None else traces(),
     )  # fmt: skip
     return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
 

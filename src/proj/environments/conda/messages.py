@@ -118,11 +118,24 @@ class Downloaded(msgspec.Struct, frozen=True, kw_only=True, tag="downloaded"):
     """The answer to `Download`."""
 
 
+class PipWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement of the `pip:` section."""
+
+    name: str
+    version: str
+    """The constraint, such as `>=1,<2`; empty: any."""
+    written: str
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag="check"):
-    """Find the specs that none of some packages meets."""
+    """Find the specs and requirements that none of some packages meets."""
 
     wanted: tuple[Wanted, ...]
     packages: tuple[Locked, ...]
+    pip_wanted: tuple[PipWanted, ...] = ()
+    pip_packages: tuple[tuple[str, str], ...] = ()
+    """Name and version; the version is empty where it is not known."""
+    network: Network
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag="checked"):

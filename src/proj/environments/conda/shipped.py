@@ -28,7 +28,7 @@ PIXI_LOCK = "pixi.lock"
 
 def shipped_lock(folder: Path, platform: str) -> Path | None:
     """The lock of conda packages that lies in a project's folder, beside its conda file."""
-    candidates = (folder / lock_name(platform), folder / CONDA_LOCK)
+    candidates = (folder / lock_name(platform), folder / CONDA_LOCK, folder / PIXI_LOCK)
     return next((path for path in candidates if path.is_file()), None)
 
 

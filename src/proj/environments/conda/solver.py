@@ -41,6 +41,12 @@ class Solver:
         """Find the packages, or say why there are none."""
         from rattler.exceptions import SolverError
 
+        unreadable = [wanted for wanted in self._wanted if not _is_readable(wanted)]
+        if unreadable:
+            return Failed(
+                cause="other", message=f"{unreadable[0].spec} is no package that can be looked for.",
+                hint="Write versions like =1.21, >=1.19,<2 or 1.2|1.4.*.",
+            )  # fmt: skip
         for _ in range(_MAX_ROUNDS):
             try:
                 records = await self._once()
@@ -291,6 +297,16 @@ class Solver:
                 shown = ", ".join(str(version) for version in newest[-6:])
                 return f"Of {wanted.name} there is {shown}."
         return None
+
+
+def _is_readable(wanted: Wanted) -> bool:
+    import rattler
+
+    try:
+        rattler.MatchSpec(wanted.spec)
+    except Exception:  # noqa: BLE001  the library's errors have no common base
+        return False
+    return True
 
 
 def _anything_of(wanted: Wanted) -> str:

@@ -10,6 +10,8 @@ import re
 
 import msgspec
 
+from proj.environments.conda.explicit import entries, name_version_build
+from proj.environments.conda.platforms import split_subdir
 from proj.environments.conda.urls import bare_text
 from proj.errors import EnvironmentFailedError
 
@@ -19,6 +21,13 @@ _FIELD = re.compile(
     r"""\s*(?P<key>[a-z0-9_]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^,\s]+)\s*,?""", re.IGNORECASE
 )
 _NAME = re.compile(r"^(?P<name>[A-Za-z0-9_][A-Za-z0-9_.\-]*|[A-Za-z0-9_])(?P<rest>.*)$", re.DOTALL)
+_PACKAGE = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s\[\]]*/[^/\s\[\]:]+\.(?:conda|tar\.bz2)(?:#\S*)?$")
+_GLUED = re.compile(
+    r"^(?P<version>(?:===?|=|~=|!=|[<>]=?)?[^=<>!~,]*[^=<>!~,|])=(?P<build>[^=<>!~,|][^=<>!~,]*|)$"
+)
+_CLAUSE = re.compile(r"^(?:===?|=|~=|!=|[<>]=?)?(?:[^=<>!~]|!(?!=))*[<>=!~]?$")
+"""One condition; a `!` within separates an epoch."""
+_SHA256_DIGITS = 64
 _OPERATOR = re.compile(r"[=<>!~]")
 
 
@@ -53,7 +62,7 @@ class CondaSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exact(self) -> bool:
         """Whether it names one build, as `conda env export` does."""
-        return bool(self.build) and "*" not in self.build
+        return bool(self.build) and "*" not in self.build and not self.build.startswith("^")
 
 
 def parse_spec(line: str) -> CondaSpec:
@@ -65,6 +74,8 @@ def parse_spec(line: str) -> CondaSpec:
     text = _COMMENT.sub("", line).strip()
     if text[:1] == text[-1:] and text[:1] in "\"'":
         text = text.strip("\"'")
+    if _PACKAGE.match(text):
+        return _of_url(text)
     fields: dict[str, str] = {}
     rest = text
     brackets = _BRACKETS.search(rest)
@@ -80,21 +91,34 @@ def parse_spec(line: str) -> CondaSpec:
     if match is None:
         raise _unreadable(line)
     version, build = _version_and_build(match["rest"], line)
-    channel, subdir = _without_platform(fields.pop("channel", channel).strip())
+    channel, subdir = split_subdir(fields.pop("channel", channel).strip())
     return CondaSpec(
         written=bare_text(text), name=match["name"].lower().rstrip("."),
-        version=fields.pop("version", version), build=fields.pop("build", fields.pop("build_string", build)),
+        version=fields.pop("version", version),
+        build=_either(fields.pop("build", fields.pop("build_string", build))),
         channel=channel, subdir=fields.pop("subdir", subdir), fields=tuple(fields.items()),
     )  # fmt: skip
 
 
-def _without_platform(channel: str) -> tuple[str, str]:
-    head, _, last = channel.rpartition("/")
-    return (
-        (head, last)
-        if head and (last == "noarch" or re.fullmatch(r"(?:linux|osx|win)-\w+", last))
-        else (channel, "")
-    )
+def _of_url(text: str) -> CondaSpec:
+    """The spec of a package by its URL: that very one, from its channel."""
+    entry = next(entries(text))
+    if entry.url is None:
+        raise _unreadable(text)
+    name, version, build = name_version_build(entry.url)
+    channel, subdir = split_subdir(entry.url.rpartition("/")[0])
+    if not subdir or not version:
+        raise _unreadable(text)
+    kind = "sha256" if len(entry.digest) == _SHA256_DIGITS else "md5"
+    return CondaSpec(
+        written=bare_text(text), name=name.lower(), version=f"=={version}", build=build, channel=channel,
+        subdir=subdir, fields=((kind, entry.digest),) if entry.digest else (),
+    )  # fmt: skip
+
+
+def _either(build: str) -> str:
+    """Builds one of which is asked for, as the pattern that solvers know."""
+    return f"^(?:{build.replace('*', '.*')})$" if "|" in build and not build.startswith("^") else build
 
 
 def _version_and_build(rest: str, line: str) -> tuple[str, str]:
@@ -110,13 +134,18 @@ def _version_and_build(rest: str, line: str) -> tuple[str, str]:
     build = build.strip()
     if " " in build:
         raise _unreadable(line)
-    glued = re.match(r"^(?P<version>(?:===?|=|~=|!=|[<>]=?)?[^=<>!~,|]+)=(?P<build>[^=<>!~,|]*)$", version)
+    version = re.sub(r"\.(?=$|[,|=])", "", version)
+    glued = _GLUED.match(version)
     if glued and not build:
         version, build = glued["version"], glued["build"]
         exact = version.lstrip("=")
-        if version.startswith("=") and exact and "*" not in exact:
+        if version.startswith("=") and exact and not re.search(r"[*|]", exact):
             return f"=={exact}", build  # with a build, one `=` means exactly that version
+        if "|" in exact:
+            return _spelled(version, exact=False), build
         return exact if version.startswith("=") else version, build
+    if any(_CLAUSE.match(clause) is None for clause in re.split(r"[,|]", version)):
+        raise _unreadable(line)
     return _spelled(version, exact=bool(build)), build
 
 

@@ -1,9 +1,9 @@
 """Solves, downloads and links with rattler: a program that answers a task on its standard input.
 
-With `solver`, `index`, `archives` and `transport` the one importer of `rattler`. It has a process of its own
-because rattler's threads go on when Python ends, and take the interpreter down with them about every second
-time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process that looks
-after a run.
+With `solver`, `index`, `archives`, `fitting` and `transport` the one importer of `rattler`. It has a process
+of its own because rattler's threads go on when Python ends, and take the interpreter down with them about
+every second time; here the end is `os._exit`. So neither its memory nor its crashes are those of the process
+that looks after a run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import msgspec
 
 from proj.environments.conda.archives import digest, download, from_folder, refuse_others, tell_origin
 from proj.environments.conda.contents import Contents, UnsafePackageError
+from proj.environments.conda.fitting import check
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
     Answer,
     Check,
-    Checked,
     Digest,
     Download,
     Failed,
@@ -107,7 +107,7 @@ async def _done(task: Task) -> Answer:
     if isinstance(task, Download):
         return await download(task)
     if isinstance(task, Check):
-        return _check(task)
+        return await check(task)
     return _read_lock(task)
 
 
@@ -196,22 +196,6 @@ def _reporter(total: int, contents: Contents, refused: asyncio.Future[None]) -> 
 def _refuse(refused: asyncio.Future[None], error: Exception) -> None:
     if not refused.done():
         refused.set_exception(error)
-
-
-def _check(task: Check) -> Checked:
-    import rattler
-
-    records = []
-    for locked in task.packages:
-        file_name = locked.url.rpartition("/")[2]
-        name, version, build = re.sub(r"\.(?:conda|tar\.bz2)$", "", file_name).rsplit("-", 2)
-        subdir = locked.url.split("/")[-2]
-        records.append(rattler.PackageRecord(name, version, rattler.BuildString(build), 0, subdir))
-    unmet = [
-        wanted.spec for wanted in task.wanted
-        if not any(rattler.MatchSpec(wanted.without_build).matches(record) for record in records)
-    ]  # fmt: skip
-    return Checked(unmet=tuple(unmet))
 
 
 def _read_lock(task: ReadLock) -> Answer:

@@ -42,6 +42,7 @@ def test_names_without_settings() -> None:
     assert urls("./local") == ["file:///project/local"]
     assert urls("file:///srv/channel/") == ["file:///srv/channel"]
     assert urls("https://host/channel/linux-64") == ["https://host/channel"]
+    assert urls("https://host/linux-tools") == ["https://host/linux-tools"], "a name, and no platform's"
 
 
 @pytest.mark.usefixtures("condarc")

@@ -19,6 +19,7 @@ from proj.environments.conda.environment import CondaEnvironment
 from proj.environments.conda.linking import link
 from proj.environments.conda.lock import parse_lock, solve
 from proj.environments.inventory import find_environment, list_environments
+from proj.environments.shipping import write_lock
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
 from proj.model import EnvironmentRequest, HostRuntime, LockMode, PreparedEnvironment
@@ -266,6 +267,17 @@ def test_an_explicit_list_of_another_tool(
     assert "pa55word" not in caught.value.message
 
 
+def test_a_lock_of_a_file_with_no_more_than_python(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    """What `proj env lock` writes is found by who asks for it."""
+    folder = conda_project("python=3.9", "pip")
+    written = write_lock(request_for(folder, manager="conda"))
+    assert written.path == str(folder / "conda-linux-64.lock")
+    prepared = ENVIRONMENT.prepare(request_for(folder, manager="conda", mode=LockMode.LOCKED))
+    assert prepared.lock == (folder / "conda-linux-64.lock").read_bytes()
+
+
 def conda_lock(channel: Path, *files: str) -> str:
     entries = ""
     for file in files:
@@ -390,19 +402,21 @@ packages:
 """
 
 
-def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+def pixi_lock(channel: Path) -> str:
     def digest(subdir: str, name: str) -> str:
         found = json.loads((channel / subdir / "repodata.json").read_bytes())["packages.conda"][name][
             "sha256"
         ]
         return str(found)
 
-    (tmp_path / "pixi.lock").write_text(
-        PIXI.format(
-            channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
-            alpha=digest("noarch", "alpha-1.0-py_0.conda"),
-        )
+    return PIXI.format(
+        channel=channel.as_uri(), python=digest("linux-64", "python-3.9.7-h1_0.conda"),
+        alpha=digest("noarch", "alpha-1.0-py_0.conda"),
     )  # fmt: skip
+
+
+def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Path) -> None:
+    (tmp_path / "pixi.lock").write_text(pixi_lock(channel))
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(tmp_path))) == {
         "alpha": "1.0",
         "python": "3.9.7",
@@ -410,6 +424,43 @@ def test_a_lock_of_pixis(tmp_path: Path, request_for: RequestMaker, channel: Pat
     (tmp_path / "pixi.lock").write_text("version: 99\n")
     with pytest.raises(EnvironmentFailedError, match=r"Cannot use pixi\.lock"):
         ENVIRONMENT.prepare(request_for(tmp_path))
+
+
+def test_a_lock_of_pixis_beside_a_conda_file(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path
+) -> None:
+    folder = conda_project("alpha", "python=3.9")
+    (folder / "pixi.lock").write_text(pixi_lock(channel))
+    prepared = ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+    assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
+    conda_project("alpha>=2", "python=3.9")
+    with pytest.raises(EnvironmentFailedError, match="nothing in it meets"):
+        ENVIRONMENT.prepare(request_for(folder, mode=LockMode.LOCKED))
+
+
+@pytest.mark.parametrize("change", ["driver", "CONDA_OVERRIDE_ARCHSPEC"])
+def test_a_lock_is_kept_for_one_kind_of_machine(
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    heard: list[str],
+    change: str,
+) -> None:
+    """Machines share a home, and a GPU driver is on some of them alone."""
+    monkeypatch.setattr("proj.environments.conda.machine.DRIVER", tmp_path / "driver")
+    folder = conda_project("alpha")
+
+    def solved() -> int:
+        ENVIRONMENT.prepare(request_for(folder))
+        return sum("Solving" in line for line in heard)
+
+    assert (solved(), solved()) == (1, 1)
+    if change == "driver":
+        (tmp_path / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14\n")
+    else:
+        monkeypatch.setenv(change, "zen2")
+    assert (solved(), solved()) == (2, 2)
 
 
 # --- what is otherwise than asked for ---------------------------------------------------------------------
@@ -438,6 +489,17 @@ def test_the_nearest_python(conda_project: CondaProjectMaker, request_for: Reque
         ENVIRONMENT.prepare(request_for(folder, python_match="exact"))
     assert "Of python there is 3.9.7, 3.9.18, 3.11.7" in (caught.value.hint or "")
     assert ENVIRONMENT.prepare(request_for(folder, python="3.11")).python_version == "3.11.7"
+
+
+def test_a_package_by_its_url(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, two_channels: tuple[Path, Path]
+) -> None:
+    first, second = (path.as_uri() for path in two_channels)
+    head = f"channels: ['{first}', nodefaults]\n"
+    made = ENVIRONMENT.prepare(
+        request_for(conda_project("other", f"{second}/linux-64/one-2.0-0.conda", head=head))
+    )
+    assert installed(ENVIRONMENT, made) == {"other": "1.0", "one": "2.0"}
 
 
 # --- other places -----------------------------------------------------------------------------------------

@@ -75,6 +75,15 @@ def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_f
     assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
 
 
+def test_a_spec_that_the_solver_cannot_read(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha[version='>=1<2']")))
+    assert 'alpha[version=">=1<2"] is no package that can be looked for' in caught.value.message
+    assert ">=1.19,<2" in (caught.value.hint or "")
+
+
 def test_virtual_packages(
     conda_project: CondaProjectMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
