@@ -12,7 +12,7 @@ from proj import events, images
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
-from proj.environments.python import input_notes, without_conda
+from proj.environments.python import input_notes, tell_taken, without_conda
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.recorded import one_at_a_time
 from proj.environments.select import by_conda, check_conda, check_manager
@@ -173,7 +173,7 @@ def contents_for(
         lock_digest=lock.digest,
         python=resolved.python,
         as_of_s=lock.as_of_s,
-        notes=(*input_notes(declared), *lock.notes),
+        notes=(*input_notes(declared), *tell_taken(declared, lock), *lock.notes),
         packages=packages_spec(lock, declared, request),
     )
 
