@@ -235,9 +235,12 @@ class KubernetesBackend:
 
     def reach(self, execution: Execution) -> Reach | None:
         """By the address that the settings name; see `Backend.reach`."""
-        from proj.kube.settings import read_settings
+        from proj import events
+        from proj.kube.settings import is_of_each_machine, read_settings
 
         host = read_settings(execution.backend_config).endpoint_host
+        if host is not None and is_of_each_machine(host):
+            events.warning(f"`endpoint-host` is {host}, which means the pod itself to a pod.")
         return None if host is None else Reach(bind=host, host=host)
 
 
@@ -278,6 +281,7 @@ def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
         return Blueprint(
             execution=execution, settings=settings, image=image, bundle=bundle, docker=docker,
             path=runtime.path, image_variables=runtime.variables, wrapper=runtime.wrapper,
+            plain_user=docker is None,
         )  # fmt: skip
     return Blueprint(
         execution=execution,

@@ -43,8 +43,9 @@ class Deletion:
             return self.accepted
         path = f"/apis/batch/v1/namespaces/{self._hub.namespace}/jobs/{self._job}"
         body = {"propagationPolicy": "Foreground"}
+        tries = 2 if self.error is None else 1  # what passes at once is not worth a word
         try:
-            self._hub.client.send("DELETE", path, f"delete the Job {self._job}", body=body, tries=1)
+            self._hub.client.send("DELETE", path, f"delete the Job {self._job}", body=body, tries=tries)
         except BackendError as error:
             self.accepted = isinstance(error, ApiError) and error.status == NOT_FOUND
             if not self.accepted:

@@ -279,8 +279,8 @@ class Following:
             DetachedError: It is to go on, or cannot be ended now and its user waits no longer.
         """
         if self._stop is None:
-            if signum == signal.SIGINT:
-                self._offer_to_detach(pending)
+            if signum == signal.SIGINT and self._ended_while_asking(pending):
+                return
             self._asked_by = signum
             self._end("cancelled")
         elif self._deletion.accepted:  # asked again: at once
@@ -292,19 +292,29 @@ class Following:
         elif self._deletion.error is not None:
             raise self._deletion.given_up(self._execution.run_id, self._asked_by)
 
-    def _offer_to_detach(self, pending: Pending) -> None:
-        """Ask whether the Job is to go on without us; without an answer it is not.
+    def _ended_while_asking(self, pending: Pending) -> bool:
+        """Ask whether the Job is to go on without us, unless it ends meanwhile; without an answer it is not.
 
         Raises:
             DetachedError: It is.
         """
+
+        def over() -> bool:
+            with self._wake:
+                found = list(self._news)
+                self._news.clear()
+            for kind, change, item in found:
+                self._take(kind, change, item)
+            return pending.waits or self._state.outcome() is not None
+
         lost = " (its metrics are recorded no longer)" if self._serves else ""
         question = f"The Job {self._name} can go on without proj{lost}:"
         with self._stdout.held(), self._stderr.held():
-            answer = events.ask(question, ("detach", "cancel"), stop=lambda: pending.waits)
+            answer = events.ask(question, ("detach", "cancel"), stop=over)
         if answer == "detach":
             run_id = self._execution.run_id
             raise DetachedError(f"The run {run_id} goes on as the Job {self._name}.", run_id=run_id)
+        return not pending.waits and self._state.outcome() is not None
 
     def _end(self, cause: Stop) -> None:
         """Delete the Job, and with it its pods; the program gets its grace."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from proj.errors import BackendError
 from proj.kube.errors import FORBIDDEN, NOT_FOUND, ApiError
+from proj.kube.objects import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +29,16 @@ _END_WAIT_S = 1.0
 """How long the news of a container's end may be behind the end of its log."""
 _BAD_REQUEST = 400
 
+_LAST_WORDS_S = 0.005
+
 
 class LogDecoder:
     """Takes the time stamps out of a log, and what is there already where a part of it comes again.
 
     A log is a row of entries: a time stamp, a blank, and a line. An entry without a line's end (a long line
     in pieces, the last words of a stream) is followed at once by the next time stamp, which is told from text
-    by not being earlier than the entry that it stands in: what a program writes of the time is.
+    by not being earlier than the entry that it stands in: what a program writes of the time is. (Of the last
+    words of both streams, the earlier ones may come later.)
 
     Args:
         sink: Takes the log's own bytes.
@@ -83,14 +87,14 @@ class LogDecoder:
         """The log has ended."""
         text, self._held = self._held, b""
         if text:
-            self._take(text)
+            self._take(text, last=True)
 
-    def _take(self, text: bytes) -> None:
+    def _take(self, text: bytes, *, last: bool = False) -> None:
         out = bytearray()
         at = 0
         for found in _STAMP.finditer(text):
             begins_line = text[found.start() - 1] == _NEWLINE if found.start() else self._at_line_start
-            if begins_line or (self._stamp and found[1] >= self._stamp):
+            if begins_line or self._follows(found[1], last=last):
                 out += self._new_part(text[at : found.start()])
                 self._begin(found)
                 at = found.end()
@@ -98,6 +102,15 @@ class LogDecoder:
         self._at_line_start = text.endswith(b"\n")
         if out:
             self._sink(bytes(out))
+
+    def _follows(self, stamp: bytes, *, last: bool) -> bool:
+        """Whether a time stamp within a line is that of an entry.
+
+        The last words of the two streams are written at once: either may have been stamped first.
+        """
+        if not self._stamp:
+            return False
+        return stamp >= self._stamp or (last and _when(self._stamp) - _when(stamp) < _LAST_WORDS_S)
 
     def _begin(self, found: re.Match[bytes]) -> None:
         self._same = self._same + 1 if found[1] == self._stamp else 1
@@ -116,6 +129,10 @@ class LogDecoder:
             self._known = None
             return content
         return content[max(0, given - before) :]
+
+
+def _when(stamp: bytes) -> float:
+    return seconds(f"{stamp.decode()}Z") or 0.0
 
 
 class LogFollower:

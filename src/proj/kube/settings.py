@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import msgspec
 
 from proj.errors import UsageError
 from proj.kube.names import OWN_LABELS
+from proj.kube.quantities import quantity
 from proj.times import parse_duration
 
 Delivery = Literal["bundle", "image"]
@@ -72,8 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     """How long the pod may wait for a node; None: 30 minutes, with a queue for ever."""
     ttl: str = "1d"
     """How long the Job is kept when it has ended."""
-    cpu: str | None = None
-    memory: str | None = None
+    cpu: str | int | float | None = None
+    memory: str | int | None = None
     gpus: int | None = None
     gpu_resource: str = "nvidia.com/gpu"
     labels: Mapping[str, str] = {}
@@ -158,6 +160,15 @@ def _explained(said: str) -> UsageError:
     return UsageError(f"{what}: {said.partition(' - at ')[0]}.")
 
 
+def is_of_each_machine(host: str) -> bool:
+    """Whether an address means another machine on each: a loopback, or none at all."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
 def _check(settings: Settings) -> None:
     _ = settings.ttl_s, settings.deadline_s, settings.pending_s  # raise for what is no length of time
     for volume in settings.volumes:
@@ -174,6 +185,12 @@ def _check(settings: Settings) -> None:
             f"The label {taken} is proj's own: it finds the run's pods by it.",
             hint="Take another name for it in `labels`.",
         )
+    for name, amount in (("cpu", settings.cpu), ("memory", settings.memory)):
+        if amount is not None and quantity(str(amount)) is None:
+            raise UsageError(
+                f"The setting {name!r} is {amount!r}, which is no amount as Kubernetes writes them.",
+                hint="Such as 500m or 2 for processors, 512Mi, 16Gi or 16G for memory.",
+            )
     if settings.gpus is not None and settings.gpus < 0:
         raise UsageError(f"gpus is {settings.gpus}, which is no number of GPUs.")
 

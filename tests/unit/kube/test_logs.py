@@ -46,6 +46,15 @@ def test_a_clock_that_goes_backwards_loses_nothing() -> None:
     assert decoded(stamp(5) + b" a\n" + stamp(2) + b" b\n" + stamp(3) + b" c\n") == b"a\nb\nc\n"
 
 
+def test_the_last_words_of_two_streams_may_change_places() -> None:
+    first, later = (b"2026-11-30T09:38:18.2878%dZ " % digits for digits in (73777, 90894))
+    begun = b"2026-11-30T09:38:18.243537060Z out\n"
+    assert decoded(begun + later + b"err" + first + b" end") == b"out\nerr end"
+    # Elsewhere what is earlier is the program's own.
+    assert decoded(begun + later + b"at " + first + b"\n") == b"out\nat " + first + b"\n"
+    assert decoded(begun + later + b"at " + stamp(0) + b" it began") == b"out\nat " + stamp(0) + b" it began"
+
+
 def test_other_time_zones_are_understood() -> None:
     out: list[bytes] = []
     decoder = LogDecoder(out.append)

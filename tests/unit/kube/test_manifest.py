@@ -461,3 +461,14 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 def test_a_deadline_of_its_own_holds_from_the_beginning(deadline: str, held: int) -> None:
     made = manifest.job(blueprint(bundled(b"code", {}), settings={"deadline": deadline}), NAMES)
     assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == held
+
+
+@pytest.mark.parametrize(("name", "value"), [("memory", "16GB"), ("memory", "lots"), ("cpu", "two")])
+def test_what_is_no_amount_is_refused(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=value):
+        read_settings(json.dumps({name: value}))
+
+
+def test_amounts_may_be_numbers() -> None:
+    made = manifest.job(blueprint(settings={"cpu": 2, "memory": 1000000}), NAMES)
+    assert pod_of(made)["containers"][0]["resources"]["requests"] == {"cpu": 2, "memory": 1000000}

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from proj.environments.conda.condarc import read_condarc
 from proj.environments.conda.platforms import split_subdir
 from proj.environments.conda.urls import bare, secrets_in
 from proj.errors import EnvironmentFailedError
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ALIAS = "https://conda.anaconda.org"
-_DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+_ANACONDA = "https://repo.anaconda.com"
+_DEFAULTS = (f"{_ANACONDA}/pkgs/main", f"{_ANACONDA}/pkgs/r")
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
-_MAX_BYTES = 1024 * 1024
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the user has told conda."""
 
     alias: str = ALIAS
-    channels: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ("defaults",)
     """Used where a file names none, and behind those that it names."""
     default_channels: tuple[str, ...] = _DEFAULTS
     custom: tuple[tuple[str, str], ...] = ()
@@ -53,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     multichannels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Name or URL of a channel -> URLs to ask instead (`mirrored_channels`)."""
+    allowed: tuple[str, ...] = ()
+    """Names or URLs of the only channels that may be used; empty: all."""
+    denied: tuple[str, ...] = ()
+    """Names or URLs of channels that must not be used."""
     offline: bool = False
     verify_tls: bool = True
     authorities: str = ""
@@ -86,27 +91,15 @@ def read_settings() -> Settings:
     Raises:
         EnvironmentFailedError: One of the files is no YAML.
     """
-    merged: dict[str, object] = {}
-    for file in _files():
-        if file.is_file() and file.stat().st_size <= _MAX_BYTES:
-            from proj.environments.yamlfile import load_yaml
-
-            merged.update({key: value for key, value in load_yaml(file).items() if value not in ("", None)})
-    for key in ("channel_alias", "offline", "ssl_verify"):
-        value = os.environ.get(f"CONDA_{key.upper()}")
-        if value:
-            merged[key] = value
-    for key in ("channels", "default_channels"):
-        value = os.environ.get(f"CONDA_{key.upper()}")
-        if value:
-            merged[key] = [part.strip() for part in value.split("," if "," in value else "&")]
+    merged = read_condarc()
     return Settings(
         alias=_expanded(str(merged.get("channel_alias", ALIAS))).rstrip("/"),
-        channels=_texts(merged.get("channels")),
-        default_channels=_texts(merged.get("default_channels")) or _DEFAULTS,
+        channels=_texts(merged.get("channels", ["defaults"])),
+        default_channels=_texts(merged.get("default_channels", list(_DEFAULTS))),
         custom=tuple((name, _expanded(str(url))) for name, url in _table(merged.get("custom_channels"))),
         multichannels=_lists(merged.get("custom_multichannels")),
         mirrors=_lists(merged.get("mirrored_channels")),
+        allowed=_texts(merged.get("allowlist_channels")), denied=_texts(merged.get("denylist_channels")),
         offline=_is_true(merged.get("offline")),
         verify_tls=not _is_false(merged.get("ssl_verify")),
         authorities=_authorities(merged.get("ssl_verify")),
@@ -139,7 +132,24 @@ def resolve_channel(name: str, settings: Settings, base: Path) -> tuple[Access, 
     for custom, url in settings.custom:
         if custom in (name, first):
             return (access(f"{url.rstrip('/')}/{custom}" + (f"/{rest}" if name != custom else "")),)
+    if name.startswith("pkgs/"):
+        known = (url.rstrip("/") for url in settings.default_channels if "://" in url)
+        default = next((url for url in known if url.endswith(f"/{name}")), f"{_ANACONDA}/{name}")
+        return (access(default),)
     return (access(f"{settings.alias}/{name}"),)
+
+
+def refused_by(channel: Access, settings: Settings, base: Path) -> str:
+    """The setting that forbids a channel; empty if none does."""
+
+    def has(names: Iterable[str]) -> bool:
+        return any(
+            each.url == channel.url for name in names for each in resolve_channel(name, settings, base)
+        )
+
+    if has(settings.denied):
+        return "denylist_channels"
+    return "allowlist_channels" if settings.allowed and not has(settings.allowed) else ""
 
 
 def access(url: str) -> Access:
@@ -181,17 +191,6 @@ def at_mirror(url: str, mirrors: Mapping[str, tuple[str, ...]]) -> str:
 def host_of(url: str) -> str:
     """The host of a URL, or the URL itself where it has none: how a message names a channel's place."""
     return urlsplit(url).hostname or url
-
-
-def _files() -> list[Path]:
-    home = Path.home()
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [Path("/etc/conda/.condarc"), Path("/etc/conda/condarc"), Path("/var/lib/conda/.condarc")]
-    roots = (os.environ.get(name) for name in ("CONDA_ROOT", "MAMBA_ROOT_PREFIX"))
-    files += [Path(root) / ".condarc" for root in roots if root]
-    files += [config / "conda" / ".condarc", home / ".conda" / ".condarc", home / ".condarc"]
-    files += [Path(os.environ[name]).expanduser() for name in ("CONDARC", "MAMBARC") if os.environ.get(name)]
-    return files
 
 
 def _expanded(text: str) -> str:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.channels import Access, Settings, mirrors_of, read_settings, resolve_channel
+from proj.environments.conda.channels import (
+    Access,
+    Settings,
+    mirrors_of,
+    read_settings,
+    refused_by,
+    resolve_channel,
+)
 from proj.environments.conda.explicit import SUFFIXES
 from proj.environments.conda.messages import Network, Wanted
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
@@ -21,6 +28,7 @@ from proj.environments.uv import is_offline
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from proj.environments.condafile import CondaFile
     from proj.model import EnvironmentRequest
 
 NO_DEFAULTS = "nodefaults"
@@ -126,20 +134,7 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     specs = _with_python(specs, request.python, needed=requirements)
     if requirements and not any(spec.name == "pip" for spec in specs):
         specs.append(parse_spec("pip"))  # as conda does for a file with a `pip:` section
-    named = [name for name in (file.channels if file else ()) if name != NO_DEFAULTS]
-    channels = [access for name in named for access in resolve_channel(name, settings, base)]
-    spec_channels = {
-        spec.channel: resolve_channel(spec.channel, settings, base) for spec in specs if spec.channel
-    }
-    more = [access for found_ in spec_channels.values() for access in found_]
-    if file is None or NO_DEFAULTS not in file.channels:
-        more += [
-            access
-            for name in settings.channels or ("defaults",)
-            for access in resolve_channel(name, settings, base)
-        ]
-    if not channels:
-        channels, more = more, []
+    channels, more, spec_channels = _channels(file, specs, settings, found)
     known = {access.url for access in channels}
     # A list that is the declaration itself has one platform; beside a file there may be several locks.
     lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
@@ -151,6 +146,34 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
         variables=file.variables if file else (), warnings=tuple(warnings), lock_file=lock_file,
         lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
     )  # fmt: skip
+
+
+def _channels(
+    file: CondaFile | None, specs: list[CondaSpec], settings: Settings, found: PythonInput
+) -> tuple[list[Access], list[Access], dict[str, tuple[Access, ...]]]:
+    """The channels, those that are asked for what they have not, and those that specs name.
+
+    Raises:
+        EnvironmentFailedError: The user's settings forbid one of them.
+    """
+    base = found.path.parent
+    named = [name for name in (file.channels if file else ()) if name != NO_DEFAULTS]
+    channels = [access for name in named for access in resolve_channel(name, settings, base)]
+    of_specs = {spec.channel: resolve_channel(spec.channel, settings, base) for spec in specs if spec.channel}
+    asked = [*channels, *(access for several in of_specs.values() for access in several)]
+    more = asked[len(channels) :]
+    if file is None or NO_DEFAULTS not in file.channels:
+        added = [access for name in settings.channels for access in resolve_channel(name, settings, base)]
+        asked += added if not asked else []
+        more += [access for access in added if not refused_by(access, settings, base)]
+    for access in asked:
+        setting = refused_by(access, settings, base)
+        if setting:
+            raise EnvironmentFailedError(
+                f"{found.origin}: the channel {access.url} must not be used, by `{setting}` of .condarc.",
+                hint="Name a channel that may be, or ask who has set this.",
+            )
+    return (channels, more, of_specs) if channels else (more, [], of_specs)
 
 
 def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:

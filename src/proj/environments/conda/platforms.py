@@ -1,4 +1,4 @@
-"""conda's platforms, and packages that one operating system alone has, which exported files pin all the same."""
+"""conda's platforms, and packages that one system alone has, which exported files pin all the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SUBDIRS = frozenset({
     "linux-armv7l", "linux-loongarch64", "linux-ppc64", "linux-ppc64le", "linux-riscv32", "linux-riscv64",
     "linux-s390x", "osx-64", "osx-arm64", "wasi-wasm32", "win-32", "win-64", "win-arm64", "zos-z",
 })  # fmt: skip
-"""The folders of a channel (`KNOWN_SUBDIRS` in conda/base/constants.py); other names are those of channels."""
+"""The folders of a channel (`KNOWN_SUBDIRS` in conda/base/constants.py)."""
 SYSTEMS = {"win": "Windows", "osx": "macOS", "linux": "Linux"}
 """conda's word -> the system's name."""
 

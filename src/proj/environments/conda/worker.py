@@ -83,7 +83,7 @@ async def _answer(task: Task) -> Answer:
 
 def _asked(task: Task) -> Iterable[str]:
     """The URLs that a task speaks to."""
-    if isinstance(task, Check | ReadLock):
+    if isinstance(task, ReadLock):
         return ()
     mirrors = task.network.mirrors
     urls = (
@@ -96,7 +96,7 @@ def _asked(task: Task) -> Iterable[str]:
 
 
 async def _done(task: Task) -> Answer:
-    if not isinstance(task, Check | ReadLock):
+    if not isinstance(task, ReadLock):
         refuse_leaks(_asked(task), task.network)
     if isinstance(task, Solve):
         return await Solver(task).solve()
@@ -120,7 +120,7 @@ def failure_of(error: Exception) -> Failed:
     if _OTHER_BYTES.search(said):
         return Failed(cause="hash", message="A package is not the one that is locked.", lines=lines)
     if "failed to link" in said:
-        return Failed(cause="other", message="A package cannot be linked.", lines=lines)
+        return _link_failure(said, lines)
     if "no usable repodata cache" in said or said.startswith("Not in the cache"):
         return Failed(cause="offline", message="What the channels have is not in the cache.", lines=lines)
     if _UNREACHABLE.search(said):
@@ -128,6 +128,16 @@ def failure_of(error: Exception) -> Failed:
     return Failed(
         cause="other", message=f"{type(error).__name__}: {lines[0] if lines else error}", lines=lines[1:]
     )
+
+
+def _link_failure(said: str, lines: tuple[str, ...]) -> Failed:
+    if "target prefix cannot be longer" not in said:
+        return Failed(cause="other", message="A package cannot be linked.", lines=lines)
+    file = re.search(r"failed to link (\S+)", said)
+    return Failed(
+        cause="other", lines=lines, hint="Set PROJ_CACHE to a shorter path, such as /var/tmp/proj.",
+        message=f"{file[1] if file else 'A package'} has room for shorter paths than the environment's.",
+    )  # fmt: skip
 
 
 async def _link(task: Link) -> Answer:

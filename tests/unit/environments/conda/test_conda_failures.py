@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer
+from conda_kit import ChannelServer, CondaPackage, make_channel
 from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
@@ -73,6 +73,31 @@ def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_f
         ENVIRONMENT.prepare(request_for(conda_project("alpha=7", "python=3.9")))
     assert "alpha" in caught.value.message
     assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
+
+
+def test_a_package_with_too_little_room_for_paths(
+    tmp_path: Path,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before 2017, packages were built in short folders."""
+    monkeypatch.setattr("conda_kit.PLACEHOLDER", "/opt/short")
+    tool = CondaPackage(name="old-tool", files={"bin/old-tool": b"\x7fELF\0/opt/short/share\0"})
+    channel = make_channel(tmp_path / "channel", [tool])
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(
+            request_for(conda_project("old-tool", head=f"channels: [{channel.as_uri()}, nodefaults]\n"))
+        )
+    assert "old-tool-1.0-0.conda has room for shorter paths" in caught.value.message
+    assert "PROJ_CACHE" in (caught.value.hint or "")
+
+
+def test_no_channel_at_all(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    Path(os.environ["CONDARC"]).write_text("default_channels: []\n")
+    with pytest.raises(EnvironmentFailedError, match="No channel has alpha") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head="channels: [defaults]\n")))
+    assert "`channels:`" in (caught.value.hint or "")
 
 
 def test_a_spec_that_the_solver_cannot_read(
