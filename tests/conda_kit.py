@@ -290,6 +290,8 @@ class ChannelServer(LoopbackServer):
         self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
+        self.missing: set[str] = set()
+        """File names that it has not."""
         super().__init__(_handler(self), host=host, certificate=certificate)
 
     @property
@@ -336,7 +338,7 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
         def _content(self) -> bytes | None:
             path = self.path.partition("?")[0]
             file = server.folder / path.removeprefix(prefix)
-            if not path.startswith(prefix) or not file.is_file():
+            if not path.startswith(prefix) or not file.is_file() or file.name in server.missing:
                 return None
             data = file.read_bytes()
             return data[:-1] + bytes([data[-1] ^ 1]) if file.name in server.corrupt else data

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from proj import active, process, record
 from proj.errors import FailureCode, NotFoundError, ProjError
 from proj.model import Outcome, RunStatus
+from proj.ranimage import image_tags
 from proj.recording import discard_workspace, rest_of
 from proj.times import now_ms
 from proj.tracking.store import RunQuery
@@ -106,14 +107,18 @@ def close_run(
         StoreError: As `close`.
     """
     shared = record.TAG_REFERENCE in run.tags
+    uri = tracking.record_uri(run) if workspace is None else workspace.as_uri()
+    folder = (tracking.workspace(run) if workspace is None else workspace) / "proj"
+    backend = run.tags.get(record.TAG_BACKEND, "local")
     with rest_of(tracking, run, workspace) as recording:
         close(
             recording.tracking,
             run.run_id,
-            tracking.record_uri(run) if workspace is None else workspace.as_uri(),
+            uri,
             outcome,
             claim,
             upload=recording.upload,
+            tags=image_tags(tracking, backend, outcome, folder=folder, uris=(uri, run.artifact_uri)),
             shared=shared,
         )
     if shared or run.tags.get(record.TAG_BACKEND) == "kubernetes":

@@ -481,6 +481,17 @@ class RecipeRuntime(_Value, frozen=True, tag="recipe"):
 Runtime = HostRuntime | ImageRuntime | RecipeRuntime
 
 
+class RanImage(_Value, frozen=True):
+    """The image that a command ran in, as the place where it ran says at its end."""
+
+    reference: str
+    """`host/name@sha256:…`, or its id where it was pulled from nowhere."""
+    digest: str | None = None
+    """`sha256:<hex>` of its manifest in a registry."""
+    image_id: str | None = None
+    """Its id, where nothing else is known."""
+
+
 class EnvironmentPlan(_Value, frozen=True):
     """What preparing an environment would do; found out without changing anything."""
 

@@ -24,6 +24,7 @@ from proj.environments.cache import in_use
 from proj.errors import DetachedError, FailureCode, ProjError, StoreError
 from proj.model import Execution, Outcome, RunStatus
 from proj.place import open_tracking
+from proj.ranimage import image_tags
 from proj.recording import open_recording
 from proj.server.endpoint import Endpoint
 
@@ -235,6 +236,14 @@ def finish(
                 if outcome.started_ms is not None:
                     _store_outputs(assignment, recording.tracking)
             finally:
+                of_image = image_tags(
+                    recording.tracking,
+                    assignment.backend,
+                    outcome,
+                    folder=Path(assignment.execution.record_dir),
+                    uris=(assignment.record_uri, assignment.artifact_uri),
+                )
+                more = (tags or {}) if outcome.status is RunStatus.FINISHED else {}
                 close(
                     recording.tracking,
                     run_id,
@@ -243,7 +252,7 @@ def finish(
                     claim,
                     upload=recording.upload,
                     shared=_is_shared(assignment.backend, recording),
-                    tags=(tags or {}) if outcome.status is RunStatus.FINISHED else {},
+                    tags={**of_image, **more},
                 )
         except ProjError as error:
             with contextlib.suppress(ProjError):
@@ -328,7 +337,11 @@ def main() -> int:
                 with open_recording(assignment, tracking) as recording:
                     finish(assignment, recording, claim, outcome_of(interrupt))
                 raise
-            supervise(assignment, tracking, claim)
+            try:
+                supervise(assignment, tracking, claim)
+            except DetachedError:
+                claim.hand_over()  # the next command follows it
+                raise
     except (ProjError, process.Interrupted):
         return 1  # recorded as the run's outcome
     finally:

@@ -53,6 +53,8 @@ class Backend(Protocol):
     has returned. `parcel(execution, folder)` packs code that is too large to go along: it is kept among the
     run's artifacts, and named in the execution. `observe(execution, reference)`, of backends whose executions
     are found from every machine, is `attach` for those who only look on: it changes nothing unless told to.
+    `image_that_ran(record_dir)`, of backends that leave it to another place which image a name means, tells
+    what ran once an execution has ended (`RanImage`, or None where nobody knows), from what it left there.
     """
 
     def accepts(self, runtime: type[Runtime]) -> str | None:

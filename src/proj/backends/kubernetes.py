@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from proj.kube.blueprint import Blueprint
     from proj.kube.cluster import Cluster
     from proj.kube.settings import Settings
-    from proj.model import Diagnostic, Project
+    from proj.model import Diagnostic, Project, RanImage
 
 _OF_ENDPOINT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Secrets that are made for a run, and never taken from this process's variables."""
@@ -224,6 +224,12 @@ class KubernetesBackend:
         except ConfigError:
             context = None  # each machine has names of its own for clusters
         return find(known.resumed(execution), known, reference, context=context, observing=True)
+
+    def image_that_ran(self, record_dir: Path) -> RanImage | None:
+        """The image of an execution that has ended, as the cluster said; see `Backend`."""
+        from proj.kube.facts import FACTS, image_that_ran
+
+        return image_that_ran(record_dir / FACTS)
 
     def foretell(self, execution: Execution) -> str:
         """The reference by which what `submit` is about to create will be found, should we die within it."""

@@ -29,7 +29,7 @@ def cause_rows(left: RunFacts, right: RunFacts) -> Iterator[Row]:
     yield from _variables(left, right)
     yield from _interpreter(left, right)
     yield from _host(left.host, right.host)
-    yield from _optional("image", "digest", left.image, right.image, required=True)
+    yield from _image(left, right)
     yield from _command(left, right)
     if left.docker_args or right.docker_args:
         yield from _optional("command", "docker arguments", left.docker_args, right.docker_args)
@@ -45,6 +45,17 @@ def _optional(
         yield unknown(group, item, (left, right), f"{NOT_RECORDED} of one of the runs", required=required)
     else:
         yield row(group, item, left, right, required=required)
+
+
+def _image(left: RunFacts, right: RunFacts) -> Iterator[Row]:
+    """What ran; a name alone says nothing of it."""
+    if left.image is not None and right.image is not None:
+        yield row("image", "digest", left.image, right.image, required=True)
+        return
+    shown = [run.image or run.image_name for run in (left, right)]
+    if shown != [None, None]:
+        whose = "both" if left.image is None and right.image is None else "one"
+        yield unknown("image", "digest", shown, f"{NOT_RECORDED} of {whose} of the runs", required=True)
 
 
 def _command(left: RunFacts, right: RunFacts) -> Iterator[Row]:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _OWN = "proj/"
 """Files below are the record itself, no results."""
-IMAGE_TAGS = (record.TAG_IMAGE, "mlflow.docker.image.id", "mlflow.docker.image.uri")
+IMAGE_TAGS = (record.TAG_IMAGE, "mlflow.docker.image.id")
+_IMAGE_NAME_TAG = "mlflow.docker.image.uri"
 
 
 class Evidence(Protocol):
@@ -87,6 +88,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     libraries: Mapping[str, str] = {}
     """For linear algebra: name -> version or file."""
     image: str | None = None
+    """Digest or id of what ran; None where its name alone is known, which may mean any."""
+    image_name: str | None = None
     host: Host | None = None
     variables: Mapping[str, str] | None = None
     """Values of the variables that numbers depend on; None where they were not looked at."""
@@ -161,7 +164,8 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         python=" ".join(filter(None, (facts.implementation, facts.python_version))) or None,
         platform=facts.platform,
         libraries={str(each.get("name")): _library(each) for each in facts.libraries},
-        image=next((run.tags[tag] for tag in IMAGE_TAGS if tag in run.tags), None),
+        image=next((run.tags[tag] for tag in IMAGE_TAGS if tag in run.tags), _pinned(run)),
+        image_name=run.tags.get(_IMAGE_NAME_TAG),
         host=evidence.document(record.HOST, Host),
         variables=host.variables if host is not None else None,
         command=portable_line(command, subdir) if command is not None else None,
@@ -174,6 +178,11 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         metrics={key: metric.value for key, metric in run.metrics.items()},
         artifacts=evidence.sizes,
     )
+
+
+def _pinned(run: RunRecord) -> str | None:
+    """The digest in an image's name, if it was named by one."""
+    return run.tags.get(_IMAGE_NAME_TAG, "").partition("@")[2] or None
 
 
 def _docker_args(command: record.CommandRecord) -> str:

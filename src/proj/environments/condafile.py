@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.environments.conda.specs import CondaSpec, parse_spec
-from proj.environments.conda.urls import bare_text
+from proj.environments.conda.urls import bare, bare_text, secrets_in
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 BUILD_PACKAGES = ("pip", "setuptools", "wheel")
@@ -58,7 +59,7 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
         EnvironmentFailedError: It cannot be read, is not a mapping, or asks for what is no package.
     """
     table = load_yaml(path)
-    reader = _Reader(path.name, selectors_in(path), platform)
+    reader = _Reader(path, platform)
     reader.take_all(table.get("dependencies"))
     if "pip" in table:
         reader.warnings.append(
@@ -66,12 +67,14 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
         )
         reader.take_pip(table["pip"])
     variables = _variables(table.get("variables"), path.name, reader.warnings)
+    channels = _channels(table.get("channels"))
+    reader.warn_of_secrets((*channels, *(spec.channel for spec in reader.specs)))
     unknown = sorted(set(table) - _KNOWN_KEYS - {"pip"})
     if unknown:
         reader.warnings.append(f"{path.name}: conda does not know {', '.join(unknown)}; left out of account.")
     return CondaFile(
         python=reader.python, build=tuple(reader.build), pip=tuple(reader.pip), conda=tuple(reader.conda),
-        specs=tuple(reader.specs), channels=_channels(table.get("channels")),
+        specs=tuple(reader.specs), channels=channels,
         variables=variables, warnings=tuple(map(bare_text, reader.warnings)),
     )  # fmt: skip
 
@@ -79,8 +82,9 @@ def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
 class _Reader:
     """Takes the entries below `dependencies:` apart."""
 
-    def __init__(self, origin: str, selectors: dict[str, list[str | None]], platform: str | None) -> None:
-        self._origin, self._selectors, self._platform = origin, selectors, platform
+    def __init__(self, path: Path, platform: str | None) -> None:
+        self._path, self._origin, self._platform = path, path.name, platform
+        self._selectors = selectors_in(path)
         self.python: str | None = None
         self.build: list[str] = []
         self.pip: list[str] = []
@@ -122,7 +126,10 @@ class _Reader:
                 self.pip.append(line)
 
     def _take(self, entry: str) -> None:
-        spec = parse_spec(entry)
+        try:
+            spec = parse_spec(entry)
+        except EnvironmentFailedError as error:
+            raise EnvironmentFailedError(f"{self._place(entry)}: {error.message}", hint=error.hint) from error
         self.specs.append(spec)
         if spec.name == "python":
             self.python = as_python(spec) or None
@@ -130,6 +137,23 @@ class _Reader:
             self.build.append(spec.name + as_pip(spec.version))
         else:
             self.conda.append(spec.written)
+
+    def warn_of_secrets(self, channels: Iterable[str]) -> None:
+        """Warn of tokens and passwords that stand in the file: it is recorded, and gets into images."""
+        for channel in dict.fromkeys(channels):
+            if any("$" not in secret for secret in secrets_in(channel)):
+                self.warnings.append(
+                    f"{self._origin}: the token or password in the URL of {bare(channel)} is recorded with "
+                    "the source, and gets into images: write it as ${VAR}, a variable that you set."
+                )
+
+    def _place(self, entry: str) -> str:
+        """Where an entry stands: the file, and the line where that can be told."""
+        from proj.environments.requirements import read_text
+
+        lines = enumerate(read_text(self._path).splitlines(), start=1)
+        number = next((number for number, line in lines if entry in line.partition("- ")[2]), None)
+        return f"{self._origin}:{number}" if number is not None else self._origin
 
     def _is_selected(self, entry: str) -> bool:
         """Whether the selector behind an entry, if there is one, means this platform."""

@@ -9,8 +9,8 @@ from proj.environments.elsewhere import minor_for
 from proj.environments.imaged import base_name, declared_packages, facts_of, is_conda
 from proj.environments.interpreters import Interpreter, current_interpreter
 from proj.environments.lock import LOCK_NAME, find_lock, obtain_lock
-from proj.environments.pythonspec import show
-from proj.errors import EnvironmentFailedError
+from proj.errors import EnvironmentFailedError, ImageError
+from proj.images.pulling import at_digest
 from proj.model import EnvironmentFacts, EnvironmentPlan, PreparedEnvironment, RecipeRuntime
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ class RecipeEnvironment:
     def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
         """Lock the environment, or take the lock that is kept for it."""
         project = declared_packages(request)
-        image = base_image(project, request)
+        image = _as_it_ran(base_image(project, request), request)
         docker = request.declaration.docker if request.declaration is not None else None
         if project is None:
-            runtime = RecipeRuntime(image=image, docker=docker)
+            runtime = RecipeRuntime(image=image, digest=_digest_of(image), docker=docker)
             return PreparedEnvironment(
                 kind="recipe", summary=_summary(None, image), runtime=runtime, reused=True
             )
         if is_conda(project, request):
-            return _conda_prepared(project, request)
+            return _conda_prepared(project, request, image)
         from proj.environments.python import input_notes
 
         notes = input_notes(project)
@@ -67,7 +67,7 @@ class RecipeEnvironment:
             events.warning(note)
         interpreter = _interpreter(project, request)
         lock = obtain_lock(project, interpreter, request)
-        return _prepared(project, request, interpreter, lock, notes)
+        return _prepared(project, request, image, lock, notes)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """Of Python packages nothing: they are not on this machine. Of conda's, what the lock names."""
@@ -82,6 +82,44 @@ def base_image(project: PythonInput | None, request: EnvironmentRequest) -> str:
     if is_conda(project, request):
         return request.image.base or _CONDA_BASE
     return base_name(project, request)
+
+
+def _as_it_ran(image: str, request: EnvironmentRequest) -> str:
+    """The image of a run that is made again, by the digest that ran; else what its name means now."""
+    asked = request.image
+    if "@" in image or (asked.recorded_digest is None and asked.recorded_id is None):
+        return image
+    if asked.recorded_digest is None:
+        events.warning(
+            f"The image that ran is known by its id alone, {(asked.recorded_id or '')[:19]}, and cannot be "
+            f"pulled by it. What {image} is now is used, which may be another image."
+        )
+        return image
+    pinned = at_digest(image, asked.recorded_digest)
+    if _is_gone(pinned, request):
+        events.warning(
+            f"The image that ran, {pinned}, is not in its registry any more. "
+            f"What {image} is now is used, which is another image."
+        )
+        return image
+    return pinned
+
+
+def _is_gone(pinned: str, request: EnvironmentRequest) -> bool:
+    """Whether a registry says that it has no such image; one that cannot be asked may answer the cluster."""
+    if request.offline:
+        return False
+    from proj import images
+
+    try:
+        return not images.is_pushed(pinned, insecure=request.image.insecure)
+    except ImageError:
+        return False
+
+
+def _digest_of(image: str) -> str | None:
+    """What an image is that was named by its digest."""
+    return image.partition("@")[2] or None
 
 
 def _wheels(request: EnvironmentRequest) -> str:
@@ -110,17 +148,17 @@ def _summary(project: PythonInput | None, image: str) -> str:
 def _prepared(
     project: PythonInput,
     request: EnvironmentRequest,
-    interpreter: Interpreter,
+    image: str,
     lock: Lock,
     notes: tuple[str, ...],
 ) -> PreparedEnvironment:
-    image = base_image(project, request)
     text = lock.text.encode("utf-8", "surrogateescape")
     runtime = RecipeRuntime(
         image=image,
+        digest=_digest_of(image),
         lock=text if lock.count else None,
         lock_digest=lock.digest if lock.count else None,
-        python=show(interpreter.version[:2]),
+        python=minor_for(project, request),
     )
     return PreparedEnvironment(
         kind="recipe",
@@ -158,7 +196,7 @@ def _conda_plan(request: EnvironmentRequest, summary: str) -> EnvironmentPlan:
     return EnvironmentPlan(kind="recipe", summary=summary, built=lock is not None, lock_digest=digest)
 
 
-def _conda_prepared(declared: PythonInput, request: EnvironmentRequest) -> PreparedEnvironment:
+def _conda_prepared(declared: PythonInput, request: EnvironmentRequest, image: str) -> PreparedEnvironment:
     from proj.environments.conda.declared import read_project
     from proj.environments.conda.lock import lock_name, obtain_lock
     from proj.environments.conda.pods import linking_tool, pod_list
@@ -169,7 +207,8 @@ def _conda_prepared(declared: PythonInput, request: EnvironmentRequest) -> Prepa
         events.warning(warning)
     lock = obtain_lock(project, target.platform, request, None, target)
     runtime = RecipeRuntime(
-        image=base_image(declared, request),
+        image=image,
+        digest=_digest_of(image),
         lock=lock.pip.encode("utf-8", "surrogateescape") if lock.pip_lock.count else None,
         conda=pod_list(lock, project).encode(),
         tool=linking_tool(),

@@ -35,6 +35,7 @@ __all__ = [
     "PackagesSpec",
     "Resolved",
     "build",
+    "is_pushed",
     "load",
     "push",
     "resolve",
@@ -68,6 +69,24 @@ def resolve(
     from proj.images.assemble import resolve as look_up
 
     return look_up(base, platform=platform, insecure=insecure, python=python)
+
+
+def is_pushed(reference: str, *, insecure: bool = False) -> bool:
+    """Whether a registry has an image.
+
+    Args:
+        reference: `host/name@sha256:…`
+        insecure: See `BuildSpec`.
+
+    Raises:
+        UsageError: The reference is none.
+        ImageError: The registry cannot be asked.
+    """
+    from proj.images.reference import parse_reference
+    from proj.images.registry import repository
+
+    found = parse_reference(reference)
+    return repository(found, insecure=insecure).has_manifest(found.version)
 
 
 def push(images: BuiltImage | Sequence[BuiltImage], reference: str, *, insecure: bool = False) -> str:

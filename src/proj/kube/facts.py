@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from proj.files import write_whole
 from proj.kube.objects import seconds
+from proj.model import RanImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from proj.kube.objects import ContainerStatus, Event, Pod
 
+_HEX: Final = re.compile(r"[0-9a-f]{64}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 FACTS = "kubernetes.json"
 """Name of the file, beside the logs, with what the cluster said."""
 
@@ -60,9 +64,41 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     pods: tuple[PodFacts, ...]
     events: tuple[EventFacts, ...]
+    image_id: str | None = None
+    """Of the container that the program ran in, in the pod that counts."""
 
 
-def write_facts(path: Path, *, job: str, namespace: str, pods: Iterable[Pod], told: Iterable[Event]) -> None:
+def image_that_ran(path: Path) -> RanImage | None:
+    """What ran, as far as the facts of a Job that are written down say so."""
+    try:
+        facts = msgspec.json.decode(path.read_bytes(), type=JobFacts)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return parse_image_id(facts.image_id or "")
+
+
+def parse_image_id(text: str) -> RanImage | None:
+    """Take an `imageID` apart: `docker-pullable://name@sha256:…`, `name@sha256:…`, or only an id."""
+    text = text.partition("://")[2] or text
+    name, _, digest = text.rpartition("@")
+    if _HEX.fullmatch(digest):  # an id, as CRI-O writes it
+        digest = f"sha256:{digest}"
+    if not _DIGEST.fullmatch(digest):
+        return None
+    if not name:
+        return RanImage(reference=digest, image_id=digest)
+    return RanImage(reference=text, digest=digest)
+
+
+def write_facts(
+    path: Path,
+    *,
+    job: str,
+    namespace: str,
+    pods: Iterable[Pod],
+    told: Iterable[Event],
+    image_id: str | None = None,
+) -> None:
     """Write down what is known at the end; where that cannot be, the outcome itself is told by others."""
     found = JobFacts(
         job=job,
@@ -79,6 +115,7 @@ def write_facts(path: Path, *, job: str, namespace: str, pods: Iterable[Pod], to
             )
             for event in sorted(told, key=lambda event: seconds(event.last) or 0)
         ),
+        image_id=image_id,
     )
     try:
         write_whole(path, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")

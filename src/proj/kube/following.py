@@ -89,16 +89,14 @@ class Following:
         self._forbidden_since_s: float | None = None
         self._deaf = False
         """Whether no news come, however long it is waited."""
-        self._abandoned = False
-        self._waited_for = False
+        self._abandoned = self._waited_for = False
         self._told: str | None = None
         self._explains = False
         self._begun_s = time.monotonic()
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
         self._deletion = Deletion(hub, job)
-        self._observing = observing
-        self._serves = serves
+        self._observing, self._serves = observing, serves
         self._tap = tap
         self._again = again
         if not again:  # what is about to begin is listened to before it does
@@ -152,7 +150,7 @@ class Following:
 
     def _next_news(self) -> list[tuple[str, str, object]]:
         main = threading.current_thread() is threading.main_thread()
-        limit_s = _LOOK_S if main else self._until_timer()
+        limit_s = _LOOK_S if main or self._state.pod is None or self._stop else 1.0
         with self._wake:
             if not self._news and not self._cancelled:
                 self._wake.wait(limit_s)
@@ -161,9 +159,6 @@ class Following:
             found = list(self._news)
             self._news.clear()
         return found
-
-    def _until_timer(self) -> float:
-        return _LOOK_S if self._state.pod is None or self._stop else 1.0
 
     def _follow(self, pending: Pending) -> Outcome:
         while True:

@@ -342,8 +342,12 @@ class JobState:
 
     def write(self, path: Path, namespace: str) -> None:
         """Write down what the cluster says, before it forgets."""
-        pods = (*self._gone.values(), *self.pods.values())
-        write_facts(path, job=self.name, namespace=namespace, pods=pods, told=self.events)
+        pods, pod = (*self._gone.values(), *self.pods.values()), self.pod
+        main = pod.container(self.main_of(pod)) if pod is not None else None
+        image_id = main.image_id if main is not None else None
+        write_facts(
+            path, job=self.name, namespace=namespace, pods=pods, told=self.events, image_id=image_id or None
+        )
 
 
 def _any_running(pod: Pod) -> bool:

@@ -90,6 +90,21 @@ def test_what_is_not_required_is_told(item: str, changes: dict[str, Any]) -> Non
     assert found.reproduced
 
 
+@pytest.mark.parametrize(
+    ("left", "right"), [(None, None), ("sha256:i", None), (None, "sha256:i")], ids=["both", "right", "left"]
+)
+def test_an_image_that_is_known_by_its_name_alone_is_not_the_same(
+    left: str | None, right: str | None
+) -> None:
+    one, other = (whole(image=image, image_name="x:latest") for image in (left, right))
+    found = compare(one, other)
+    (row,) = [each for each in found.rows if each.group == "image"]
+    assert row.status is Status.NOT_COMPARABLE
+    assert (row.left, row.right) == (left or "x:latest", right or "x:latest")
+    assert "not recorded of " in (row.reason or "")
+    assert not found.reproduced
+
+
 # --- code -----------------------------------------------------------------------------------------------
 
 

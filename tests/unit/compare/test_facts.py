@@ -144,6 +144,19 @@ def test_a_record_by_another_client_lacks_things(tracking: Tracking) -> None:
     assert found.given == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("tags", "image"),
+    [
+        ({"mlflow.docker.image.uri": "x:1"}, None),
+        ({"mlflow.docker.image.uri": "x@sha256:2"}, "sha256:2"),
+        ({"mlflow.docker.image.uri": "x@sha256:2", "proj.image": "sha256:1"}, "sha256:1"),
+    ],
+)
+def test_a_name_is_no_image(tracking: Tracking, tags: dict[str, str], image: str | None) -> None:
+    found = read_facts(tracking, record_run("named", tags=tags))
+    assert (found.image, found.image_name) == (image, tags["mlflow.docker.image.uri"])
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": "new"}', b"\xff"])
 def test_damaged_files_are_as_if_they_were_not_there(tracking: Tracking, content: bytes) -> None:
     names = ("source", "command", "environment", "host", "inputs")

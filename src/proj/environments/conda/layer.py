@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
-from proj.environments.conda.activation import activation_scripts, package_variables, script_lines
+from proj.environments.conda.activation import package_variables
 from proj.environments.conda.linking import link
 from proj.environments.conda.pip import interpreter_of
+from proj.environments.conda.scripts import activation_scripts, script_lines
 from proj.environments.elsewhere import packages_spec
 from proj.environments.pythonspec import show
 from proj.environments.recorded import one_at_a_time
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Entry]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Of the bytes of layers: another number where they are made in another way."""
 _ROOT: Final = f"{ENVIRONMENT[1:]}/"
 _POST_LINK: Final = re.compile(r"bin/\.(?P<name>.+)-post-link\.sh")
@@ -118,8 +119,8 @@ def activation(prefix: Path, place: str = ENVIRONMENT) -> str:
         if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
     ]
     scripts = activation_scripts(prefix)
-    if scripts:  # what they print is not the program's
-        lines += ["exec 3>&1 1>&2", script_lines(place, scripts).rstrip("\n"), "exec 1>&3 3>&-"]
+    if scripts:
+        lines += script_lines(place, scripts)
     return "\n".join([*lines, 'exec "$@"', ""])
 
 

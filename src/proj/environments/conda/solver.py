@@ -39,7 +39,7 @@ class Solver:
 
     async def solve(self) -> Answer:
         """Find the packages, or say why there are none."""
-        from rattler.exceptions import SolverError
+        from rattler.exceptions import GatewayError, SolverError
 
         unreadable = [wanted for wanted in self._wanted if not _is_readable(wanted)]
         if unreadable:
@@ -54,9 +54,34 @@ class Solver:
                 failed = await self._adapt(error)
                 if failed is not None:
                     return failed
+            except GatewayError as error:
+                return await self._no_channel(error)
             else:
                 return await self._solved(records)
         raise AssertionError("each round changes something")
+
+    async def _no_channel(self, error: Exception) -> Failed:
+        """The failure where one of the channels answers with something that is no channel's.
+
+        Raises:
+            Exception: It is another failure.
+        """
+        import rattler
+
+        if "failed to parse" not in str(error):
+            raise error
+        for url in self._channels:
+            for subdir in (self._task.platform, "noarch"):
+                try:
+                    await self._gateway.names([rattler.Channel(url)], [rattler.Subdir(subdir)])
+                except Exception as reason:  # noqa: BLE001, PERF203  the library's have no common base
+                    lines = tuple(line.strip() for line in str(reason).splitlines() if line.strip())
+                    return Failed(
+                        cause="other", lines=lines,
+                        message=f"{url} is no channel: its {subdir}/repodata.json cannot be read.",
+                        hint="It may be a page for people, or one to sign in. Check the channel's URL.",
+                    )  # fmt: skip
+        raise error
 
     async def _once(self) -> list[rattler.RepoDataRecord]:
         import rattler
@@ -161,9 +186,9 @@ class Solver:
         return f"{need.owner} needs {need.text}, and no channel has {of_it}{young}."
 
     async def _candidates(
-        self, names: Sequence[str], platforms: Sequence[str] | None = None
+        self, names: Sequence[str], platforms: Sequence[str] | None = None, *, young: bool = False
     ) -> dict[str, list[rattler.RepoDataRecord]]:
-        """The packages of these names, whatever their versions; none that is too young."""
+        """The packages of these names, whatever their versions; none that is too young, but with `young`."""
         import rattler
 
         subdirs = [rattler.Subdir(text) for text in platforms or (self._task.platform, "noarch")]
@@ -173,7 +198,7 @@ class Solver:
         )  # fmt: skip
         found: dict[str, list[rattler.RepoDataRecord]] = {name: [] for name in names}
         for record in (record for records in answer for record in records):
-            if not self._is_young(record):
+            if young or not self._is_young(record):
                 found.setdefault(record.name.normalized, []).append(record)
         return {name: self._of_first_channel(name, records) for name, records in found.items()}
 
@@ -209,6 +234,13 @@ class Solver:
     async def _missing(self, missing: Sequence[Wanted]) -> Failed:
         import rattler
 
+        young = await self._earliest([wanted.name for wanted in missing])
+        if young:
+            told = tuple(f"{name}: the earliest is of {day}" for name, day in young.items())
+            return Failed(
+                cause="unsatisfiable", message=f"No channel has {', '.join(young)} that early.", lines=told,
+                hint=f"All of that is there as of {max(young.values())}: --as-of takes a date.",
+            )  # fmt: skip
         names = [name.normalized for name in await self._gateway.names(
             [rattler.Channel(url) for url in self._channels],
             [rattler.Subdir(self._task.platform), rattler.Subdir("noarch")],
@@ -223,8 +255,15 @@ class Solver:
                 else f"{wanted.name}: no such name"
             )
         shown = ", ".join(wanted.name for wanted in missing)
-        young = " that early" if self._task.as_of_s is not None else ""
-        return Failed(cause="missing", message=f"No channel has {shown}{young}.", lines=tuple(lines))
+        return Failed(cause="missing", message=f"No channel has {shown}.", lines=tuple(lines))
+
+    async def _earliest(self, names: Sequence[str]) -> dict[str, str]:
+        """Name -> the date of its earliest build, for those that are there, but too young."""
+        if self._task.as_of_s is None:
+            return {}
+        found = await self._candidates(names, young=True)
+        made = {name: list(filter(None, map(_made_at, records))) for name, records in found.items()}
+        return {name: min(times).date().isoformat() for name, times in made.items() if times}
 
     def _loosen_builds(self, found: dict[str, list[rattler.RepoDataRecord]]) -> bool:
         """Drop the build strings of specs that no build here meets, where another build of them would."""

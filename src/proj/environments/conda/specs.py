@@ -130,10 +130,7 @@ def _version_and_build(rest: str, line: str) -> tuple[str, str]:
         raise _unreadable(line)
     rest = re.sub(r"\s*([,|])\s*", r"\1", rest)
     rest = re.sub(r"([=<>!~]+)\s+", r"\1", rest)
-    version, _, build = rest.partition(" ")
-    build = build.strip()
-    if " " in build:
-        raise _unreadable(line)
+    version, build = _parted(rest, line)
     version = re.sub(r"\.(?=$|[,|=])", "", version)
     glued = _GLUED.match(version)
     if glued and not build:
@@ -147,6 +144,21 @@ def _version_and_build(rest: str, line: str) -> tuple[str, str]:
     if any(_CLAUSE.match(clause) is None for clause in re.split(r"[,|]", version)):
         raise _unreadable(line)
     return _spelled(version, exact=bool(build)), build
+
+
+def _parted(rest: str, line: str) -> tuple[str, str]:
+    """The version and the build that a blank stands between."""
+    if ";" in rest:
+        raise _unreadable(line, "What has a condition behind `;` is pip's: write it below `pip:`.")
+    if not rest.strip("=<>!~") or rest[-1] in ",|":
+        raise _unreadable(line, "No version stands behind its operator: write one, or the name alone.")
+    version, *others = rest.split()
+    if any(re.match(r"[<>!~]|==", other) for other in others):
+        # conda refuses it too: a build has none of these (`_parse_version_plus_build` in match_spec.py).
+        raise _unreadable(line, f"Write a comma between its bounds: {_with_commas(line)}")
+    if len(others) > 1:
+        raise _unreadable(line)
+    return version, others[0].removeprefix("=") if others else ""
 
 
 def _spelled(version: str, *, exact: bool) -> str:
@@ -165,8 +177,14 @@ def _spelled(version: str, *, exact: bool) -> str:
     return version.removeprefix("==") if version.startswith("==") and version.endswith("*") else version
 
 
-def _unreadable(line: str) -> EnvironmentFailedError:
+def _with_commas(line: str) -> str:
+    text = re.sub(r"([=<>!~])\s+", r"\1", bare_text(_COMMENT.sub("", line).strip()))
+    return re.sub(r"([=<>!~][\w.*+!]+)\s+(?=[<>!~]|==)", r"\1,", text)
+
+
+def _unreadable(
+    line: str, hint: str = "Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy."
+) -> EnvironmentFailedError:
     return EnvironmentFailedError(
-        f"{bare_text(line.strip())!r} is no package that conda could look for.",
-        hint="Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy.",
+        f"{bare_text(line.strip())!r} is no package that conda could look for.", hint=hint
     )

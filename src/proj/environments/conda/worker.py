@@ -39,11 +39,14 @@ from proj.environments.conda.messages import (
 )
 from proj.environments.conda.solver import Solver
 from proj.environments.conda.transport import client, refuse_leaks
+from proj.environments.conda.verified import drop_unknown, is_known, note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import rattler
+
+    from proj.environments.conda.messages import Network
 
 _UNREACHABLE = re.compile(
     r"error sending request|failed after \d+ retries|dns error|Connection refused|timed out|tcp connect"
@@ -146,17 +149,21 @@ async def _link(task: Link) -> Answer:
     located = from_folder(task.packages, task.folder)
     # Those of the folder have been compared.
     refuse_others(here for here, locked in zip(located, task.packages, strict=True) if here is locked)
+    if not task.network.offline:
+        for locked in located:
+            drop_unknown(locked, task.network)
     records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
     # Files of environments are links to those in the cache: a program may have written into one, and who
     # cleans up may have removed one. What is not as the package says is had again.
     mode = rattler.ValidationMode.full()
-    remote = [record for record in records if not record.url.startswith("file:")]
+    remote = [each for each in zip(located, records, strict=True) if not each[0].url.startswith("file:")]
     if task.network.offline and remote:
         index = await rattler.PackageCache(cache).index()
         absent = [
-            record.file_name for record in remote
-            if not (index.contains_record(record) and is_whole(record.file_name, task.network))
+            record.file_name for locked, record in remote
+            if not (index.contains_record(record) and is_known(locked, task.network)
+                    and is_whole(record.file_name, task.network))
         ]  # fmt: skip
         if absent:
             return Failed(cause="offline", message=f"Not in the cache: {', '.join(absent[:6])}.")
@@ -170,7 +177,11 @@ async def _link(task: Link) -> Answer:
         execute_link_scripts=task.scripts,
         show_progress=False,
         client=client(task.network),
-        reporter=_reporter(len(records), Contents(records, cache), refused),
+        reporter=_reporter(
+            Contents(records, cache), refused,
+            {record.name.normalized: locked for locked, record in zip(located, records, strict=True)},
+            task.network,
+        ),
         alternative_target_prefix=task.target_prefix,
     ))  # fmt: skip
     # After a refusal, linking stands still until this process ends.
@@ -181,7 +192,9 @@ async def _link(task: Link) -> Answer:
     return Linked()
 
 
-def _reporter(total: int, contents: Contents, refused: asyncio.Future[None]) -> rattler.InstallerReporter:
+def _reporter(
+    contents: Contents, refused: asyncio.Future[None], packages: Mapping[str, Locked], network: Network
+) -> rattler.InstallerReporter:
     """What tells how far the linking is, and lets nothing be linked that has not been looked at."""
     import rattler
 
@@ -192,12 +205,13 @@ def _reporter(total: int, contents: Contents, refused: asyncio.Future[None]) -> 
 
         def on_link_start(self, operation: int, package_name: str) -> int:
             try:
+                note(packages[package_name], network)
                 contents.check(package_name)
             except Exception as error:  # noqa: BLE001  whatever it is would not stop the linking
                 loop.call_soon_threadsafe(_refuse, refused, error)
                 threading.Event().wait()
             self.done += 1
-            tell(f"Linking {package_name} ({self.done} of {total})")
+            tell(f"Linking {package_name} ({self.done} of {len(packages)})")
             return operation
 
     return Reporter()  # type: ignore[abstract]  # its empty bodies are meant to be inherited
@@ -211,7 +225,13 @@ def _refuse(refused: asyncio.Future[None], error: Exception) -> None:
 def _read_lock(task: ReadLock) -> Answer:
     import rattler
 
-    lock = rattler.LockFile.from_path(Path(task.path))
+    try:
+        lock = rattler.LockFile.from_path(Path(task.path))
+    except Exception as error:  # noqa: BLE001  the library's errors have no common base
+        return Failed(
+            cause="other", message=f"It is no lock that can be read here: {str(error).strip()}.",
+            hint="Lock anew, with pixi or with `proj env lock`; a newer proj may know newer formats.",
+        )  # fmt: skip
     environment = lock.default_environment()
     if environment is None:
         return Failed(cause="other", message="It has no environment `default`.")

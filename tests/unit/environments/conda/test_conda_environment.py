@@ -127,19 +127,51 @@ def test_the_callers_own_conda_environment_is_left(
         assert not any(str(base) in folder for folder in runtime.path)
 
 
-def test_a_script_that_fails_is_a_warning(
-    conda_project: CondaProjectMaker, request_for: RequestMaker, tmp_path: Path, heard: list[str]
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [("echo the reason >&2; exit 3", "the reason"), ("exit 3", "exit code 3"), ("set -eu; false", "code 1"),
+     ("set -u; : $NOT_SET", "NOT_SET: unbound variable")],
+)  # fmt: skip
+def test_a_script_that_ends_its_shell_is_told_and_recorded(
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    tmp_path: Path,
+    heard: list[str],
+    ending: str,
+    reason: str,
 ) -> None:
-    script = "export BEFORE=1\necho the reason >&2\nexit 3\n"
-    bad = CondaPackage(name="bad", files={"etc/conda/activate.d/bad.sh": script})
-    channel = make_channel(tmp_path / "channel", [bad])
+    bad = f"export BEFORE=1\n{ending}\nexport AFTER=1\n"
+    scripts = {"a.sh": "export FIRST=1\n", "bad.sh": bad, "z.sh": 'false\nexport LAST="$FIRST$BEFORE"\n'}
+    package = CondaPackage(
+        name="bad", files={f"etc/conda/activate.d/{name}": text for name, text in scripts.items()}
+    )
+    channel = make_channel(tmp_path / "channel", [package])
     folder = conda_project("bad", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
     prepared = ENVIRONMENT.prepare(request_for(folder))
     assert isinstance(prepared.runtime, HostRuntime)
     assert prepared.runtime.path == (f"{prepared.directory}/bin",)
-    assert any(
-        "activation script of the conda environment failed" in line and "the reason" in line for line in heard
+    variables = prepared.runtime.variables
+    names = ("FIRST", "BEFORE", "AFTER", "LAST", "PROJ_ACTIVATION")
+    assert {name: variables[name] for name in names if name in variables} == {
+        "FIRST": "1", "BEFORE": "1", "LAST": "11",
+    }  # fmt: skip
+    told = "The activation script bad.sh of the conda environment ended its shell: "
+    for lines in (heard, prepared.notes):
+        assert [line for line in lines if told in line and reason in line]
+
+
+def test_what_scripts_say_is_told(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, tmp_path: Path, heard: list[str]
+) -> None:
+    package = CondaPackage(
+        name="talks", files={"etc/conda/activate.d/t.sh": "echo noise\necho mind this >&2\nset -e\n"}
     )
+    channel = make_channel(tmp_path / "channel", [package])
+    folder = conda_project("talks", head=f"channels: [{channel.as_uri()}, nodefaults]\n")
+    ENVIRONMENT.prepare(request_for(folder))
+    (told,) = [line for line in heard if "mind this" in line]
+    assert "noise" not in told
+    assert "ended its shell" not in told
 
 
 def test_a_warm_environment_starts_no_process(

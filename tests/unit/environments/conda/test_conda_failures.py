@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer, CondaPackage, make_channel
+from conda_kit import DAY_2021, ChannelServer, CondaPackage, make_channel
 from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
+from proj.environments.conda.download import download_packages
 from proj.environments.conda.environment import CondaEnvironment
+from proj.environments.conda.lock import CondaLock
+from proj.environments.conda.messages import Locked
+from proj.environments.conda.service import INSTALL_HINT
 from proj.environments.conda.worker import failure_of
 from proj.environments.inventory import list_environments
 from proj.environments.verify import verify
@@ -66,6 +70,62 @@ def test_a_missing_package_and_its_nearest_names(
         ENVIRONMENT.prepare(request_for(conda_project("alphaa", "quite-another", "python")))
     assert "alphaa: did you mean alpha?" in caught.value.details
     assert "channels:" in (caught.value.hint or "")
+
+
+def test_packages_that_are_too_young(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError, match=r"No channel has python, alpha that early\.") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha>=2"), as_of_s=DAY_2021 - 86400))
+    assert caught.value.details == (
+        "python: the earliest is of 2021-03-04", "alpha: the earliest is of 2021-03-04",
+    )  # fmt: skip
+    assert "as of 2021-03-04" in (caught.value.hint or "")
+    assert "--as-of" in (caught.value.hint or "")
+    with pytest.raises(EnvironmentFailedError, match=r"No channel has alphaa\.") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alphaa"), as_of_s=DAY_2021 + 86400))
+    assert "alphaa: did you mean alpha?" in caught.value.details
+
+
+def test_a_page_in_place_of_a_channel(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page"
+    for subdir in ("noarch", "linux-64"):
+        (page / subdir).mkdir(parents=True)
+        (page / subdir / "repodata.json").write_text("<!DOCTYPE html><html>Sign in</html>")
+    head = f"channels: ['{channel.as_uri()}', '{page.as_uri()}', nodefaults]\n"
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head=head)))
+    assert f"{page.as_uri()} is no channel: its linux-64/repodata.json" in caught.value.message
+    assert "sign in" in (caught.value.hint or "")
+
+
+def test_a_version_in_brackets_that_is_none(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    with pytest.raises(EnvironmentFailedError, match=r'alpha\[version=">=1 <2"\] is no package that'):
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha[version='>=1 <2']")))
+
+
+@pytest.mark.parametrize(("text", "reason"), [("version: 99\npackages: []\n", "99"), ("", "`version`")])
+def test_a_lock_of_pixi_that_cannot_be_read(
+    tmp_path: Path, request_for: RequestMaker, text: str, reason: str
+) -> None:
+    (tmp_path / "pixi.lock").write_text(text)
+    with pytest.raises(
+        EnvironmentFailedError, match=r"Cannot use pixi\.lock\. It is no lock that can"
+    ) as caught:
+        ENVIRONMENT.prepare(request_for(tmp_path))
+    assert reason in caught.value.message
+    assert "Error" not in caught.value.message
+    assert "Lock anew" in (caught.value.hint or "")
+
+
+def test_packages_are_not_downloaded_without_rattler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proj.environments.conda.service.is_installed", lambda: False)
+    lock = CondaLock(platform="linux-64", packages=(Locked(url="https://h/c/noarch/x-1-0.conda"),))
+    with pytest.raises(EnvironmentFailedError, match="rattler is not installed") as caught:
+        download_packages(lock, tmp_path, what="the packages of run 0123", hint="Without them.")
+    assert INSTALL_HINT in (caught.value.hint or "")
 
 
 def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:

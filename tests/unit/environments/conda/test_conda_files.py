@@ -138,3 +138,30 @@ def test_the_digest_depends_on_what_is_solved_for_alone(
     assert digests[0] == digests[1]
     (folder / "conda.yaml").write_text("channels: ['https://h/c2']\ndependencies: [numpy]\n")
     assert read_project(request_for(folder), "linux-64").digest(folder) != digests[0]
+
+
+@pytest.mark.parametrize("entry", ["python >=3.8 <3.10", "pip >=20 <22", "numpy >=1.19 <2"])
+def test_bounds_without_a_comma_are_refused_by_line(tmp_path: Path, entry: str) -> None:
+    """Also of what no conda is needed for: the upper one was lost without a word."""
+    (tmp_path / "conda.yaml").write_text(f"dependencies:\n- tool\n- {entry}  # so\n- pip:\n  - alpha\n")
+    with pytest.raises(EnvironmentFailedError, match=rf"conda\.yaml:3: '{entry}' is no package"):
+        read_conda_file(tmp_path / "conda.yaml")
+
+
+@pytest.mark.parametrize(
+    ("channels", "specs", "warned"),
+    [
+        ("'https://h/t/tk-1/team'", "", ["https://h/team"]),
+        ("'https://ada:pw@h/team', 'https://h/t/tk-1/team'", "", ["https://h/team", "https://h/team"]),
+        ("'https://${ADA}:pw@h/team'", "", ["https://h/team"]),
+        ("team", "- 'https://h/t/tk-1/team::alpha'\n", ["https://h/team"]),
+        ("'https://h/t/${TOKEN}/team', 'https://ada:$PW@h/x', 'https://h/team', team", "", []),
+    ],
+)
+def test_secrets_that_stand_in_the_file(tmp_path: Path, channels: str, specs: str, warned: list[str]) -> None:
+    (tmp_path / "conda.yaml").write_text(f"channels: [{channels}]\ndependencies:\n- alpha\n{specs}")
+    warnings = read_conda_file(tmp_path / "conda.yaml").warnings
+    assert [text.split(" is recorded")[0].rpartition(" ")[2] for text in warnings] == warned
+    assert all("conda.yaml: the token or password" in text and "${VAR}" in text for text in warnings)
+    assert "tk-1" not in str(warnings)
+    assert ":pw" not in str(warnings)

@@ -16,7 +16,7 @@ from environment_kit import with_wheels, write_wheel
 from imagekit import Sample, tar
 from proj import building, images, paths
 from proj.building import BuildRequest
-from proj.environments.conda.layer import _own_index
+from proj.environments.conda.layer import _own_index, activation
 from proj.environments.imaged import base_name, contents_for, declared_packages
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images.blobs import BlobCache
@@ -213,7 +213,7 @@ def test_folders_of_this_machine_are_refused(
 ) -> None:
     folder = conda_project("python=3.9", "alpha", "pip", tail="- pip:\n    - ./package\n")
     shutil.copytree(local_package, folder / "package")
-    with pytest.raises(EnvironmentFailedError, match="which an image has no copy of: package"):
+    with pytest.raises(EnvironmentFailedError, match="installs the folder `package` as a package"):
         contents(folder)
 
 
@@ -403,3 +403,20 @@ def test_activation_is_that_of_this_machine(
     assert first == "/mlflow/projects/env/share|fast|mine|gone|a b c"
     assert second.startswith("/mlflow/projects/env/extra:")
     assert (done.returncode, done.stderr) == (7, "noise\n"), "what scripts print is not the program's"
+
+
+@pytest.mark.parametrize("ending", ["exit 3", "set -eu; false", "set -u; : $NOT_SET"])
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_script_that_ends_its_shell_ends_no_command(tmp_path: Path, shell: str, ending: str) -> None:
+    scripts = tmp_path / "etc" / "conda" / "activate.d"
+    scripts.mkdir(parents=True)
+    (scripts / "a.sh").write_text("export FIRST=1; cd /\n")
+    (scripts / "bad.sh").write_text(f"export BEFORE=1\n{ending}\n")
+    (scripts / "z.sh").write_text('false; export LAST="$FIRST$BEFORE"\nset -eu\n')
+    program = tmp_path / "activate"
+    lines = activation(tmp_path, str(tmp_path)).splitlines(keepends=True)
+    program.write_text("".join(line for line in lines if shell == "bash" or "BASH_VERSION" not in line))
+    command = 'echo "$LAST|$#|$2|${PROJ_ACTIVATION-}|$PWD"; exit 7'
+    done = run([shell, str(program), "sh", "-c", command, "sh", "a b", "c"], cwd=tmp_path, check=False)
+    assert (done.stdout, done.returncode) == (f"11|2|c||{tmp_path}\n", 7)
+    assert "activation script bad.sh of the conda environment ended" in done.stderr

@@ -16,7 +16,7 @@ SPECS = (
     "python 3.8 # a comment", "python>3.6.*", "python<=3.8.*", "tensorflow-gpu=2.*=gpu*",
     "_libgcc_mutex=0.1=main", "numpy=1.2.3,<2", "python=2.7|3.6.*", "numpy >=1.2,<2 py38*",
     "x264==1!152.20180717", "jpeg=9b=h024ee3a_2", "pkg=1.2|1.3=py_0", "pkg 1.2|1.3 py_0", "pkg==1.2|1.3=py_0",
-    "pkg>=1,<2|>3", "pkg=1.2|=1.3",
+    "pkg>=1,<2|>3", "pkg=1.2|=1.3", "numpy>=1.2, < 2 py38*",
 )  # fmt: skip
 
 
@@ -47,6 +47,31 @@ def test_a_spec_means_what_it_means_to_the_solver(text: str) -> None:
 def test_versions_as_others_write_them(text: str, python: str, pip: str) -> None:
     spec = parse_spec(text)
     assert (as_python(spec), as_pip(spec.version)) == (python, pip)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("numpy >=1.2 <2", "between its bounds: numpy >=1.2,<2"),
+        ("numpy>=1.2 <2", "between its bounds: numpy>=1.2,<2"),
+        ("numpy >= 1.2 < 2  # why", "between its bounds: numpy >=1.2,<2"),
+        ("numpy >1.2 !=1.3 ~=1.4", "between its bounds: numpy >1.2,!=1.3,~=1.4"),
+        ("numpy >=1.2 <2 py38*", "between its bounds: numpy >=1.2,<2 py38*"),
+        ("numpy=", "No version stands behind its operator"),
+        ("numpy >=1.2,", "No version stands behind its operator"),
+        ("numpy<2; python_version>'3'", "write it below `pip:`"),
+    ],
+)
+def test_what_conda_would_refuse_too(text: str, hint: str) -> None:
+    """A bound must not pass for a build, and be lost."""
+    with pytest.raises(EnvironmentFailedError, match="no package that conda could look for") as caught:
+        parse_spec(text)
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_build_behind_bounds() -> None:
+    """conda takes `=` in front of it."""
+    assert parse_spec("numpy >=1.0 , < 2.0 =py34_0").text() == 'numpy[version=">=1.0,<2.0",build="py34_0"]'
 
 
 def test_a_channel_with_a_name_like_a_platforms() -> None:
