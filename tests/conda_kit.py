@@ -53,6 +53,8 @@ class CondaPackage:
     entry_points: Sequence[str] = ()
     timestamp_s: int | None = DAY_2021
     suffix: str = ".conda"
+    listed: Sequence[Mapping[str, object]] | None = None
+    """What its list of files says, whatever is in it; None: the files."""
 
     @property
     def file_name(self) -> str:
@@ -99,7 +101,7 @@ def write_package(channel: Path, package: CondaPackage) -> Path:
         paths.append(entry)
         executable = data.startswith((b"#!", b"\x7fELF"))
         members.append((name, data, 0o755 if executable else 0o644))
-    info = _info(package, paths)
+    info = _info(package, paths if package.listed is None else [dict(entry) for entry in package.listed])
     target = channel / package.folder / package.file_name
     target.parent.mkdir(parents=True, exist_ok=True)
     if package.suffix == ".conda":
@@ -288,6 +290,8 @@ class ChannelServer(LoopbackServer):
         self.arrived, self.released = threading.Event(), threading.Event()
         self.corrupt: set[str] = set()
         """File names that are sent with other bytes."""
+        self.missing: set[str] = set()
+        """File names that it has not."""
         super().__init__(_handler(self), host=host, certificate=certificate)
 
     @property
@@ -334,7 +338,7 @@ def _handler(server: ChannelServer) -> type[http.server.BaseHTTPRequestHandler]:
         def _content(self) -> bytes | None:
             path = self.path.partition("?")[0]
             file = server.folder / path.removeprefix(prefix)
-            if not path.startswith(prefix) or not file.is_file():
+            if not path.startswith(prefix) or not file.is_file() or file.name in server.missing:
                 return None
             data = file.read_bytes()
             return data[:-1] + bytes([data[-1] ^ 1]) if file.name in server.corrupt else data

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from proj.model import Outcome, RunRecord
     from proj.tracking import Tracking
 
-LIMIT_S = 60.0
+LIMIT_S = 110.0
 """How long a test waits for what has to happen; nothing is measured by it."""
 
 PROJ = str(Path(sys.executable).with_name("proj"))

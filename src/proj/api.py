@@ -296,8 +296,9 @@ def reproduce(run_id: str, *, verify: bool = False, **options: Any) -> Reproduct
     Args:
         run_id: Its id, a prefix of it, or its name.
         verify: Compare the new run with the old one.
-        **options: Fields of `proj.reproduction.Options` (`inputs`, `python`, `offline`, `directory` …), and
-            of `proj.reproduction.Check` (`rtol`, `atol`, `ignore`, `stdout`, `require`).
+        **options: Fields of `proj.reproduction.Options` (`inputs`, `python`, `offline`, `directory`,
+            `backend_config` …), and of
+            `proj.reproduction.Check` (`rtol`, `atol`, `ignore`, `stdout`, `require`).
 
     Returns:
         The new run, however it ended, and the comparison.
@@ -312,6 +313,7 @@ def reproduce(run_id: str, *, verify: bool = False, **options: Any) -> Reproduct
     check = reproduction.Check(**{name: options.pop(name) for name in names if name in options})
     if options.get("directory") is not None:
         options["directory"] = Path(options["directory"])
+    options["backend_config"] = config_json(options.get("backend_config"))
     options["inputs"] = {name: str(path) for name, path in (options.get("inputs") or {}).items()}
     made = reproduction.reproduce(run_id, reproduction.Options(**options), check if verify else None)
     return Reproduction(Run(made.finished.run_id), made.original.run_id, made.comparison)

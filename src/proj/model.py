@@ -426,6 +426,8 @@ class HostRuntime(_Value, frozen=True, tag="host"):
 
     path: tuple[str, ...] = ()
     """Folders to put before PATH."""
+    hidden: tuple[str, ...] = ()
+    """Folders to leave out of PATH: those of the caller's own environment."""
     variables: Mapping[str, str | None] = {}
     """Variable -> value; None removes it."""
 

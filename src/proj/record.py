@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +24,7 @@ from proj.users import user_name
 from proj.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from proj.tracking.store import ArtifactStore
 
@@ -75,6 +76,8 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[BoundParameter, ...]
     docker_args: tuple[tuple[str, str | None], ...] = ()
     """What `-A` gave to the container: name and value; of variables their names only."""
+    backend_config: Mapping[str, object] | None = None
+    """The backend's settings of all places; secrets are `***`. None: they were not recorded."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +227,7 @@ def command(
     variables: Iterable[str],
     parameters: tuple[BoundParameter, ...],
     docker_args: tuple[tuple[str, str | None], ...] = (),
+    backend_config: Mapping[str, object] | None = None,
 ) -> CommandRecord:
     """What was started, for `proj/command.json`."""
     return CommandRecord(
@@ -233,6 +237,7 @@ def command(
         variables=tuple(sorted(variables)),
         parameters=parameters,
         docker_args=tuple(map(_without_value, docker_args)),
+        backend_config=backend_config,
     )
 
 

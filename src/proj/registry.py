@@ -32,6 +32,10 @@ class Registry(Generic[T]):
         """All known names, sorted."""
         return tuple(sorted({*self._builtin, *(entry.name for entry in self._entry_points())}))
 
+    def added(self) -> tuple[str, ...]:
+        """Names that third parties have registered beside the built-in ones, sorted."""
+        return tuple(sorted({entry.name for entry in self._entry_points()} - set(self._builtin)))
+
     def load(self, name: str) -> T:
         """Import the implementation called `name` and return an instance of it.
 

@@ -284,6 +284,16 @@ def _keep_source(request: RunRequest, plan: Plan, tracking: Tracking, created: R
     )
 
 
+def _settings(plan: Plan) -> dict[str, object]:
+    """The backend's settings, as they may be recorded."""
+    if plan.backend_config == "{}":
+        return {}
+    from proj.backends.settings import recordable
+
+    # Where every setting is known, none is a password: those that are called `secret` name one.
+    return recordable(plan.backend_config, by_name=not hasattr(BACKENDS.load(plan.backend), "configure"))
+
+
 def _write_beginning(
     assignment: Assignment, plan: Plan, tracking: Tracking, snapshot: Snapshot | None
 ) -> None:
@@ -297,6 +307,7 @@ def _write_beginning(
         (*execution.variables, *served),
         plan.parameters,
         docker_args=execution.docker_args if in_container else (),
+        backend_config=_settings(plan),
     )
     record.write(artifacts, uri, record.COMMAND, what)
     if assignment.has_inputs:

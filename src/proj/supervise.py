@@ -337,7 +337,11 @@ def main() -> int:
                 with open_recording(assignment, tracking) as recording:
                     finish(assignment, recording, claim, outcome_of(interrupt))
                 raise
-            supervise(assignment, tracking, claim)
+            try:
+                supervise(assignment, tracking, claim)
+            except DetachedError:
+                claim.hand_over()  # the next command follows it
+                raise
     except (ProjError, process.Interrupted):
         return 1  # recorded as the run's outcome
     finally:

@@ -80,6 +80,9 @@ def test_the_run_is_made_again_from_its_record(folder: ProjFolder, conda_server:
     assert "packages: alpha" in again.stdout
     locks = {run.tags["proj.lock"] for run in folder.runs()}
     assert len(locks) == 1
+    other = folder.process("reproduce", "latest", "--python", "3.8", env=ONLINE)
+    assert other.code == 125, other
+    assert "is one of the packages of the recorded lock" in other.stderr
 
 
 def test_the_run_is_made_again_without_any_cache(folder: ProjFolder, conda_server: ChannelServer) -> None:

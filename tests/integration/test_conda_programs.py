@@ -9,73 +9,30 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from conda_kit import ChannelServer
+from conda_stand_in import write_stand_in
 from condarunkit import ONLINE, write_project
 from projkit import ProjFolder, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conda_kit import ChannelServer
-
 pytestmark = [pytest.mark.conda, pytest.mark.timeout(300)]
 
 REAL = os.environ.get("PROJ_TEST_CONDA")
 PROGRAMS = ("conda", "mamba", "micromamba", *([REAL] if REAL else []))
-
-STAND_IN = """#!{python}
-# Has the command line of conda, and rattler to do the work: what `proj` asks of it, and is told by it.
-import asyncio, json, os, sys, urllib.request
-from pathlib import Path
-import rattler
-
-arguments = sys.argv[1:]
-with open({log!r}, "a") as log:
-    log.write(json.dumps(arguments) + "\\n")
-prefix = arguments[arguments.index("--prefix") + 1]
-text = Path(arguments[arguments.index("--file") + 1]).read_text()
-
-
-async def main():
-    cache = Path({cache!r})
-    if "@EXPLICIT" in text:
-        records = []
-        for line in text.splitlines()[1:]:
-            url = line.partition("#")[0]
-            path = Path(url.removeprefix("file://"))
-            if not path.is_file():
-                path, _ = urllib.request.urlretrieve(url, Path(prefix).with_name(path.name))
-            record = await rattler.RepoDataRecord.from_package_archive(path)
-            record.url = url
-            records.append(record)
-    else:
-        wanted = json.loads(text)
-        assert "nodefaults" not in wanted["channels"], "conda 26 takes it for a channel"
-        channels = [rattler.Channel(url) for url in wanted["channels"]]
-        records = await rattler.solve(channels, wanted["dependencies"])
-    await rattler.install(records, prefix, cache_dir=cache, show_progress=False)
-
-
-asyncio.run(main())
-sys.stdout.flush()
-os._exit(0)
-"""
 
 
 @pytest.fixture
 def stand_in(folder: ProjFolder) -> Path:
     path = folder.base / "home" / "bin" / "conda"
     path.parent.mkdir(parents=True)
-    content = STAND_IN.format(
-        python=sys.executable, log=str(folder.base / "log"), cache=str(folder.base / "pkgs")
-    )
     for name in ("conda", "mamba", "micromamba"):
-        path.with_name(name).write_text(content)
-        path.with_name(name).chmod(0o755)
+        write_stand_in(path.with_name(name), folder.base)
     return path
 
 
@@ -96,13 +53,13 @@ def test_a_conda_program(folder: ProjFolder, real_channel: Path, stand_in: Path,
     assert done.code == 0, done
     assert done.stdout.endswith("True hello True\n")
     calls = (folder.base / "log").read_text().splitlines()
-    assert len(calls) == 2
+    assert len(calls) == 3, "it solves, links for what the `pip:` section is resolved around, and installs"
     assert '"env", "create"' in calls[0]
-    assert '["create"' in calls[1]
+    assert all('["create"' in call for call in calls[1:])
     program = "mamba" if named == "MLFLOW_CONDA_CREATE_ENV_CMD" else "conda"
     assert f"Solving 5 packages of conda.yaml by {program}" in done.stderr
     assert folder.process("run", ".", *options, env={**ONLINE, **env}).code == 0
-    assert len((folder.base / "log").read_text().splitlines()) == 2, "a warm run needs no program"
+    assert len((folder.base / "log").read_text().splitlines()) == 3, "a warm run needs no program"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -118,6 +75,65 @@ def test_every_kind_of_program(folder: ProjFolder, real_channel: Path, stand_in:
     again = folder.process("reproduce", "latest", "--verify", env=ONLINE)
     assert again.code == 0, again
     assert "came out the same" in again.stdout
+    folder.clean()
+
+
+def test_a_program_and_a_mirror(folder: ProjFolder, real_channel: Path, stand_in: Path) -> None:
+    """What is locked has the channel's own URL, and is installed from the mirror."""
+    own = "https://conda.example.org/team"
+    server = ChannelServer(real_channel, token="tk-5ecret")
+    try:
+        write_project(folder, own)
+        condarc = folder.base / "mirrors"
+        mirror = server.url.replace("/channel", "/t/tk-5ecret/channel")
+        condarc.write_text(f"mirrored_channels: {{'{own}': ['{mirror}']}}\n")
+        done = folder.process(
+            "run", ".", "--conda-exe", str(stand_in), env={**ONLINE, "CONDARC": str(condarc)}
+        )
+    finally:
+        server.close()
+    assert done.code == 0, done
+    assert done.stdout.endswith("True hello True\n")
+    lock = folder.artifact(folder.the_run(), "proj/environment/conda-linux-64.lock").decode()
+    assert f"{own}/noarch/alpha-1.0-py_0.conda" in lock
+    assert server.address not in lock
+    assert "5ecret" not in done.stderr
+    folder.clean()
+
+
+@pytest.fixture
+def without_rattler(folder: ProjFolder) -> dict[str, str | None]:
+    """Variables with which Python has no rattler."""
+    folder.base.joinpath("sitecustomize.py").write_text("import sys\nsys.modules['rattler'] = None\n")
+    return {**ONLINE, "PYTHONPATH": str(folder.base)}
+
+
+def test_a_program_does_without_rattler(
+    folder: ProjFolder, real_channel: Path, stand_in: Path, without_rattler: dict[str, str | None]
+) -> None:
+    write_project(folder, real_channel.as_uri())
+    env = {**without_rattler, "PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = folder.process("run", ".", env=env)
+    assert done.code == 0, done
+    assert "of conda.yaml by conda" in done.stderr
+    assert done.stdout.endswith("True hello True\n")
+    locked = folder.process("env", "lock", env=env)
+    assert locked.code == 0, locked
+    assert folder.process("run", ".", "--locked", env=env).code == 0
+    folder.clean()
+
+
+def test_what_only_rattler_reads(
+    folder: ProjFolder, real_channel: Path, stand_in: Path, without_rattler: dict[str, str | None]
+) -> None:
+    write_project(folder, real_channel.as_uri())
+    (folder.path / "conda.yaml").unlink()
+    folder.write({"MLproject": "conda_env: pixi.lock\nentry_points: {main: {command: 'true'}}\n"})
+    (folder.path / "pixi.lock").write_text("version: 6\nenvironments: {}\npackages: []\n")
+    done = folder.process("run", ".", "--conda-exe", str(stand_in), env=without_rattler)
+    assert done.code == 125, done
+    assert "Cannot use pixi.lock: rattler is not installed" in done.stderr
+    assert "pip install 'proj[conda]'" in done.stderr
     folder.clean()
 
 

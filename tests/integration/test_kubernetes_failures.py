@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -99,10 +99,10 @@ def test_memory_that_runs_out_names_the_limit(make: Callable[..., Execution], na
 
 
 def test_the_clusters_deadline_counts(make: Callable[..., Execution], namespace: Namespace) -> None:
-    execution = make("echo begun; exec sleep 600", config=namespace.config(deadline="4s"))
+    execution = make("echo begun; exec sleep 600", config=namespace.config(deadline="15s"))
     outcome = run(execution)
     assert (outcome.failure, exit_code(outcome)) == (FailureCode.DEADLINE, 124)
-    assert "4 s" in (outcome.message or "")
+    assert "15 s" in (outcome.message or "")
     assert stored(execution) == b"begun\n"
 
 
@@ -134,10 +134,12 @@ def test_all_of_a_program_gets_its_grace(make: Callable[..., Execution], line: s
 
 
 def test_a_program_that_does_not_end_is_ended(make: Callable[..., Execution], namespace: Namespace) -> None:
-    execution = make("trap '' TERM; echo begun; sleep 600; sleep 600", config=namespace.config(deadline="3s"))
+    execution = make(
+        "trap '' TERM; echo begun; sleep 600; sleep 600", config=namespace.config(deadline="15s")
+    )
     begun_s = time.monotonic()
     assert run(execution).failure is FailureCode.DEADLINE
-    assert time.monotonic() - begun_s < 20
+    assert time.monotonic() - begun_s < 60
     assert stored(execution) == b"begun\n"
 
 

@@ -32,7 +32,7 @@ from terminals import Person
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
 HOST = "172.17.0.1"
 """Where pods of the test cluster reach this machine."""
@@ -232,7 +232,7 @@ def test_a_program_cannot_alter_what_later_runs_find(
     words = ["run", ".", *options(namespace, cache_claim=claim), "--base-image", IMAGE]
     first, second = folder.process(*words), folder.process(*words)
     assert "/mlflow/projects/cache/" in first.stdout
-    assert second.stdout == first.stdout
+    assert sorted(second.stdout.splitlines()) == sorted(first.stdout.splitlines())
     assert (first.code, "Read-only file system" in folder.process("logs", "latest").stdout) == (1, True)
 
 
@@ -558,7 +558,7 @@ def test_a_check_tells_all_at_once_and_creates_nothing(folder: ProjFolder, names
     fine = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config())
     assert (fine.code, "no problems" in fine.stdout) == (0, True), fine
     wrong = namespace.config(
-        service_account="nobody", secrets_from=["nothing"], cache_claim="none", queue="away", cpu="much"
+        service_account="nobody", secrets_from=["nothing"], cache_claim="none", queue="away", cpu="-1"
     )
     done = folder.process("check", ".", "-b", "kubernetes", "-c", wrong)
     assert done.code == 2

@@ -179,6 +179,29 @@ def test_another_version_of_python_is_a_difference(seeded: ProjFolder) -> None:
     assert {name for name, row in rows(done).items() if row["required"]} == {"interpreter/python"}
 
 
+def test_a_python_that_the_lock_has_no_packages_for_is_refused(seeded: ProjFolder) -> None:
+    original = ran(seeded)
+    here = sys.version_info[1]
+    others = {each.version[1] for each in find_interpreters(remember=False)} - {here}
+    other = f"3.{max(others)}"
+    done = seeded.run("reproduce", original, "--python", other)
+    assert (done.code, len(seeded.runs())) == (125, 1), done
+    assert f"the recorded lock were chosen for Python 3.{here}.*" in done.stderr
+    assert f"--python 3.{here} takes any patch of it" in done.stderr
+    assert "  packages: " not in done.stderr  # of which nothing is known then
+    assert seeded.run("reproduce", original, "--python", f"3.{here}").code == 0
+    done = seeded.run("reproduce", original, "--python", "newest")
+    assert "-> Write a version such as 3.11" in done.stderr, done
+
+
+def test_a_python_that_cannot_be_chosen_is_refused(folder: ProjFolder) -> None:
+    folder.write({"MLproject": "entry_points: {main: {command: echo hello}}\n"})
+    assert folder.run("run", ".").code == 0
+    done = folder.run("reproduce", "latest", "--python", "3.5")
+    assert (done.code, len(folder.runs())) == (125, 1), done
+    assert "--python asks for 3.5, and the run's Python" in done.stderr
+
+
 @pytest.fixture
 def index(seeded: ProjFolder, links: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IndexServer]:
     """The same packages, from an index."""
@@ -201,6 +224,7 @@ def test_it_is_made_again_offline_from_the_cache(seeded: ProjFolder, index: Inde
     shutil.rmtree(seeded.base / "uv-cache")
     done = seeded.run("reproduce", original, "--offline")
     assert (done.code, "  packages: " in done.stderr) == (125, True), done
+    assert "-> Not all of it is in the cache. Run once without --offline." in done.stderr
     assert len(seeded.runs()) == 2
 
 

@@ -141,9 +141,11 @@ class LocalBackend:
 
 
 def _environment(execution: Execution, runtime: HostRuntime) -> dict[str, str]:
-    path = os.pathsep.join([*runtime.path, os.environ.get("PATH", os.defpath)])
+    callers = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    kept = [folder for folder in callers if folder.rstrip("/") not in runtime.hidden]
+    path = os.pathsep.join([*runtime.path, *kept])
     return process.merged_environment(
-        {"PATH": path} if runtime.path else {}, runtime.variables, execution.variables
+        {"PATH": path} if runtime.path or runtime.hidden else {}, runtime.variables, execution.variables
     )
 
 

@@ -163,6 +163,12 @@ def _remark(row: Row) -> str:
     callback=remote_url,
     help="Repository to get the commit from, if the recorded one has moved.",
 )
+@click.option(
+    "-c",
+    "--backend-config",
+    metavar="FILE|JSON",
+    help="Settings of the backend to use instead of the recorded ones of the same names.",
+)
 @click.option("--offline", is_flag=True, help="Do without the network: what is in the caches only.")
 @click.option("--keep", is_flag=True, help="Keep the private checkout.")
 @click.option("-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines.")
@@ -179,7 +185,7 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
     What cannot be had is told before anything starts, all of it. The new run is recorded beside the old one,
     with its id in the tag `proj.reproduces`. DIR is where the code is put, by default a private folder.
     """
-    from proj import reproduction
+    from proj import api, reproduction
 
     if options["as_markdown"] and not options["verify"]:
         raise UsageError("--md writes down how the runs compare.", hint="Add --verify, which compares them.")
@@ -188,6 +194,7 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
         inputs=dict(pairs(options["inputs"], "--input")),
         python=options["python"],
         remote=options["remote"],
+        backend_config=api.config_json(options["backend_config"]),
         offline=options["offline"],
         keep=options["keep"],
         quiet=options["quiet"] or output.as_json() or options["as_markdown"],

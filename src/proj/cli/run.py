@@ -270,7 +270,7 @@ def _run(request: planning.RunRequest) -> RunResult | int:
         short = detached.run_id[:8]
         output.say(detached.message)
         commands = f"`proj logs -f {short}`, `proj wait {short}`, `proj cancel {short}`"
-        output.say(commands, label="hint:", fg="cyan")
+        output.say(detached.hint or commands, label="hint:", fg="cyan")
         return detached.exit_code
     return _result(finished)
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from proj.environments.conda.specs import CondaSpec, parse_spec
+from proj.environments.conda.urls import bare, bare_text, secrets_in
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 BUILD_PACKAGES = ("pip", "setuptools", "wheel")
 """What counts as part of any Python environment; also MLflow's `_PythonEnv.BUILD_PACKAGES`."""
 
 _KNOWN_KEYS = frozenset({"name", "prefix", "channels", "dependencies", "variables", "platforms", "category"})
-_SELECTED = re.compile(r"^\s*-\s*(?P<entry>[^#]+?)\s*#\s*\[(?P<selector>[^\]]+)\]\s*$")
-_WORD = re.compile(r"[A-Za-z0-9_.]+")
-_PLATFORM_WORDS = {
-    "linux": {"linux", "unix", "linux64"},
-    "darwin": {"osx", "unix", "osx64"},
-    "win32": {"win", "win64"},
-}
-_OTHER_WORDS = frozenset().union(*_PLATFORM_WORDS.values())
+_ENTRY = re.compile(r"^\s*-\s+(?P<entry>.+?)(?:\s+#\s*(?:\[(?P<selector>[^\]]+)\]\s*$|.*$)|\s*$)")
+_WORD = re.compile(r"[A-Za-z0-9_.-]+")
+_PLATFORMS = (
+    "linux-64", "linux-32", "linux-aarch64", "linux-ppc64le", "linux-s390x", "osx-64", "osx-arm64", "win-64",
+    "win-32", "win-arm64",
+)  # fmt: skip
 
 
 class CondaFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,36 +48,43 @@ class CondaFile(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-def read_conda_file(path: Path) -> CondaFile:
+def read_conda_file(path: Path, platform: str | None = None) -> CondaFile:
     """Read a conda environment file.
+
+    Args:
+        path: The file.
+        platform: conda's name of the platform that selectors are about; None: this machine's.
 
     Raises:
         EnvironmentFailedError: It cannot be read, is not a mapping, or asks for what is no package.
     """
     table = load_yaml(path)
-    reader = _Reader(path.name)
-    reader.take_all(table.get("dependencies"), selectors_in(path))
+    reader = _Reader(path, platform)
+    reader.take_all(table.get("dependencies"))
     if "pip" in table:
         reader.warnings.append(
             f"{path.name}: `pip:` stands beside `dependencies:`; it is read as if it stood in it."
         )
         reader.take_pip(table["pip"])
     variables = _variables(table.get("variables"), path.name, reader.warnings)
+    channels = _channels(table.get("channels"))
+    reader.warn_of_secrets((*channels, *(spec.channel for spec in reader.specs)))
     unknown = sorted(set(table) - _KNOWN_KEYS - {"pip"})
     if unknown:
         reader.warnings.append(f"{path.name}: conda does not know {', '.join(unknown)}; left out of account.")
     return CondaFile(
         python=reader.python, build=tuple(reader.build), pip=tuple(reader.pip), conda=tuple(reader.conda),
-        specs=tuple(reader.specs), channels=_channels(table.get("channels")),
-        variables=variables, warnings=tuple(reader.warnings),
+        specs=tuple(reader.specs), channels=channels,
+        variables=variables, warnings=tuple(map(bare_text, reader.warnings)),
     )  # fmt: skip
 
 
 class _Reader:
     """Takes the entries below `dependencies:` apart."""
 
-    def __init__(self, origin: str) -> None:
-        self._origin = origin
+    def __init__(self, path: Path, platform: str | None) -> None:
+        self._path, self._origin, self._platform = path, path.name, platform
+        self._selectors = selectors_in(path)
         self.python: str | None = None
         self.build: list[str] = []
         self.pip: list[str] = []
@@ -86,7 +92,7 @@ class _Reader:
         self.specs: list[CondaSpec] = []
         self.warnings: list[str] = []
 
-    def take_all(self, entries: object, selectors: dict[str, str]) -> None:
+    def take_all(self, entries: object) -> None:
         if isinstance(entries, dict):
             self.warnings.append(
                 f"{self._origin}: `dependencies:` is a mapping; read as a list of its entries."
@@ -98,10 +104,8 @@ class _Reader:
             if isinstance(entry, dict):
                 for key, value in entry.items():
                     self._take_pair(str(key), value)
-            elif isinstance(entry, str) and entry.strip():
-                selector = selectors.get(entry.strip())
-                if selector is None or self._is_meant(entry, selector):
-                    self._take(entry)
+            elif isinstance(entry, str) and entry.strip() and self._is_selected(entry):
+                self._take(entry)
 
     def _take_pair(self, key: str, value: object) -> None:
         if key == "pip":
@@ -117,10 +121,15 @@ class _Reader:
 
     def take_pip(self, value: object) -> None:
         lines = [value] if isinstance(value, str) else value
-        self.pip.extend(str(line) for line in lines if line) if isinstance(lines, list) else None
+        for line in map(str, filter(None, lines)) if isinstance(lines, list) else ():
+            if self._is_selected(line):
+                self.pip.append(line)
 
     def _take(self, entry: str) -> None:
-        spec = parse_spec(entry)
+        try:
+            spec = parse_spec(entry)
+        except EnvironmentFailedError as error:
+            raise EnvironmentFailedError(f"{self._place(entry)}: {error.message}", hint=error.hint) from error
         self.specs.append(spec)
         if spec.name == "python":
             self.python = as_python(spec) or None
@@ -129,8 +138,31 @@ class _Reader:
         else:
             self.conda.append(spec.written)
 
+    def warn_of_secrets(self, channels: Iterable[str]) -> None:
+        """Warn of tokens and passwords that stand in the file: it is recorded, and gets into images."""
+        for channel in dict.fromkeys(channels):
+            if any("$" not in secret for secret in secrets_in(channel)):
+                self.warnings.append(
+                    f"{self._origin}: the token or password in the URL of {bare(channel)} is recorded with "
+                    "the source, and gets into images: write it as ${VAR}, a variable that you set."
+                )
+
+    def _place(self, entry: str) -> str:
+        """Where an entry stands: the file, and the line where that can be told."""
+        from proj.environments.requirements import read_text
+
+        lines = enumerate(read_text(self._path).splitlines(), start=1)
+        number = next((number for number, line in lines if entry in line.partition("- ")[2]), None)
+        return f"{self._origin}:{number}" if number is not None else self._origin
+
+    def _is_selected(self, entry: str) -> bool:
+        """Whether the selector behind an entry, if there is one, means this platform."""
+        waiting = self._selectors.get(entry.strip())  # the same entry may stand there once for each platform
+        selector = waiting.pop(0) if waiting else None
+        return selector is None or self._is_meant(entry, selector)
+
     def _is_meant(self, entry: str, selector: str) -> bool:
-        meant = selects(selector)
+        meant = selects(selector, self._platform)
         if meant is None:
             self.warnings.append(
                 f"{self._origin}: the selector [{selector}] of {entry} is not known; it is kept."
@@ -141,17 +173,32 @@ class _Reader:
         return meant
 
 
-def selectors_in(path: Path) -> dict[str, str]:
-    """Entries that end with a selector in a comment, such as `pywin32  # [win]`, which YAML does not tell."""
+def selectors_in(path: Path) -> dict[str, list[str | None]]:
+    """Entry of a list -> the selectors in comments behind it, which YAML does not tell.
+
+    Such as `pywin32  # [win]`. One for each time that the entry stands there, in the file's order; None where
+    it has none.
+    """
     from proj.environments.requirements import read_text
 
-    matches = (_SELECTED.match(line) for line in read_text(path).splitlines() if "[" in line and "#" in line)
-    return {match["entry"].strip("\"'"): match["selector"].strip() for match in matches if match}
+    found: dict[str, list[str | None]] = {}
+    for match in filter(None, map(_ENTRY.match, read_text(path).splitlines())):
+        selector = match["selector"].strip() if match["selector"] else None
+        found.setdefault(match["entry"].strip("\"'"), []).append(selector)
+    return {entry: selectors for entry, selectors in found.items() if any(selectors)}
 
 
-def selects(selector: str) -> bool | None:
-    """Whether a selector means this platform; None if that cannot be told."""
-    true = _PLATFORM_WORDS.get(sys.platform, set())
+def selects(selector: str, platform: str | None = None) -> bool | None:
+    """Whether a selector means a platform; None if that cannot be told.
+
+    Args:
+        selector: Such as `linux and not aarch64`.
+        platform: conda's name of the platform; None: this machine's.
+    """
+    from proj.environments.conda.service import current_platform
+
+    true = _words_of(platform or current_platform())
+    known = frozenset().union(*map(_words_of, _PLATFORMS))
     words = selector.lower().split()
     result: bool | None = None
     operator, negated = "or", False
@@ -160,13 +207,24 @@ def selects(selector: str) -> bool | None:
             operator = word
         elif word == "not":
             negated = not negated
-        elif _WORD.fullmatch(word) and word in _OTHER_WORDS:
+        elif _WORD.fullmatch(word) and word in known:
             value = (word in true) != negated
             result = value if result is None else (result and value if operator == "and" else result or value)
             negated = False
         else:
             return None
     return result
+
+
+def _words_of(platform: str) -> frozenset[str]:
+    """What selectors call a platform (`ns_cfg` in conda_build/metadata.py)."""
+    system, _, machine = platform.partition("-")
+    words = {platform, system, *(["unix"] if system != "win" else [])}
+    if machine in ("64", "32"):
+        words |= {f"{system}{machine}", "x86", *(["x86_64"] if machine == "64" else [])}
+    else:
+        words.add(machine)
+    return frozenset(words)
 
 
 def as_python(spec: CondaSpec) -> str:

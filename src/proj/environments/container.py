@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from proj import images
 from proj.environments.imaged import (
+    base_advice,
     base_again,
     base_name,
     code_spec,
@@ -16,14 +19,13 @@ from proj.environments.imaged import (
     facts_of,
     here_first,
 )
-from proj.environments.recorded import recorded
+from proj.environments.recorded import in_registry, recorded
 from proj.model import EnvironmentPlan, ImageRuntime, PreparedEnvironment
 
 if TYPE_CHECKING:
     from proj.environments.base import Environment
     from proj.environments.imaged import Contents
     from proj.environments.inputs import PythonInput
-    from proj.images.pulling import EngineImage
     from proj.model import EnvironmentFacts, EnvironmentRequest
 
 
@@ -42,51 +44,67 @@ class ContainerEnvironment:
     def prepare(self, request: EnvironmentRequest) -> PreparedEnvironment:
         """Lock the packages for the image's Python, assemble the image, and bring it where it is needed."""
         declared = declared_packages(request)
-        name = base_name(declared, request)
-        again = recorded(request, _own_name(request)) if request.target == "engine" else None
-        base = base_again(here_first(name, request), request) if again is None else f"docker:{again.image_id}"
-        platform, insecure = request.image.platform, request.image.insecure
-        contents = None
-        if declared is not None:
-            resolved = images.resolve(base, platform=platform, insecure=insecure)
-            contents = contents_for(declared, resolved, request, layers=again is None)
-        wrapper = contents.wrapper if contents is not None else ()
-        if again is not None:
-            runtime = _made_again(again, name, request, wrapper)
-            return _prepared(declared, name, request, runtime, contents, reused=True)
-        built = images.build(
-            images.BuildSpec(
-                base=base,
-                platform=platform,
-                packages=contents.packages if contents is not None else None,
-                layers=contents.layers if contents is not None else (),
-                variables=contents.variables if contents is not None else {},
-                code=code_spec(request),
-                insecure=insecure,
-            )
-        )
-        runtime, reused = delivered(built, request, name=_own_name(request), has_code=True, wrapper=wrapper)
-        return _prepared(declared, name, request, runtime, contents, reused=reused)
+        with base_advice(base_name(declared, request), request):
+            return _made(declared, request)
 
     def facts(self, prepared: PreparedEnvironment) -> EnvironmentFacts:
         """The packages of the lock."""
         return facts_of(prepared)
 
 
-def _made_again(
-    found: EngineImage, base: str, request: EnvironmentRequest, wrapper: tuple[str, ...]
-) -> ImageRuntime:
-    """The runtime of a recorded image: it has the packages and the code of the run in it."""
-    return ImageRuntime(
-        image=found.image_id,
-        name=_own_name(request),
-        image_id=found.image_id,
+def _made(declared: PythonInput | None, request: EnvironmentRequest) -> PreparedEnvironment:
+    name = base_name(declared, request)
+    again = _recorded(request, name)
+    base = base_again(here_first(name, request), request) if again is None else _place(again)
+    platform, insecure = request.image.platform, request.image.insecure
+    contents = None
+    if declared is not None:
+        resolved = images.resolve(base, platform=platform, insecure=insecure)
+        contents = contents_for(declared, resolved, request, layers=again is None)
+    wrapper = contents.wrapper if contents is not None else ()
+    if again is not None:
+        runtime = msgspec.structs.replace(again, wrapper=wrapper)
+        return _prepared(declared, name, request, runtime, contents, reused=True)
+    built = images.build(
+        images.BuildSpec(
+            base=base,
+            platform=platform,
+            packages=contents.packages if contents is not None else None,
+            layers=contents.layers if contents is not None else (),
+            variables=contents.variables if contents is not None else {},
+            code=code_spec(request),
+            insecure=insecure,
+        )
+    )
+    runtime, reused = delivered(built, request, name=_own_name(request), has_code=True, wrapper=wrapper)
+    return _prepared(declared, name, request, runtime, contents, reused=reused)
+
+
+def _recorded(request: EnvironmentRequest, base: str) -> ImageRuntime | None:
+    """The very image of a run that is made again: it has the packages and the code of the run in it."""
+    asked, repository = request.image, request.image.repository
+    if request.target == "engine":
+        found = recorded(request, _own_name(request))
+        if found is None:
+            return None
+        place = ImageRuntime(image=found.image_id, name=_own_name(request), image_id=found.image_id)
+    else:
+        pinned = in_registry(request, repository) if repository is not None else None
+        if pinned is None:
+            return None
+        place = ImageRuntime(image=pinned, digest=asked.recorded_digest, image_id=asked.recorded_id)
+    return msgspec.structs.replace(
+        place,
         base=base.removeprefix("docker:"),
-        base_digest=request.image.recorded_base,
+        base_digest=asked.recorded_base,
         made="assembled",
         has_code=True,
-        wrapper=wrapper,
     )
+
+
+def _place(again: ImageRuntime) -> str:
+    """Where an image is found to be looked into."""
+    return again.image if again.digest is not None else f"docker:{again.image_id}"
 
 
 def _prepared(

@@ -88,9 +88,15 @@ def refuse_folders(lock: str, origin: str) -> None:
     folders = re.findall(r'(?m)^directory = \{[^\n]*\bpath = "([^"]*)"', lock)
     if folders:
         raise EnvironmentFailedError(
-            f"{origin} installs packages from folders, which an image has no copy of: {folders[0]}.",
-            hint="Its code is in the image as it is: name its folder in PYTHONPATH, or use a Dockerfile.",
+            f"{origin} installs {_named(folders[0])} as a package, which is not done in an image.",
+            hint="The image has the project's files all the same: leave that line out and name the folder to "
+            f"import from in the command, such as `PYTHONPATH={folders[0]} python …`; or write a "
+            "Dockerfile that installs it, and name the image in `docker_env`.",
         )
+
+
+def _named(folder: str) -> str:
+    return "the project's own folder" if folder in ("", ".") else f"the folder `{folder}`"
 
 
 def packages_spec(lock: Lock, project: PythonInput, request: EnvironmentRequest) -> PackagesSpec:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events
-from proj.environments.recorded import one_at_a_time, recorded
+from proj.environments.recorded import in_registry, one_at_a_time, recorded
 from proj.errors import EnvironmentFailedError, ImageError
 from proj.images.engine import Engine
 from proj.images.pulling import ensure, find
@@ -197,6 +197,9 @@ def _on_cluster(docker: DockerDeclaration, request: EnvironmentRequest) -> Image
             hint="Build and push it: `proj build . --builder daemon -t REGISTRY/NAME --push`, and name that.",
         )
     platform = request.image.platform or docker.platform
+    again = _pushed(docker, request)
+    if again is not None:
+        return again
     if request.image.bake or request.image.repository is not None:
         built = images.build(
             images.BuildSpec(
@@ -220,6 +223,27 @@ def _on_cluster(docker: DockerDeclaration, request: EnvironmentRequest) -> Image
         digest=found.digest,
         image_id=found.config_digest,
         docker=docker,
+    )
+
+
+def _pushed(docker: DockerDeclaration, request: EnvironmentRequest) -> ImageRuntime | None:
+    """The very image of a run that is made again, where a registry has it."""
+    asked, repository = request.image, request.image.repository
+    if asked.bake != (repository is not None):
+        return None  # it ran with its code in it and is to run without now, or the other way round
+    pinned = in_registry(request, repository or docker.image)
+    if pinned is None:
+        return None
+    return ImageRuntime(
+        image=pinned,
+        name=None if repository else docker.image,
+        digest=asked.recorded_digest,
+        image_id=asked.recorded_id,
+        docker=docker,
+        base=docker.image if repository else None,
+        base_digest=asked.recorded_base,
+        made="assembled" if repository else "named",
+        has_code=repository is not None,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,12 +12,12 @@ from proj import events, images
 from proj.environments.elsewhere import lock_elsewhere, minor_for, packages_spec
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
-from proj.environments.python import input_notes, without_conda
+from proj.environments.python import input_notes, tell_taken, without_conda
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.recorded import one_at_a_time
-from proj.environments.select import by_conda, check_conda
+from proj.environments.select import by_conda, check_conda, check_manager
 from proj.environments.toml import parse_toml
-from proj.errors import EnvironmentFailedError, ImageError, UsageError
+from proj.errors import EnvironmentFailedError, FailureCode, ImageError, UsageError
 from proj.images import CodeSpec, Layer, PackagesSpec
 from proj.images.engine import Engine
 from proj.images.pulling import at_digest, find
@@ -38,6 +39,7 @@ def declared_packages(request: EnvironmentRequest) -> PythonInput | None:
         EnvironmentFailedError: They cannot be read.
         UsageError: They do not go with what is to make the environment.
     """
+    check_manager(request.manager)
     declaration = request.declaration
     if request.manager == "local" or (declaration is not None and declaration.kind == "docker_env"):
         return None
@@ -68,6 +70,28 @@ def base_name(declared: PythonInput | None, request: EnvironmentRequest) -> str:
 
         return DEFAULT_BASE
     return request.image.base or f"python:{minor_for(declared, request)}-slim"
+
+
+@contextlib.contextmanager
+def base_advice(base: str, request: EnvironmentRequest) -> Iterator[None]:
+    """Say of an image that nobody has named why it is asked for, and how another one is, if it cannot be had.
+
+    Args:
+        base: As `base_name` gave it.
+        request: What is asked for.
+    """
+    try:
+        yield
+    except ImageError as error:
+        if request.image.base is not None or error.code != FailureCode.IMAGE_PULL.value:
+            raise
+        advice = f"{base} is what the project's image is made on; --base-image names another one."
+        raise ImageError(
+            error.message,
+            code=FailureCode.IMAGE_PULL,
+            hint=" ".join(filter(None, (error.hint, advice))),
+            details=error.details,
+        ) from error
 
 
 def here_first(base: str, request: EnvironmentRequest) -> str:
@@ -149,7 +173,7 @@ def contents_for(
         lock_digest=lock.digest,
         python=resolved.python,
         as_of_s=lock.as_of_s,
-        notes=(*input_notes(declared), *lock.notes),
+        notes=(*input_notes(declared), *tell_taken(declared, lock), *lock.notes),
         packages=packages_spec(lock, declared, request),
     )
 

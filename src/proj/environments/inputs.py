@@ -70,7 +70,7 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
     conda: CondaFile | None = None
     """The conda file; None where it is none, or a lock stands for it."""
     conda_lock: Path | None = None
-    """The lock of conda packages that the project ships, or is declared by."""
+    """The lock of conda packages that the project is declared by."""
     from_conda: tuple[tuple[str, str], ...] = ()
     """Distribution -> conda package that it is taken for, among the requirements."""
     absent: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_conda(self) -> bool:
         """Whether there are conda packages beside Python and pip."""
-        return bool(self.dropped_conda) or (self.conda_lock is not None and self.conda is None)
+        return bool(self.dropped_conda) or self.conda_lock is not None
 
     @property
     def count(self) -> int:
@@ -114,11 +114,15 @@ class PythonInput(msgspec.Struct, frozen=True, kw_only=True):
         return sha.hexdigest()
 
 
-def read_input(request: EnvironmentRequest) -> PythonInput | None:
+def read_input(request: EnvironmentRequest, platform: str | None = None) -> PythonInput | None:
     """What the project declares; None when it declares no Python environment at all.
 
     A script entry point's own block comes first (PEP 723), then what the project file names, then the files
     of `ORDER`.
+
+    Args:
+        request: The request.
+        platform: conda's name of the platform that a conda file is read for; None: this machine's.
 
     Raises:
         EnvironmentFailedError: A file is missing or is not what it should be.
@@ -147,17 +151,17 @@ def read_input(request: EnvironmentRequest) -> PythonInput | None:
                 f"The project's environment file {declaration.file} is not there (no {path}).",
                 hint="Add the file, or correct its name in the project file.",
             )
-        return _read(path, declaration.file, folder, named=True)
+        return _read(path, declaration.file, folder, named=True, platform=platform)
     for name in ORDER:
         path = folder / name
         if path.is_file():
-            found = _read(path, name, folder, named=False)
+            found = _read(path, name, folder, named=False, platform=platform)
             if found is not None:
                 return found
     return None
 
 
-def _read(path: Path, origin: str, folder: Path, *, named: bool) -> PythonInput | None:
+def _read(path: Path, origin: str, folder: Path, *, named: bool, platform: str | None) -> PythonInput | None:
     name = path.name
     if name in ("uv.lock", "pyproject.toml") or (name == "pylock.toml" and not named):
         from proj.environments.pyproject import read_lock_file, read_pyproject
@@ -180,7 +184,7 @@ def _read(path: Path, origin: str, folder: Path, *, named: bool) -> PythonInput 
         for entry in _list(table.get("dependencies"))
     )
     if looks_conda or (name in CONDA_NAMES and "build_dependencies" not in table):
-        return _conda(path, origin, folder)
+        return _conda(path, origin, folder, platform)
     return _python_env(path, origin, folder, table)
 
 
@@ -215,8 +219,8 @@ def _python_env(path: Path, origin: str, folder: Path, table: dict[str, object])
     )  # fmt: skip
 
 
-def _conda(path: Path, origin: str, folder: Path) -> PythonInput:
-    conda = read_conda_file(path)
+def _conda(path: Path, origin: str, folder: Path, platform: str | None) -> PythonInput:
+    conda = read_conda_file(path, platform)
     requirements = parse_requirements(
         [line for entry in conda.pip for line in logical_lines(entry)],
         origin=origin, base=path.parent, project_dir=folder,
@@ -224,16 +228,8 @@ def _conda(path: Path, origin: str, folder: Path) -> PythonInput:
     return PythonInput(
         origin=origin, kind="conda", path=path, python=conda.python,
         build=_conda_build(conda.build, requirements), requirements=requirements, dropped_conda=conda.conda,
-        conda=conda, conda_lock=_conda_lock_beside(folder) if conda.conda else None,
-        shipped_lock=_pylock_beside(folder), warnings=(*conda.warnings, *requirements.warnings),
+        conda=conda, shipped_lock=_pylock_beside(folder), warnings=(*conda.warnings, *requirements.warnings),
     )  # fmt: skip
-
-
-def _conda_lock_beside(folder: Path) -> Path | None:
-    from proj.environments.conda.service import current_platform
-    from proj.environments.conda.shipped import shipped_lock
-
-    return shipped_lock(folder, current_platform())
 
 
 def _requirements_file(path: Path, origin: str, folder: Path) -> PythonInput:

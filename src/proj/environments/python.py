@@ -55,6 +55,7 @@ class PythonEnvironment:
             events.note(note)
         obtained = obtain_lock(project, choice.interpreter, request)
         lock = without_editable(obtained, request.project_dir)
+        notes = (*notes, *tell_taken(project, lock))
         entry = Entry(_key(lock, choice, request))
         marker = entry.ready()
         reused = marker is not None
@@ -128,6 +129,18 @@ def _choose(project: PythonInput, request: EnvironmentRequest, *, planning: bool
 def input_notes(project: PythonInput) -> tuple[str, ...]:
     """What is to be told about what a project declares."""
     return project.warnings
+
+
+def tell_taken(project: PythonInput, lock: Lock) -> tuple[str, ...]:
+    """Tell what of a conda file was taken from PyPI, and what left out; the same is to be recorded."""
+    if not project.from_conda and not project.absent:
+        return ()
+    from proj.environments.conda.names import taken_notes
+
+    notes = taken_notes(project, lock.text)
+    for note in notes:
+        events.warning(note)
+    return notes
 
 
 def _summary(project: PythonInput, choice: Choice) -> str:

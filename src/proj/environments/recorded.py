@@ -52,6 +52,34 @@ def recorded(request: EnvironmentRequest, name: str) -> EngineImage | None:
     return None
 
 
+def in_registry(request: EnvironmentRequest, name: str) -> str | None:
+    """The very image of a run that is made again, for a cluster; None where there was none, or it is gone.
+
+    Says so if it is gone, for what is made instead may be another.
+
+    Args:
+        request: What is asked for.
+        name: A repository, or an image in it.
+
+    Returns:
+        `host/name@sha256:…`
+    """
+    asked = request.image
+    if asked.recorded_digest is None:
+        return None
+    from proj import images
+
+    pinned = at_digest(name, asked.recorded_digest)
+    reason = "It is not there any more."
+    try:
+        if images.is_pushed(pinned, insecure=asked.insecure):
+            return pinned
+    except ImageError as error:
+        reason = error.message
+    events.warning(f"The image that ran, {pinned}, cannot be had: {reason} It is made again.")
+    return None
+
+
 @contextlib.contextmanager
 def one_at_a_time(what: str) -> Iterator[None]:
     """Let one process of this user do something with the engine, while the others wait to find it done."""

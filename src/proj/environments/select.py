@@ -24,8 +24,9 @@ def select(request: EnvironmentRequest) -> str:
         EnvironmentFailedError: The project needs something that this installation cannot make.
     """
     manager = request.manager
+    check_manager(manager)
     if manager is not None and manager not in _MANAGERS:
-        return _third_party(manager)
+        return manager  # a third party's
     declaration = request.declaration
     if request.target != "host":
         return _in_container(request)
@@ -72,15 +73,25 @@ def by_conda(found: PythonInput, manager: str | None) -> bool:
     return found.kind == "conda" and (manager == "conda" or (manager is None and found.needs_conda))
 
 
-def _third_party(manager: str) -> str:
+def check_manager(manager: str | None) -> None:
+    """See that there is an environment manager of that name: one of ours, or of a third party.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if manager is None or manager in _MANAGERS:
+        return
     from proj.environments import ENVIRONMENTS
 
-    if manager in ENVIRONMENTS.names():
-        return manager
-    raise UsageError(
-        f"Unknown environment manager {manager!r}.",
-        hint=f"Known: {', '.join(sorted({*_MANAGERS, *ENVIRONMENTS.names()}))}.",
-    )
+    added = ENVIRONMENTS.added()
+    if manager in added:
+        return
+    import difflib
+
+    known = sorted({*_MANAGERS, *added})
+    close = difflib.get_close_matches(manager, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"Unknown environment manager {manager!r}.", hint=f"{hint}Known: {', '.join(known)}.")
 
 
 def check_conda(found: PythonInput, manager: str | None) -> None:

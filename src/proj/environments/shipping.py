@@ -12,7 +12,7 @@ from proj.environments.choose import choose_python
 from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME, obtain_lock
 from proj.environments.python import input_notes, without_conda
-from proj.environments.select import by_conda, check_conda
+from proj.environments.select import by_conda, check_conda, check_manager
 from proj.errors import EnvironmentFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ def write_lock(request: EnvironmentRequest) -> WrittenLock:
         request: `mode` UPGRADE resolves anew; else the lock kept for this input is taken.
 
     Raises:
-        UsageError: The project has a uv.lock, which is its lock, or declares nothing.
+        UsageError: The project has a uv.lock, which is its lock, or declares nothing; or there is no such
+            environment manager.
         EnvironmentFailedError: It cannot be resolved.
     """
+    check_manager(request.manager)
     project = read_input(request)
     if project is None or project.origin == LOCK_NAME:
         raise UsageError(

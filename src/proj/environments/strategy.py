@@ -123,13 +123,10 @@ def _adapt_missing(strategy: Strategy, said: str, project: PythonInput) -> bool:
 
 
 def refuse_missing(project: PythonInput, strategy: Strategy) -> None:
-    """Tell what PyPI has not of a conda file; an error unless it may be left out."""
+    """Refuse what PyPI has not of a conda file, unless it may be left out."""
     names = dict(project.from_conda)
     absent = [*project.absent, *(names[name] for name in sorted(strategy.missing))]
-    if not absent:
-        return
-    if project.drop_missing:
-        strategy.notes.append(f"Left out, since PyPI has nothing for them: {', '.join(absent)}.")
+    if not absent or project.drop_missing:
         return
     raise EnvironmentFailedError(
         f"{project.origin} asks for conda packages that PyPI has nothing for: {', '.join(absent)}.",

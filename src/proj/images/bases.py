@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from proj.errors import FailureCode, ImageError, UsageError
+from proj.images.answers import NotNowError
 from proj.images.blobs import digest_of
 from proj.images.config import Config, read_config
 from proj.images.documents import (
@@ -77,7 +78,14 @@ def open_base(name: str, platform: Platform, cache: BlobCache, *, insecure: bool
     elif separator and kind == "oci":
         base = _from_layout(name, rest, platform, cache)
     else:
-        base = _from_registry(name, parse_reference(name), platform, cache, insecure=insecure)
+        reference = parse_reference(name)
+        try:
+            base = _from_registry(name, reference, platform, cache, insecure=insecure)
+        except NotNowError as error:  # which tells of the registry alone
+            message = f"The image {name} cannot be had: {error.message}"
+            raise NotNowError(
+                message, code=FailureCode(error.code), hint=error.hint, details=error.details
+            ) from error
     if not platform.accepts(base.config.platform):
         raise ImageError(
             f"{name} is for {base.config.platform}, not for {platform}.",

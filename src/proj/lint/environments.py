@@ -21,6 +21,7 @@ from proj.projectfile.reader import describe
 from proj.yamltree import Mapping, Scalar, Sequence, YamlError, decode, entries, is_null, parse, split_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from proj.model import DockerDeclaration, Project
@@ -212,12 +213,14 @@ class _Checker:
                 self._check_lines(file, line_node, inner)
 
     def _check_conda(self, file: Path, fields: dict[str, Entry], inner: Findings) -> None:
+        dependencies = fields.get("dependencies")
         try:
             conda = read_conda_file(file)
         except EnvironmentFailedError as error:
-            inner.error("wrong-environment-file", error.message.removesuffix("."), _START, error.hint)
+            found = _unreadable(_items(dependencies.value)) if dependencies is not None else None
+            error, place = found or (error, _START)
+            inner.error("wrong-environment-file", error.message.removesuffix("."), place, error.hint)
             return
-        dependencies = fields.get("dependencies")
         for item in _items(dependencies.value) if dependencies is not None else ():
             if isinstance(item, Mapping):
                 self._check_lines(file, item, inner)
@@ -229,6 +232,17 @@ class _Checker:
             wrong = _python_problem(conda.python)
             if wrong is not None:
                 inner.error("python-version", wrong.message.removesuffix("."), _START, wrong.hint)
+
+
+def _unreadable(items: Iterable[Node]) -> tuple[EnvironmentFailedError, Node] | None:
+    """The first entry of a conda file that names no package, and why."""
+    for item in items:
+        if isinstance(item, Scalar) and item.text.strip() and not is_null(item):
+            try:
+                parse_spec(item.text.strip())
+            except EnvironmentFailedError as error:
+                return error, item
+    return None
 
 
 def _check_conda_package(item: Scalar, inner: Findings) -> None:

@@ -18,10 +18,16 @@ from proj.environments import ENVIRONMENTS
 from proj.errors import NotFoundError, ProjError
 from proj.model import Checkout, EnvironmentRequest, ImageRequest
 from proj.planning import Plan, RunRequest
-from proj.reproduction import surroundings
+from proj.reproduction import backend, surroundings
 from proj.reproduction.code import RestoredCode
 from proj.reproduction.inputs import Locator
-from proj.reproduction.problems import CannotReproduceError, Problem, problem_of
+from proj.reproduction.interpreter import find_interpreter
+from proj.reproduction.problems import (
+    CannotReproduceError,
+    Problem,
+    problem_of,
+    problem_of_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from proj.reproduction.recipe import Recipe
     from proj.tracking import Tracking
 
-_BEFORE_PACKAGES = {"entry point", "interpreter", "environment", "packages", "variables"}
+_BEFORE_PACKAGES = {"entry point", "interpreter", "environment", "packages", "variables", "backend"}
 """Problems without which nobody can tell whether the packages can be had."""
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
@@ -49,6 +55,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Repository to get the commit from."""
     packages: Path | None = None
     """A folder with files that the lock names, such as those of an archive."""
+    backend_config: str = "{}"
+    """Settings of the backend that count before the recorded ones, a JSON object."""
     offline: bool = False
     keep: bool = False
     quiet: bool = False
@@ -139,7 +147,8 @@ class _Preflight:
             raise self._refused()
         project, entry_point = self._entry_point(checkout)
         request = self._request(code, made)
-        wanted = self._environment_request(checkout, project, entry_point, python)
+        config, image = self._configured(project, made)
+        wanted = self._environment_request(checkout, project, entry_point, python, image)
         self._check_variables(wanted)
         self._check_container(wanted, made)
         if not {problem.item for problem in self._problems} & _BEFORE_PACKAGES:
@@ -147,7 +156,14 @@ class _Preflight:
         if self._problems or project is None or entry_point is None or self._code.snapshot is None:
             raise self._refused()
         plan = self._plan(
-            checkout, project, entry_point, parameters, environment.kind, wanted, self._code.snapshot
+            checkout,
+            project,
+            entry_point,
+            parameters,
+            backend.environment_of(environment.kind, wanted),
+            wanted,
+            self._code.snapshot,
+            config,
         )
         self._warn(request, plan, made)
         return request, plan
@@ -175,29 +191,10 @@ class _Preflight:
 
     def _interpreter(self, environment: record.EnvironmentRecord) -> str | None:
         """The version to ask for."""
-        if environment.kind != "python":
-            return self._options.python
-        wanted = self._options.python or environment.facts.python_version
-        if wanted is None:
-            self._problems.append(
-                Problem(
-                    item="interpreter", message="Its version is not recorded.", hint="--python chooses one."
-                )
-            )
-            return None
-        from proj.environments.choose import choose_python
-
-        try:
-            choose_python(
-                wanted,
-                origin="--python" if self._options.python else "the record",
-                exact=self._options.python is None,
-                download=not self._options.offline,
-            )
-        except ProjError as error:
-            minor = ".".join(wanted.split(".")[:2])
-            hint = f"Install it (`uv python install {wanted}`); --python {minor} takes another patch of it."
-            self._problems.append(Problem(item="interpreter", message=error.message, hint=hint))
+        wanted, problem = find_interpreter(
+            environment, self._recipe.lock, self._options.python, offline=self._options.offline
+        )
+        self._problems += filter(None, (problem,))
         return wanted
 
     def _check_lock(self, environment: record.EnvironmentRecord) -> None:
@@ -216,14 +213,29 @@ class _Preflight:
         if environment.kind in ("python", "conda") and environment.lock is None:
             self._problems.append(Problem(item="packages", message="Their lock was not recorded."))
 
+    def _configured(self, project: Project | None, made: record.CommandRecord) -> tuple[str, ImageRequest]:
+        """The backend's settings as they were, and what they say of the image."""
+        image = self._image()
+        if project is None or any(problem.item == "backend" for problem in self._problems):
+            return "{}", image
+        given = self._options.backend_config
+        found = backend.configured(self._recipe.backend, made.backend_config, given, project, image)
+        self._problems += found.problems
+        return found.config, found.image
+
     def _environment_request(
-        self, checkout: Checkout, project: Project | None, entry_point: EntryPoint | None, python: str | None
+        self,
+        checkout: Checkout,
+        project: Project | None,
+        entry_point: EntryPoint | None,
+        python: str | None,
+        image: ImageRequest,
     ) -> EnvironmentRequest:
         return EnvironmentRequest(
             project_dir=checkout.project_dir,
             root=checkout.root,
             target=self._target(),
-            image=self._image(),
+            image=image,
             subdir=planning.below(checkout),
             outputs=project.extensions.outputs if project is not None else (),
             declaration=project.environment if project is not None else None,
@@ -286,14 +298,12 @@ class _Preflight:
 
     def _prepare(self, environment: record.EnvironmentRecord, wanted: EnvironmentRequest) -> None:
         """Make the environment: nothing else tells for sure whether all packages can be had."""
-        maker = ENVIRONMENTS.load(environment.kind)
+        maker = ENVIRONMENTS.load(backend.environment_of(environment.kind, wanted))
         try:
             made = maker.prepare(wanted)
         except ProjError as error:
-            hint = "The very files that its lock names are needed: from where they came, or from uv's cache."
-            self._problems.append(
-                Problem(item="packages", message=error.message, hint=hint, details=error.details)
-            )
+            locked = environment.lock is not None
+            self._problems.append(problem_of_environment(error, locked=locked))
             return
         if environment.lock is None:
             differing = list(surroundings.environment_differences(environment.facts, maker.facts(made)))
@@ -347,6 +357,7 @@ class _Preflight:
         environment: str,
         wanted: EnvironmentRequest,
         snapshot: Snapshot,
+        config: str,
     ) -> Plan:
         values, code, mounts = planning.brought(self._recipe.backend, wanted, project, parameters)
         line = command.render(entry_point.command, values, quoting=self._quoting(project, entry_point))
@@ -367,6 +378,7 @@ class _Preflight:
             bundle=self._code.bundle,
             variables={**(surroundings.changes(host) if host is not None else {}), **runner.WITHOUT_REUSE},
             tags={record.TAG_REPRODUCES: self._recipe.run.run_id},
+            backend_config=config,
         )
 
     def _quoting(self, project: Project, entry_point: EntryPoint) -> Literal["safe", "mlflow"]:

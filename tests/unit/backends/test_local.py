@@ -81,6 +81,20 @@ def test_peak_memory_is_the_commands_own(execution: ExecutionMaker) -> None:
     assert size < peak < size + 100_000_000
 
 
+def test_hidden_folders_are_not_on_the_path(
+    execution: ExecutionMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+        program = tmp_path / folder / "which-one"
+        program.write_text(f"#!/bin/sh\n[ {folder} = mine ]\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/theirs/:{os.environ['PATH']}:{tmp_path}/mine")
+    runtime = HostRuntime(hidden=(f"{tmp_path}/theirs",))
+    assert run(execution, "which-one", runtime=runtime).exit_code == 0
+    assert run(execution, "which-one").exit_code == 1
+
+
 # --- what cannot be started ---------------------------------------------------------------------------
 
 

@@ -180,6 +180,7 @@ def test_an_interrupt_ends_it_though_the_registry_is_silent(folder: ProjFolder, 
         (["--locked", "--upgrade"], "Give one of"),
         (["--env", "x"], "Invalid format for --env"),
         (["-e", "none"], "none"),
+        (["--env-manager", "system"], "Known: conda, local, uv, virtualenv."),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(
@@ -223,7 +224,7 @@ def test_packages_from_folders_are_refused_with_a_way_out(folder: ProjFolder, ba
     )
     done = folder.run("build", ".", "--base-image", base, *PLATFORM)
     assert done.code == 125
-    assert "installs packages from folders" in done.stderr
+    assert "as a package, which is not done in an image" in done.stderr
 
 
 def test_what_pypi_has_not_of_condas_packages_is_left_out(folder: ProjFolder, base: str) -> None:

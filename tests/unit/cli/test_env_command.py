@@ -131,6 +131,12 @@ def test_lock_of_what_only_conda_can_install(proj: Command, project: Path) -> No
     assert "cudatoolkit" not in left_out.err  # what is missing here is `wheel`, which the index has not
 
 
+def test_lock_by_nobody(proj: Command, project: Path) -> None:
+    answer = proj("env", "lock", str(project), "--env-manager", "python")
+    assert answer.exit_code == 2
+    assert "Unknown environment manager 'python'" in answer.err
+
+
 def test_lock_of_a_folder_that_declares_nothing(proj: Command, project: Path) -> None:
     (project / "pylock.toml").unlink()
     (project / "pyproject.toml").unlink()

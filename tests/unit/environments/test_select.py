@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+from msgspec import structs
 
 from proj.environments.inputs import ORDER, read_input
 from proj.environments.select import select
@@ -116,7 +117,15 @@ def test_nothing_here_installs_conda_packages(
     assert "--env-manager uv" in (caught.value.hint or "")
 
 
-def test_an_unknown_manager(project: Path, request_for: RequestMaker) -> None:
-    with pytest.raises(UsageError, match="'poetry'") as caught:
-        select(request_for(project, manager="poetry"))
-    assert "virtualenv" in (caught.value.hint or "")
+@pytest.mark.parametrize("target", ["host", "engine", "cluster"])
+@pytest.mark.parametrize(
+    "manager", ["poetry", "system", "python", "delegated", "recipe", "image", "container", "Conda"]
+)
+def test_an_unknown_manager(
+    project: Path, request_for: RequestMaker, manager: str, target: Literal["host", "engine", "cluster"]
+) -> None:
+    request = structs.replace(request_for(project, manager=manager), target=target)
+    with pytest.raises(UsageError, match=repr(manager)) as caught:
+        select(request)
+    hint = (caught.value.hint or "").removeprefix("Did you mean 'conda'? ")
+    assert hint == "Known: conda, local, uv, virtualenv."

@@ -153,11 +153,20 @@ def test_exports_of_other_platforms(tmp_path: Path) -> None:
         "  - python=3.7.11=h6244533_0\n  - vc=14.2\n  - ' =1'\n"
     )
     diagnostics = found(tmp_path, MLproject="conda_env: conda.yaml\n" + POINT, conda__yaml=text)
-    assert [each.code for each in diagnostics] == ["wrong-environment-file"], "nothing else can be told then"
+    assert places(diagnostics, tmp_path) == ["conda.yaml:8 wrong-environment-file"], (
+        "nothing else can be told"
+    )
     (tmp_path / "conda.yaml").write_text(text.replace("  - ' =1'\n", ""))
     assert places(inspect(tmp_path)[1], tmp_path) == [
         "conda.yaml:6 exact-build", "conda.yaml:7 other-platform", "conda.yaml:1 conda-file",
     ]  # fmt: skip
+
+
+def test_secrets_in_channels_are_told(tmp_path: Path) -> None:
+    text = "channels: ['https://h/t/tk-1/team']\ndependencies: [alpha]\n"
+    diagnostics = found(tmp_path, MLproject="conda_env: conda.yaml\n" + POINT, conda__yaml=text)
+    assert any("write it as ${VAR}" in each.message for each in diagnostics)
+    assert not any("tk-1" in each.message for each in diagnostics)
 
 
 def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:

@@ -11,34 +11,37 @@ import os
 from typing import TYPE_CHECKING
 
 from proj import events
-from proj.environments.failures import last_lines
+from proj.environments.conda.deactivation import callers_path, hidden_folders, removed_variables
+from proj.environments.conda.scripts import activation_scripts, run_scripts
 from proj.model import HostRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_SCRIPTS_S = 60
-_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "PROJ_GUARD"})
-"""What a shell sets by itself."""
 
-
-def activated(prefix: Path, variables: Sequence[tuple[str, str]], *, name: str) -> HostRuntime:
+def activated(
+    prefix: Path, variables: Sequence[tuple[str, str]], *, name: str
+) -> tuple[HostRuntime, tuple[str, ...]]:
     """How a command is run in a conda environment; starts a shell only if packages bring scripts.
 
     Args:
         prefix: The environment.
         variables: Those of the conda file.
         name: What `CONDA_DEFAULT_ENV` says.
+
+    Returns:
+        That, and what is to be recorded of the scripts.
     """
-    fixed = static_variables(prefix, variables, name=name)
+    fixed = removed_variables() | static_variables(prefix, variables, name=name)
     scripts = activation_scripts(prefix)
-    found = _run_scripts(prefix, scripts, fixed) if scripts else {}
+    found, notes = _run_scripts(prefix, scripts, fixed) if scripts else ({}, ())
     path = found.pop("PATH", None)
     folders = [str(prefix / "bin")]
     if path is not None:
         folders = _added_folders(path, folders)
-    return HostRuntime(path=tuple(folders), variables={**fixed, **found})
+    runtime = HostRuntime(path=tuple(folders), hidden=hidden_folders(), variables={**fixed, **found})
+    return runtime, notes
 
 
 def static_variables(
@@ -70,23 +73,6 @@ def package_variables(prefix: Path) -> dict[str, str]:
     return found
 
 
-def activation_scripts(prefix: Path) -> tuple[Path, ...]:
-    """The scripts that packages bring, in the order in which they run."""
-    return tuple(sorted((prefix / "etc" / "conda" / "activate.d").glob("*.sh")))
-
-
-def script_lines(prefix: str, scripts: Sequence[Path]) -> str:
-    """Shell lines that run the scripts of an environment that is at `prefix`.
-
-    Args:
-        prefix: Where the environment is when the lines run.
-        scripts: Of `activation_scripts`.
-    """
-    import shlex
-
-    return "".join(f". {shlex.quote(f'{prefix}/etc/conda/activate.d/{script.name}')}\n" for script in scripts)
-
-
 def _package_variables(file: Path) -> dict[str, str]:
     try:
         content = json.loads(file.read_bytes())
@@ -97,41 +83,19 @@ def _package_variables(file: Path) -> dict[str, str]:
 
 def _run_scripts(
     prefix: Path, scripts: Sequence[Path], variables: Mapping[str, str | None]
-) -> dict[str, str | None]:
-    """What the scripts change of the variables; PATH too."""
-    from proj.paths import find_program
-    from proj.process import run
-
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """What the scripts change of the variables, PATH too, and what is to be recorded of them."""
     before = {name: value for name, value in {**os.environ, **variables}.items() if value is not None}
-    before["PATH"] = os.pathsep.join([str(prefix / "bin"), os.environ.get("PATH", os.defpath)])
-    # What the scripts print is not the variables': those come by a descriptor of their own.
-    lines = f"exec 3>&1 1>&2\n{script_lines(str(prefix), scripts)}env -0 >&3\n"
-    shell = find_program("bash") or "sh"
-    done = run(
-        [shell, "-c", lines],
-        env={**variables, "PATH": before["PATH"]},
-        timeout_s=_SCRIPTS_S,
-        check=False,
-        exact=True,
-    )
-    after = dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
-    if done.returncode != 0 or not after:
-        said = "; ".join(last_lines(done.stderr)[-2:])
-        events.warning(
-            f"An activation script of the conda environment failed: {said or f'exit code {done.returncode}'}"
-        )
-        if not after:
-            return {}
-    changed: dict[str, str | None] = {
-        name: value for name, value in after.items() if before.get(name) != value and name not in _OWN
-    }
-    changed |= {name: None for name in before if name not in after and name not in _OWN}
-    return changed
+    before["PATH"] = os.pathsep.join([str(prefix / "bin"), callers_path()])
+    changed, notes = run_scripts(prefix, scripts, before)
+    for note in notes:
+        events.warning(note)
+    return changed, notes
 
 
 def _added_folders(path: str, usual: list[str]) -> list[str]:
     """The folders that the scripts leave in front of the caller's PATH."""
-    caller = os.environ.get("PATH", os.defpath)
+    caller = callers_path()
     if path == caller or not path.endswith(os.pathsep + caller):
         events.warning(
             "An activation script of the conda environment rearranges PATH; what it adds comes first."

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -13,13 +14,14 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from proj import files
-from proj.environments.conda.messages import Downloaded
-from proj.environments.conda.transport import client
+from proj.environments.conda.explicit import name_version_build
+from proj.environments.conda.messages import Digested, Downloaded
+from proj.environments.conda.transport import client, gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from proj.environments.conda.messages import Download, Locked
+    from proj.environments.conda.messages import Digest, Download, Locked, Network
 
 _AT_ONCE = 8
 _SUFFIXES = (".conda", ".tar.bz2")
@@ -31,20 +33,17 @@ async def download(task: Download) -> Downloaded:
     Raises:
         ValueError: One is not what is locked.
     """
-    from rattler.package_streaming import download_to_path
-
-    speaker, turns = client(task.network), asyncio.Semaphore(_AT_ONCE)
+    turns = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(locked: Locked) -> None:
+        if not locked.has_digest:
+            raise OSError(f"{locked.url} is locked without a hash: nobody knows which file was meant")
         target = Path(task.folder) / _file_name(locked)
         if target.is_file() and _is(locked, target):
             return
         partial = target.with_name(f".{target.name}")
         async with turns:
-            if locked.url.startswith("file:"):
-                shutil.copyfile(unquote(urlsplit(locked.url).path), partial)
-            else:
-                await download_to_path(speaker, locked.url, partial)
+            await _have(locked, partial, task.network)
         if not _is(locked, partial):
             raise ValueError(f"hash mismatch of {locked.url}")
         if target.is_file():
@@ -53,6 +52,62 @@ async def download(task: Download) -> Downloaded:
 
     await asyncio.gather(*map(fetch, task.packages))
     return Downloaded()
+
+
+async def digest(task: Digest) -> Digested:
+    """Find out the digests of packages: as their channels tell them, else of what is downloaded."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def complete(locked: Locked) -> Locked:
+        if locked.has_digest:
+            return locked
+        async with turns:
+            found = await _told(locked, task.network) or await digest_of(locked, task.network)
+        return msgspec.structs.replace(locked, sha256=found)
+
+    return Digested(packages=tuple(await asyncio.gather(*map(complete, task.packages))))
+
+
+async def _told(locked: Locked, network: Network) -> str | None:
+    """What the channel says of a package's SHA-256; None where it says nothing, or is no channel."""
+    import rattler
+
+    folder, _, file_name = locked.url.rpartition("/")
+    channel, _, subdir = folder.rpartition("/")
+    name = name_version_build(locked.url)[0]
+    try:
+        answer = await gateway(network).query(
+            [rattler.Channel(channel)], [rattler.Subdir(subdir)], [name], recursive=False,
+            channel_relations="disabled",
+        )  # fmt: skip
+    except Exception:  # noqa: BLE001  the library's errors have no common base; the archive tells as well
+        return None
+    records = [record for each in answer for record in each if record.file_name == file_name]
+    return next((record.sha256.hex() for record in records if record.sha256), None)
+
+
+async def digest_of(locked: Locked, network: Network) -> str:
+    """The SHA-256 of a package that is downloaded for it.
+
+    Raises:
+        OSError: It cannot be had.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "archive"
+        await _have(locked, archive, network)
+        return _digest_of(archive, "sha256")
+
+
+async def _have(locked: Locked, target: Path, network: Network) -> None:
+    """Download a package."""
+    from rattler.package_streaming import download_to_path
+
+    if locked.url.startswith("file:"):
+        shutil.copyfile(unquote(urlsplit(locked.url).path), target)
+    elif network.offline:
+        raise OSError(f"Not in the cache, and offline: {locked.url}")
+    else:
+        await download_to_path(client(network), locked.url, target)
 
 
 def from_folder(packages: Sequence[Locked], folder: str | None) -> list[Locked]:
@@ -65,6 +120,18 @@ def from_folder(packages: Sequence[Locked], folder: str | None) -> list[Locked]:
         here = path.is_file() and _is(locked, path)
         found.append(msgspec.structs.replace(locked, url=path.absolute().as_uri()) if here else locked)
     return found
+
+
+def refuse_others(packages: Iterable[Locked]) -> None:
+    """See that archives on this machine are what is locked: rattler looks at those that it downloads alone.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for locked in packages:
+        path = Path(unquote(urlsplit(locked.url).path))
+        if locked.url.startswith("file:") and locked.has_digest and path.is_file() and not _is(locked, path):
+            raise ValueError(f"hash mismatch of {locked.url}")
 
 
 def tell_origin(prefix: str, packages: Sequence[Locked]) -> None:
@@ -87,8 +154,12 @@ def _is(locked: Locked, path: Path) -> bool:
     kind, expected = ("sha256", locked.sha256) if locked.sha256 else ("md5", locked.md5)
     if expected is None:
         return False
+    return _digest_of(path, kind) == expected
+
+
+def _digest_of(path: Path, kind: str) -> str:
     with path.open("rb") as file:
         digest = hashlib.new(kind, usedforsecurity=False)
         while chunk := file.read(1024 * 1024):
             digest.update(chunk)
-    return digest.hexdigest() == expected
+    return digest.hexdigest()

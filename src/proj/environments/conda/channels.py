@@ -10,21 +10,22 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from proj.environments.conda.condarc import read_condarc
+from proj.environments.conda.platforms import split_subdir
+from proj.environments.conda.urls import bare, secrets_in
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 ALIAS = "https://conda.anaconda.org"
-_DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
-_TOKEN = re.compile(r"^(?P<before>[a-z][a-z0-9+.-]*://[^/]+)/t/(?P<token>[^/]+)(?P<after>/|$)", re.IGNORECASE)
-_USERINFO = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^/@]*)@", re.IGNORECASE)
+_ANACONDA = "https://repo.anaconda.com"
+_DEFAULTS = (f"{_ANACONDA}/pkgs/main", f"{_ANACONDA}/pkgs/r")
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
-_MAX_BYTES = 1024 * 1024
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,22 +39,14 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be seen."""
-        if self.url == self.secret_url:
-            return ()
-        token = _TOKEN.match(self.secret_url)
-        userinfo = _USERINFO.match(self.secret_url)
-        found = [token["token"]] if token else []
-        if userinfo:
-            user, _, password = userinfo["userinfo"].partition(":")
-            found += [userinfo["userinfo"], password or user]
-        return tuple({text for value in found for text in (value, unquote(value)) if text})
+        return secrets_in(self.secret_url) if self.url != self.secret_url else ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the user has told conda."""
 
     alias: str = ALIAS
-    channels: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ("defaults",)
     """Used where a file names none, and behind those that it names."""
     default_channels: tuple[str, ...] = _DEFAULTS
     custom: tuple[tuple[str, str], ...] = ()
@@ -61,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     multichannels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Name or URL of a channel -> URLs to ask instead (`mirrored_channels`)."""
+    allowed: tuple[str, ...] = ()
+    """Names or URLs of the only channels that may be used; empty: all."""
+    denied: tuple[str, ...] = ()
+    """Names or URLs of channels that must not be used."""
     offline: bool = False
     verify_tls: bool = True
     authorities: str = ""
@@ -94,27 +91,15 @@ def read_settings() -> Settings:
     Raises:
         EnvironmentFailedError: One of the files is no YAML.
     """
-    merged: dict[str, object] = {}
-    for file in _files():
-        if file.is_file() and file.stat().st_size <= _MAX_BYTES:
-            from proj.environments.yamlfile import load_yaml
-
-            merged.update({key: value for key, value in load_yaml(file).items() if value not in ("", None)})
-    for key in ("channel_alias", "offline", "ssl_verify"):
-        value = os.environ.get(f"CONDA_{key.upper()}")
-        if value:
-            merged[key] = value
-    for key in ("channels", "default_channels"):
-        value = os.environ.get(f"CONDA_{key.upper()}")
-        if value:
-            merged[key] = [part.strip() for part in value.split("," if "," in value else "&")]
+    merged = read_condarc()
     return Settings(
         alias=_expanded(str(merged.get("channel_alias", ALIAS))).rstrip("/"),
-        channels=_texts(merged.get("channels")),
-        default_channels=_texts(merged.get("default_channels")) or _DEFAULTS,
+        channels=_texts(merged.get("channels", ["defaults"])),
+        default_channels=_texts(merged.get("default_channels", list(_DEFAULTS))),
         custom=tuple((name, _expanded(str(url))) for name, url in _table(merged.get("custom_channels"))),
         multichannels=_lists(merged.get("custom_multichannels")),
         mirrors=_lists(merged.get("mirrored_channels")),
+        allowed=_texts(merged.get("allowlist_channels")), denied=_texts(merged.get("denylist_channels")),
         offline=_is_true(merged.get("offline")),
         verify_tls=not _is_false(merged.get("ssl_verify")),
         authorities=_authorities(merged.get("ssl_verify")),
@@ -147,17 +132,32 @@ def resolve_channel(name: str, settings: Settings, base: Path) -> tuple[Access, 
     for custom, url in settings.custom:
         if custom in (name, first):
             return (access(f"{url.rstrip('/')}/{custom}" + (f"/{rest}" if name != custom else "")),)
+    if name.startswith("pkgs/"):
+        known = (url.rstrip("/") for url in settings.default_channels if "://" in url)
+        default = next((url for url in known if url.endswith(f"/{name}")), f"{_ANACONDA}/{name}")
+        return (access(default),)
     return (access(f"{settings.alias}/{name}"),)
+
+
+def refused_by(channel: Access, settings: Settings, base: Path) -> str:
+    """The setting that forbids a channel; empty if none does."""
+
+    def has(names: Iterable[str]) -> bool:
+        return any(
+            each.url == channel.url for name in names for each in resolve_channel(name, settings, base)
+        )
+
+    if has(settings.denied):
+        return "denylist_channels"
+    return "allowlist_channels" if settings.allowed and not has(settings.allowed) else ""
 
 
 def access(url: str) -> Access:
     """A channel's URL, with and without its secrets."""
     url = url.rstrip("/")
-    bare = _USERINFO.sub(lambda match: match["scheme"], url)
-    bare = _TOKEN.sub(lambda match: match["before"] + match["after"], bare).rstrip("/")
+    clean = bare(url).rstrip("/")
     # conda takes the URL of one platform for that of the channel
-    bare, url = (re.sub(r"/(?:noarch|(?:linux|osx|win)-\w+)$", "", text) for text in (bare, url))
-    return Access(url=bare, secret_url=url)
+    return Access(url=split_subdir(clean)[0], secret_url=split_subdir(url)[0])
 
 
 def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> dict[str, tuple[str, ...]]:
@@ -175,28 +175,22 @@ def mirrors_of(accesses: Iterable[Access], settings: Settings, base: Path) -> di
     return found
 
 
-def without_login(url: str) -> tuple[str, str]:
-    """A URL without its user and password, and those as `user:password`; empty where there are none."""
-    match = _USERINFO.match(url)
-    if match is None:
-        return url, ""
-    return match["scheme"] + url[match.end() :], unquote(match["userinfo"])
+def at_mirror(url: str, mirrors: Mapping[str, tuple[str, ...]]) -> str:
+    """Where a package is to be had: its URL at the first mirror of its channel, with secrets.
+
+    Args:
+        url: The package's, without secrets.
+        mirrors: As `mirrors_of` finds them.
+    """
+    for channel, others in mirrors.items():
+        if url.startswith(f"{channel}/"):
+            return others[0].rstrip("/") + url[len(channel) :]
+    return url
 
 
 def host_of(url: str) -> str:
     """The host of a URL, or the URL itself where it has none: how a message names a channel's place."""
     return urlsplit(url).hostname or url
-
-
-def _files() -> list[Path]:
-    home = Path.home()
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [Path("/etc/conda/.condarc"), Path("/etc/conda/condarc"), Path("/var/lib/conda/.condarc")]
-    roots = (os.environ.get(name) for name in ("CONDA_ROOT", "MAMBA_ROOT_PREFIX"))
-    files += [Path(root) / ".condarc" for root in roots if root]
-    files += [config / "conda" / ".condarc", home / ".conda" / ".condarc", home / ".condarc"]
-    files += [Path(os.environ[name]).expanduser() for name in ("CONDARC", "MAMBARC") if os.environ.get(name)]
-    return files
 
 
 def _expanded(text: str) -> str:

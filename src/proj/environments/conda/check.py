@@ -60,7 +60,7 @@ def _changed_files(record: Path, folder: Path, of_pip: frozenset[str]) -> Iterat
             continue
         if not os.path.lexists(path):
             yield f"{name}: {relative} is gone."
-        elif expected and entry.get("path_type") == "hardlink" and _sha256(path) != expected:
+        elif expected and entry.get("path_type") == "hardlink" and sha256_of(path) != expected:
             yield f"{name}: {relative} was changed."
 
 
@@ -80,7 +80,8 @@ def _distribution(path: str) -> str:
     return requirement_name(match[1]) if match else ""
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         sha = hashlib.sha256()
         while chunk := file.read(1024 * 1024):

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.channels import Access, Settings, mirrors_of, read_settings, resolve_channel
+from proj.environments.conda.channels import (
+    Access,
+    Settings,
+    mirrors_of,
+    read_settings,
+    refused_by,
+    resolve_channel,
+)
+from proj.environments.conda.explicit import SUFFIXES
 from proj.environments.conda.messages import Network, Wanted
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import network
 from proj.environments.conda.specs import CondaSpec, parse_spec
+from proj.environments.conda.urls import secret_urls
 from proj.environments.inputs import PythonInput, read_input
+from proj.environments.requirements import read_text
 from proj.environments.uv import is_offline
 from proj.errors import EnvironmentFailedError
 
@@ -44,17 +54,26 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
     variables: tuple[tuple[str, str], ...] = ()
     lock_file: Path | None = None
     """The lock that the project ships for conda packages, or is declared by."""
+    lock_channels: tuple[Access, ...] = ()
+    """Those channels that it has packages from by URLs with secrets."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def mirrors(self) -> dict[str, tuple[str, ...]]:
+        """Channel's URL -> URLs to ask instead, for those with secrets or mirrors."""
+        return mirrors_of(self._accesses, self.settings, self.path.parent)
+
+    @property
+    def _accesses(self) -> tuple[Access, ...]:
+        return (*self.channels, *self.more_channels, *self.lock_channels)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of the channels' URLs."""
-        everything = (*self.channels, *self.more_channels)
-        mirrors = mirrors_of(everything, self.settings, self.path.parent)
-        urls = [url for several in mirrors.values() for url in several]
+        urls = [url for several in self.mirrors.values() for url in several]
         urls += [url for _, url in self.settings.proxies]
         shown = [Access(url="", secret_url=url) for url in urls]
-        return tuple(secret for access in (*everything, *shown) for secret in access.secrets)
+        return tuple(secret for access in (*self._accesses, *shown) for secret in access.secrets)
 
     @property
     def has_pip(self) -> bool:
@@ -78,16 +97,15 @@ class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
             Wanted(
                 name=spec.name, spec=spec.text(channel=urls.get(spec.channel, "")),
                 without_build=spec.text(channel=urls.get(spec.channel, ""), build=not spec.exact),
-                exact_version=_exact_version(spec),
+                exact_version=_exact_version(spec), channel=urls.get(spec.channel, ""),
             )
             for spec in self.specs
         )  # fmt: skip
 
     def network(self, request: EnvironmentRequest) -> Network:
         """How its channels are spoken to."""
-        everything = (*self.channels, *self.more_channels)
         return network(
-            mirrors_of(everything, self.settings, self.path.parent),
+            self.mirrors,
             offline=is_offline(request.offline) or self.settings.offline,
             verify_tls=self.settings.verify_tls,
         )
@@ -99,12 +117,14 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     Raises:
         EnvironmentFailedError: It declares nothing of conda's, or a file is not what it should be.
     """
-    found = read_input(request)
+    found = read_input(request, platform)
     if found is None or found.kind != "conda":
         raise EnvironmentFailedError(
             "The project declares no conda environment.",
             hint="Add a conda.yaml, or leave out --env-manager conda.",
         )
+    from proj.environments.conda.shipped import shipped_lock
+
     settings = read_settings()
     base = found.path.parent
     warnings = list(found.warnings)
@@ -114,36 +134,53 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     specs = _with_python(specs, request.python, needed=requirements)
     if requirements and not any(spec.name == "pip" for spec in specs):
         specs.append(parse_spec("pip"))  # as conda does for a file with a `pip:` section
-    named = [name for name in (file.channels if file else ()) if name != NO_DEFAULTS]
-    channels = [access for name in named for access in resolve_channel(name, settings, base)]
-    spec_channels = {
-        spec.channel: resolve_channel(spec.channel, settings, base) for spec in specs if spec.channel
-    }
-    more = [access for found_ in spec_channels.values() for access in found_]
-    if file is None or NO_DEFAULTS not in file.channels:
-        more += [
-            access
-            for name in settings.channels or ("defaults",)
-            for access in resolve_channel(name, settings, base)
-        ]
-    if not channels:
-        channels, more = more, []
+    channels, more, spec_channels = _channels(file, specs, settings, found)
     known = {access.url for access in channels}
+    # A list that is the declaration itself has one platform; beside a file there may be several locks.
+    lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
     return CondaProject(
         origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
         spec_channels=tuple((name, accesses[0].url) for name, accesses in spec_channels.items()),
         settings=settings, pip=msgspec.structs.replace(found, build=()),
-        variables=file.variables if file else (), warnings=tuple(warnings),
-        # A list that is the declaration itself has one platform; beside a file there may be several locks.
-        lock_file=found.conda_lock if file is None else _lock_beside(request, file, platform),
+        variables=file.variables if file else (), warnings=tuple(warnings), lock_file=lock_file,
+        lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
     )  # fmt: skip
 
 
-def _lock_beside(request: EnvironmentRequest, file: CondaFile, platform: str) -> Path | None:
-    from proj.environments.conda.shipped import shipped_lock
+def _channels(
+    file: CondaFile | None, specs: list[CondaSpec], settings: Settings, found: PythonInput
+) -> tuple[list[Access], list[Access], dict[str, tuple[Access, ...]]]:
+    """The channels, those that are asked for what they have not, and those that specs name.
 
-    return shipped_lock(request.project_dir, platform) if file.conda else None
+    Raises:
+        EnvironmentFailedError: The user's settings forbid one of them.
+    """
+    base = found.path.parent
+    named = [name for name in (file.channels if file else ()) if name != NO_DEFAULTS]
+    channels = [access for name in named for access in resolve_channel(name, settings, base)]
+    of_specs = {spec.channel: resolve_channel(spec.channel, settings, base) for spec in specs if spec.channel}
+    asked = [*channels, *(access for several in of_specs.values() for access in several)]
+    more = asked[len(channels) :]
+    if file is None or NO_DEFAULTS not in file.channels:
+        added = [access for name in settings.channels for access in resolve_channel(name, settings, base)]
+        asked += added if not asked else []
+        more += [access for access in added if not refused_by(access, settings, base)]
+    for access in asked:
+        setting = refused_by(access, settings, base)
+        if setting:
+            raise EnvironmentFailedError(
+                f"{found.origin}: the channel {access.url} must not be used, by `{setting}` of .condarc.",
+                hint="Name a channel that may be, or ask who has set this.",
+            )
+    return (channels, more, of_specs) if channels else (more, [], of_specs)
+
+
+def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:
+    """The channels that a lock names with secrets, which are taken out wherever it is read."""
+    urls = (url for url in secret_urls(read_text(lock_file)) if url.partition("#")[0].endswith(SUFFIXES))
+    channels = dict.fromkeys(url.rpartition("/")[0].rpartition("/")[0] for url in urls)
+    return tuple(access for url in channels for access in resolve_channel(url, settings, base))
 
 
 def _on_platform(

@@ -98,10 +98,11 @@ def _prepared(
 ) -> PreparedEnvironment:
     folder = entry.path / marker.folder
     python = next((spec for spec in project.specs if spec.name == "python"), None)
+    runtime, said = activated(folder, project.variables, name=str(folder))
     return PreparedEnvironment(
         kind="conda",
         summary=_summary(project),
-        runtime=activated(folder, project.variables, name=str(folder)),
+        runtime=runtime,
         directory=folder,
         lock=lock.text().encode("utf-8", "surrogateescape"),
         lock_name=lock_name(lock.platform),
@@ -111,7 +112,7 @@ def _prepared(
         or (python.version if python is not None and python.version else None),
         as_of_s=lock.as_of_s,
         reused=reused,
-        notes=(*project.warnings, *lock.notes),
+        notes=(*project.warnings, *lock.notes, *said),
     )
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXPLICIT = "@EXPLICIT"
+SUFFIXES = (".conda", ".tar.bz2")
+"""What the names of packages' files end with."""
 PIP_LINE = "# | "
 """Begins each line of the pylock.toml."""
 _URL = re.compile(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import files
+from proj.environments.conda.archives import digest_of
 from proj.environments.conda.messages import Locked
 from proj.environments.conda.transport import client
 
@@ -26,9 +26,7 @@ async def locked(record: rattler.RepoDataRecord, network: Network) -> Locked:
     sha256 = record.sha256.hex() if record.sha256 else None
     md5 = record.md5.hex() if record.md5 else None
     if sha256 is None and md5 is None:
-        from rattler.package_streaming import download_bytes
-
-        sha256 = hashlib.sha256(await download_bytes(client(network), record.url)).hexdigest()
+        sha256 = await digest_of(Locked(url=record.url), network)
     found = Locked(url=record.url, sha256=sha256, md5=None if sha256 else md5)
     _remember(found, record, network)
     return found

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from proj import events
-from proj.environments.conda.activation import activation_scripts, package_variables, script_lines
+from proj.environments.conda.activation import package_variables
 from proj.environments.conda.linking import link
 from proj.environments.conda.pip import interpreter_of
-from proj.environments.conda.service import cache_folder
+from proj.environments.conda.scripts import activation_scripts, script_lines
 from proj.environments.elsewhere import packages_spec
 from proj.environments.pythonspec import show
 from proj.environments.recorded import one_at_a_time
@@ -41,11 +41,12 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Entry]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Of the bytes of layers: another number where they are made in another way."""
 _ROOT: Final = f"{ENVIRONMENT[1:]}/"
 _POST_LINK: Final = re.compile(r"bin/\.(?P<name>.+)-post-link\.sh")
 _CACHED: Final = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<name>[^/]+?)\.[^./]+(?:\.opt-\d)?\.pyc")
+_NAMED_BY: Final = ("name", "version", "build", "build_number", "subdir")
 _IDENTITY: Final = ("name", "version", "build", "build_number", "depends", "subdir")
 _EXTERNAL: Final = re.compile(r"lib/python3[^/]*/EXTERNALLY-MANAGED")
 
@@ -118,8 +119,8 @@ def activation(prefix: Path, place: str = ENVIRONMENT) -> str:
         if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
     ]
     scripts = activation_scripts(prefix)
-    if scripts:  # what they print is not the program's
-        lines += ["exec 3>&1 1>&2", script_lines(place, scripts).rstrip("\n"), "exec 1>&3 3>&-"]
+    if scripts:
+        lines += script_lines(place, scripts)
     return "\n".join([*lines, 'exec "$@"', ""])
 
 
@@ -173,7 +174,7 @@ def _moved(link_text: str, prefix: Path) -> str:
 def _record(place: Path, kept: dict[str, Path]) -> bytes:
     """Conda's record of a package, of what the package itself says: a channel may say it in other words."""
     record: dict[str, Any] = json.loads(place.read_bytes())
-    own = _own_index(str(record.get("url", ""))) or {key: record.get(key) for key in _IDENTITY}
+    own = _own_index(record) or {key: record.get(key) for key in _IDENTITY}
     paths = [each for each in record.get("paths_data", {}).get("paths", []) if each.get("_path") in kept]
     found = {
         **own,
@@ -184,17 +185,20 @@ def _record(place: Path, kept: dict[str, Path]) -> bytes:
     return json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def _own_index(url: str) -> dict[str, Any]:
-    """What an unpacked package says of itself; empty where it is not found."""
-    stem = re.sub(r"\.(?:conda|tar\.bz2)$", "", url.rpartition("/")[2])
-    for folder in sorted((cache_folder() / "packages").glob(f"{stem}*")):
-        try:
-            content = json.loads((folder / "info" / "index.json").read_bytes())
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict) and f"{content.get('name')}-{content.get('version')}" in stem:
-            return content
-    return {}
+def _own_index(record: dict[str, Any]) -> dict[str, Any]:
+    """What a linked package says of itself; empty where that is not found.
+
+    The folder may be that of another channel's package of the same name meanwhile.
+    """
+    folder = record.get("extracted_package_dir")
+    if not isinstance(folder, str):
+        return {}
+    try:
+        content = json.loads((Path(folder) / "info" / "index.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    same = isinstance(content, dict) and all(content.get(key) == record.get(key) for key in _NAMED_BY)
+    return content if same else {}
 
 
 def _notes(prefix: Path) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ def link(
     request: EnvironmentRequest,
     *,
     target_prefix: str | None = None,
+    scripts: bool = True,
 ) -> None:
     """Download the conda packages of a lock, check their hashes, and link them into a prefix.
 
@@ -34,6 +35,7 @@ def link(
         request: The request.
         target_prefix: Where the prefix will be when it is used, such as in an image: the paths inside are for
             that place. None: `prefix`.
+        scripts: Whether the packages' post-link scripts run; elsewhere than in their place they never do.
 
     Raises:
         EnvironmentFailedError: A package cannot be had, or is not the one that is locked.
@@ -45,7 +47,7 @@ def link(
     ask(
         Link(
             packages=lock.packages, prefix=str(prefix), target_prefix=target_prefix, platform=lock.platform,
-            scripts=here, network=project.network(request),
+            scripts=scripts and here, network=project.network(request),
             folder=str(request.packages.absolute()) if request.packages is not None else None,
         ),
         Linked, what=f"Cannot install the conda packages of {project.origin}",

@@ -7,7 +7,6 @@ whole environment, and conda, mamba and micromamba take it as it is for the cond
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,9 @@ from proj.environments.conda.explicit import (
     name_version_build,
     pip_part,
 )
-from proj.environments.conda.messages import Check, Checked, Failed, Locked, Solve, Solved
+from proj.environments.conda.messages import Digest, Digested, Locked, Solve, Solved
 from proj.environments.conda.service import ask
+from proj.environments.conda.urls import bare, bare_text
 from proj.environments.failures import iso_date, iso_time
 from proj.environments.lock import HEADER, Lock, note_of_age, read_header
 from proj.environments.requirements import read_text
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from proj.model import EnvironmentRequest
 
 _SHA256_DIGITS = 64
+_BY_NAME = (
+    "{} has packages without hashes: what their channels have under these names is taken, whatever it is."
+)
 
 
 class CondaLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,11 @@ class CondaLock(msgspec.Struct, frozen=True, kw_only=True):
             self.pip_lock.digest if self.pip else "",
         ]
         return "sha256:" + hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    @property
+    def unhashed(self) -> int:
+        """How many conda packages are locked by their names alone."""
+        return sum(not locked.has_digest for locked in self.packages)
 
     @property
     def count(self) -> int:
@@ -126,19 +134,16 @@ def parse_lock(text: str, *, origin: str, platform: str, shipped: bool) -> Conda
     """
     if not is_explicit(text):
         raise EnvironmentFailedError(f"{origin} is no explicit list: it has no line {EXPLICIT}.")
-    from proj.environments.conda.channels import access
-
     packages = []
     for entry in entries(text):
         if entry.url is None:
-            bare = access(entry.text).url if "://" in entry.text else entry.text
             raise EnvironmentFailedError(
-                f"{origin}:{entry.number}: not the URL of a conda package: {bare}",
+                f"{origin}:{entry.number}: not the URL of a conda package: {bare_text(entry.text)}",
                 hint="Behind @EXPLICIT each line is a URL that ends with .conda or .tar.bz2.",
             )
         sha256 = entry.digest if len(entry.digest) == _SHA256_DIGITS else None
         md5 = entry.digest if entry.digest and sha256 is None else None
-        packages.append(Locked(url=_without_secrets(entry.url), sha256=sha256, md5=md5))
+        packages.append(Locked(url=bare(entry.url), sha256=sha256, md5=md5))
     _refuse_other_platform(packages, text, origin, platform)
     return CondaLock(
         platform=platform, packages=tuple(packages), pip=pip_part(text), shipped=shipped,
@@ -167,8 +172,9 @@ def find_lock(
     """
     if request.lock is not None:
         text = request.lock.decode("utf-8", "surrogateescape")
-        return parse_lock(text, origin="The recorded lock", platform=platform, shipped=True)
-    if request.mode is LockMode.UPGRADE and project.specs:
+        lock = parse_lock(text, origin="The recorded lock", platform=platform, shipped=True)
+        return _with_note(lock, _BY_NAME.format("The recorded lock")) if lock.unhashed else lock
+    if _solves(project, request):
         return None
     strict = request.mode in (LockMode.LOCKED, LockMode.FROZEN)
     if project.lock_file is None and strict:
@@ -181,7 +187,14 @@ def find_lock(
 
         lock = read_shipped(project.lock_file, project, platform)
         lock = _judged(lock, project, request)
-        if not project.has_pip or lock.pip:
+        if strict and lock.unhashed:
+            raise EnvironmentFailedError(
+                f"{project.lock_file.name} has no hash of {lock.unhashed} of its packages, and "
+                f"--{request.mode.value} asks for exactly what is locked.",
+                hint="`conda list --explicit --md5` writes them. Without "
+                f"--{request.mode.value}, those that the channels have now are found out and kept.",
+            )
+        if not lock.unhashed and (lock.pip or not project.has_pip):
             return lock
         if strict:
             raise EnvironmentFailedError(
@@ -213,7 +226,9 @@ def obtain_lock(
     lock = find_lock(project, platform, request, tool, target)
     if lock is not None:
         if request.mode is LockMode.LOCKED and lock.input is None and project.specs and request.lock is None:
-            check_fit(lock, project)
+            from proj.environments.conda.fit import check_fit
+
+            check_fit(lock, project, request)
         return lock
     folder = _kept(project, platform, request, tool, target)
     with exclusively(folder, "Another run is solving for the same packages; waiting."):
@@ -233,10 +248,12 @@ def _made(
     program: Program | None,
     target: Target | None,
 ) -> CondaLock:
-    if project.lock_file is not None and request.mode is not LockMode.UPGRADE:
+    if project.lock_file is not None and not _solves(project, request):
         from proj.environments.conda.shipped import read_shipped
 
         lock = read_shipped(project.lock_file, project, platform)
+        if lock.unhashed:
+            lock = _with_digests(lock, project, request, project.lock_file.name)
     elif program is not None:
         lock = program.solve(project, platform, request)
     else:
@@ -245,7 +262,7 @@ def _made(
     if project.has_pip and not lock.pip:
         from proj.environments.conda.pip import lock_pip
 
-        lock = lock_pip(lock, project, request, target)
+        lock = lock_pip(lock, project, request, target, program)
     for note in lock.notes:
         events.warning(note)
     return msgspec.structs.replace(lock, input=f"sha256:{project.digest(request.project_dir)}")
@@ -287,28 +304,6 @@ def solve(
     return CondaLock(platform=platform, packages=solved.packages, notes=solved.notes, as_of_s=request.as_of_s)
 
 
-def check_fit(lock: CondaLock, project: CondaProject) -> None:
-    """See that a lock of another tool meets what the file asks for, as `--locked` asks for.
-
-    Raises:
-        EnvironmentFailedError: It does not.
-    """
-
-    def no_hint(_: Failed) -> None:
-        return None
-
-    checked = ask(
-        Check(wanted=project.wanted(), packages=lock.packages), Checked,
-        what=f"Cannot check that the lock fits {project.origin}", hints=no_hint, secrets=project.secrets,
-    )  # fmt: skip
-    if checked.unmet:
-        raise EnvironmentFailedError(
-            f"The lock does not fit {project.origin}, as --locked asks for: "
-            f"nothing in it meets {checked.unmet[0]}.",
-            hint="Lock anew with the tool that wrote it, or with `proj env lock`; --frozen uses it as it is.",
-        )
-
-
 def lock_name(platform: str) -> str:
     """The name of a lock's file."""
     return f"conda-{platform}.lock"
@@ -320,20 +315,46 @@ def _judged(lock: CondaLock, project: CondaProject, request: EnvironmentRequest)
     if fits or request.mode is LockMode.FROZEN or project.lock_file is None:
         return lock
     note = note_of_age(project.lock_file, project.origin, request)
+    return _with_note(lock, note)
+
+
+def _solves(project: CondaProject, request: EnvironmentRequest) -> bool:
+    """Whether no lock that is there counts; a list that is the declaration itself always does."""
+    return request.mode is LockMode.UPGRADE and bool(project.specs)
+
+
+def _with_note(lock: CondaLock, note: str) -> CondaLock:
     return msgspec.structs.replace(lock, notes=(*lock.notes, note))
+
+
+def _with_digests(
+    lock: CondaLock, project: CondaProject, request: EnvironmentRequest, origin: str
+) -> CondaLock:
+    """A lock with the digests of what its channels have now, and a note that it had none."""
+    from proj.environments.conda.hints import hint_for
+
+    digested = ask(
+        Digest(packages=lock.packages, network=project.network(request)), Digested,
+        what=f"Cannot find out the hashes that {origin} lacks",
+        hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
+        variables=project.settings.variables(),
+    )  # fmt: skip
+    lock = msgspec.structs.replace(lock, packages=digested.packages)
+    return _with_note(lock, _BY_NAME.format(origin))
 
 
 def _kept(
     project: CondaProject, platform: str, request: EnvironmentRequest, tool: str, target: Target | None
 ) -> Path:
     """The folder of the lock that is kept for an input."""
-    shipped = project.lock_file if request.mode is not LockMode.UPGRADE else None
+    from proj.environments.conda.machine import overrides, traces
+
+    shipped = project.lock_file if not _solves(project, request) else None
     parts = (
-        "conda lock 1", project.digest(request.project_dir), platform, tool,
+        "conda lock 2", project.digest(request.project_dir), platform, tool,
         hashlib.sha256(shipped.read_bytes()).hexdigest() if shipped is not None else None,
         None if shipped is not None else request.as_of_s,
-        request.python_match, os.environ.get("CONDA_OVERRIDE_CUDA"), os.environ.get("CONDA_OVERRIDE_GLIBC"),
-        *([target] if target is not None else []),
+        request.python_match, overrides(), target if target is not None else traces(),
     )  # fmt: skip
     return paths.cache() / "locks" / hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
 
@@ -347,11 +368,3 @@ def _refuse_other_platform(packages: list[Locked], text: str, origin: str, platf
             f"{origin} is for {', '.join(other)}, not for {platform}, where it is to be used.",
             hint="Use it on a machine of that kind, or lock anew with --upgrade.",
         )
-
-
-def _without_secrets(url: str) -> str:
-    from proj.environments.conda.channels import access
-
-    folder, _, name = url.rpartition("/")
-    channel, _, subdir = folder.rpartition("/")
-    return f"{access(channel).url}/{subdir}/{name}"

@@ -30,6 +30,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     without_build: str
     exact_version: str = ""
     """The one version that it asks for, if there is one."""
+    channel: str = ""
+    """URL of the one channel that it may come from."""
 
 
 class Solve(msgspec.Struct, frozen=True, kw_only=True, tag="solve"):
@@ -57,6 +59,11 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     """Without secrets."""
     sha256: str | None = None
     md5: str | None = None
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether it is told which bytes it is."""
+        return bool(self.sha256 or self.md5)
 
 
 class Solved(msgspec.Struct, frozen=True, kw_only=True, tag="solved"):
@@ -86,6 +93,19 @@ class Linked(msgspec.Struct, frozen=True, kw_only=True, tag="linked"):
     """The answer to `Link`."""
 
 
+class Digest(msgspec.Struct, frozen=True, kw_only=True, tag="digest"):
+    """Find out the digests of packages that are locked without any."""
+
+    packages: tuple[Locked, ...]
+    network: Network
+
+
+class Digested(msgspec.Struct, frozen=True, kw_only=True, tag="digested"):
+    """The answer to `Digest`: the same packages in the same order, each with its digest."""
+
+    packages: tuple[Locked, ...]
+
+
 class Download(msgspec.Struct, frozen=True, kw_only=True, tag="download"):
     """Download packages as files."""
 
@@ -98,11 +118,24 @@ class Downloaded(msgspec.Struct, frozen=True, kw_only=True, tag="downloaded"):
     """The answer to `Download`."""
 
 
+class PipWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement of the `pip:` section."""
+
+    name: str
+    version: str
+    """The constraint, such as `>=1,<2`; empty: any."""
+    written: str
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag="check"):
-    """Find the specs that none of some packages meets."""
+    """Find the specs and requirements that none of some packages meets."""
 
     wanted: tuple[Wanted, ...]
     packages: tuple[Locked, ...]
+    pip_wanted: tuple[PipWanted, ...] = ()
+    pip_packages: tuple[tuple[str, str], ...] = ()
+    """Name and version; the version is empty where it is not known."""
+    network: Network
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag="checked"):
@@ -149,5 +182,5 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str | None = None
 
 
-Task = Solve | Link | Download | Check | ReadLock
-Answer = Solved | Linked | Downloaded | Checked | LockRead | Failed
+Task = Solve | Link | Digest | Download | Check | ReadLock
+Answer = Solved | Linked | Digested | Downloaded | Checked | LockRead | Failed

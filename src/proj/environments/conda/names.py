@@ -18,6 +18,7 @@ from proj.environments.requirements import requirement_name
 
 if TYPE_CHECKING:
     from proj.environments.conda.specs import CondaSpec
+    from proj.environments.inputs import PythonInput
 
 OTHER_NAMES = {
     "airflow": "apache-airflow", "analytics-python": "segment-analytics-python", "arch-py": "arch",
@@ -66,6 +67,7 @@ NOT_THERE = frozenset({
 })  # fmt: skip
 """Programs and libraries, whose names on PyPI are of something else or of nothing."""
 _NOT_THERE = re.compile(r"^(?:r|perl|ruby|lua|lib\w+|xorg|gcc_\w+|gxx_\w+|mkl-devel|cuda|gst)-|^lib[a-z]")
+_LOCKED = re.compile(r'(?m)^name = "([^"]+)"\nversion = "([^"]+)"')
 _LIBRARIES_OF_PYTHON = frozenset({"libclang", "libcst", "librosa", "librt", "libsass", "libtmux", "libusb1"})
 
 
@@ -119,8 +121,6 @@ def by_name(specs: tuple[CondaSpec, ...], platform: str) -> ByName:
         for need in IMPLIED.get(name, ()):
             lines.setdefault(need, need)
     notes = []
-    if lines:
-        notes.append(f"Taken from PyPI instead of conda: {', '.join(lines.values())}.")
     if brought:
         notes.append(
             f"Left out, since Python and wheels bring their own or do without: {', '.join(brought)}."
@@ -129,6 +129,24 @@ def by_name(specs: tuple[CondaSpec, ...], platform: str) -> ByName:
     return ByName(
         lines=tuple(lines.values()), written=tuple(written.items()), absent=tuple(absent), notes=tuple(notes)
     )
+
+
+def taken_notes(project: PythonInput, lock: str) -> tuple[str, ...]:
+    """What of a conda file a lock has from PyPI, and what PyPI has nothing for.
+
+    Args:
+        project: What is declared, with its conda packages as requirements.
+        lock: The pylock.toml that it came to.
+    """
+    if not project.from_conda and not project.absent:
+        return ()
+    locked = dict(_LOCKED.findall(lock))
+    taken = [f"{name} {locked[name]}" for name, _ in project.from_conda if name in locked]
+    left = [*project.absent, *(written for name, written in project.from_conda if name not in locked)]
+    notes = [f"Taken from PyPI instead of conda: {', '.join(taken)}."] if taken else []
+    if left and project.drop_missing:
+        notes.append(f"Left out, since PyPI has nothing for them: {', '.join(left)}.")
+    return tuple(notes)
 
 
 def is_absent(name: str) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from proj.environments.conda.declared import CondaProject
     from proj.environments.conda.lock import CondaLock
+    from proj.environments.conda.program import Program
     from proj.environments.conda.target import Target
     from proj.model import EnvironmentRequest
 
@@ -39,7 +40,11 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: proj\nRoot-Is-Purelib: true\nTag: py3-n
 
 
 def lock_pip(
-    lock: CondaLock, project: CondaProject, request: EnvironmentRequest, target: Target | None = None
+    lock: CondaLock,
+    project: CondaProject,
+    request: EnvironmentRequest,
+    target: Target | None = None,
+    program: Program | None = None,
 ) -> CondaLock:
     """Resolve the `pip:` section around the conda packages of a lock.
 
@@ -51,13 +56,17 @@ def lock_pip(
         project: The declaration.
         request: The request.
         target: Where the environment will be; None: on this machine, whose wheels it takes.
+        program: What links them; None: rattler.
 
     Raises:
         EnvironmentFailedError: There is no solution, or the packages cannot be had.
     """
     with work_folder() as folder:
         prefix = folder / "conda"
-        link(lock, project, prefix, request)
+        if program is not None:
+            program.install(lock, prefix, project, request)
+        else:
+            link(lock, project, prefix, request, scripts=False)
         interpreter = interpreter_of(prefix)
         if interpreter is None:
             raise EnvironmentFailedError(

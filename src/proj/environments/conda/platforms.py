@@ -1,9 +1,15 @@
-"""Packages that one operating system alone has, which exported files pin all the same."""
+"""conda's platforms, and packages that one system alone has, which exported files pin all the same."""
 
 from __future__ import annotations
 
 import re
 
+SUBDIRS = frozenset({
+    "noarch", "emscripten-wasm32", "freebsd-64", "linux-32", "linux-64", "linux-aarch64", "linux-armv6l",
+    "linux-armv7l", "linux-loongarch64", "linux-ppc64", "linux-ppc64le", "linux-riscv32", "linux-riscv64",
+    "linux-s390x", "osx-64", "osx-arm64", "wasi-wasm32", "win-32", "win-64", "win-arm64", "zos-z",
+})  # fmt: skip
+"""The folders of a channel (`KNOWN_SUBDIRS` in conda/base/constants.py)."""
 SYSTEMS = {"win": "Windows", "osx": "macOS", "linux": "Linux"}
 """conda's word -> the system's name."""
 
@@ -32,6 +38,12 @@ _LINUX = frozenset({
 })  # fmt: skip
 _PREFIXES = {"win": re.compile(r"^(?:m2-|m2w64-|vs20\d\d_|vs_win)")}
 _ONLY = {"win": _WINDOWS, "osx": _MAC, "linux": _LINUX}
+
+
+def split_subdir(channel: str) -> tuple[str, str]:
+    """A channel's name or URL without the platform that stands behind it, and that platform; empty: none."""
+    head, _, last = channel.rpartition("/")
+    return (head, last) if head and last in SUBDIRS else (channel, "")
 
 
 def foreign_to(name: str, platform: str) -> str | None:

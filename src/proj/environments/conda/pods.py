@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.conda.channels import access, mirrors_of
+from proj.environments.conda.channels import access, at_mirror
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -26,21 +26,19 @@ def pod_list(lock: CondaLock, project: CondaProject) -> str:
     Raises:
         EnvironmentFailedError: One is on this machine's disk, or behind a login.
     """
-    everything = (*project.channels, *project.more_channels)
-    mirrors = mirrors_of(everything, project.settings, project.path.parent)
+    mirrors = project.mirrors
     packages = tuple(_reached(locked, mirrors) for locked in lock.packages)
     return msgspec.structs.replace(lock, packages=packages).explicit()
 
 
 def _reached(locked: Locked, mirrors: Mapping[str, tuple[str, ...]]) -> Locked:
-    url = locked.url
-    for channel, others in mirrors.items():
-        if url.startswith(f"{channel}/"):
-            if access(others[0]).secrets:
-                raise EnvironmentFailedError(
-                    f"The channel {channel} needs a login, which a pod does not have.", hint=_HINT
-                )
-            url = others[0].rstrip("/") + url[len(channel) :]
+    url = at_mirror(locked.url, mirrors)
+    channel = url.rpartition("/")[0].rpartition("/")[0]
+    if access(channel).secrets:
+        clean = locked.url.rpartition("/")[0].rpartition("/")[0]
+        raise EnvironmentFailedError(
+            f"The channel {clean} needs a login, which a pod does not have.", hint=_HINT
+        )
     if url.startswith("file:"):
         raise EnvironmentFailedError(f"{url} is on this machine, which a pod does not have.", hint=_HINT)
     return msgspec.structs.replace(locked, url=url)

@@ -6,13 +6,16 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from proj import events
+from proj.environments.conda.channels import access, at_mirror
+from proj.environments.conda.check import sha256_of
 from proj.environments.conda.messages import Locked
 from proj.environments.conda.service import INSTALL_HINT, is_installed
+from proj.environments.conda.urls import bare
 from proj.environments.failures import last_lines
 from proj.environments.uv import work_folder
 from proj.errors import EnvironmentFailedError, UsageError
@@ -20,8 +23,9 @@ from proj.paths import find_program
 from proj.process import redact, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from proj.environments.conda.channels import Access
     from proj.environments.conda.declared import CondaProject
     from proj.environments.conda.lock import CondaLock
     from proj.model import EnvironmentRequest
@@ -62,7 +66,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 argv = ["env", "create", "--quiet", "--prefix", str(prefix), "--file", str(file)]
             self._call(argv, f"Cannot solve {project.origin} for {platform}", folder, project, request)
-            packages = linked(prefix)
+            packages = linked(prefix, project.mirrors)
         return CondaLock(platform=platform, packages=packages, notes=tuple(notes))
 
     def install(
@@ -73,19 +77,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             EnvironmentFailedError: It cannot.
         """
-        from proj.environments.conda.channels import mirrors_of
-
-        secret_urls = mirrors_of(
-            (*project.channels, *project.more_channels), project.settings, project.path.parent
-        )
+        mirrors = project.mirrors
         with work_folder() as folder:
             file = folder / "explicit.txt"
             lines = ["@EXPLICIT"]
             for locked in lock.packages:
-                url = locked.url
-                for clean, others in secret_urls.items():
-                    if url.startswith(f"{clean}/"):
-                        url = others[0] + url[len(clean) :]
+                url = at_mirror(locked.url, mirrors)
                 # Older versions of conda know MD5 alone behind `#`: what they took is compared below.
                 lines.append(f"{url}#{locked.md5}" if locked.md5 else url)
             file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -94,7 +91,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             self._call(
                 argv, f"Cannot install the conda packages of {project.origin}", folder, project, request
             )
-        _compare(lock, linked(prefix))
+        _compare(lock, prefix, mirrors)
 
     def _call(
         self,
@@ -112,7 +109,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             "CONDA_ALWAYS_YES": "true", "CONDA_CHANNEL_PRIORITY": "strict",
             "CONDA_EXTRA_SAFETY_CHECKS": "true",
             # The file's channels are all: newer versions of conda take `nodefaults` for the name of one.
-            "CONDA_DEFAULT_CHANNELS": ",".join(access.secret_url for access in project.channels[:1]),
+            "CONDA_DEFAULT_CHANNELS": ",".join(_asked(project.channels[:1], project)),
             "MAMBA_ALWAYS_YES": "true", "MAMBA_CHANNEL_PRIORITY": "strict", "NO_COLOR": "1",
         }  # fmt: skip
         completed = run(
@@ -192,21 +189,32 @@ def environment_file(project: CondaProject) -> str:
 
     With the channels' secrets: for a folder that nobody else can read.
     """
-    everything = (*project.channels, *project.more_channels)
-    channels = [access.secret_url for access in everything]
-    urls = dict(project.spec_channels)
+    channels = _asked((*project.channels, *project.more_channels), project)
+    urls = {name: _asked_clean(url, project) for name, url in project.spec_channels}
     specs = [spec.text(channel=urls.get(spec.channel, "")) for spec in project.specs]
     return json.dumps({"channels": channels, "dependencies": specs})  # JSON is YAML
 
 
-def linked(prefix: Path) -> tuple[Locked, ...]:
-    """The packages of a conda environment, in the order in which their needs are met."""
-    from proj.environments.conda.channels import access
+def _asked(channels: Iterable[Access], project: CondaProject) -> list[str]:
+    """The URLs by which channels are asked, with secrets."""
+    mirrors = project.mirrors
+    return [mirrors.get(each.url, (each.secret_url,))[0] for each in channels]
 
-    records = {}
-    for path in sorted((prefix / "conda-meta").glob("*.json")):
-        record = json.loads(path.read_bytes())
-        records[record["name"]] = record
+
+def _asked_clean(url: str, project: CondaProject) -> str:
+    """The URL by which a channel is asked, as the program itself writes it down."""
+    return access(project.mirrors.get(url, (url,))[0]).url
+
+
+def linked(prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> tuple[Locked, ...]:
+    """The packages of a conda environment, in the order in which their needs are met.
+
+    Args:
+        prefix: The environment.
+        mirrors: Where its channels were asked: the packages are told by the channels' own URLs.
+    """
+    channels = {access(others[0]).url: channel for channel, others in mirrors.items()}
+    records = {record["name"]: record for record in _records(prefix)}
     ordered: dict[str, Locked] = {}
 
     def take(name: str, above: tuple[str, ...]) -> None:
@@ -215,9 +223,9 @@ def linked(prefix: Path) -> tuple[Locked, ...]:
             return
         for need in record.get("depends", []):
             take(need.split()[0], (*above, name))
-        folder, _, file = record["url"].rpartition("/")
-        channel, _, subdir = folder.rpartition("/")
-        url = f"{access(channel).url}/{subdir}/{file}"
+        channel, _, rest = bare(record["url"]).rpartition("/")
+        channel, _, subdir = channel.rpartition("/")
+        url = f"{channels.get(channel, channel)}/{subdir}/{rest}"
         ordered[name] = Locked(url=url, sha256=record.get("sha256"), md5=record.get("md5"))
 
     for name in records:
@@ -225,14 +233,35 @@ def linked(prefix: Path) -> tuple[Locked, ...]:
     return tuple(ordered.values())
 
 
-def _compare(lock: CondaLock, found: Sequence[Locked]) -> None:
+def _records(prefix: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_bytes()) for path in sorted((prefix / "conda-meta").glob("*.json"))]
+
+
+def _compare(lock: CondaLock, prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> None:
     """See that a program took what is locked."""
-    digests = {locked.url: locked.sha256 for locked in found}
+    found = {bare(record["url"]): record for record in _records(prefix)}
     for locked in lock.packages:
-        if locked.url not in digests:
+        record = found.get(bare(at_mirror(locked.url, mirrors))) or found.get(locked.url)
+        if record is None:
             raise EnvironmentFailedError(f"{locked.url} is locked, and was not installed.")
-        if locked.sha256 and digests[locked.url] and locked.sha256 != digests[locked.url]:
+        if not locked.sha256:
+            continue
+        digest = record.get("sha256") or _digest(record)
+        if digest is None:
+            raise EnvironmentFailedError(
+                f"{locked.url} cannot be compared with the lock: the program tells no SHA-256 of it.",
+                hint="Have it forget the package (`conda clean --packages`), so that it is downloaded anew.",
+            )
+        if locked.sha256 != digest:
             raise EnvironmentFailedError(
                 f"{locked.url} is not the package that is locked: its SHA-256 is another.",
                 hint="The channel has another file under that name now: lock anew with --upgrade.",
             )
+
+
+def _digest(record: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the archive that a package was linked from; None where it is gone."""
+    try:
+        return sha256_of(Path(record["package_tarball_full_path"]))
+    except (OSError, KeyError, TypeError):
+        return None

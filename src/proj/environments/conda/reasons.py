@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _TOP = re.compile(r"^[├└]─+ (.+?) (?:can be installed|cannot be installed|would require|, which|conflict)")
 _LEAF = re.compile(r"^[\s│├└─]*(?P<name>\S+)(?: (?P<version>.+?))?, for which no candidates were found")
+_TAKEN = re.compile(r"^[\s│├└─]*(?P<name>\S+) (?P<version>.+?), which cannot be installed because")
+_HIDDEN = re.compile(
+    r"^[\s│├└─]*(?P<name>\S+) (?P<version>.+?) is excluded because due to strict channel priority not using "
+    r"this option from: '(?P<channel>[^']*)'"
+)
 _OWNER = re.compile(r"^[\s│├└─]*(?P<owner>\S.*?) would require$")
 _VERSION = re.compile(r'version="(?P<version>[^"]*)"')
 
@@ -31,13 +36,39 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name} {self.version}".removesuffix(" *").rstrip()
 
 
-def unmet_need(lines: Sequence[str]) -> Need | None:
-    """The first need in the solver's tree that nothing meets; None where needs collide among themselves."""
+class Hidden(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that would do, of a channel behind another one that has the name too."""
+
+    name: str
+    version: str
+    channel: str
+
+    @property
+    def text(self) -> str:
+        """Its name and version."""
+        return f"{self.name} {self.version}"
+
+
+def unmet_need(lines: Sequence[str], asked: Collection[str] = ()) -> Need | None:
+    """The first need in the solver's tree that nothing meets; None where needs collide among themselves.
+
+    Args:
+        lines: The tree.
+        asked: Names that are asked for: of these, nothing meets a need that collides with what is asked for.
+    """
     for before, line in itertools.pairwise(lines):
         leaf, owner = _LEAF.match(line), _OWNER.match(before)
+        taken = _TAKEN.match(line)
+        leaf = leaf or (taken if taken and taken["name"] in asked else None)
         if leaf and owner:
             return Need(owner=owner["owner"], name=leaf["name"], version=leaf["version"] or "")
     return None
+
+
+def hidden_package(lines: Sequence[str]) -> Hidden | None:
+    """The first package in the solver's tree that strict priority of channels leaves out."""
+    match = next((match for line in lines if (match := _HIDDEN.match(line))), None)
+    return Hidden(**match.groupdict()) if match else None
 
 
 def collision(lines: Sequence[str]) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from proj import events, files, paths
-from proj.environments.conda.channels import without_login
 from proj.environments.conda.messages import Answer, Failed, Network
+from proj.environments.conda.urls import without_login
 from proj.errors import EnvironmentFailedError
 from proj.process import redact, run
 
@@ -113,6 +113,8 @@ def ask(
     Raises:
         EnvironmentFailedError: It cannot be done.
     """
+    if not is_installed():
+        raise EnvironmentFailedError(f"{what}: rattler is not installed.", hint=f"{INSTALL_HINT}.")
     folder = cache_folder()
     known = tuple(secrets)
     context = contextvars.copy_context()

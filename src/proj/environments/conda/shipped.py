@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from proj.environments.conda.explicit import is_explicit
+import msgspec
+
+from proj.environments.conda.explicit import SUFFIXES, is_explicit
 from proj.environments.conda.lock import CondaLock, lock_name, parse_lock
 from proj.environments.conda.messages import Failed, Locked, LockRead, PypiPackage, ReadLock
 from proj.environments.conda.service import ask
+from proj.environments.conda.urls import bare
 from proj.environments.requirements import read_text
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
@@ -25,7 +28,7 @@ PIXI_LOCK = "pixi.lock"
 
 def shipped_lock(folder: Path, platform: str) -> Path | None:
     """The lock of conda packages that lies in a project's folder, beside its conda file."""
-    candidates = (folder / lock_name(platform), folder / CONDA_LOCK)
+    candidates = (folder / lock_name(platform), folder / CONDA_LOCK, folder / PIXI_LOCK)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -35,14 +38,19 @@ def read_shipped(path: Path, project: CondaProject, platform: str) -> CondaLock:
     Raises:
         EnvironmentFailedError: It is none of those that are known, or not for this platform.
     """
-    if path.name == PIXI_LOCK:
-        return _pixi(path, project, platform)
-    if path.suffix in (".yml", ".yaml"):
-        return _conda_lock(path, platform)
-    text = read_text(path)
-    if is_explicit(text):
-        return parse_lock(text, origin=path.name, platform=platform, shipped=True)
-    return _pixi(path, project, platform)
+    if path.name != PIXI_LOCK:
+        if path.suffix in (".yml", ".yaml"):
+            return _without_secrets(_conda_lock(path, platform))
+        text = read_text(path)
+        if is_explicit(text):
+            return parse_lock(text, origin=path.name, platform=platform, shipped=True)
+    return _without_secrets(_pixi(path, project, platform))
+
+
+def _without_secrets(lock: CondaLock) -> CondaLock:
+    """A lock as it is kept and recorded; the secrets are in `CondaProject.lock_channels`."""
+    packages = (msgspec.structs.replace(locked, url=bare(locked.url)) for locked in lock.packages)
+    return msgspec.structs.replace(lock, packages=tuple(packages))
 
 
 def _conda_lock(path: Path, platform: str) -> CondaLock:
@@ -52,9 +60,14 @@ def _conda_lock(path: Path, platform: str) -> CondaLock:
     if not isinstance(entries, list):
         raise EnvironmentFailedError(f"{path.name} is no lock of conda-lock's: it has no list `package`.")
     packages, pypi = [], []
-    for entry in entries:
+    for number, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict) or entry.get("platform") != platform:
             continue
+        if not (entry.get("name") and _is_located(entry)):
+            raise EnvironmentFailedError(
+                f"{path.name}: entry {number} of `package` has no name, or no URL of a package.",
+                hint="Lock anew with conda-lock, or with `proj env lock`.",
+            )
         if entry.get("category", "main") != "main" or str(entry.get("optional", "false")).lower() == "true":
             continue
         hashes = entry.get("hash")
@@ -82,6 +95,12 @@ def _conda_lock(path: Path, platform: str) -> CondaLock:
     return CondaLock(platform=platform, packages=tuple(packages), pip=pylock_of(pypi, path), shipped=True)
 
 
+def _is_located(entry: dict[str, object]) -> bool:
+    """Whether an entry of conda-lock's says where its package is."""
+    url = str(entry.get("url", "")).partition("#")[0]
+    return entry.get("manager") == "pip" or ("://" in url and url.endswith(SUFFIXES))
+
+
 def _pixi(path: Path, project: CondaProject, platform: str) -> CondaLock:
     def no_hint(failed: Failed) -> str | None:
         return "Lock for this platform too." if failed.cause == "platform" else None
@@ -106,10 +125,10 @@ def pylock_of(packages: Iterable[PypiPackage], path: Path) -> str:
     for package in listed:
         if "://" not in package.location or package.sha256 is None:
             raise EnvironmentFailedError(
-                f"{path.name} has {package.name} from {package.location or 'nowhere'}, without a hash.",
+                f"{path.name} has {package.name} from {bare(package.location) or 'nowhere'}, without a hash.",
                 hint="Such packages cannot be taken from a lock: put them below `pip:` of a conda.yaml.",
             )
-        url = package.location.partition("#")[0]
+        url = bare(package.location.partition("#")[0])
         file = f"{{ url = {json.dumps(url)}, hashes = {{ sha256 = {json.dumps(package.sha256)} }} }}"
         lines += ["", "[[packages]]", f"name = {json.dumps(package.name.lower().replace('_', '-'))}"]
         lines += [f"version = {json.dumps(package.version)}"] if package.version else []

@@ -12,7 +12,7 @@ import msgspec
 
 from proj.environments.conda.index import locked
 from proj.environments.conda.messages import Answer, Failed, Solve, Solved, Wanted
-from proj.environments.conda.reasons import Need, collision, shown, unmet_need
+from proj.environments.conda.reasons import Hidden, Need, collision, hidden_package, shown, unmet_need
 from proj.environments.conda.transport import gateway
 
 if TYPE_CHECKING:
@@ -39,8 +39,14 @@ class Solver:
 
     async def solve(self) -> Answer:
         """Find the packages, or say why there are none."""
-        from rattler.exceptions import SolverError
+        from rattler.exceptions import GatewayError, SolverError
 
+        unreadable = [wanted for wanted in self._wanted if not _is_readable(wanted)]
+        if unreadable:
+            return Failed(
+                cause="other", message=f"{unreadable[0].spec} is no package that can be looked for.",
+                hint="Write versions like =1.21, >=1.19,<2 or 1.2|1.4.*.",
+            )  # fmt: skip
         for _ in range(_MAX_ROUNDS):
             try:
                 records = await self._once()
@@ -48,17 +54,47 @@ class Solver:
                 failed = await self._adapt(error)
                 if failed is not None:
                     return failed
+            except GatewayError as error:
+                return await self._no_channel(error)
             else:
                 return await self._solved(records)
         raise AssertionError("each round changes something")
+
+    async def _no_channel(self, error: Exception) -> Failed:
+        """The failure where one of the channels answers with something that is no channel's.
+
+        Raises:
+            Exception: It is another failure.
+        """
+        import rattler
+
+        if "failed to parse" not in str(error):
+            raise error
+        for url in self._channels:
+            for subdir in (self._task.platform, "noarch"):
+                try:
+                    await self._gateway.names([rattler.Channel(url)], [rattler.Subdir(subdir)])
+                except Exception as reason:  # noqa: BLE001, PERF203  the library's have no common base
+                    lines = tuple(line.strip() for line in str(reason).splitlines() if line.strip())
+                    return Failed(
+                        cause="other", lines=lines,
+                        message=f"{url} is no channel: its {subdir}/repodata.json cannot be read.",
+                        hint="It may be a page for people, or one to sign in. Check the channel's URL.",
+                    )  # fmt: skip
+        raise error
 
     async def _once(self) -> list[rattler.RepoDataRecord]:
         import rattler
 
         limit = self._task.as_of_s
+        # The gateway fetches what meets the specs of a name, and the first channel that has some of that is
+        # the one: with the bare name beside them, it is the first that has the package at all.
+        specs = [wanted.spec for wanted in self._wanted] + [
+            _anything_of(wanted) for wanted in self._wanted if not wanted.name.startswith("__")
+        ]
         return await rattler.solve(
             [rattler.Channel(url) for url in self._channels],
-            [rattler.MatchSpec(wanted.spec) for wanted in self._wanted],
+            [rattler.MatchSpec(spec) for spec in dict.fromkeys(specs)],
             gateway=self._gateway,
             platforms=[rattler.Subdir(self._task.platform), rattler.Subdir("noarch")],
             virtual_packages=self._virtual,
@@ -79,8 +115,22 @@ class Solver:
                 self._notes.append(
                     f"No build date is known of {', '.join(undated)}: the date does not count for it."
                 )
+        self._notes += self._from_more_channels(records)
         packages = [await locked(record, self._task.network) for record in records]
         return Solved(packages=tuple(packages), notes=tuple(self._notes))
+
+    def _from_more_channels(self, records: Sequence[rattler.RepoDataRecord]) -> list[str]:
+        """Which packages come from channels that the file does not name."""
+        named = {wanted.channel for wanted in self._wanted}
+        notes = []
+        for url in self._task.more_channels:
+            names = [each.name.normalized for each in records if (each.channel or "").rstrip("/") == url]
+            if names and url not in named:
+                notes.append(
+                    f"From {url}, which .condarc or conda itself adds to the file's channels: "
+                    f"{', '.join(names)}."
+                )
+        return notes
 
     async def _adapt(self, error: Exception) -> Failed | None:
         """Change what is asked for such that another round makes sense; else say why there is no answer."""
@@ -97,13 +147,31 @@ class Solver:
             return await self._missing(missing)
         if self._loosen_builds(found) or self._loosen_python(found):
             return None
+        return await self._why(error, found)
+
+    async def _why(self, error: Exception, found: dict[str, list[rattler.RepoDataRecord]]) -> Failed:
+        """Which requirements have no answer."""
         lines = tuple(line.rstrip() for line in str(error).splitlines() if line.strip())
-        need = unmet_need(lines)
+        hidden = hidden_package(lines)
+        if hidden is not None:
+            return await self._hidden(hidden, lines[:_MAX_LINES])
+        need = unmet_need(lines, {wanted.name for wanted in self._wanted})
         if need is not None and need.name.startswith("__"):
             return _lacking(need, lines[:_MAX_LINES])
         return Failed(
             cause="unsatisfiable", message=collision(lines) if need is None else await self._unmet(need),
             lines=lines[:_MAX_LINES], hint=self._known_versions(found),
+        )  # fmt: skip
+
+    async def _hidden(self, hidden: Hidden, lines: tuple[str, ...]) -> Failed:
+        """The failure where another channel hides what would do."""
+        found = (await self._candidates([hidden.name]))[hidden.name]
+        first = (found[0].channel or "").rstrip("/") if found else "a channel"
+        channel = hidden.channel.rstrip("/")
+        there = f"is in {channel}, behind {first}, which has {hidden.name} too"
+        return Failed(
+            cause="unsatisfiable", lines=lines, message=f"{hidden.text} would do, and {there}.",
+            hint=f"The first channel that has a package counts; {channel}::{hidden.name} names another.",
         )  # fmt: skip
 
     async def _unmet(self, need: Need) -> str:
@@ -118,9 +186,9 @@ class Solver:
         return f"{need.owner} needs {need.text}, and no channel has {of_it}{young}."
 
     async def _candidates(
-        self, names: Sequence[str], platforms: Sequence[str] | None = None
+        self, names: Sequence[str], platforms: Sequence[str] | None = None, *, young: bool = False
     ) -> dict[str, list[rattler.RepoDataRecord]]:
-        """The packages of these names, whatever their versions; none that is too young."""
+        """The packages of these names, whatever their versions; none that is too young, but with `young`."""
         import rattler
 
         subdirs = [rattler.Subdir(text) for text in platforms or (self._task.platform, "noarch")]
@@ -130,9 +198,20 @@ class Solver:
         )  # fmt: skip
         found: dict[str, list[rattler.RepoDataRecord]] = {name: [] for name in names}
         for record in (record for records in answer for record in records):
-            if not self._is_young(record):
+            if young or not self._is_young(record):
                 found.setdefault(record.name.normalized, []).append(record)
-        return found
+        return {name: self._of_first_channel(name, records) for name, records in found.items()}
+
+    def _of_first_channel(
+        self, name: str, records: list[rattler.RepoDataRecord]
+    ) -> list[rattler.RepoDataRecord]:
+        """Those of the one channel that a package may come from."""
+        own = next((wanted.channel for wanted in self._wanted if wanted.name == name), "")
+        for url in [own] if own else self._channels:
+            of_it = [record for record in records if (record.channel or "").rstrip("/") == url.rstrip("/")]
+            if of_it:
+                return of_it
+        return []
 
     def _is_young(self, record: rattler.RepoDataRecord) -> bool:
         limit, made = self._task.as_of_s, _made_at(record)
@@ -155,6 +234,13 @@ class Solver:
     async def _missing(self, missing: Sequence[Wanted]) -> Failed:
         import rattler
 
+        young = await self._earliest([wanted.name for wanted in missing])
+        if young:
+            told = tuple(f"{name}: the earliest is of {day}" for name, day in young.items())
+            return Failed(
+                cause="unsatisfiable", message=f"No channel has {', '.join(young)} that early.", lines=told,
+                hint=f"All of that is there as of {max(young.values())}: --as-of takes a date.",
+            )  # fmt: skip
         names = [name.normalized for name in await self._gateway.names(
             [rattler.Channel(url) for url in self._channels],
             [rattler.Subdir(self._task.platform), rattler.Subdir("noarch")],
@@ -169,8 +255,15 @@ class Solver:
                 else f"{wanted.name}: no such name"
             )
         shown = ", ".join(wanted.name for wanted in missing)
-        young = " that early" if self._task.as_of_s is not None else ""
-        return Failed(cause="missing", message=f"No channel has {shown}{young}.", lines=tuple(lines))
+        return Failed(cause="missing", message=f"No channel has {shown}.", lines=tuple(lines))
+
+    async def _earliest(self, names: Sequence[str]) -> dict[str, str]:
+        """Name -> the date of its earliest build, for those that are there, but too young."""
+        if self._task.as_of_s is None:
+            return {}
+        found = await self._candidates(names, young=True)
+        made = {name: list(filter(None, map(_made_at, records))) for name, records in found.items()}
+        return {name: min(times).date().isoformat() for name, times in made.items() if times}
 
     def _loosen_builds(self, found: dict[str, list[rattler.RepoDataRecord]]) -> bool:
         """Drop the build strings of specs that no build here meets, where another build of them would."""
@@ -243,6 +336,20 @@ class Solver:
                 shown = ", ".join(str(version) for version in newest[-6:])
                 return f"Of {wanted.name} there is {shown}."
         return None
+
+
+def _is_readable(wanted: Wanted) -> bool:
+    import rattler
+
+    try:
+        rattler.MatchSpec(wanted.spec)
+    except Exception:  # noqa: BLE001  the library's errors have no common base
+        return False
+    return True
+
+
+def _anything_of(wanted: Wanted) -> str:
+    return f'{wanted.name}[channel="{wanted.channel}"]' if wanted.channel else wanted.name
 
 
 def _made_at(record: rattler.RepoDataRecord) -> dt.datetime | None:

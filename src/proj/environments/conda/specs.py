@@ -10,6 +10,9 @@ import re
 
 import msgspec
 
+from proj.environments.conda.explicit import entries, name_version_build
+from proj.environments.conda.platforms import split_subdir
+from proj.environments.conda.urls import bare_text
 from proj.errors import EnvironmentFailedError
 
 _COMMENT = re.compile(r"\s+#\s.*$|\s+#$|\s*#\s*\[.*\]\s*$")
@@ -18,6 +21,13 @@ _FIELD = re.compile(
     r"""\s*(?P<key>[a-z0-9_]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^,\s]+)\s*,?""", re.IGNORECASE
 )
 _NAME = re.compile(r"^(?P<name>[A-Za-z0-9_][A-Za-z0-9_.\-]*|[A-Za-z0-9_])(?P<rest>.*)$", re.DOTALL)
+_PACKAGE = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s\[\]]*/[^/\s\[\]:]+\.(?:conda|tar\.bz2)(?:#\S*)?$")
+_GLUED = re.compile(
+    r"^(?P<version>(?:===?|=|~=|!=|[<>]=?)?[^=<>!~,]*[^=<>!~,|])=(?P<build>[^=<>!~,|][^=<>!~,]*|)$"
+)
+_CLAUSE = re.compile(r"^(?:===?|=|~=|!=|[<>]=?)?(?:[^=<>!~]|!(?!=))*[<>=!~]?$")
+"""One condition; a `!` within separates an epoch."""
+_SHA256_DIGITS = 64
 _OPERATOR = re.compile(r"[=<>!~]")
 
 
@@ -25,7 +35,7 @@ class CondaSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a file asks for: a package, perhaps in certain versions, builds, or from a certain channel."""
 
     written: str
-    """As it stands in the file, without a comment."""
+    """As it stands in the file, without a comment, and without the secrets of a channel's URL."""
     name: str
     version: str = ""
     """The constraint as conda writes it, such as `>=1.2,<2`, `1.2.*` or `==1.2`; empty: any."""
@@ -52,7 +62,7 @@ class CondaSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exact(self) -> bool:
         """Whether it names one build, as `conda env export` does."""
-        return bool(self.build) and "*" not in self.build
+        return bool(self.build) and "*" not in self.build and not self.build.startswith("^")
 
 
 def parse_spec(line: str) -> CondaSpec:
@@ -64,6 +74,8 @@ def parse_spec(line: str) -> CondaSpec:
     text = _COMMENT.sub("", line).strip()
     if text[:1] == text[-1:] and text[:1] in "\"'":
         text = text.strip("\"'")
+    if _PACKAGE.match(text):
+        return _of_url(text)
     fields: dict[str, str] = {}
     rest = text
     brackets = _BRACKETS.search(rest)
@@ -79,21 +91,34 @@ def parse_spec(line: str) -> CondaSpec:
     if match is None:
         raise _unreadable(line)
     version, build = _version_and_build(match["rest"], line)
-    channel, subdir = _without_platform(fields.pop("channel", channel).strip())
+    channel, subdir = split_subdir(fields.pop("channel", channel).strip())
     return CondaSpec(
-        written=text, name=match["name"].lower().rstrip("."),
-        version=fields.pop("version", version), build=fields.pop("build", fields.pop("build_string", build)),
+        written=bare_text(text), name=match["name"].lower().rstrip("."),
+        version=fields.pop("version", version),
+        build=_either(fields.pop("build", fields.pop("build_string", build))),
         channel=channel, subdir=fields.pop("subdir", subdir), fields=tuple(fields.items()),
     )  # fmt: skip
 
 
-def _without_platform(channel: str) -> tuple[str, str]:
-    head, _, last = channel.rpartition("/")
-    return (
-        (head, last)
-        if head and (last == "noarch" or re.fullmatch(r"(?:linux|osx|win)-\w+", last))
-        else (channel, "")
-    )
+def _of_url(text: str) -> CondaSpec:
+    """The spec of a package by its URL: that very one, from its channel."""
+    entry = next(entries(text))
+    if entry.url is None:
+        raise _unreadable(text)
+    name, version, build = name_version_build(entry.url)
+    channel, subdir = split_subdir(entry.url.rpartition("/")[0])
+    if not subdir or not version:
+        raise _unreadable(text)
+    kind = "sha256" if len(entry.digest) == _SHA256_DIGITS else "md5"
+    return CondaSpec(
+        written=bare_text(text), name=name.lower(), version=f"=={version}", build=build, channel=channel,
+        subdir=subdir, fields=((kind, entry.digest),) if entry.digest else (),
+    )  # fmt: skip
+
+
+def _either(build: str) -> str:
+    """Builds one of which is asked for, as the pattern that solvers know."""
+    return f"^(?:{build.replace('*', '.*')})$" if "|" in build and not build.startswith("^") else build
 
 
 def _version_and_build(rest: str, line: str) -> tuple[str, str]:
@@ -105,18 +130,35 @@ def _version_and_build(rest: str, line: str) -> tuple[str, str]:
         raise _unreadable(line)
     rest = re.sub(r"\s*([,|])\s*", r"\1", rest)
     rest = re.sub(r"([=<>!~]+)\s+", r"\1", rest)
-    version, _, build = rest.partition(" ")
-    build = build.strip()
-    if " " in build:
-        raise _unreadable(line)
-    glued = re.match(r"^(?P<version>(?:===?|=|~=|!=|[<>]=?)?[^=<>!~,|]+)=(?P<build>[^=<>!~,|]*)$", version)
+    version, build = _parted(rest, line)
+    version = re.sub(r"\.(?=$|[,|=])", "", version)
+    glued = _GLUED.match(version)
     if glued and not build:
         version, build = glued["version"], glued["build"]
         exact = version.lstrip("=")
-        if version.startswith("=") and exact and "*" not in exact:
+        if version.startswith("=") and exact and not re.search(r"[*|]", exact):
             return f"=={exact}", build  # with a build, one `=` means exactly that version
+        if "|" in exact:
+            return _spelled(version, exact=False), build
         return exact if version.startswith("=") else version, build
+    if any(_CLAUSE.match(clause) is None for clause in re.split(r"[,|]", version)):
+        raise _unreadable(line)
     return _spelled(version, exact=bool(build)), build
+
+
+def _parted(rest: str, line: str) -> tuple[str, str]:
+    """The version and the build that a blank stands between."""
+    if ";" in rest:
+        raise _unreadable(line, "What has a condition behind `;` is pip's: write it below `pip:`.")
+    if not rest.strip("=<>!~") or rest[-1] in ",|":
+        raise _unreadable(line, "No version stands behind its operator: write one, or the name alone.")
+    version, *others = rest.split()
+    if any(re.match(r"[<>!~]|==", other) for other in others):
+        # conda refuses it too: a build has none of these (`_parse_version_plus_build` in match_spec.py).
+        raise _unreadable(line, f"Write a comma between its bounds: {_with_commas(line)}")
+    if len(others) > 1:
+        raise _unreadable(line)
+    return version, others[0].removeprefix("=") if others else ""
 
 
 def _spelled(version: str, *, exact: bool) -> str:
@@ -135,8 +177,14 @@ def _spelled(version: str, *, exact: bool) -> str:
     return version.removeprefix("==") if version.startswith("==") and version.endswith("*") else version
 
 
-def _unreadable(line: str) -> EnvironmentFailedError:
+def _with_commas(line: str) -> str:
+    text = re.sub(r"([=<>!~])\s+", r"\1", bare_text(_COMMENT.sub("", line).strip()))
+    return re.sub(r"([=<>!~][\w.*+!]+)\s+(?=[<>!~]|==)", r"\1,", text)
+
+
+def _unreadable(
+    line: str, hint: str = "Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy."
+) -> EnvironmentFailedError:
     return EnvironmentFailedError(
-        f"{line.strip()!r} is no package that conda could look for.",
-        hint="Write it like numpy, numpy=1.21, 'numpy>=1.19,<2' or conda-forge::numpy.",
+        f"{bare_text(line.strip())!r} is no package that conda could look for.", hint=hint
     )

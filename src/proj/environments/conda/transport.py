@@ -7,11 +7,13 @@ import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import rattler
 
     from proj.environments.conda.messages import Network
@@ -77,6 +79,27 @@ def _login(host: str, path: str, network: Network) -> dict[str, str] | None:
         if parts.hostname == host and path.startswith(f"{parts.path.rstrip('/')}/"):
             return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
     return None
+
+
+def refuse_leaks(urls: Iterable[str], network: Network) -> None:
+    """See that no login goes elsewhere than where it is for: what adds it knows the host alone.
+
+    Raises:
+        PermissionError: It would.
+    """
+    for login in map(urlsplit, network.logins):
+        below = f"{login.path.rstrip('/')}/"
+        for other in map(urlsplit, urls):
+            if other.hostname != login.hostname or _origin(other) == _origin(login):
+                continue
+            if not network.verify_tls or f"{other.path}/".startswith(below):
+                raise PermissionError(
+                    f"The login for {login.geturl()} would be sent to {other.scheme}://{other.netloc}, too"
+                )
+
+
+def _origin(parts: SplitResult) -> tuple[str, int | None]:
+    return parts.scheme, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _quoted(text: str) -> str:

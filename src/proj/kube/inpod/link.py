@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import hashlib
+import http.client
 import os
 import re
 import sys
@@ -35,13 +36,14 @@ def fetched(line: str, folder: Path) -> tuple[str, Path]:
         try:
             found = _download(url, target, _ALGORITHMS.get(len(digest), "sha256"))
             break
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             code = error.code if isinstance(error, urllib.error.HTTPError) else _SERVER_ERROR
             if attempt == TRIES or (code < _SERVER_ERROR and code != _TOO_MANY):
                 raise SystemExit(f"{url} cannot be had: {error}") from error
             time.sleep(2**attempt)
-    if digest and found != digest:
-        raise SystemExit(f"{url} is not the package that is locked: its digest is {found}")
+    if found != digest:
+        known = "its digest is" if digest else "the list has no digest of it, which is"
+        raise SystemExit(f"{url} is not the package that is locked: {known} {found}")
     return url, target
 
 
@@ -51,6 +53,9 @@ def _download(url: str, target: Path, algorithm: str) -> str:
         while data := answer.read(1 << 20):
             found.update(data)
             file.write(data)
+        told = answer.headers.get("Content-Length")
+        if told is not None and int(told) != file.tell():
+            raise OSError(f"{file.tell()} bytes came of {told}")
     return found.hexdigest()
 
 

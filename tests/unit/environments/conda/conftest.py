@@ -49,6 +49,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the user's own `~/.condarc` says is no part of a test."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
 class CondaProjectMaker(Protocol):
     def __call__(self, *dependencies: str, head: str = "", tail: str = "") -> Path: ...
 
@@ -77,6 +83,16 @@ def conda_project(tmp_path: Path, channel: Path) -> CondaProjectMaker:
 def served(channel: Path) -> Iterator[ChannelServer]:
     server = ChannelServer(channel)
     yield server
+    server.close()
+
+
+@pytest.fixture
+def secret_channel(channel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The head of a conda.yaml whose channel is behind a token, `tk-5ecret-5ecret`."""
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
+    server = ChannelServer(channel, token="tk-5ecret-5ecret")
+    yield f"channels: ['http://{server.address}/t/${{CHANNEL_KEY}}/channel', nodefaults]\n"
     server.close()
 
 

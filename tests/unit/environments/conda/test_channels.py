@@ -42,6 +42,7 @@ def test_names_without_settings() -> None:
     assert urls("./local") == ["file:///project/local"]
     assert urls("file:///srv/channel/") == ["file:///srv/channel"]
     assert urls("https://host/channel/linux-64") == ["https://host/channel"]
+    assert urls("https://host/linux-tools") == ["https://host/linux-tools"], "a name, and no platform's"
 
 
 @pytest.mark.usefixtures("condarc")
@@ -102,3 +103,67 @@ def test_channels_of_a_project(tmp_path: Path, request_for: RequestMaker) -> Non
     assert channels("channels: [conda-forge, nodefaults]") == ([forge], [special])
     assert channels("channels: [conda-forge, defaults]") == ([forge, *main], [special])
     assert channels("") == ([special, *main], [])
+
+
+# --- the user's settings ----------------------------------------------------------------------------------
+
+
+def test_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As conda does: an item of what counts most comes first, an entry of it wins."""
+    root, prefix = tmp_path / "root", tmp_path / "prefix"
+    (root / "condarc.d").mkdir(parents=True)
+    prefix.mkdir()
+    monkeypatch.setenv("CONDA_EXE", str(root / "bin" / "conda"))
+    monkeypatch.setenv("CONDA_PREFIX", str(prefix))
+    monkeypatch.setenv("CONDA_CHANNELS", "five")
+    (root / ".condarc").write_text(
+        "channels: [one]\nchannel_alias: https://one.example\n"
+        "custom_channels: {team: https://old.example, lab: https://lab.example}\n"
+    )
+    (root / "condarc.d" / "more.yml").write_text("channels: [two]\n")
+    (Path.home() / ".condarc").write_text(
+        "channels: [three, one]\ncustom_channels: {team: https://t.example}\n"
+    )
+    (prefix / ".condarc").write_text("channels: four\noffline:\n")
+    Path(os.environ["CONDARC"]).write_text("channel_alias: https://two.example\n")
+    settings = read_settings()
+    assert settings.channels == ("five", "four", "three", "one", "two")
+    assert dict(settings.custom) == {"team": "https://t.example", "lab": "https://lab.example"}
+    assert settings.alias == "https://two.example"
+
+
+def test_no_default_channels_are_none() -> None:
+    Path(os.environ["CONDARC"]).write_text("default_channels: []\n")
+    assert urls("defaults") == []
+
+
+def test_anacondas_own_channels() -> None:
+    assert urls("pkgs/main") == ["https://repo.anaconda.com/pkgs/main"]
+    assert urls("pkgs/pro") == ["https://repo.anaconda.com/pkgs/pro"]
+    Path(os.environ["CONDARC"]).write_text("default_channels: [https://mirror.example.org/pkgs/main]\n")
+    assert urls("pkgs/main") == ["https://mirror.example.org/pkgs/main"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "allowlist_channels: [team]",
+        "denylist_channels: [defaults, conda-forge]",
+        "whitelist_channels: [team]",
+    ],
+)
+def test_channels_that_must_not_be_used(tmp_path: Path, request_for: RequestMaker, setting: str) -> None:
+    Path(os.environ["CONDARC"]).write_text(setting)
+    file = tmp_path / "conda.yaml"
+    file.write_text("channels: [team]\ndependencies: [numpy]\n")
+    found = read_project(request_for(tmp_path), "linux-64")
+    assert [each.url for each in found.channels] == ["https://conda.anaconda.org/team"]
+    assert not found.more_channels, "the ones that conda would add are forbidden"
+    for text in ("channels: [team, conda-forge]", "channels: []", "channels: [team, defaults]"):
+        file.write_text(f"{text}\ndependencies: [numpy]\n")
+        with pytest.raises(EnvironmentFailedError, match="must not be used") as caught:
+            read_project(request_for(tmp_path), "linux-64")
+        assert "list_channels` of .condarc" in caught.value.message
+    file.write_text("channels: [team]\ndependencies: ['conda-forge::numpy']\n")
+    with pytest.raises(EnvironmentFailedError, match="must not be used"):
+        read_project(request_for(tmp_path), "linux-64")

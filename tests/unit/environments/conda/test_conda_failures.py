@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer
+from conda_kit import DAY_2021, ChannelServer, CondaPackage, make_channel
 from environment_kit import installed
 from proj import paths
 from proj.environments.cache import root
+from proj.environments.conda.download import download_packages
 from proj.environments.conda.environment import CondaEnvironment
+from proj.environments.conda.lock import CondaLock
+from proj.environments.conda.messages import Locked
+from proj.environments.conda.service import INSTALL_HINT
+from proj.environments.conda.worker import failure_of
 from proj.environments.inventory import list_environments
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
@@ -66,11 +72,101 @@ def test_a_missing_package_and_its_nearest_names(
     assert "channels:" in (caught.value.hint or "")
 
 
+def test_packages_that_are_too_young(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    with pytest.raises(EnvironmentFailedError, match=r"No channel has python, alpha that early\.") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha>=2"), as_of_s=DAY_2021 - 86400))
+    assert caught.value.details == (
+        "python: the earliest is of 2021-03-04", "alpha: the earliest is of 2021-03-04",
+    )  # fmt: skip
+    assert "as of 2021-03-04" in (caught.value.hint or "")
+    assert "--as-of" in (caught.value.hint or "")
+    with pytest.raises(EnvironmentFailedError, match=r"No channel has alphaa\.") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alphaa"), as_of_s=DAY_2021 + 86400))
+    assert "alphaa: did you mean alpha?" in caught.value.details
+
+
+def test_a_page_in_place_of_a_channel(
+    conda_project: CondaProjectMaker, request_for: RequestMaker, channel: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page"
+    for subdir in ("noarch", "linux-64"):
+        (page / subdir).mkdir(parents=True)
+        (page / subdir / "repodata.json").write_text("<!DOCTYPE html><html>Sign in</html>")
+    head = f"channels: ['{channel.as_uri()}', '{page.as_uri()}', nodefaults]\n"
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head=head)))
+    assert f"{page.as_uri()} is no channel: its linux-64/repodata.json" in caught.value.message
+    assert "sign in" in (caught.value.hint or "")
+
+
+def test_a_version_in_brackets_that_is_none(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    with pytest.raises(EnvironmentFailedError, match=r'alpha\[version=">=1 <2"\] is no package that'):
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha[version='>=1 <2']")))
+
+
+@pytest.mark.parametrize(("text", "reason"), [("version: 99\npackages: []\n", "99"), ("", "`version`")])
+def test_a_lock_of_pixi_that_cannot_be_read(
+    tmp_path: Path, request_for: RequestMaker, text: str, reason: str
+) -> None:
+    (tmp_path / "pixi.lock").write_text(text)
+    with pytest.raises(
+        EnvironmentFailedError, match=r"Cannot use pixi\.lock\. It is no lock that can"
+    ) as caught:
+        ENVIRONMENT.prepare(request_for(tmp_path))
+    assert reason in caught.value.message
+    assert "Error" not in caught.value.message
+    assert "Lock anew" in (caught.value.hint or "")
+
+
+def test_packages_are_not_downloaded_without_rattler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proj.environments.conda.service.is_installed", lambda: False)
+    lock = CondaLock(platform="linux-64", packages=(Locked(url="https://h/c/noarch/x-1-0.conda"),))
+    with pytest.raises(EnvironmentFailedError, match="rattler is not installed") as caught:
+        download_packages(lock, tmp_path, what="the packages of run 0123", hint="Without them.")
+    assert INSTALL_HINT in (caught.value.hint or "")
+
+
 def test_a_version_that_is_not_there(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
     with pytest.raises(EnvironmentFailedError) as caught:
         ENVIRONMENT.prepare(request_for(conda_project("alpha=7", "python=3.9")))
     assert "alpha" in caught.value.message
     assert "Of alpha there is 1.0, 2.0" in (caught.value.hint or "")
+
+
+def test_a_package_with_too_little_room_for_paths(
+    tmp_path: Path,
+    conda_project: CondaProjectMaker,
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before 2017, packages were built in short folders."""
+    monkeypatch.setattr("conda_kit.PLACEHOLDER", "/opt/short")
+    tool = CondaPackage(name="old-tool", files={"bin/old-tool": b"\x7fELF\0/opt/short/share\0"})
+    channel = make_channel(tmp_path / "channel", [tool])
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(
+            request_for(conda_project("old-tool", head=f"channels: [{channel.as_uri()}, nodefaults]\n"))
+        )
+    assert "old-tool-1.0-0.conda has room for shorter paths" in caught.value.message
+    assert "PROJ_CACHE" in (caught.value.hint or "")
+
+
+def test_no_channel_at_all(conda_project: CondaProjectMaker, request_for: RequestMaker) -> None:
+    Path(os.environ["CONDARC"]).write_text("default_channels: []\n")
+    with pytest.raises(EnvironmentFailedError, match="No channel has alpha") as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("alpha", head="channels: [defaults]\n")))
+    assert "`channels:`" in (caught.value.hint or "")
+
+
+def test_a_spec_that_the_solver_cannot_read(
+    conda_project: CondaProjectMaker, request_for: RequestMaker
+) -> None:
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("python", "alpha[version='>=1<2']")))
+    assert 'alpha[version=">=1<2"] is no package that can be looked for' in caught.value.message
+    assert ">=1.19,<2" in (caught.value.hint or "")
 
 
 def test_virtual_packages(
@@ -192,6 +288,35 @@ def test_offline_with_a_damaged_package_in_the_cache(
     shutil.rmtree(root())
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
     assert module.read_text() == "version = '1.0'\n"
+
+
+@pytest.mark.parametrize("name", ["r-digest", "perl-digest-md5", "sha256sum"])
+def test_a_package_that_is_named_after_digests(name: str) -> None:
+    said = f"failed to fetch {name}-1.0-0.conda\nCaused by: {{}} https://h.example/noarch/{name}-1.0-0.conda"
+    assert failure_of(OSError(said.format("error sending request for url"))).cause == "unreachable"
+    assert failure_of(OSError(said.format("HTTP status server error (503) for"))).cause == "unreachable"
+    assert failure_of(OSError(f"failed to link {name}-1.0-0.conda\nCaused by: Permission denied")).cause == (
+        "other"
+    )
+    assert failure_of(OSError(said.format("hash mismatch when extracting"))).cause == "hash"
+
+
+def test_a_channel_without_hashes_is_asked_for_nothing_offline(
+    served: ChannelServer, conda_project: CondaProjectMaker, request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, channel: Path,
+) -> None:  # fmt: skip
+    """A solution needs the hash of what is solved for, which has to be downloaded for it."""
+    monkeypatch.delenv("UV_OFFLINE")
+    served.folder = Path(shutil.copytree(channel, tmp_path / "unhashed"))
+    for file in served.folder.glob("*/repodata.json"):
+        file.write_text(re.sub(r'"(?:sha256|md5)":"[0-9a-f]+",', "", file.read_text()))
+    head = f"channels: ['{served.url}', nodefaults]\n"
+    ENVIRONMENT.prepare(request_for(conda_project("undated", head=head)))  # it has the repodata now
+    before = len(served.asked)
+    with pytest.raises(EnvironmentFailedError) as caught:
+        ENVIRONMENT.prepare(request_for(conda_project("tool", head=head), offline=True))
+    assert "Run once without --offline" in (caught.value.hint or "")
+    assert served.asked[before:] == []
 
 
 # --- secrets ----------------------------------------------------------------------------------------------

@@ -63,10 +63,35 @@ def test_odd_files_are_read_with_a_warning(
 @pytest.mark.parametrize(
     ("selector", "meant"),
     [("linux", True), ("win", False), ("not win", True), ("unix", True), ("osx or linux", True),
-     ("linux and not win", True), ("osx", False), ("py>=36", None), ("", None)],
+     ("linux and not win", True), ("osx", False), ("py>=36", None), ("", None), ("x86_64", True),
+     ("linux64", True), ("linux-64", True), ("linux and not aarch64", True), ("arm64", False)],
 )  # fmt: skip
 def test_selectors(selector: str, meant: bool | None) -> None:
-    assert selects(selector) is meant
+    assert selects(selector, "linux-64") is meant
+
+
+def test_selectors_are_about_the_platform_that_it_is_read_for(
+    tmp_path: Path, request_for: RequestMaker
+) -> None:
+    (tmp_path / "conda.yaml").write_text(
+        "channels: [conda-forge]\ndependencies:\n- python\n- mkl  # [x86_64]\n- openblas  # [aarch64]\n"
+    )
+    for platform, name in (("linux-64", "mkl"), ("linux-aarch64", "openblas")):
+        found = read_project(request_for(tmp_path), platform)
+        assert [spec.name for spec in found.specs] == ["python", name]
+
+
+def test_each_of_several_equal_entries_has_its_own_selector(tmp_path: Path) -> None:
+    (tmp_path / "conda.yaml").write_text(
+        "dependencies:\n- pytorch  # [win]\n- 'pytorch'  # [linux]\n- pytorch  # [osx]\n"
+        "- numpy  # fast\n- pip:\n"
+        "  - alpha  # [win]\n  - alpha  # [linux]\n  - pywin32==228  # [win]\n"
+        "  - beta @ git+https://h/beta#egg=beta  # [osx]\n  - gamma\n"
+    )
+    found = read_conda_file(tmp_path / "conda.yaml", "linux-64")
+    assert [spec.written for spec in found.specs] == ["pytorch", "numpy"]
+    assert found.pip == ("alpha", "gamma")
+    assert any("pywin32==228 is meant for [win]" in text for text in found.warnings)
 
 
 def test_a_variable_with_a_bad_name(tmp_path: Path) -> None:
@@ -113,3 +138,30 @@ def test_the_digest_depends_on_what_is_solved_for_alone(
     assert digests[0] == digests[1]
     (folder / "conda.yaml").write_text("channels: ['https://h/c2']\ndependencies: [numpy]\n")
     assert read_project(request_for(folder), "linux-64").digest(folder) != digests[0]
+
+
+@pytest.mark.parametrize("entry", ["python >=3.8 <3.10", "pip >=20 <22", "numpy >=1.19 <2"])
+def test_bounds_without_a_comma_are_refused_by_line(tmp_path: Path, entry: str) -> None:
+    """Also of what no conda is needed for: the upper one was lost without a word."""
+    (tmp_path / "conda.yaml").write_text(f"dependencies:\n- tool\n- {entry}  # so\n- pip:\n  - alpha\n")
+    with pytest.raises(EnvironmentFailedError, match=rf"conda\.yaml:3: '{entry}' is no package"):
+        read_conda_file(tmp_path / "conda.yaml")
+
+
+@pytest.mark.parametrize(
+    ("channels", "specs", "warned"),
+    [
+        ("'https://h/t/tk-1/team'", "", ["https://h/team"]),
+        ("'https://ada:pw@h/team', 'https://h/t/tk-1/team'", "", ["https://h/team", "https://h/team"]),
+        ("'https://${ADA}:pw@h/team'", "", ["https://h/team"]),
+        ("team", "- 'https://h/t/tk-1/team::alpha'\n", ["https://h/team"]),
+        ("'https://h/t/${TOKEN}/team', 'https://ada:$PW@h/x', 'https://h/team', team", "", []),
+    ],
+)
+def test_secrets_that_stand_in_the_file(tmp_path: Path, channels: str, specs: str, warned: list[str]) -> None:
+    (tmp_path / "conda.yaml").write_text(f"channels: [{channels}]\ndependencies:\n- alpha\n{specs}")
+    warnings = read_conda_file(tmp_path / "conda.yaml").warnings
+    assert [text.split(" is recorded")[0].rpartition(" ")[2] for text in warnings] == warned
+    assert all("conda.yaml: the token or password" in text and "${VAR}" in text for text in warnings)
+    assert "tk-1" not in str(warnings)
+    assert ":pw" not in str(warnings)

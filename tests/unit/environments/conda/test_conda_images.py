@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import PLACEHOLDER, ChannelServer, CondaPackage, make_channel, module_package
+from conda_kit import PLACEHOLDER, CondaPackage, make_channel, module_package
 from environment_kit import with_wheels, write_wheel
 from imagekit import Sample, tar
 from proj import building, images, paths
 from proj.building import BuildRequest
+from proj.environments.conda.layer import _own_index, activation
 from proj.environments.imaged import base_name, contents_for, declared_packages
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.images.blobs import BlobCache
@@ -139,16 +140,43 @@ def test_compiled_files_of_sources_that_are_there_are_left_out(
 
 
 def test_post_link_scripts_are_told(
-    conda_project: CondaProjectMaker, contents: Callable[..., Contents], tmp_path: Path, heard: list[str]
+    conda_project: CondaProjectMaker,
+    contents: Callable[..., Contents],
+    tmp_path: Path,
+    channel: Path,
+    heard: list[str],
 ) -> None:
-    package = CondaPackage(name="linked", files={"bin/.linked-post-link.sh": "#!/bin/sh\nexit 1\n"})
+    script = f"#!/bin/sh\necho ran >> {tmp_path}/ran\n"
+    package = CondaPackage(name="linked", files={"bin/.linked-post-link.sh": script})
     more = make_channel(tmp_path / "more", [package])
-    folder = conda_project("linked", head=f"channels: [{more.as_uri()}, nodefaults]\n")
+    head = f"channels: ['{more.as_uri()}', '{channel.as_uri()}', nodefaults]\n"
+    folder = conda_project()
+    tail = with_wheels(folder, ("tiny", "1.0"))  # around which the conda packages are linked once more
+    folder = conda_project("linked", "python=3.9", head=head, tail=tail)
     for _ in range(2):
         made = contents(folder)
         assert any("post-link scripts of linked" in note for note in made.notes)
     assert sum("post-link scripts of linked" in line for line in heard) == 2
     assert sum("step: Installing" in line for line in heard) == 1, "it is made once"
+    assert not (tmp_path / "ran").exists(), "neither for the image nor for its lock"
+
+
+def test_a_record_is_that_of_the_package_itself(
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], channel: Path
+) -> None:
+    """Beside the package's folder in the cache there may be others whose names begin like its own."""
+    folder = conda_project("tool", head=f"channels: ['{channel.as_uri()}', nodefaults]\n")
+    own = json.loads(content(contents(folder), f"{ENV}conda-meta/tool-1.0-0.json"))
+    other = paths.cache() / "conda" / "packages" / "tool-1.0-0" / "info" / "index.json"
+    assert own["arch"] == "x86_64"
+    for place, changes in (("tool-1.0-0-other", {}), ("tool-1.0-0", {"build_number": 9})):
+        target = paths.cache() / "conda" / "packages" / place / "info" / "index.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        changed = {**json.loads(other.read_bytes()), "arch": "hostile", **changes}
+        assert _own_index({**own, "extracted_package_dir": str(other.parent.parent)})["arch"] == "x86_64"
+        target.write_text(json.dumps(changed))
+    assert _own_index({**own, "extracted_package_dir": str(other.parent.parent)}) == {}
+    assert _own_index(own) == {}
 
 
 # --- the `pip:` section -----------------------------------------------------------------------------------
@@ -185,7 +213,7 @@ def test_folders_of_this_machine_are_refused(
 ) -> None:
     folder = conda_project("python=3.9", "alpha", "pip", tail="- pip:\n    - ./package\n")
     shutil.copytree(local_package, folder / "package")
-    with pytest.raises(EnvironmentFailedError, match="which an image has no copy of: package"):
+    with pytest.raises(EnvironmentFailedError, match="installs the folder `package` as a package"):
         contents(folder)
 
 
@@ -275,19 +303,9 @@ def test_a_lock_of_the_image_s_platform_is_taken(
 
 
 def test_secrets_of_channels_are_not_in_the_image(
-    conda_project: CondaProjectMaker,
-    contents: Callable[..., Contents],
-    channel: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    conda_project: CondaProjectMaker, contents: Callable[..., Contents], secret_channel: str
 ) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
-    server = ChannelServer(channel, token="tk-5ecret-5ecret")
-    try:
-        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
-        made = contents(conda_project("tool", head=f"channels: ['{url}', nodefaults]\n"))
-    finally:
-        server.close()
+    made = contents(conda_project("tool", head=secret_channel))
     assert b"5ecret" not in BlobCache().path(made.layers[0].diff_id).read_bytes()
     assert "5ecret" not in made.lock
 
@@ -385,3 +403,20 @@ def test_activation_is_that_of_this_machine(
     assert first == "/mlflow/projects/env/share|fast|mine|gone|a b c"
     assert second.startswith("/mlflow/projects/env/extra:")
     assert (done.returncode, done.stderr) == (7, "noise\n"), "what scripts print is not the program's"
+
+
+@pytest.mark.parametrize("ending", ["exit 3", "set -eu; false", "set -u; : $NOT_SET"])
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_script_that_ends_its_shell_ends_no_command(tmp_path: Path, shell: str, ending: str) -> None:
+    scripts = tmp_path / "etc" / "conda" / "activate.d"
+    scripts.mkdir(parents=True)
+    (scripts / "a.sh").write_text("export FIRST=1; cd /\n")
+    (scripts / "bad.sh").write_text(f"export BEFORE=1\n{ending}\n")
+    (scripts / "z.sh").write_text('false; export LAST="$FIRST$BEFORE"\nset -eu\n')
+    program = tmp_path / "activate"
+    lines = activation(tmp_path, str(tmp_path)).splitlines(keepends=True)
+    program.write_text("".join(line for line in lines if shell == "bash" or "BASH_VERSION" not in line))
+    command = 'echo "$LAST|$#|$2|${PROJ_ACTIVATION-}|$PWD"; exit 7'
+    done = run([shell, str(program), "sh", "-c", command, "sh", "a b", "c"], cwd=tmp_path, check=False)
+    assert (done.stdout, done.returncode) == (f"11|2|c||{tmp_path}\n", 7)
+    assert "activation script bad.sh of the conda environment ended" in done.stderr

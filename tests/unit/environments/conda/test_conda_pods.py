@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import os
 import re
 import sys
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_kit import ChannelServer
 from environment_kit import with_wheels
+from loopback import LoopbackServer
 from proj.environments.recipe import RecipeEnvironment
 from proj.errors import EnvironmentFailedError
 from proj.model import RecipeRuntime
 from proj.process import run
 
 if TYPE_CHECKING:
+    from conda_kit import ChannelServer
     from environment_kit import RequestMaker
     from proj.process import Completed
     from unit.environments.conda.conftest import CondaProjectMaker
@@ -68,21 +70,11 @@ def test_a_pod_has_no_folder_of_this_machine(
 
 
 def test_a_pod_cannot_log_in(
-    conda_project: CondaProjectMaker,
-    request_for: RequestMaker,
-    channel: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    conda_project: CondaProjectMaker, request_for: RequestMaker, secret_channel: str
 ) -> None:
-    monkeypatch.delenv("UV_OFFLINE")
-    monkeypatch.setenv("CHANNEL_KEY", "tk-5ecret-5ecret")
-    server = ChannelServer(channel, token="tk-5ecret-5ecret")
-    try:
-        url = f"http://{server.address}/t/${{CHANNEL_KEY}}/channel"
-        folder = conda_project("tool", head=f"channels: ['{url}', nodefaults]\n")
-        with pytest.raises(EnvironmentFailedError, match="a login, which a pod does not have") as caught:
-            RecipeEnvironment().prepare(request_for(folder, target="cluster"))
-    finally:
-        server.close()
+    folder = conda_project("tool", head=secret_channel)
+    with pytest.raises(EnvironmentFailedError, match="a login, which a pod does not have") as caught:
+        RecipeEnvironment().prepare(request_for(folder, target="cluster"))
     assert "5ecret" not in caught.value.message
 
 
@@ -104,12 +96,48 @@ def test_a_pod_goes_to_the_mirrors(
     assert f"{url}/linux-64/tool-1.0-0.tar.bz2#sha256:" in (prepared.lock or b"").decode()
 
 
-def link(packages: list[str], prefix: Path, work: Path) -> Completed:
+def link(packages: list[str], prefix: Path, work: Path, tries: int = 1) -> Completed:
     """Link packages as a pod does."""
     listed = work / "conda.txt"
     listed.write_text("@EXPLICIT\n" + "\n".join(packages) + "\n")
     script = resources.files("proj.kube.inpod").joinpath("link.py")
-    return run([sys.executable, str(script), str(listed), str(prefix), str(work)], check=False)
+    start = (
+        f"import runpy, sys; sys.argv[:1] = []; names = runpy.run_path({str(script)!r});"
+        f"names['main'].__globals__['TRIES'] = {tries}; names['main'](*sys.argv)"
+    )
+    return run([sys.executable, "-c", start, str(listed), str(prefix), str(work)], check=False)
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_download_that_breaks_off(channel: Path, tmp_path: Path, times: int) -> None:
+    """It is tried again, and is not taken for another package."""
+    content = (channel / "linux-64" / "tool-1.0-0.tar.bz2").read_bytes()
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content if len(asked) > times else content[:100])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = LoopbackServer(Handler)
+    try:
+        url = f"http://{server.address}/linux-64/tool-1.0-0.tar.bz2"
+        line = f"{url}#sha256:{hashlib.sha256(content).hexdigest()}"
+        done = link([line], tmp_path / "prefix", tmp_path, tries=2)
+    finally:
+        server.close()
+    assert len(asked) == 2
+    if times == 1:
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "prefix" / "bin" / "tool").is_file()
+    else:
+        assert f"cannot be had: 100 bytes came of {len(content)}" in done.stderr
 
 
 def test_linking_as_in_a_pod(channel: Path, tmp_path: Path) -> None:
@@ -121,4 +149,5 @@ def test_linking_as_in_a_pod(channel: Path, tmp_path: Path) -> None:
     other = link([f"{url}#sha256:{digest[::-1]}"], tmp_path / "other", tmp_path)
     assert other.returncode != 0
     assert "is not the package that is locked" in other.stderr
+    assert "the list has no digest of it" in link([url], tmp_path / "other", tmp_path).stderr
     assert not (tmp_path / "other").exists()
