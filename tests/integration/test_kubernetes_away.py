@@ -143,6 +143,7 @@ def test_another_machine_closes_a_run_whose_own_machine_is_gone(
         eventually(lambda: run_id in machines.process("second", "reconcile").stdout)
     shown = machines.process("second", "show", run_id, "--json").json["data"]
     assert (shown["run"]["status"], shown["run"]["exit_code"]) == ("FAILED", 5)
+    assert '"proj.image"' in json.dumps(shown)  # as the pod's status told the second machine
     assert machines.process("second", "logs", run_id).stdout == counted(12)
     # What its own machine has of it is less, and stays out of the record when that is back.
     assert machines.process("first", "runs").code == 0
