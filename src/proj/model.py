@@ -378,6 +378,8 @@ class ImageRequest(_Value, frozen=True):
     """Of a run that is made again: the id of its image, which is used if the engine still has it."""
     recorded_digest: str | None = None
     """Its digest in a registry, by which it is got back."""
+    recorded_reference: str | None = None
+    """Where it was pulled from, with its digest, as the place says where it ran."""
     recorded_base: str | None = None
     """The digest, or the id, of what it was made on."""
     repository: str | None = None

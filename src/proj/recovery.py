@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from proj.tracking.artifacts import remove_partial
 
 _LATE_MS = 15 * 60 * 1000
 """For how long a run may still appear whose creation had no answer."""
+
+_SLOW_S = 1.0
+"""Whoever takes longer to say nothing is not asked by each command."""
 
 if TYPE_CHECKING:
     from proj.backends.base import Handle
@@ -211,7 +215,7 @@ def _lost(run: RunRecord) -> Outcome:
 
 
 def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking, *, insist: bool) -> Handle | None:
-    """The execution of a run whose client died; one command in half a minute asks a place that is away."""
+    """The execution of a run whose client died; one command in half a minute waits in vain."""
     if claim.info.backend is None or claim.info.reference is None:
         return None
     from proj import sync  # hardly any command has something to attach to
@@ -219,10 +223,12 @@ def _attached(claim: active.Claim, run: RunRecord, tracking: Tracking, *, insist
     home, asked = paths.home(), f"backend:{claim.info.backend}"
     if not insist and sync.away_just_now(home, asked):
         raise BackendError("it could not be asked a moment ago.", code=FailureCode.LOST)
+    begun_s = time.monotonic()
     try:
         return BACKENDS.load(claim.info.backend).attach(execution_of(run, tracking), claim.info.reference)
     except BackendError:
-        sync.note_away(home, asked)
+        if time.monotonic() - begun_s > _SLOW_S:
+            sync.note_away(home, asked)
         raise
     except Exception as error:  # noqa: BLE001  perhaps a plugin that is gone: no reason to refuse every command
         events.warning(f"The backend {claim.info.backend} cannot tell of the run {run.run_id}: {error}")

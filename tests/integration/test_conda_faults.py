@@ -123,7 +123,7 @@ def test_a_kill_at_any_moment(folder: ProjFolder, conda_server: ChannelServer) -
         elif moment % 4 == 1:
             shutil.rmtree(folder.cache / "environments", ignore_errors=True)
             shutil.rmtree(folder.cache / "locks", ignore_errors=True)
-    assert killed > MOMENTS / 2
+    assert killed > MOMENTS / 4  # the later moments come after the end, on a fast machine
     works_now(folder)
 
 

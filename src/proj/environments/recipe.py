@@ -95,7 +95,9 @@ def _as_it_ran(image: str, request: EnvironmentRequest) -> str:
             f"pulled by it. What {image} is now is used, which may be another image."
         )
         return image
-    pinned = at_digest(image, asked.recorded_digest)
+    pinned = asked.recorded_reference or ""
+    if not pinned.endswith(f"@{asked.recorded_digest}"):
+        pinned = at_digest(image, asked.recorded_digest)
     if _is_gone(pinned, request):
         events.warning(
             f"The image that ran, {pinned}, is not in its registry any more. "

@@ -264,6 +264,7 @@ class _Preflight:
             bake=environment.kind == "image" and image.has_code,
             recorded_id=image.image_id,
             recorded_digest=image.digest,
+            recorded_reference=image.reference,
             recorded_base=image.base_digest,
         )
 

@@ -44,6 +44,16 @@ def test_what_ran_is_taken_by_its_digest(
     assert (runtime.image, runtime.digest, said) == (pinned, DIGEST, "")
 
 
+def test_what_ran_is_taken_from_where_the_node_had_it(
+    project: Path, fake_registry: FakeRegistry, asked: ImageRequest
+) -> None:
+    """A name without a registry means another one to each node."""
+    pinned = f"{fake_registry.host}/mirror/x@{DIGEST}"
+    fake_registry.manifests["mirror/x", DIGEST] = (b"{}", "application/json")
+    runtime, said = made(project, msgspec.structs.replace(asked, recorded_reference=pinned))
+    assert (runtime.image, runtime.digest, said) == (pinned, DIGEST, "")
+
+
 def test_what_is_gone_is_told(project: Path, asked: ImageRequest) -> None:
     runtime, said = made(project, asked)
     assert (runtime.image, runtime.digest) == (asked.base, None)
