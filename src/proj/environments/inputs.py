@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from proj.environments.condafile import BUILD_PACKAGES, CondaFile, read_conda_file
 from proj.environments.requirements import (
     LocalPackage,
     Requirements,
@@ -23,6 +22,7 @@ from proj.errors import EnvironmentFailedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from proj.environments.condafile import CondaFile  # noqa: TC004  nothing decodes the struct
     from proj.model import EnvironmentRequest
 
 Kind = Literal["python_env", "conda", "requirements", "pyproject", "setup", "script"]
@@ -220,6 +220,8 @@ def _python_env(path: Path, origin: str, folder: Path, table: dict[str, object])
 
 
 def _conda(path: Path, origin: str, folder: Path, platform: str | None) -> PythonInput:
+    from proj.environments.condafile import read_conda_file  # not on the way of projects without one
+
     conda = read_conda_file(path, platform)
     requirements = parse_requirements(
         [line for entry in conda.pip for line in logical_lines(entry)],
@@ -335,4 +337,4 @@ def metadata_digest(package: Path) -> str:
     return sha.hexdigest()
 
 
-__all__ = ["BUILD_PACKAGES", "DEFAULT_BUILD", "ORDER", "PythonInput", "metadata_digest", "read_input"]
+__all__ = ["DEFAULT_BUILD", "ORDER", "PythonInput", "metadata_digest", "read_input"]
