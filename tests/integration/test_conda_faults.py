@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_at_any_phase(
 
 
 MOMENTS = 24
-MOMENT_S = 0.08
+MOMENT_S = 0.05
 
 
 @pytest.mark.faults
@@ -123,7 +123,7 @@ def test_a_kill_at_any_moment(folder: ProjFolder, conda_server: ChannelServer) -
         elif moment % 4 == 1:
             shutil.rmtree(folder.cache / "environments", ignore_errors=True)
             shutil.rmtree(folder.cache / "locks", ignore_errors=True)
-    assert killed > MOMENTS / 4  # the later moments come after the end, on a fast machine
+    assert killed > MOMENTS / 2
     works_now(folder)
 
 

@@ -49,7 +49,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ended:
-    """An execution that was never begun.
+    """An execution that there is nothing of: it was never begun, or is gone.
 
     Args:
         reference: What it was looked for by.
