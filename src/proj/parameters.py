@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from proj.model import EntryPoint, Parameter
 
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_SCHEME: Final = r"([A-Za-z][A-Za-z0-9+.-]+):"
 """Two characters at least: `C:` is a drive. As in MLflow, no `//` is needed (`dbfs:/x`, `runs:/x`)."""
 _NOTED: Final = 40
 """How much of a value a note shows, in characters."""
-_JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_JSON_NUMBER: Final = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, str]:
@@ -229,14 +229,14 @@ def _resolve(
         if local is None:
             return str(download(value))
         return _existing(local, bases) or value
-    if parameter.kind is ParameterKind.URI and value and _SCHEME.match(value) is None:
+    if parameter.kind is ParameterKind.URI and value and re.match(_SCHEME, value) is None:
         return _existing(value, bases) or _absolute(value, bases[0])
     return value
 
 
 def _local(value: str) -> str | None:
     """The path that a value means on this machine; None for a URI that is to be downloaded."""
-    scheme = _SCHEME.match(value)
+    scheme = re.match(_SCHEME, value)
     if scheme is None:
         return value
     if scheme[1].lower() == "file":
@@ -307,7 +307,7 @@ def _plain(node: yamltree.Node) -> _Plain:
         return None
     if node.text in ("true", "false"):
         return node.text == "true"
-    return _Number(node.text) if _JSON_NUMBER.fullmatch(node.text) else node.text
+    return _Number(node.text) if re.fullmatch(_JSON_NUMBER, node.text) else node.text
 
 
 def _from_json(text: str, path: Path) -> object:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_DIST = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*?)(?:-py\d[\d.]*)?\.(?:dist|egg)-info$")
+_DIST = r"^(?P<name>.+?)-(?P<version>\d[^-]*?)(?:-py\d[\d.]*)?\.(?:dist|egg)-info$"
 
 
 def virtual_environment_facts(folder: Path) -> EnvironmentFacts:
@@ -57,7 +57,7 @@ def packages_in(sites: Iterable[Path]) -> tuple[Package, ...]:
         except OSError:
             continue
         for name in sorted(names):
-            match = _DIST.match(name)
+            match = re.match(_DIST, name) if name.endswith("-info") else None
             if match:
                 distribution = _normalized(match["name"])
                 if distribution not in found:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _CONFIG_BYTES = 64 * 1024
-_BUILD = re.compile(r'"(?P<kind>blas|lapack)":\s*\{(?P<body>[^{}]*)\}')
-_FIELD = re.compile(r'"(name|version)":\s*"([^"]*)"')
-_OLD_BUILD = re.compile(r"(?m)^(\w*?(?:blas|mkl|accelerate)\w*)_info\s*=\s*\{.*?'libraries':\s*\['([^']+)'")
-_LIBRARY = re.compile(
+_BUILD = r'"(?P<kind>blas|lapack)":\s*\{(?P<body>[^{}]*)\}'
+_FIELD = r'"(name|version)":\s*"([^"]*)"'
+_OLD_BUILD = r"(?m)^(\w*?(?:blas|mkl|accelerate)\w*)_info\s*=\s*\{.*?'libraries':\s*\['([^']+)'"
+_LIBRARY = (
     r"lib(?P<name>(?:scipy_)?openblas|mkl_rt|blis|flexiblas|accelerate|gomp|iomp5|omp|blas)[^/]*"
     r"\.(?:so|dylib)[\d.]*$"
 )
@@ -51,12 +51,12 @@ def _declared(site: Path) -> Iterator[NumericLibrary]:
             text = file.read(_CONFIG_BYTES)
     except OSError:
         return
-    for match in _BUILD.finditer(text):
-        fields = dict(_FIELD.findall(match["body"]))
+    for match in re.finditer(_BUILD, text):
+        fields = dict(re.findall(_FIELD, match["body"]))
         if fields.get("name"):
             told = f"{fields['name']} {fields.get('version', '')}".strip()
             yield NumericLibrary(name=f"numpy {match['kind']}", version=told)
-    for name, library in _OLD_BUILD.findall(text):
+    for name, library in re.findall(_OLD_BUILD, text):
         yield NumericLibrary(name=f"numpy {name}", version=library)
 
 
@@ -75,7 +75,7 @@ def _beside(site: Path) -> Iterator[NumericLibrary]:
         except OSError:
             continue
         for name in names:
-            match = _LIBRARY.fullmatch(name)
+            match = re.fullmatch(_LIBRARY, name)
             if match is not None:
                 where = folder.relative_to(top).as_posix()
                 yield NumericLibrary(name=match["name"], file=f"{where}/{_real(folder / name)}")
