@@ -348,9 +348,11 @@ _OF_KUBERNETES = (
 
 def _backend_config(options: dict[str, Any]) -> str:
     """The backend's settings: those of `--backend-config`, and those that have options of their own."""
-    from proj import api
+    config = "{}"
+    if options["backend_config"] is not None:
+        from proj import api
 
-    config = api.config_json(options["backend_config"])
+        config = api.config_json(options["backend_config"])
     given = {name: options[name] for name in _OF_KUBERNETES if options[name] not in (None, False)}
     if not given:
         return config

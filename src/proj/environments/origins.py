@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +62,9 @@ def source_of(metadata: Path) -> str | None:
         it is known.
     """
     try:
-        found = json.loads((metadata / "direct_url.json").read_bytes())
+        found = msgspec.json.decode((metadata / "direct_url.json").read_bytes())
         url = found["url"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError):
         return None
     if not isinstance(url, str) or _is_of_conda(metadata):  # that names the folder its channel built it in
         return None
