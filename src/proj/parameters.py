@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from proj import yamltree
@@ -162,6 +161,8 @@ def undeclared_notes(entry_point: EntryPoint, given: Mapping[str, str]) -> tuple
         if name in declared:
             continue
         for _, meant in _slips(free, [name])[:1]:
+            import shlex
+
             passed = shlex.join([f"--{name}", value if len(value) <= _NOTED else f"{value[: _NOTED - 1]}…"])
             notes.append(f"-P {name} is not declared; it is passed as {passed}. Did you mean {meant}?")
     return tuple(notes)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _CONFIG_BYTES = 64 * 1024
-_BUILD = r'"(?P<kind>blas|lapack)":\s*\{(?P<body>[^{}]*)\}'
+_BUILD = r'"(blas|lapack)":\s*\{([^{}]*)\}'
 _FIELD = r'"(name|version)":\s*"([^"]*)"'
 _OLD_BUILD = r"(?m)^(\w*?(?:blas|mkl|accelerate)\w*)_info\s*=\s*\{.*?'libraries':\s*\['([^']+)'"
 _LIBRARY = (
@@ -39,6 +39,8 @@ def numeric_libraries(sites: Iterable[Path]) -> tuple[NumericLibrary, ...]:
     """
     found: dict[str, NumericLibrary] = {}
     for site in sites:
+        if not os.path.isdir(f"{site}/numpy"):  # noqa: PTH112  no Path per folder, on each run
+            continue
         for library in (*_declared(site), *_beside(site)):
             found.setdefault(f"{library.name} {library.file or ''}", library)
     return tuple(found[key] for key in sorted(found))
@@ -51,19 +53,20 @@ def _declared(site: Path) -> Iterator[NumericLibrary]:
             text = file.read(_CONFIG_BYTES)
     except OSError:
         return
-    for match in re.finditer(_BUILD, text):
-        fields = dict(re.findall(_FIELD, match["body"]))
+    builds = re.findall(_BUILD, text)
+    for kind, body in builds:
+        fields = dict(re.findall(_FIELD, body))
         if fields.get("name"):
             told = f"{fields['name']} {fields.get('version', '')}".strip()
-            yield NumericLibrary(name=f"numpy {match['kind']}", version=told)
+            yield NumericLibrary(name=f"numpy {kind}", version=told)
+    if builds:
+        return
     for name, library in re.findall(_OLD_BUILD, text):
         yield NumericLibrary(name=f"numpy {name}", version=library)
 
 
 def _beside(site: Path) -> Iterator[NumericLibrary]:
     """Shared objects that wheels bring, and those in `lib` of a conda environment."""
-    if not (site / "numpy").is_dir():
-        return
     # <environment>/lib/python3.11/site-packages; a folder named in PYTHONPATH is its own
     top = site.parents[2] if site.name.endswith("-packages") and len(site.parents) > 2 else site  # noqa: PLR2004  as the path above
     folders = [site / bundle for bundle in _BUNDLES]

@@ -76,7 +76,7 @@ def select(request: EnvironmentRequest) -> str:
 
 
 def _declares_nothing(request: EnvironmentRequest) -> bool:
-    """Whether there is no file that could declare an environment: the readers of files are not needed then."""
+    """Whether there is no file that could declare an environment: none has to be read then."""
     if request.script is not None or request.declaration is not None:
         return False
     return not any(os.path.isfile(os.path.join(request.project_dir, name)) for name in ORDER)  # noqa: PTH113, PTH118  on each run
