@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,9 +18,25 @@ def main() -> NoReturn:
     """Run the command line of this process and exit with its code."""
     # What is imported is no garbage: to look for some meanwhile takes a twentieth of a no-op run.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    from proj import cli
+    from proj.cli import invoke
 
-    cli.main()
+    _leave(invoke())
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without taking the interpreter apart first: the system takes all back at once, and that sooner."""
+    import threading
+
+    working = any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread())
+    if working or sys.gettrace() is not None or sys.getprofile() is not None:
+        sys.exit(code)
+    atexit._run_exitfuncs()  # noqa: SLF001  what is registered runs all the same
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):  # Python says what is lost
+        sys.exit(code)
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ A command is a click function in `proj.cli.<name>` called `command`. It returns 
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
-import threading
 from signal import SIGINT, SIGPIPE
 from typing import TYPE_CHECKING
 
@@ -121,21 +119,7 @@ def cli(ctx: click.Context, env_file: str | None, tracking_uri: str | None) -> N
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    _leave(invoke(argv))
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit without taking the interpreter apart first: the system takes all back at once, and that sooner."""
-    working = any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread())
-    if working or sys.gettrace() is not None or sys.getprofile() is not None:
-        sys.exit(code)
-    atexit._run_exitfuncs()  # noqa: SLF001  what is registered runs all the same
-    try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()
-    except (OSError, ValueError):  # Python says what is lost
-        sys.exit(code)
-    os._exit(code)
+    sys.exit(invoke(argv))
 
 
 def invoke(argv: Sequence[str] | None = None) -> int:
