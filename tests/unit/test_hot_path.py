@@ -60,9 +60,9 @@ SLOW = {
 """What must not come in by a third party's door either."""
 
 OURS = """
-    active aside assigning assignment closing creating errors events exitcodes files host model parameters
-    paths place planning ranimage record recording recovery registry reuse runner snapshots supervise times users
-    values version
+    active aside assigning assignment closing creating errors events exitcodes files host model
+    parameters paths place planning ranimage record recording recovery registry reuse runner snapshots
+    supervise times users values version
     backends backends.ends backends.local backends.local_outcome backends.metrics_tap
     cli cli.complete cli.options cli.output cli.run
     command command.escapes command.layout command.lexer command.problem command.quotes command.render
