@@ -19,8 +19,8 @@ from proj import process
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-THIRD_PARTY = {"click", "yaml", "_yaml", "msgspec", "platformdirs", "typing_extensions"}
-"""typing_extensions is msgspec's, where it is installed; what Cython brings is yaml's."""
+THIRD_PARTY = {"click", "msgspec", "platformdirs", "typing_extensions"}
+"""typing_extensions is msgspec's, where it is installed. What was read before needs no yaml."""
 
 # What comes with these is paid for anyway; it differs from one Python to the next.
 PAID = "import click, yaml, msgspec, sqlite3, subprocess, threading, pathlib, gc"
@@ -71,15 +71,13 @@ OURS = """
     environments.numerics environments.origins environments.select environments.system
     process process.demands process.exits process.group process.guard process.interrupts process.ladder
     process.outputs process.redact process.run process.spawn process.streams process.supervise
-    projectfile projectfile.entrypoints projectfile.environment projectfile.findings projectfile.keys
-    projectfile.parse projectfile.reader
+    projectfile projectfile.entrypoints projectfile.files projectfile.findings projectfile.remembered
     server server.endpoint
     source source.bundle source.contents source.digests source.files source.git source.ignored source.limit
     source.local source.memory source.names source.parts source.secretfiles source.snapshot source.state
     source.survey source.uri source.worktree
     tracking tracking.artifact_stores tracking.artifacts tracking.database tracking.local tracking.naming
     tracking.records tracking.sqlite tracking.sqlite_experiments tracking.values
-    yamltree yamltree.meaning yamltree.nodes yamltree.parser
 """
 """Our own modules on the way of a second run of the same; what the first one needs does not count."""
 
