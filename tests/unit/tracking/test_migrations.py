@@ -9,6 +9,7 @@ import pytest
 
 from proj.model import Metric
 from proj.tracking import open_tracking
+from proj.tracking.database import SCHEMA
 from proj.tracking.migrations import MIGRATIONS
 from proj.tracking.registry import NewModelVersion
 from proj.tracking.store import RunQuery
@@ -81,3 +82,7 @@ def _schema(home: Path) -> set[tuple[str, ...]]:
     found = set(connection.execute("SELECT type, name, sql FROM sqlite_master"))
     connection.close()
     return found
+
+
+def test_the_newest_schema_is_that_of_all_changes() -> None:
+    assert len(MIGRATIONS) == SCHEMA
