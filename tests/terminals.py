@@ -64,6 +64,15 @@ class Person:
                 raise AssertionError(msg)
         self._seen = found + len(wanted)
 
+    def sees_each(self, *texts: str) -> None:
+        """Wait until all of them have appeared behind what was seen last, in whatever order."""
+        begin, end = self._seen, self._seen
+        for text in texts:
+            self._seen = begin
+            self.sees(text)
+            end = max(end, self._seen)
+        self._seen = end
+
     def leaves(self) -> int:
         """Wait until the program has ended and return its exit code."""
         while self._read(LIMIT_S):
