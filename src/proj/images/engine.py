@@ -14,7 +14,6 @@ import json
 import os
 import re
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -171,10 +170,14 @@ class Engine:
         if self._parts.scheme == "unix":
             return _UnixConnection(self._parts.path, timeout_s)
         host, port = self._parts.hostname or "localhost", self._parts.port
-        if enginetls.is_wanted(self._parts.scheme):
+        if self._speaks_tls:
             context = enginetls.context()
             return http.client.HTTPSConnection(host, port or 2376, timeout=timeout_s, context=context)
         return http.client.HTTPConnection(host, port or 2375, timeout=timeout_s)
+
+    @property
+    def _speaks_tls(self) -> bool:
+        return self._parts.scheme != "unix" and enginetls.is_wanted(self._parts.scheme)
 
     @property
     def _where(self) -> str:
@@ -182,7 +185,7 @@ class Engine:
 
     def _away(self, error: BaseException) -> ImageError:
         where = self._where
-        if isinstance(error, ssl.SSLError):
+        if self._speaks_tls and isinstance(error, OSError) and enginetls.is_refusal(error):
             return enginetls.refused(where, error)
         if isinstance(error, PermissionError):
             return ImageError(
