@@ -64,8 +64,13 @@ def try_lock(path: Path) -> int | None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file such that readers see all of it, or what was there before.
+
+    Args:
+        path: The file; its folder is made.
+        content: All of it.
+        private: Whether the user alone may read it.
 
     Raises:
         OSError: It cannot be written; nothing is left of it.
@@ -73,6 +78,7 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(0o600 if private else 0o666)
         temporary.write_bytes(content)
         temporary.replace(path)
     except BaseException:

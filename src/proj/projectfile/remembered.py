@@ -1,8 +1,8 @@
 """Project files that were read before: what the same bytes mean is remembered (`project-files` in the cache).
 
 To import PyYAML and to parse takes a fifth of a no-op run, and a file is seldom changed between two runs.
-Only what comes back as it was is kept, for the code that read it, and nothing about which there is anything
-to say, for that is said each time.
+Only what comes back as it was is kept, for the code that read it; nothing about which there is anything to
+say, for that is said each time; and nothing that looks as if there were a secret in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from proj import files, paths
+from proj import files, paths, process
 from proj.model import Project
 from proj.projectfile.files import find, read
 from proj.version import __version__
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED: Final = 20
 _MOST_BYTES: Final = 32 * 1024
-"""Of a file, and of what it means: all are read on each run."""
+"""Of what a file means: all are read on each run."""
 _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120  no Path on each run
 _READERS: Final = (f"{_PACKAGE}/projectfile", f"{_PACKAGE}/yamltree")
 """Folders of the code that says what a file means, beside `model.py`."""
@@ -34,8 +34,8 @@ _READERS: Final = (f"{_PACKAGE}/projectfile", f"{_PACKAGE}/yamltree")
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
     """A file that was read."""
 
-    content: bytes
-    strict: bool
+    digest: str
+    """Of its content, and of how it was read."""
     project: msgspec.Raw
 
 
@@ -66,14 +66,33 @@ def load(directory: Path, *, strict: bool = False) -> Project:
         return Project(name=None, directory=directory, file=None)
     content = read(file)
     memory = _memory(_reader())
-    project = _recall(memory, content, strict=strict)
+    digest = _digest(content, strict=strict)
+    project = _recall(memory, digest)
     if project is not None and _is_there(project, directory):
         return msgspec.structs.replace(project, directory=directory, file=file)
     from proj.projectfile.parser import parse
 
     project = parse(content, file=file, strict=strict)
-    _remember(memory, content, project, strict=strict)
+    if not project.diagnostics and not _may_hold_secrets(content, project):
+        _remember(memory, digest, project)
     return project
+
+
+def _digest(content: bytes, *, strict: bool) -> str:
+    try:
+        from _blake2 import blake2b  # `hashlib` loads OpenSSL, which every run would wait for
+    except ImportError:  # another Python than CPython
+        from hashlib import blake2b
+    return f"{blake2b(content, digest_size=32).hexdigest()}{' strict' if strict else ''}"
+
+
+def _may_hold_secrets(content: bytes, project: Project) -> bool:
+    """Whether a file may hold what is to be written nowhere else: a container's variables, a password."""
+    docker = project.environment.docker if project.environment is not None else None
+    if docker is not None and (docker.environment or docker.build is not None):
+        return True
+    text = content.decode("utf-8", "replace")
+    return process.is_secret(text, text)
 
 
 def _memory(reader: str) -> _Memory:
@@ -85,9 +104,9 @@ def _memory(reader: str) -> _Memory:
     return memory if memory.reader == reader else _Memory(reader)
 
 
-def _recall(memory: _Memory, content: bytes, *, strict: bool) -> Project | None:
+def _recall(memory: _Memory, digest: str) -> Project | None:
     for kept in memory.files:
-        if kept.content == content and kept.strict == strict:
+        if kept.digest == digest:
             with contextlib.suppress(msgspec.DecodeError):
                 return _decoded(kept.project)
     return None
@@ -99,18 +118,16 @@ def _is_there(project: Project, directory: Path) -> bool:
     return named is None or os.path.exists(os.path.join(directory, named))  # noqa: PTH110, PTH118  on each run
 
 
-def _remember(memory: _Memory, content: bytes, project: Project, *, strict: bool) -> None:
-    if project.diagnostics or len(content) > _MOST_BYTES:
-        return
+def _remember(memory: _Memory, digest: str, project: Project) -> None:
     anywhere = msgspec.structs.replace(project, directory=Path(), file=None)
     # UnicodeEncodeError: half a character, which YAML can write; OSError: the next run parses again
     with contextlib.suppress(OSError, UnicodeEncodeError, msgspec.DecodeError):
         encoded = msgspec.Raw(msgspec.msgpack.encode(anywhere, enc_hook=str))
         if len(bytes(encoded)) > _MOST_BYTES or _decoded(encoded) != anywhere:
             return
-        others = [kept for kept in memory.files if (kept.content, kept.strict) != (content, strict)]
-        kept = (_Kept(content, strict, encoded), *others[: _REMEMBERED - 1])
-        files.write_whole(_place(), msgspec.msgpack.encode(_Memory(memory.reader, kept)))
+        others = [kept for kept in memory.files if kept.digest != digest]
+        kept = (_Kept(digest, encoded), *others[: _REMEMBERED - 1])
+        files.write_whole(_place(), msgspec.msgpack.encode(_Memory(memory.reader, kept)), private=True)
 
 
 def _decoded(project: msgspec.Raw) -> Project:

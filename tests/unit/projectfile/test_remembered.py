@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -102,9 +103,7 @@ def test_the_environment_s_file_has_to_be_there(tmp_path: Path) -> None:
         projectfile.load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x93", b"garbage", msgspec.msgpack.encode(["x", [[b"", False, {}]]])]
-)
+@pytest.mark.parametrize("content", [b"", b"\x93", b"garbage", msgspec.msgpack.encode(["x", [["", {}]]])])
 def test_a_damaged_memory_is_none(tmp_path: Path, content: bytes) -> None:
     known = projectfile.load(write(tmp_path))
     (paths.cache() / "project-files").write_bytes(content)
@@ -143,7 +142,7 @@ def test_twenty_are_remembered(tmp_path: Path, parses: list[Path]) -> None:
 
 
 def test_a_large_file_is_not_kept(tmp_path: Path, parses: list[Path]) -> None:
-    write(tmp_path, PLAIN + "#" * 40_000)
+    write(tmp_path, PLAIN.replace("plain", "n" * 40_000))
     assert projectfile.load(tmp_path) == projectfile.load(tmp_path)
     assert len(parses) == 2
 
@@ -154,6 +153,27 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
     point = projectfile.load(write(tmp_path)).entry_points[0]
     assert isinstance(point, EntryPoint)
     assert point.name == "main"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN.replace("echo", "API_TOKEN=c4nary echo"),
+        PLAIN.replace("echo", "curl https://ada:c4nary@host"),
+        PLAIN + "docker_env: {image: x, environment: [[NAME, c4nary]]}\n",
+        PLAIN + "# password: c4nary\n",
+    ],
+)
+def test_what_may_be_a_secret_is_not_kept(tmp_path: Path, text: str, parses: list[Path]) -> None:
+    write(tmp_path, text)
+    assert projectfile.load(tmp_path) == projectfile.load(tmp_path)
+    assert len(parses) == 2
+    assert not (paths.cache() / "project-files").exists()
+
+
+def test_nobody_else_may_read_what_is_kept(tmp_path: Path) -> None:
+    projectfile.load(write(tmp_path))
+    assert stat.S_IMODE((paths.cache() / "project-files").stat().st_mode) == 0o600
 
 
 def test_numbers_come_back_as_they_were(tmp_path: Path) -> None:
