@@ -16,7 +16,7 @@ from proj.source import git
 from proj.source.contents import LITTLE_BYTES, UnfitError, blob_hash, read_file, size_of
 from proj.source.digests import sha256
 from proj.source.repositories import places_of
-from proj.source.worktree import NO_LAZY_FETCH
+from proj.source.worktree import NO_LAZY_FETCH, writing_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -195,12 +195,14 @@ def _replaces(tree: Worktree) -> bool:
 
 
 def _replaced(tree: Worktree, files: list[TrackedFile]) -> list[TrackedFile]:
-    answer = git.run(
-        *("check-attr", "-z", "--stdin", *_REPLACING),
-        cwd=tree.root,
-        stdin="".join(f"{file.path}\0" for file in files),
-        exact=True,
-    ).stdout.split("\0")
+    with writing_nothing(tree.root, tree.settings) as apart:
+        answer = git.run(
+            *("check-attr", "-z", "--stdin", *_REPLACING),
+            cwd=tree.root,
+            stdin="".join(f"{file.path}\0" for file in files),
+            exact=True,
+            env=apart,
+        ).stdout.split("\0")
     marked = {
         path
         for path, value in zip(answer[::3], answer[2::3], strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from proj.source import git
@@ -63,7 +64,10 @@ def ignored(folder: Path) -> tuple[str, ...]:
 
 def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
     if scratch is None:
-        listing = git.run("ls-files", "-z", *options, cwd=folder, exact=True)
+        from proj.source.sparse import is_sparse, objects_apart  # few look at what is ignored
+
+        with objects_apart(folder) if is_sparse(folder) else contextlib.nullcontext() as apart:
+            listing = git.run("ls-files", "-z", *options, cwd=folder, exact=True, env=apart)
     else:
         git_dir = scratch / "listing"
         if not git_dir.exists():

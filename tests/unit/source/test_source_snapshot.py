@@ -12,6 +12,7 @@ import pytest
 from proj import events, process
 from proj.errors import SourceError
 from proj.source import fetch, worktree
+from proj.source.ignored import ignored
 from proj.source.snapshot import bundle_file, require_clean, take
 from snapshot_kit import Kit, on_disk, pushed
 from source_repositories import Repo
@@ -292,6 +293,23 @@ def test_a_sparse_checkout_keeps_what_is_committed(kit: Kit, shared: Repo) -> No
     assert (target / "other/file").read_text() == "1\n"
     assert (target / "sub/train.py").read_text() == "changed\n"
     assert kinds(taken) == {"sub/train.py": "modified"}
+
+
+def test_a_sparse_index_makes_git_write_no_trees(kit: Kit, shared: Repo) -> None:
+    shared.commit("other/file", "1\n")
+    shared.commit(".gitattributes", "*.x working-tree-encoding=UTF-16\n")
+    shared.git("sparse-checkout", "set", "--cone", "--sparse-index", "sub")
+    shared.write("sub/train.py", "staged\n")
+    shared.git("add", "sub/train.py")  # its tree is in the index alone
+    shared.write(".projignore", "none\n")
+    objects = shared.path / ".git/objects"
+    before = {path: path.is_dir() or path.read_bytes() for path in objects.rglob("*")}
+    taken = take(shared.path, store=kit.store)
+    assert ignored(shared.path) == ()
+    assert {path: path.is_dir() or path.read_bytes() for path in objects.rglob("*")} == before
+    target = kit.restore(taken)
+    assert (target / "other/file").read_text() == "1\n"
+    assert (target / "sub/train.py").read_text() == "staged\n"
 
 
 @pytest.mark.parametrize("option", ["--depth=1", "--filter=blob:none"])
