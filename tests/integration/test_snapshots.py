@@ -129,6 +129,7 @@ def test_a_remote_that_has_moved(folder: ProjFolder, cloned: Path) -> None:
     result = folder.run("checkout", "latest", "../again")
     assert result.code == 125
     assert "No repository" in result.stderr
+    assert "hint: Check the path. --remote URL" in result.stderr
     remote = str(folder.base / "moved.git")
     assert folder.run("checkout", "latest", "../again", "--remote", remote).code == 0
     assert on_disk(folder.base / "again") == on_disk(cloned)

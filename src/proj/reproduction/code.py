@@ -76,8 +76,7 @@ class RestoredCode:
             self._get_bundle(bundle, self._private.parent)
             restore(snapshot, target, bundle_path=self.bundle, remotes=self._remotes)
         except ProjError as error:
-            hint = "--remote URL names a repository that has the commit."
-            self.problems.append(problem_of("code", error, hint=hint))
+            self.problems.append(problem_of("code", error))
             return None
         self._written, self.snapshot = target, snapshot
         if not (target / code.subdir).resolve().is_relative_to(target.resolve()):

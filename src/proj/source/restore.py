@@ -35,6 +35,7 @@ _CONFIG = (
 )
 _MOST_NAMED = 20
 # what old tools have written into commits and trees leads nowhere; what could is refused
+_OTHER_REMOTE = "--remote URL names a repository that has the commit."
 _STRICT = "--strict=" + ",".join(
     f"{flaw}=ignore"
     for flaw in (
@@ -149,7 +150,7 @@ class _Restoration:
             mirrors[mirror.url] = mirror
             for commit in part.base_commits:
                 if not mirror.has(commit):
-                    mirror.update(wanted=commit)
+                    _update(mirror, commit)
         return list(mirrors.values())
 
     def _prepare(self, mirrors: list[Mirror]) -> None:
@@ -299,7 +300,7 @@ def _mirror(part: SourcePart, url: str | None) -> Mirror:
     if url is None:
         raise SourceError(
             f"The commit {part.base_commits[0]} has to come from a remote, and none is recorded.",
-            hint="Name the repository.",
+            hint=_OTHER_REMOTE,
         )
     clean, credentials = split_credentials(url)
     is_path = clean.startswith("/") or clean.lower().startswith("file://")
@@ -308,6 +309,14 @@ def _mirror(part: SourcePart, url: str | None) -> Mirror:
         if "://" not in clean and not host_of(clean):
             raise SourceError(f"Not a URL that git can be given: {redact_url(url)!r}")
     return Mirror(clean, credentials, allow_file=is_path)
+
+
+def _update(mirror: Mirror, commit: str) -> None:
+    try:
+        mirror.update(wanted=commit)
+    except SourceError as error:
+        hint = " ".join(filter(None, (error.hint, _OTHER_REMOTE)))
+        raise SourceError(error.message, hint=hint, details=error.details) from error
 
 
 def _remote(part: SourcePart) -> str:
