@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events, record
+from proj.command import read_variables
 from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
@@ -43,6 +44,8 @@ _LOADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "R_LIBS", "R_LIBS_USER"
 """Variables that make programs load code which neither the tree nor the environment names."""
 _MOUNTING = ("v", "volume", "mount", "volumes-from", "device")
 """Arguments of `docker run` that bring files from elsewhere."""
+_VALUE = "value of "
+"""Before the names of variables that the shell line reads."""
 _CANDIDATES = 50
 _COMPARED = 5
 _SHORT = 24
@@ -104,6 +107,9 @@ def parts(
     if isinstance(prepared.runtime, HostRuntime):
         variables |= prepared.runtime.variables
         found |= _loading_parts(variables, checkout)
+        # as digests: some may be secret
+        read = read_variables(line, os.environ, own=prepared.runtime.variables)
+        found |= {f"{_VALUE}{name}": _digest(os.environ[name]) for name in read}
     if isinstance(prepared.runtime, ImageRuntime):
         found |= _container_parts(prepared.runtime, docker_args)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
@@ -268,6 +274,9 @@ def nearest(known: Parts, tracking: Tracking) -> str:
     compared = [(run, _differences(known, _parts_of(run, tracking))) for run in likely]
     run, differing = min(compared, key=lambda pair: len(pair[1]))
     who = f"the nearest, {run.run_id[:8]} ({run.run_name}),"
+    values = [name.removeprefix(_VALUE) for name in known if name.startswith(_VALUE)]
+    if not differing and values:
+        return f"No earlier run can be reused: {who} may have had other values of {', '.join(values)}."
     if not differing:  # all is the same but what it left behind is gone
         return f"No earlier run can be reused: of {who} the files are gone."
     return f"No earlier run can be reused: {who} differs in {', '.join(differing)}."
@@ -329,7 +338,11 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
 
 
 def _differences(known: Parts, other: Parts) -> list[str]:
-    names = sorted(name for name in {*known, *other} if known.get(name) != other.get(name))
+    names = sorted(
+        name
+        for name in {*known, *other}
+        if known.get(name) != other.get(name) and not name.startswith(_VALUE)  # no record tells
+    )
     if len(names) > 1 and "command" in names:  # it follows from the others
         names.remove("command")
     return [f"the {name}{_change(other.get(name), known.get(name))}" for name in names]

@@ -16,6 +16,7 @@ from proj.assigning import assigned
 from proj.assignment import Assignment, encode
 from proj.backends import BACKENDS
 from proj.closing import close_run, outcome_of, settling
+from proj.command import read_variables
 from proj.creating import create_run
 from proj.environments import ENVIRONMENTS
 from proj.errors import BackendError, DetachedError, FailureCode, StoreError, UsageError
@@ -302,12 +303,14 @@ def _write_beginning(
     record.write(artifacts, uri, record.SOURCE, record.source(plan.checkout, snapshot))
     served = ENDPOINT_VARIABLES if assignment.endpoint is not None else ()
     in_container = plan.environment_request.target == "engine"
+    here = isinstance(execution.runtime, HostRuntime)
     what = record.command(
         plan.command,
         (*execution.variables, *served),
         plan.parameters,
         docker_args=execution.docker_args if in_container else (),
         backend_config=_settings(plan),
+        read=read_variables(plan.command.line, os.environ, own=execution.variables) if here else (),
     )
     record.write(artifacts, uri, record.COMMAND, what)
     if assignment.has_inputs:
