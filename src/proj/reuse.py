@@ -22,7 +22,7 @@ from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from proj.compare import RunFacts
     from proj.inputs import InputsRecord
@@ -75,6 +75,7 @@ def parts(
     prepared: PreparedEnvironment,
     facts: EnvironmentFacts | None,
     docker_args: tuple[tuple[str, str | None], ...] = (),
+    large_files: Sequence[str] = (),
 ) -> Parts:
     """Name all that decides the result of a run, as it is now.
 
@@ -88,14 +89,17 @@ def parts(
         prepared: What it runs in.
         facts: What is in that; needed only where no lock says so.
         docker_args: What a container is given by `-A`.
+        large_files: Those of Git LFS whose content is there; of the others the tree has the pointer.
 
     Raises:
         UnknownPartError: Something is not known.
     """
     names = os.uname()
+    large = {"large files": ", ".join(sorted(large_files))} if large_files else {}
     parameters = tuple(parameters)
     found = {
         "code": tree,
+        **large,
         "folder": checkout.subdir,
         "entry point": entry_point,
         "command": _portable(line, parameters),
@@ -325,6 +329,8 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
     found = {"Python": (facts.python or "").rpartition(" ")[2]}
     if facts.source is not None:
         found |= {"code": facts.source.tree or "", "folder": facts.source.subdir}
+        if facts.source.snapshot is not None and facts.source.snapshot.large_files:
+            found["large files"] = ", ".join(sorted(facts.source.snapshot.large_files))
     if facts.host is not None:
         found["machine"] = f"{facts.host.system} {facts.host.machine}"
         found |= {f"variable {name}": value for name, value in deciding(facts.host.variables).items()}

@@ -207,6 +207,7 @@ def _parts(request: RunRequest, plan: Plan, snapshot: Snapshot, prepared: Prepar
         prepared=prepared,
         facts=ENVIRONMENTS.load(plan.environment).facts(prepared) if unlocked else None,
         docker_args=request.docker_args,
+        large_files=snapshot.large_files,
     )
 
 

@@ -58,6 +58,7 @@ def test_it_is_the_same_for_the_same() -> None:
             )
         },
         {"line": "echo '1'"},
+        {"large_files": ("m.bin",)},
         {"entry_point": "train"},
         {"parameters": (BoundParameter(name="n", given="2", value="2"),)},
         {"parameters": (BoundParameter(name="m", given="1", value="1"),)},
