@@ -9,7 +9,15 @@ from proj import events
 from proj.errors import SourceError, ToolFailedError
 from proj.source import git, worktree
 from proj.source.contents import Content, UnfitError, read_file
-from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
+from proj.source.conversions import (
+    ENCRYPTED,
+    converts,
+    encrypted,
+    find_converted,
+    hidden_changes,
+    pointers,
+    read_blob,
+)
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
 from proj.source.parts import Part, Wanted, commit_facts, forced_mode
@@ -180,10 +188,13 @@ def leave_out_outputs(part: Part, outputs: Collection[str]) -> None:
 def read_contents(part: Part) -> None:
     """Read the files to be stored, and leave out what must not be."""
     links: dict[str, bool] = {}
+    concealed = encrypted(part.tree, part.wanted) if part.tree is not None else ()
     for wanted in sorted(part.wanted.values(), key=lambda each: each.path):
         try:
             if is_refused(wanted.path):
                 raise UnfitError("special", "git keeps no file of such a name")  # noqa: TRY301  like the others
+            if wanted.path in concealed:
+                raise UnfitError("secret", ENCRYPTED)  # noqa: TRY301  like the others
             behind_link = wanted.tracked and _is_behind_link(part.folder, wanted.path, links)
             content = None if behind_link else _fit_content(part, wanted)
         except UnfitError as reason:

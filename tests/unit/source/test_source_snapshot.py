@@ -13,6 +13,7 @@ from proj import events, process
 from proj.errors import SourceError
 from proj.source import fetch, worktree
 from proj.source.ignored import ignored
+from proj.source.listing import list_tree
 from proj.source.snapshot import bundle_file, require_clean, take
 from snapshot_kit import Kit, on_disk, pushed
 from source_repositories import Repo
@@ -423,6 +424,29 @@ def test_a_large_file_is_kept_as_the_pointer_that_is_pushed(
         assert "git-lfs is not installed" in said[-1].message
     shared.write("model.bin", content.upper())
     assert kinds(kit.round_trip(shared.path)) == {"model.bin": "modified"}
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_committed_encrypted_is_kept_so(kit: Kit, shared: Repo, *, changed: bool) -> None:
+    locked = "\0GITCRYPT\0 locked"
+    shared.commit(".gitattributes", "secrets/** filter=git-crypt diff=git-crypt\n")
+    shared.commit("secrets/keys.yml", locked)
+    shared.git("push", "--quiet")
+    assert kit.round_trip(shared.path).left_out == ()
+    listed = list_tree(shared.path, store=kit.store)
+    assert "secrets/keys.yml" in {file.path for file in listed.files}
+    shared.write("secrets/keys.yml", "password: 1\n")
+    if not changed:
+        clean = "filter.git-crypt.clean=printf '\\0GITCRYPT\\0 locked'"
+        shared.git("-c", clean, "add", "secrets/keys.yml")
+    shared.write("secrets/new.yml", "password: 2\n")
+    taken = kit.take(shared.path)
+    left = {(left.path, left.reason, left.committed) for left in taken.left_out}
+    assert left == {("secrets/keys.yml", "secret", True), ("secrets/new.yml", "secret", False)}
+    assert on_disk(kit.restore(taken))[b"secrets/keys.yml"] == ("file", locked.encode())
+    assert {file.path for file in list_tree(shared.path, store=kit.store).files}.isdisjoint(
+        {"secrets/keys.yml", "secrets/new.yml"}
+    )
 
 
 # --- other repositories in the tree -------------------------------------------------------------------
