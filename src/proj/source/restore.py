@@ -70,11 +70,16 @@ def restore(
     _check_values(snapshot)
     _check_target(target)
     _check_bundle(snapshot, bundle_path)
-    building = target.parent / f".{target.name}.{os.urandom(4).hex()}"
+    # a folder that is there stays the one that it is: somebody may stand in it, or have mounted it
+    there = target.is_dir()
+    building = (target if there else target.parent) / f".{os.urandom(8).hex()}"
     make_folder(building)
     try:
         _Restoration(snapshot, building, remotes or {}).run(bundle_path if snapshot.bundle else None)
-        building.replace(target)
+        if there:
+            _move_into(target, building)
+        else:
+            building.replace(target)
     except ToolFailedError as error:
         raise SourceError(f"git cannot restore {target}.", details=error.details) from error
     except OSError as error:
@@ -84,6 +89,22 @@ def restore(
             for folder in (building, _beside(building)):
                 if folder.exists():
                     remove_tree(folder)
+
+
+def _move_into(target: Path, building: Path) -> None:
+    moved: list[Path] = []
+    try:
+        for entry in sorted(building.iterdir()):
+            moved.append(target / entry.name)
+            entry.rename(moved[-1])
+    except BaseException:
+        with process.deferred():
+            for path in moved:
+                if path.is_dir() and not path.is_symlink():
+                    remove_tree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        raise
 
 
 def absent_commits(snapshot: Snapshot, remotes: Mapping[str, str] | None = None) -> tuple[str, ...]:
