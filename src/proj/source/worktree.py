@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from proj import paths
 from proj.source import git
 
 _PLAIN = ("H 100644 ", "H 100755 ", "H 120000 ")
@@ -145,6 +146,9 @@ def read(root: Path) -> Worktree:
             for command in (_LISTING, _STATUS)
         )
     header, changes = _parse_status(status.stdout)
+    if any(change.state == "??" for change in changes):
+        own = paths.own_below(root)
+        changes = tuple(each for each in changes if each.state != "??" or not each.path.startswith(own))
     commit, branch = header.get("branch.oid"), header.get("branch.head")
     return Worktree(
         root=root,

@@ -426,6 +426,29 @@ def test_a_large_file_is_kept_as_the_pointer_that_is_pushed(
     assert kinds(kit.round_trip(shared.path)) == {"model.bin": "modified"}
 
 
+@pytest.mark.parametrize("in_repository", [True, False])
+@pytest.mark.parametrize("home", ["", ".proj", "sub/x/records"])
+def test_our_own_records_and_caches_are_no_part_of_the_tree(
+    kit: Kit, shared: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_repository: bool, home: str
+) -> None:
+    root = shared.path
+    if not in_repository:
+        root = tmp_path / "plain"
+        shutil.copytree(shared.path, root, ignore=shutil.ignore_patterns(".git"))
+    before = kit.take(root).root.tree
+    monkeypatch.setenv("PROJ_HOME", str(root / home))
+    monkeypatch.setenv("PROJ_CACHE", str(root / ".cache"))
+    for path in ("proj.db-wal", "artifacts/1/x", "journal/waiting"):
+        (root / home / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / home / path).write_text("1")
+    Repo(root / ".cache/repos/r")
+    taken = kit.take(root)
+    assert (taken.root.tree, taken.submodules) == (before, ())
+    assert worktree.read(shared.path).changes == ()
+    (root / "new").write_text("1")
+    assert kit.take(root).root.tree != before
+
+
 @pytest.mark.parametrize("changed", [False, True])
 def test_what_is_committed_encrypted_is_kept_so(kit: Kit, shared: Repo, *, changed: bool) -> None:
     locked = "\0GITCRYPT\0 locked"
