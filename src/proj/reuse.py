@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import events, record
-from proj.command import read_variables
 from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
 from proj.model import HostRuntime, ImageRuntime, ParameterKind, RecipeRuntime, RunStatus
-from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def parts(
     entry_point: str,
     line: str,
     parameters: Iterable[BoundParameter],
-    inputs: InputsRecord,
+    inputs: InputsRecord | None,
     prepared: PreparedEnvironment,
     facts: EnvironmentFacts | None,
     docker_args: tuple[tuple[str, str | None], ...] = (),
@@ -85,7 +83,7 @@ def parts(
         entry_point: What runs.
         line: The shell line that it became: that depends on the quoting, too.
         parameters: With their values.
-        inputs: What its `path` parameters name.
+        inputs: What its `path` parameters name; None: it has none.
         prepared: What it runs in.
         facts: What is in that; needed only where no lock says so.
         docker_args: What a container is given by `-A`.
@@ -111,9 +109,7 @@ def parts(
     if isinstance(prepared.runtime, HostRuntime):
         variables |= prepared.runtime.variables
         found |= _loading_parts(variables, checkout)
-        # as digests: some may be secret
-        read = read_variables(line, os.environ, own=prepared.runtime.variables)
-        found |= {f"{_VALUE}{name}": _digest(os.environ[name]) for name in read}
+        found |= _read_parts(line, prepared.runtime.variables)
     if isinstance(prepared.runtime, ImageRuntime):
         found |= _container_parts(prepared.runtime, docker_args)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
@@ -142,6 +138,16 @@ def _loading_parts(variables: Mapping[str, str | None], checkout: Checkout) -> d
     return found
 
 
+def _read_parts(line: str, own: Mapping[str, str | None]) -> dict[str, str]:
+    """The values of variables that the line reads; as digests, for some may be secret."""
+    if "$" not in line:
+        return {}
+    from proj.command.surroundings import read_variables  # few lines do
+
+    read = read_variables(line, os.environ, own=own)
+    return {f"{_VALUE}{name}": _digest(os.environ[name]) for name in read}
+
+
 def _in_tree(path: str, checkout: Checkout) -> str | None:
     """A path relative to the tree; None if it leads out of it."""
     root = os.path.realpath(checkout.root)
@@ -150,8 +156,8 @@ def _in_tree(path: str, checkout: Checkout) -> str | None:
     return os.path.relpath(real, root) if inside else None
 
 
-def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord) -> dict[str, str]:
-    known = {each.parameter: each for each in inputs.inputs}
+def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord | None) -> dict[str, str]:
+    known = {each.parameter: each for each in inputs.inputs} if inputs is not None else {}
     found = {}
     for each in parameters:
         if each.kind is ParameterKind.URI and each.value:
@@ -240,6 +246,8 @@ def find(known: Parts, tracking: Tracking) -> RunRecord | None:
     Raises:
         StoreError: The records cannot be searched.
     """
+    from proj.tracking.store import RunQuery
+
     query = f"tags.`{record.TAG_REUSE}` = '{digest(known)}' and attributes.status = 'FINISHED'"
     for run in tracking.runs.search_runs(RunQuery(filter=query, limit=_COMPARED)).runs:
         try:
@@ -268,6 +276,8 @@ def note_ignored(checkout: Checkout) -> None:
 
 def nearest(known: Parts, tracking: Tracking) -> str:
     """Say which earlier run differs least, and in what; a sentence for people."""
+    from proj.tracking.store import RunQuery
+
     name = known["entry point"].replace("'", "")
     query = f"tags.`mlflow.project.entryPoint` = '{name}' and attributes.status = 'FINISHED'"
     found = tracking.runs.search_runs(RunQuery(filter=query, limit=_CANDIDATES)).runs

@@ -15,7 +15,6 @@ from proj.command.render import (
     shell_argv,
     shell_variables,
 )
-from proj.command.surroundings import read_variables
 from proj.command.template import Place
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "container_argv",
     "nested_warnings",
     "placeholders",
-    "read_variables",
     "render",
     "shell_argv",
     "shell_variables",

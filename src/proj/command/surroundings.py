@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-_NAMED = re.compile(r"\$(?:\{[!#]?)?([A-Za-z_][A-Za-z0-9_]*)")
+_NAMED = r"\$(?:\{[!#]?)?([A-Za-z_][A-Za-z0-9_]*)"
 _OWN = ("PROJ_", "MLFLOW_")
 _PLACES = frozenset({"PATH", "PWD", "OLDPWD", "TMPDIR", "SHLVL", "_"})
 """Of each process, or what an environment sets."""
@@ -22,9 +22,7 @@ def read_variables(line: str, variables: Mapping[str, str], *, own: Container[st
         variables: The caller's, name -> value.
         own: Names that `proj` sets itself for the command.
     """
-    if "$" not in line:
-        return ()
-    named = set(_NAMED.findall(line)) - _PLACES
+    named = set(re.findall(_NAMED, line)) - _PLACES
     return tuple(
         sorted(name for name in named if name in variables and name not in own and not name.startswith(_OWN))
     )

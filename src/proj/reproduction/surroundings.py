@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from proj import events
-from proj.host import VARIABLES, chooses_devices, inspect
+from proj.host import chooses_devices, inspect, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -43,7 +43,7 @@ def _known(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_replayed(name: str) -> bool:
-    return VARIABLES.fullmatch(name) is not None and not chooses_devices(name)
+    return is_recorded(name) and not chooses_devices(name)
 
 
 def tell_of_variables(made: CommandRecord, known: Container[str]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from proj.source.worktree import TrackedFile, Worktree
 
-_POINTER = re.compile(
+_POINTER = (
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
@@ -33,7 +33,6 @@ _ATTRIBUTES = ".gitattributes"
 _REPLACING = ("filter", "working-tree-encoding")
 _ENCRYPTING = ("crypt", "vault", "sops")
 """In the names of filters: git-crypt, transcrypt, git-agecrypt, git-vault, git-sops …"""
-ENCRYPTED = "it looks like a secret: the repository has it encrypted"
 _CIPHERTEXTS = (b"\0GITCRYPT\0", b"U2FsdGVkX1", b"age-encryption.org/")
 """How files begin that git-crypt, OpenSSL and age have encrypted."""
 
@@ -118,7 +117,7 @@ def pointers(root: Path, hashes: Iterable[str]) -> dict[str, Pointer]:
     ]
     found = {}
     for digest in small:
-        match = _POINTER.fullmatch(read_blob(root, digest))
+        match = re.fullmatch(_POINTER, read_blob(root, digest))
         if match:
             found[digest] = Pointer(match.group(1).decode(), int(match.group(2)))
     return found

@@ -14,7 +14,7 @@ from proj.model import LeftOut
 from proj.source import worktree
 from proj.source.bundle import workplace
 from proj.source.contents import UnfitError, read_file
-from proj.source.conversions import ENCRYPTED, encrypted, is_ciphertext, read_blob
+from proj.source.conversions import encrypted, is_ciphertext, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
 from proj.source.secretfiles import secret_by_name, secrets_in
@@ -47,6 +47,9 @@ class Listing(msgspec.Struct, frozen=True):
     left_out: tuple[LeftOut, ...]
 
 
+_ENCRYPTED = "it looks like a secret: the repository has it encrypted"
+
+
 class _Found(msgspec.Struct, frozen=True):
     path: str
     committed: str | None = None
@@ -75,7 +78,7 @@ def list_tree(root: Path, *, store: Path, project: str = "") -> Listing:
                 path = f"{prefix}{each.path}"
                 try:
                     if each.path in concealed and not is_ciphertext(folder / each.path):
-                        raise UnfitError("secret", ENCRYPTED)  # noqa: TRY301  like the others
+                        raise UnfitError("secret", _ENCRYPTED)  # noqa: TRY301  like the others
                     file = _look(folder, path, each, tree)
                 except UnfitError as reason:
                     committed = each.committed is not None
