@@ -9,8 +9,6 @@ import msgspec
 
 from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import (
-    CODE_DIR,
-    Command,
     Execution,
     HostRuntime,
     ImageRequest,
@@ -69,10 +67,7 @@ class KubernetesBackend:
             template = read_template(settings.kube_job_template_path, project.directory)
             config = merged(config, msgspec.json.encode({"kube-job-template": template}).decode())
         check_template(template or {}, theirs, own)
-        wants_image = settings.delivery == "image" or (
-            settings.delivery is None and settings.repository_uri is not None
-        )
-        if wants_image and settings.repository_uri is None:
+        if settings.wants_image and settings.repository_uri is None:
             raise UsageError(
                 "An image has to be pushed to a registry that the cluster reaches, and none is named.",
                 hint='Name one: --backend-config \'{"repository-uri": "registry.example.org/team/name"}\'.',
@@ -80,7 +75,7 @@ class KubernetesBackend:
         image = msgspec.structs.replace(
             image,
             base=image.base or settings.base_image,
-            repository=settings.repository_uri if wants_image else None,
+            repository=settings.repository_uri if settings.wants_image else None,
         )
         return config, image
 
@@ -171,38 +166,20 @@ class KubernetesBackend:
             maps.append(shown)
         return (manifest.job(blueprint, names), *maps, *([secret] if secret is not None else []))
 
-    def preflight(self, config: str, project: Project, image: str) -> tuple[Diagnostic, ...]:
-        """What would go wrong with a run, as far as it can be told without one.
+    def preflight(
+        self, config: str, project: Project, image: ImageRequest, find_image: Callable[[ImageRequest], str]
+    ) -> tuple[Diagnostic, ...]:
+        """What would go wrong with a run, as far as it can be told without one: all of it at once.
 
-        Raises:
-            ProjError: A setting, or the kubeconfig, cannot be meant.
+        Args:
+            config: The user's settings, as for `configure`.
+            project: What would run.
+            image: What is asked for of its image.
+            find_image: Says which image the project would run in.
         """
-        from proj.images.reference import parse_reference
-        from proj.kube.blueprint import Blueprint, Names
-        from proj.kube.cluster import open_cluster
-        from proj.kube.names import job_name
-        from proj.kube.preflight import preflight
-        from proj.kube.settings import read_settings
+        from proj.backends.kubecheck import check
 
-        settings = read_settings(self.configure(config, project, ImageRequest())[0])
-        parse_reference(image)
-        cluster = open_cluster(settings.kube_context)
-        run_id = "0" * 32
-        shell = Command(line="true", argv=("true",), cwd=CODE_DIR)
-        execution = Execution(
-            run_id=run_id, run_name="check", project_name=project.display_name, command=shell,
-            runtime=RecipeRuntime(image=image), variables={}, record_dir="",
-        )  # fmt: skip
-        docker = project.environment.docker if project.environment is not None else None
-        blueprint = Blueprint(
-            execution=execution, settings=settings, image=image, docker=docker, plain_user=docker is None
-        )
-        names = Names(
-            job=job_name(project.display_name, run_id),
-            namespace=cluster.namespace(settings.namespace),
-            session="check",
-        )
-        return preflight(cluster.client, blueprint, names)
+        return check(self, config, project, image, find_image)
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:
         """Find a Job again; see `Backend.attach`."""

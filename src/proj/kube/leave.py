@@ -8,6 +8,7 @@ import msgspec
 
 from proj.errors import UsageError
 from proj.kube.settings import TEMPLATES
+from proj.kube.shapes import mapping, mappings, pod_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,20 +63,12 @@ def _is_given(own: str) -> bool:
 
 def _reaching(template: Mapping[str, Any]) -> Iterator[str]:
     """What of a template is the node's: folders, namespaces, privileges."""
-    pod = _mapping(_mapping(_mapping(template.get("spec")).get("template")).get("spec"))
+    pod = pod_of(template)
     yield from (name for name in _OF_THE_NODE if pod.get(name))
-    for volume in _mappings(pod.get("volumes")):
+    for volume in mappings(pod.get("volumes")):
         if "hostPath" in volume:
-            yield f"hostPath {_mapping(volume['hostPath']).get('path')}"
+            yield f"hostPath {mapping(volume['hostPath']).get('path')}"
     for key in _LISTS:
-        for container in _mappings(pod.get(key)):
-            if _mapping(container.get("securityContext")).get("privileged"):
+        for container in mappings(pod.get(key)):
+            if mapping(container.get("securityContext")).get("privileged"):
                 yield "privileged"
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [_mapping(each) for each in value] if isinstance(value, list) else []

@@ -97,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     dns_policy: Literal["ClusterFirst", "Default", "ClusterFirstWithHostNet"] | None = None
 
     @property
+    def wants_image(self) -> bool:
+        """Whether the code goes there in an image."""
+        return self.delivery == "image" or (self.delivery is None and self.repository_uri is not None)
+
+    @property
     def ttl_s(self) -> int:
         """`ttl` in seconds."""
         return int(parse_duration(self.ttl))
