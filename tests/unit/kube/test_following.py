@@ -13,7 +13,7 @@ import pytest
 from fakeapi import Asked, FakeApi, pod
 from proj import events
 from proj.errors import DetachedError, FailureCode
-from proj.kube import following as following_module
+from proj.kube import outputs as outputs_module
 from proj.kube.client import Client
 from proj.kube.errors import ApiError
 from proj.kube.following import Following
@@ -174,7 +174,7 @@ def test_a_job_that_may_not_be_deleted_ends_as_its_program(
 def test_a_log_that_cannot_be_had_is_told(
     scene: Scene, follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following_module, "_LOGS_WAIT_S", 0.5)
+    monkeypatch.setattr(outputs_module, "_LOGS_WAIT_S", 0.5)
     scene.answers["GET", "log"] = (500, "dial tcp 10.0.0.1:10250: i/o timeout")
     scene.pods[:] = [running(terminated={"exitCode": 0})]
     outcome = follow().wait()
