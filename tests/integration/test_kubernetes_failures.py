@@ -16,12 +16,16 @@ from clusterkit import IMAGE, RULES, Namespace, limited_kubeconfig
 from proj.backends.kubernetes import KubernetesBackend
 from proj.errors import BackendError, FailureCode
 from proj.exitcodes import exit_code
+from proj.kube.following import Following
 from proj.model import Execution, ImageRuntime, Outcome, RunStatus
 from proj.testing.backends import Waiter, await_output, execution_maker, stored
+from projkit import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from proj.kube.objects import Job
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -104,6 +108,38 @@ def test_the_clusters_deadline_counts(make: Callable[..., Execution], namespace:
     assert (outcome.failure, exit_code(outcome)) == (FailureCode.DEADLINE, 124)
     assert "15 s" in (outcome.message or "")
     assert stored(execution) == b"begun\n"
+
+
+def test_a_time_limit_counts_from_the_beginning_whoever_follows(
+    make: Callable[..., Execution], namespace: Namespace
+) -> None:
+    execution = make("while echo on; do sleep 1; done", timeout_s=10.0)
+    first = KubernetesBackend().submit(execution)
+    assert isinstance(first, Following)
+
+    def its_job() -> Job:
+        (found,) = [
+            each
+            for each in namespace.jobs()
+            if (each.metadata.labels or {}).get("proj/run-id") == execution.run_id
+        ]
+        return found
+
+    def follow() -> None:
+        with pytest.raises(BackendError, match="is not followed"):
+            first.wait()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    eventually(lambda: "proj/timeout" in (its_job().metadata.annotations or {}))
+    first.abandon()
+    thread.join()
+    eventually(lambda: its_job().holds("Failed"))  # by the cluster itself: nobody follows
+    again = KubernetesBackend().attach(execution, first.reference)
+    assert again is not None
+    outcome = again.wait()
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.DEADLINE, 124)
+    assert outcome.message == "The command took longer than 10 s and was stopped."
 
 
 CAREFUL = """\

@@ -19,6 +19,7 @@ from proj.kube.facts import FACTS
 from proj.kube.objects import Event, Job, Pod
 from proj.kube.outputs import Outputs
 from proj.kube.state import JobState
+from proj.kube.timelimit import TimeLimit
 from proj.kube.verdict import Verdict
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
@@ -96,6 +97,8 @@ class Following:
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
         self._deletion = Deletion(hub, job)
+        limit_s = execution.timeout_s
+        self._limit = None if limit_s is None else TimeLimit(hub, job, limit_s)
         self._observing, self._serves = observing, serves
         self._tap = tap
         self._again, self._made = again, made
@@ -314,29 +317,37 @@ class Following:
         self._end("given up")
 
     def _look_at_clock(self) -> None:
-        now_s = time.monotonic()
-        limit_s = self._execution.timeout_s
-        state = self._state
+        now_s, state = time.monotonic(), self._state
         if state.running and self._running_since_s is None:
             self._running_since_s = now_s
         if state.queued_again and self._running_since_s is not None:
             self._running_since_s, self._begun_s = None, now_s
-        if self._running_since_s is not None:
-            if limit_s is not None and now_s - self._running_since_s >= limit_s:
-                self._end("deadline")
-            return
-        waited_s = now_s - self._begun_s
+            if self._limit is not None:
+                self._limit.begin_anew()
+        if self._running_since_s is None:
+            self._look_at_wait(now_s - self._begun_s)
+        elif self._limit is not None and not self._observing:
+            self._look_at_limit(self._limit, now_s - self._running_since_s)
+
+    def _look_at_limit(self, limit: TimeLimit, ran_s: float) -> None:
+        limit.hand_over(self._state)
+        # Who comes later does not know how much is left of it.
+        if ran_s >= limit.limit_s and not (self._again and limit.kept):
+            self._end("deadline")
+
+    def _look_at_wait(self, waited_s: float) -> None:
+        """Tell what is waited for before the program begins, and give up in the end."""
         if waited_s < _EXPLAIN_AFTER_S:
             return
         if not self._explains:
             self._explains = True
             self._hub.want_events(self._name)
-        told = state.progress()
+        told = self._state.progress()
         if told and told != self._told:
             events.progress(told)
             self._told = told
         if self._pending_s is not None and waited_s >= self._pending_s:
-            found = state.waiting_for(waited_s)
+            found = self._state.waiting_for(waited_s)
             if found is not None:
                 self._give_up(found)
 
