@@ -481,15 +481,21 @@ def test_a_client_that_dies_after_the_start_is_replaced(folder: ProjFolder, name
 
 
 def test_a_client_that_dies_while_it_follows_is_replaced(folder: ProjFolder, namespace: Namespace) -> None:
-    folder.write(docker_project(f"{SLOW}; exit 9"))
+    line = SLOW.replace("echo line $i", 'echo line $i; echo "loss: 0.$i"')
+    project = json.loads(docker_project(f"{line}; exit 9")["MLproject"])
+    folder.write({"MLproject": json.dumps({**project, "proj": {"metrics": "stdout"}})})
     started = folder.start("run", ".", *options(namespace))
     eventually(lambda: "line 3" in started.stdout)
     started.kill()
     eventually(lambda: last_run(folder)["status"] != "RUNNING")
     run = last_run(folder)
     assert (run["status"], run["failure"], run["exit_code"]) == ("FAILED", "user_exit", 9)
-    expected = "".join(f"line {number}\n" for number in range(1, LINES + 1))
+    expected = "".join(f"line {number}\nloss: 0.{number}\n" for number in range(1, LINES + 1))
     assert folder.process("logs", run["run_id"]).stdout == expected
+    with folder.tracking() as tracking:
+        history = tracking.runs.metric_history(run["run_id"], "loss")
+    recorded = sorted((point.step, point.value) for point in history)
+    assert recorded == [(number - 1, float(f"0.{number}")) for number in range(1, LINES + 1)]
 
 
 def test_an_interrupt_cancels_the_job(folder: ProjFolder, namespace: Namespace) -> None:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.backends.base import Backend, Handle, MetricSink
-    from proj.kube.attach import Reference
+    from proj.kube.attach import Ended, Reference
     from proj.kube.blueprint import Blueprint
     from proj.kube.cluster import Cluster
+    from proj.kube.following import Following
     from proj.kube.settings import Settings
     from proj.model import Diagnostic, Project, RanImage
 
@@ -81,6 +82,7 @@ class KubernetesBackend:
 
     def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
         """Create the Job; see `Backend.submit`."""
+        from proj.backends.metrics_tap import metrics_tap
         from proj.kube.blueprint import Names
         from proj.kube.cluster import open_cluster
         from proj.kube.following import Following
@@ -107,7 +109,7 @@ class KubernetesBackend:
                 Following(
                     execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
                     pending_s=settings.pending_s,
-                    serves=settings.endpoint_host is not None, tap=_metrics_tap(execution, on_metric),
+                    serves=settings.endpoint_host is not None, tap=metrics_tap(execution, on_metric),
                 )
             ]  # fmt: skip
 
@@ -186,7 +188,7 @@ class KubernetesBackend:
         from proj.kube.attach import Reference, find
 
         known = msgspec.json.decode(reference, type=Reference)
-        return find(known.resumed(execution), known, reference, context=known.context)
+        return _reading(find(known.resumed(execution), known, reference, context=known.context), known)
 
     def observe(self, execution: Execution, reference: str) -> Handle | None:
         """Follow a Job that another machine looks after; see `Backend`."""
@@ -200,7 +202,8 @@ class KubernetesBackend:
             connection(context)
         except ConfigError:
             context = None  # each machine has names of its own for clusters
-        return find(known.resumed(execution), known, reference, context=context, observing=True)
+        found = find(known.resumed(execution), known, reference, context=context, observing=True)
+        return _reading(found, known)
 
     def image_that_ran(self, record_dir: Path) -> RanImage | None:
         """The image of an execution that has ended, as the cluster said; see `Backend`."""
@@ -240,7 +243,23 @@ def _reference(cluster: Cluster, execution: Execution, settings: Settings, job: 
         timeout_s=execution.timeout_s,
         grace_s=execution.grace_s,
         pending_s=settings.pending_s,
+        metrics=execution.metrics_from_stdout,
     )
+
+
+def _reading(handle: Following | Ended | None, known: Reference) -> Handle | None:
+    """A handle that was found again, able to read metrics where the run has them read."""
+    from proj.backends.stdout_metrics import MetricReader
+    from proj.kube.following import Following
+
+    if isinstance(handle, Following) and known.metrics:
+        following = handle
+
+        def read(on_metric: MetricSink) -> None:
+            following.tap = MetricReader(on_metric).feed
+
+        following.read_metrics = read
+    return handle
 
 
 def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
@@ -314,16 +333,6 @@ def _host_value(name: str, origin: str) -> str:
         ) from error
 
 
-def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:
-    if not execution.metrics_from_stdout or on_metric is None:
-        return None
-    from proj.backends.stdout_metrics import MetricReader
-
-    return MetricReader(on_metric).feed
-
-
 if TYPE_CHECKING:
-    from proj.kube.following import Following as _Following
-
-    _handle: type[Handle] = _Following
+    _handle: type[Handle] = Following
     _backend: Backend = KubernetesBackend()

@@ -38,6 +38,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: float | None = None
     grace_s: float = 10.0
     pending_s: float | None = None
+    metrics: bool = False
+    """Whether metrics are read of its output."""
 
     def text(self) -> str:
         """As one line."""
@@ -45,7 +47,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def resumed(self, execution: Execution) -> Execution:
         """A run as its record tells it, with what only its first process knew."""
-        return msgspec.structs.replace(execution, timeout_s=self.timeout_s, grace_s=self.grace_s, quiet=True)
+        return msgspec.structs.replace(
+            execution, timeout_s=self.timeout_s, grace_s=self.grace_s, quiet=True,
+            metrics_from_stdout=self.metrics,
+        )  # fmt: skip
 
 
 class Ended:

@@ -75,6 +75,8 @@ class Following:
         self._hub = hub
         self._name = job
         self.reference = reference
+        self.read_metrics: Callable[[Callable[[str, float, int], None]], None] | None = None
+        """See `Handle`; set by whoever knows how."""
         self.ended = False
         """Whether it has ended already, so that `wait` returns at once."""
         self._pending_s = pending_s
@@ -100,14 +102,14 @@ class Following:
         limit_s = execution.timeout_s
         self._limit = None if limit_s is None else TimeLimit(hub, job, limit_s)
         self._observing, self._serves = observing, serves
-        self._tap = tap
+        self.tap = tap
         self._again, self._made = again, made
         if not again:  # what is about to begin is listened to before it does
             self._listen()
 
     def _listen(self) -> None:
         self._outputs = Outputs(
-            self._execution, self._hub, again=self._again, tap=self._tap,
+            self._execution, self._hub, again=self._again, tap=self.tap,
             on_trouble=lambda error: self._receive("trouble", "", error),
         )  # fmt: skip
         self._hub.join(self._name, self._receive)
