@@ -114,12 +114,17 @@ _KUBERNETES_OPTIONS = (
         "--allow-host-path", is_flag=True, help="Kubernetes: let docker_env mount folders of the node."
     ),
     click.option(
+        "--allow-privileges",
+        is_flag=True,
+        help="Kubernetes: let the project file take Secrets, claims, a service account, and root.",
+    ),
+    click.option(
         "--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]"
     ),
 )
 _OF_KUBERNETES = (
     "namespace", "kube_context", "cpu", "memory", "gpus", "queue", "delivery", "allow_host_path",
-    "pending_timeout",
+    "allow_privileges", "pending_timeout",
 )  # fmt: skip
 """Options that are settings of the backend, under the same names."""
 

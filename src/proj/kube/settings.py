@@ -86,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     volumes: tuple[CustomVolume, ...] = ()
     allow_host_path: bool = False
     """Whether `docker_env.volumes` may name folders of the node."""
+    allow_privileges: bool = False
+    """Whether the project file may name Secrets, claims and service accounts, and ask for privileges."""
     secrets_from: tuple[str, ...] = ()
     """Secrets of the namespace, all keys of which become variables."""
     cache_claim: str | None = None
