@@ -1,7 +1,8 @@
-"""What a project file must not say by itself: it may be a stranger's, and nodes and namespace are the user's.
+"""What a project file must not say by itself: it may be a stranger's; nodes and namespace are the user's.
 
-By default a program gets nothing of its namespace and no privileges: it is in a box. What opens the box is for
-the user to allow, by options and `--backend-config`: he names it himself, or lets the project name it. A record, which a run is made again from, is no better known than a project file.
+By default a program gets nothing of its namespace and no privileges: it is in a box. What opens the box is
+for the user to allow, by options and `--backend-config`: he names it himself, or lets the project name it.
+A record, which a run is made again from, is no better known than a project file.
 """
 
 from __future__ import annotations
