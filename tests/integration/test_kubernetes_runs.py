@@ -564,7 +564,8 @@ def test_a_check_tells_all_at_once_and_creates_nothing(folder: ProjFolder, names
     fine = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), "--memory", "64Mi")
     assert (fine.code, "no problems" in fine.stdout) == (0, True), fine
     project = json.loads(docker_project("true {nothing}")["MLproject"])
-    folder.write({"MLproject": json.dumps({**project, "proj": {"secrets": ["PROJ_TEST_NOT_SET"]}})})
+    project = {**project, "proj": {"secrets": ["PROJ_TEST_NOT_SET"]}, "docker_env": {"image": "No//Name"}}
+    folder.write({"MLproject": json.dumps(project)})
     volumes = [{"name": "v", "projected": {"sources": [{"secret": {"name": "projected"}}]}}]
     template = {"kind": "Job", "spec": {"template": {"spec": {"volumes": volumes}}}}
     wrong = namespace.config(
@@ -573,7 +574,8 @@ def test_a_check_tells_all_at_once_and_creates_nothing(folder: ProjFolder, names
     )  # fmt: skip
     done = folder.process("check", ".", "-b", "kubernetes", "-c", wrong, "--queue", "away", "--cpu", "-1")
     assert done.code == 2
-    for says in ("`{nothing}` stands for no parameter", "PROJ_TEST_NOT_SET", "127.0.0.1:1 cannot be reached",
+    for says in ("`{nothing}` stands for no parameter", "PROJ_TEST_NOT_SET", "No//Name",
+                 "127.0.0.1:1 cannot be reached",
                  "Secret nothing", "Secret projected", "ServiceAccount nobody", "LocalQueue away",
                  "refuses the Job"):  # fmt: skip
         assert says in done.stdout, done
