@@ -14,7 +14,7 @@ from proj.cli.options import backend_config, kubernetes_options
 from proj.errors import EXIT_USAGE, ProjError, UsageError
 from proj.lint import inspect, problems_only
 from proj.model import Diagnostic, ImageRequest, Severity
-from proj.projectfile.keys import FILE_NAMES
+from proj.projectfile.files import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

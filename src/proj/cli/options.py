@@ -145,9 +145,11 @@ def backend_config(options: Mapping[str, Any]) -> str:
     Raises:
         UsageError: The settings are no JSON object, or an option is another backend's.
     """
-    from proj import api
+    config = "{}"
+    if options["backend_config"] is not None:
+        from proj import api
 
-    config = api.config_json(options["backend_config"])
+        config = api.config_json(options["backend_config"])
     given = {name: options[name] for name in _OF_KUBERNETES if options[name] not in (None, False)}
     if not given:
         return config

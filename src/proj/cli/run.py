@@ -280,7 +280,11 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
 
     if options["experiment_name"] and options["experiment_id"]:
         raise UsageError("Give --experiment-name or --experiment-id, not both.")
-    given = parameters.load_file(Path(options["params_file"])) if options["params_file"] else {}
+    given = {}
+    if options["params_file"]:
+        from proj import parameterfile
+
+        given = parameterfile.load_file(Path(options["params_file"]))
     given |= parameters.parse_assignments(options["params"])
     return planning.RunRequest(
         uri=uri,
