@@ -321,6 +321,7 @@ def _write_beginning(
         docker_args=execution.docker_args if in_container else (),
         backend_config=_settings(plan),
         read=_read_variables(execution),
+        timeout_s=execution.timeout_s,
     )
     record.write(artifacts, uri, record.COMMAND, what)
     if assignment.has_inputs:
