@@ -666,13 +666,16 @@ def test_a_file_that_is_called_like_a_run_is_not_meant(folder: ProjFolder) -> No
     assert folder.run("reproduce", "latest", "--dry-run").code == 0
     done = folder.run("reproduce", "./latest", "--dry-run")
     assert (done.code, "damaged" in done.stderr) == (125, True), done
+    assert "no run archive at all" in done.stderr
 
 
 def test_a_page_needs_a_comparison(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("true")})
     assert folder.run("run", ".").code == 0
-    done = folder.run("reproduce", "latest", "--md")
-    assert (done.code, "Add --verify" in done.stderr) == (2, True), done
+    for options in (("--md",), ("--rtol", "0"), ("--ignore", "*"), ("--require", "host"), ("--stdout",)):
+        done = folder.run("reproduce", "latest", *options)
+        assert (done.code, "Add --verify" in done.stderr) == (2, True), done
+        assert options[0] in done.stderr
     assert len(folder.runs()) == 1
 
 
