@@ -23,6 +23,7 @@ from proj.environments.conda.contents import Contents, UnsafePackageError
 from proj.environments.conda.fitting import check
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
+    UNSAFE_HINT,
     Answer,
     Check,
     Digest,
@@ -56,7 +57,6 @@ _UNREACHABLE = re.compile(
 )
 # rattler's words and ours; what else speaks of digests may be a package's name, as in `r-digest`
 _OTHER_BYTES = re.compile(r"^(?:Caused by: )?hash mismatch (?:of|when) ", re.MULTILINE)
-_UNSAFE = "Do not use this package: tell who looks after its channel, or lock another build of it."
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ async def _answer(task: Task) -> Answer:
     try:
         return await _done(task)
     except UnsafePackageError as error:
-        return Failed(cause="other", message=f"{error}.", hint=_UNSAFE)
+        return Failed(cause="other", message=f"{error}.", hint=UNSAFE_HINT)
     except Exception as error:  # noqa: BLE001  the library's errors have no common base; each becomes an answer
         return failure_of(error)
 
