@@ -6,8 +6,10 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from proj.process import strip_userinfo
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from proj.environments.requirements import Requirements
@@ -21,6 +23,30 @@ _MIN_LENGTH = 4
 def expand_variables(lines: Iterable[str]) -> list[str]:
     """The lines with `${NAME}` replaced from the environment, as pip does; credentials come this way."""
     return [_VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), line) for line in lines]
+
+
+def literal_logins(line: str) -> Iterator[str]:
+    """The URLs of a requirement line that have a password or token itself, not a variable, without it."""
+    for url in _URL.findall(line) if "@" in line else ():
+        plain = strip_userinfo(url)
+        scheme, _, rest = plain.partition("://")
+        user, colon, password = url[len(scheme) + 3 : len(url) - len(rest) - 1].partition(":")
+        is_name = scheme.endswith("ssh") and not colon
+        if plain != url and "$" not in (password or user) and not is_name:
+            yield plain
+
+
+def warning_of_secret(origin: str, url: str) -> str:
+    """What is said of a secret that stands in a file of the project.
+
+    Args:
+        origin: The file.
+        url: The URL that has it, without it.
+    """
+    return (
+        f"{origin}: the token or password in the URL of {url} is recorded with the source, and gets into "
+        "images: write it as ${VAR}, a variable that you set."
+    )
 
 
 def expand_urls(lock: str) -> str:

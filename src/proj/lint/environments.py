@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from proj.environments.conda.declared import literal_secrets
 from proj.environments.conda.names import is_absent
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import current_platform
+from proj.environments.conda.shipped import shipped_lock
 from proj.environments.conda.specs import parse_spec
 from proj.environments.condafile import read_conda_file
 from proj.environments.inputs import CONDA_NAMES, ORDER, read_input
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.requirements import logical_lines
 from proj.errors import EnvironmentFailedError, UsageError
-from proj.lint.requirements import RequirementChecker, beside
+from proj.lint.requirements import RequirementChecker, beside, warn_of_secret
 from proj.model import EnvironmentRequest, Position
 from proj.projectfile.findings import did_you_mean
 from proj.projectfile.reader import describe
@@ -63,15 +65,25 @@ def check_environment(project: Project, top: dict[str, Entry], findings: Finding
         return
     request = EnvironmentRequest(project_dir=project.directory, root=project.directory, declaration=declared)
     refused: EnvironmentFailedError | None = None
+    lock = shipped_lock(project.directory, current_platform())
     try:
         found = read_input(request)
+        lock = found.conda_lock or lock if found is not None else lock
         file = found.path if found is not None and declared is None else file
     except EnvironmentFailedError as error:
         refused = error
     _Checker(project.directory, findings).check(file, declared.kind if declared else None, where)
+    _check_lock(lock, findings)
     if refused is not None and len(findings.found) == before:
         message = refused.message.removesuffix(".")
         findings.error("wrong-environment-file", message, where, refused.hint)
+
+
+def _check_lock(lock: Path | None, findings: Findings) -> None:
+    """Check a lock of conda packages, which other tools have written."""
+    if lock is not None:
+        for url in literal_secrets(lock):
+            warn_of_secret(url, _START, beside(findings, lock, []))
 
 
 def _check_docker(docker: DockerDeclaration, where: Position, findings: Findings) -> None:

@@ -21,10 +21,11 @@ from proj.environments.conda.messages import Network, Wanted
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import network
 from proj.environments.conda.specs import CondaSpec, parse_spec
-from proj.environments.conda.urls import secret_urls
+from proj.environments.conda.urls import bare, is_literal, secret_urls
 from proj.environments.inputs import PythonInput, read_input
 from proj.environments.requirements import read_text
 from proj.environments.uv import is_offline
+from proj.environments.variables import warning_of_secret
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from proj.model import EnvironmentRequest
 
 NO_DEFAULTS = "nodefaults"
+_FILES_OF_PIP = (".whl", ".tar.gz", ".zip")
 
 
 class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,12 +140,15 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     known = {access.url for access in channels}
     # A list that is the declaration itself has one platform; beside a file there may be several locks.
     lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
+    if lock_file is not None:
+        warnings += (warning_of_secret(lock_file.name, url) for url in literal_secrets(lock_file))
     return CondaProject(
         origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
         spec_channels=tuple((name, accesses[0].url) for name, accesses in spec_channels.items()),
         settings=settings, pip=msgspec.structs.replace(found, build=()),
-        variables=file.variables if file else (), warnings=tuple(warnings), lock_file=lock_file,
+        variables=file.variables if file else (), warnings=tuple(dict.fromkeys(warnings)),
+        lock_file=lock_file,
         lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
     )  # fmt: skip
 
@@ -174,6 +179,20 @@ def _channels(
                 hint="Name a channel that may be, or ask who has set this.",
             )
     return (channels, more, of_specs) if channels else (more, [], of_specs)
+
+
+def literal_secrets(lock_file: Path) -> tuple[str, ...]:
+    """The channels, without secrets, whose tokens or passwords stand in a lock itself."""
+    urls = filter(is_literal, secret_urls(read_text(lock_file)))
+    return tuple(dict.fromkeys(map(_channel_of, urls)))
+
+
+def _channel_of(url: str) -> str:
+    """The channel of a package, or the host of a file of pip's, without secrets; else a channel's URL."""
+    clean = bare(url).partition("#")[0].rstrip("/")
+    if clean.endswith(SUFFIXES):
+        return clean.rpartition("/")[0].rpartition("/")[0]
+    return "/".join(clean.split("/")[:3]) if clean.endswith(_FILES_OF_PIP) else clean
 
 
 def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:
