@@ -189,6 +189,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
     check_container(environment_request, request.docker_args)
+    environment_request = _on_platform(environment_request, request.docker_args)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
@@ -262,18 +263,33 @@ def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, s
     """See at once that a container can be given what its project and the user ask for.
 
     Raises:
-        UsageError: An argument of `docker run` cannot be meant.
+        UsageError: An argument of `docker run`, or the image's platform, cannot be meant.
         BackendError: Variables that it copies from here are not set.
     """
     declared = None if request.declaration is None else request.declaration.docker
     if request.target == "engine":
         from proj.backends.docker.container import check
 
+        if request.image.platform is not None:
+            from proj.images.documents import parse_platform
+
+            parse_platform(request.image.platform)
         check(declared, docker_args, request.project_dir)
     elif request.target == "cluster" and declared is not None:
         from proj.backends.docker.container import declared_variables
 
         declared_variables(declared)
+
+
+def _on_platform(
+    request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]
+) -> EnvironmentRequest:
+    """The request with the platform that is asked for by `-A`: its image has to be one for it."""
+    named = [value for name, value in docker_args if name.lstrip("-") == "platform"]
+    if request.target != "engine" or not named or request.image.platform is not None:
+        return request
+    image = msgspec.structs.replace(request.image, platform=named[-1])
+    return msgspec.structs.replace(request, image=image)
 
 
 def brought(

@@ -120,6 +120,26 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
     assert _last(project)["outcome"]["failure"] == "image_pull"
 
 
+@pytest.mark.parametrize("options", [("-A", "platform=linux/s390x"), ("--platform", "linux/s390x")])
+def test_an_image_of_another_platform_is_not_taken(
+    tmp_path: Path, shell_image: str, options: tuple[str, str]
+) -> None:
+    """As with docker, which asks the registry for the one that is meant."""
+    project = _project(tmp_path / "p", shell_image, "true")
+    done = _proj("run", ".", "--pull", "never", *options, cwd=project)
+    assert done.returncode == 125
+    assert f"The image {shell_image} is for linux/amd64, not for linux/s390x" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_pull"
+    assert "Pulling" in _proj("run", ".", *options, cwd=project).stderr
+
+
+def test_a_platform_that_cannot_be_meant_is_told_before_anything(tmp_path: Path, shell_image: str) -> None:
+    done = _proj("run", ".", "--platform", "foo", cwd=_project(tmp_path / "p", shell_image, "true"))
+    assert done.returncode == 2
+    assert "Not a platform: 'foo'" in done.stderr
+    assert "run with ID" not in done.stderr
+
+
 def test_a_registry_that_is_away_is_an_image_pull(tmp_path: Path) -> None:
     project = _project(tmp_path / "p", "127.0.0.1:9/none:1", "true")
     done = _proj("run", ".", cwd=project)

@@ -190,7 +190,9 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     "  [default: 100MiB]",
 )
 @click.option("--reuse", is_flag=True, help="Take a finished run of the same instead, if there is one.")
-@click.option("--keep", is_flag=True, help="Keep the private checkout of a repository or archive.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the container, and the private checkout of a repository or archive."
+)
 @click.option(
     "-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines; both are kept."
 )

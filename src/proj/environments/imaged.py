@@ -98,7 +98,8 @@ def here_first(base: str, request: EnvironmentRequest) -> str:
     """A base image as the engine has it, where it does and that will do; else by its name in a registry."""
     if request.target != "engine" or request.image.pull == "always" or base.startswith(("docker:", "oci:")):
         return base
-    if find(Engine(), base) is not None:
+    found = find(Engine(), base)
+    if found is not None and (request.image.pull == "never" or found.is_for(request.image.platform)):
         return f"docker:{base}"
     if request.image.pull == "never":
         raise EnvironmentFailedError(
