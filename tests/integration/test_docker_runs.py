@@ -148,6 +148,16 @@ def test_a_registry_that_is_away_is_an_image_pull(tmp_path: Path) -> None:
     assert _last(project)["outcome"]["failure"] == "image_pull"
 
 
+def test_a_dockerfile_that_fails_is_told_with_its_last_lines(tmp_path: Path, shell_image: str) -> None:
+    project = _project(tmp_path / "p", "proj-test/failing", "true", build="{}")
+    (project / "Dockerfile").write_text(f'FROM {shell_image}\nRUN ["sh", "-c", "echo bad >&2; exit 3"]\n')
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 125
+    assert "| bad\n" in done.stderr, "without the colours that the daemon puts there"
+    assert "x1b" not in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_failed"
+
+
 def test_an_image_without_a_shell_says_so(tmp_path: Path, engine: Engine) -> None:
     import_image("proj-test/empty:1", bytes(10240))
     done = _proj("run", ".", cwd=_project(tmp_path / "p", "proj-test/empty:1", "true"))
