@@ -227,8 +227,15 @@ def _tell_without_effect(request: RunRequest, backend: str) -> None:
             "What was said of an image and of `docker run` has no effect: the run is not in a container. "
             "--backend docker runs any project in one."
         )
-    elif target == "cluster" and request.docker_args:
+    if target != "cluster":
+        return
+    if request.docker_args:
         events.warning(f"-A has no effect: the backend {backend!r} does not use `docker run`.")
+    nodes = "has no effect: images are pulled by the cluster's nodes, as the backend's settings"
+    if image.pull != "missing":
+        events.warning(f"--pull {nodes} say (image-pull-policy).")
+    if image.credentials:
+        events.warning(f"docker_auth {nodes} say (image-pull-secrets).")
 
 
 def _refuse_base(request: RunRequest, project: Project, backend: str) -> None:
