@@ -189,7 +189,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
     check_container(environment_request, request.docker_args)
-    environment_request = _on_platform(environment_request, request.docker_args)
+    environment_request = on_platform(environment_request, request.docker_args)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
@@ -288,10 +288,15 @@ def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, s
         declared_variables(declared)
 
 
-def _on_platform(
+def on_platform(
     request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]
 ) -> EnvironmentRequest:
-    """The request with the platform that is asked for by `-A`: its image has to be one for it."""
+    """The request with the platform that is asked for by `-A`: its image has to be one for it.
+
+    Args:
+        request: What is asked for otherwise; its own platform counts before.
+        docker_args: The arguments of `docker run`, checked.
+    """
     named = [value for name, value in docker_args if name.lstrip("-") == "platform"]
     if request.target != "engine" or not named or request.image.platform is not None:
         return request
