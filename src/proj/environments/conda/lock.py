@@ -340,7 +340,7 @@ def _with_digests(
     digested = ask(
         Digest(packages=lock.packages, network=project.network(request)), Digested,
         what=f"Cannot find out the hashes that {origin} lacks",
-        hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
+        hints=lambda failed: hint_for(failed, project, request, lock.packages), secrets=project.secrets,
         variables=project.settings.variables(),
     )  # fmt: skip
     lock = msgspec.structs.replace(lock, packages=digested.packages)
@@ -370,5 +370,5 @@ def _refuse_other_platform(packages: list[Locked], text: str, origin: str, platf
     if other:
         raise EnvironmentFailedError(
             f"{origin} is for {', '.join(other)}, not for {platform}, where it is to be used.",
-            hint="Use it on a machine of that kind, or lock anew with --upgrade.",
+            hint="Use it on a machine of that kind, or write one for this kind.",
         )

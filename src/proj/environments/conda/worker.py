@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _UNREACHABLE = re.compile(
     r"error sending request|failed after \d+ retries|dns error|Connection refused|timed out|tcp connect"
     r"|connection (?:closed|reset)|No such file or directory|could not find subdir|HTTP status|status code"
-    r"|not found",
+    r"|not found|There is no file",
     re.IGNORECASE,
 )
 # rattler's words and ours; what else speaks of digests may be a package's name, as in `r-digest`
