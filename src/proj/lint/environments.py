@@ -88,7 +88,15 @@ def _check_lock(lock: Path | None, findings: Findings) -> None:
 
 def _check_docker(docker: DockerDeclaration, where: Position, findings: Findings) -> None:
     for name, value in docker.environment:
-        if value is None and name not in os.environ:
+        variable, pair, _ = name.partition("=")
+        if value is None and pair:
+            findings.error(
+                "wrong-type",
+                f"`environment` of `docker_env` has {variable}=…, which is no name of a variable",
+                where,
+                f"Write `[{variable}, VALUE]`.",
+            )
+        elif value is None and name not in os.environ:
             findings.warning(
                 "missing-host-variable",
                 f"`docker_env` copies the variable {name} from the host, where it is not set",

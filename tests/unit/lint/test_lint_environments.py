@@ -194,6 +194,13 @@ def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
     assert [each.code for each in diagnostics] == ["wrong-environment-file"]
 
 
+def test_a_pair_in_one_word_is_no_variable(tmp_path: Path) -> None:
+    text = "docker_env: {image: x, environment: [A=canary]}\n" + POINT
+    (wrong,) = found(tmp_path, MLproject=text)
+    assert wrong.severity is Severity.ERROR
+    assert "A=…, which is no name of a variable" in wrong.message
+
+
 def test_volumes_that_docker_would_not_take_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROJ_TEST_DATA", raising=False)
     volumes = ["data/in:/in", "/out:out", "${PROJ_TEST_DATA}:/data", "named:/x:ro", "$(pwd)/y:/y"]

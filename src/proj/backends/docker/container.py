@@ -215,6 +215,13 @@ def declared_variables(declared: DockerDeclaration) -> dict[str, str]:
 
 def _not_set(names: list[str], what: str) -> BackendError:
     verb = "is" if len(names) == 1 else "are"
+    pairs = [name.partition("=")[0] for name in names if "=" in name]
+    if pairs:  # what follows may be a secret
+        return BackendError(
+            f"{what} has {pairs[0]}=…, which is no name of a variable.",
+            code=FailureCode.PROJECT_INVALID,
+            hint=f"Write [{pairs[0]}, VALUE] to give it a value, or {pairs[0]} to copy it from here.",
+        )
     return BackendError(
         f"{what} copies {', '.join(names)} from here, which {verb} not set.",
         code=FailureCode.PROJECT_INVALID,
