@@ -188,7 +188,7 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     )
     request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
-    check_container(environment_request, request.docker_args)
+    check_container(environment_request, request.docker_args, project)
     environment_request = on_platform(environment_request, request.docker_args)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
@@ -266,7 +266,9 @@ def _backend(request: RunRequest, project: Project) -> str:
     return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
 
 
-def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]) -> None:
+def check_container(
+    request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...], project: Project | None
+) -> None:
     """See at once that a container can be given what its project and the user ask for.
 
     Raises:
@@ -281,7 +283,8 @@ def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, s
             from proj.images.documents import parse_platform
 
             parse_platform(request.image.platform)
-        check(declared, docker_args, request.project_dir)
+        secrets = project.extensions.secrets if project is not None else ()
+        check(declared, docker_args, request.project_dir, secrets)
     elif request.target == "cluster" and declared is not None:
         from proj.backends.docker.container import declared_variables
 

@@ -205,6 +205,14 @@ def test_a_variable_that_is_missing_is_named_before_anything(tmp_path: Path) -> 
     assert "PROJ_TEST_A" in done.stderr
     assert "PROJ_TEST_B" in done.stderr
     assert "pull" not in done.stderr
+    project = _project(tmp_path / "q", "proj-test/none:1", "true")
+    with (project / "MLproject").open("a") as file:
+        file.write("proj: {secrets: [API_TOKEN_OF_NOBODY]}\n")
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 125
+    assert "copies API_TOKEN_OF_NOBODY from here, which is not set" in done.stderr
+    assert "value in the project file" not in done.stderr, "that would be no secret any more"
+    assert "Pulling" not in done.stderr
 
 
 def test_volumes_and_variables_of_the_project(tmp_path: Path, shell_image: str) -> None:

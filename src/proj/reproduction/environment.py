@@ -124,10 +124,12 @@ def variable_problems(recipe: Recipe, wanted: EnvironmentRequest) -> Iterator[Pr
         )
 
 
-def container_problems(wanted: EnvironmentRequest, made: record.CommandRecord) -> Iterator[Problem]:
+def container_problems(
+    wanted: EnvironmentRequest, made: record.CommandRecord, project: Project | None
+) -> Iterator[Problem]:
     """What a container cannot be given again."""
     try:
-        planning.check_container(wanted, made.docker_args)
+        planning.check_container(wanted, made.docker_args, project)
     except ProjError as error:
         yield problem_of("container", error)
 

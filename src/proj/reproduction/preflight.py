@@ -157,7 +157,7 @@ class _Preflight:
             recipe, self._options, checkout, project, entry_point, python=python, image=image
         )
         self._problems += environments.variable_problems(recipe, wanted)
-        self._problems += environments.container_problems(wanted, made)
+        self._problems += environments.container_problems(wanted, made, project)
         if not {problem.item for problem in self._problems} & _BEFORE_PACKAGES:
             self._problems += environments.making_problems(environment, wanted)
         if self._problems or project is None or entry_point is None or self._code.snapshot is None:
