@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +12,11 @@ from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import current_platform
 from proj.environments.conda.shipped import shipped_lock
 from proj.environments.conda.specs import parse_spec
+from proj.environments.conda.urls import secret_urls
 from proj.environments.condafile import read_conda_file
 from proj.environments.inputs import CONDA_NAMES, ORDER, read_input
 from proj.environments.pythonspec import parse_python_spec
-from proj.environments.requirements import logical_lines
+from proj.environments.requirements import logical_lines, read_text
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.lint.requirements import RequirementChecker, beside, warn_of_secret
 from proj.model import EnvironmentRequest, Position
@@ -81,8 +83,10 @@ def check_environment(project: Project, top: dict[str, Entry], findings: Finding
 
 def _check_lock(lock: Path | None, findings: Findings) -> None:
     """Check a lock of conda packages, which other tools have written."""
-    if lock is not None:
-        for url in literal_secrets(lock):
+    if lock is None:
+        return
+    with contextlib.suppress(EnvironmentFailedError):  # one that is no text is told where it is used
+        for url in literal_secrets(secret_urls(read_text(lock))):
             warn_of_secret(url, _START, beside(findings, lock, []))
 
 

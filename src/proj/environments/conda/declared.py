@@ -29,6 +29,8 @@ from proj.environments.variables import warning_of_secret
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from proj.environments.condafile import CondaFile
     from proj.model import EnvironmentRequest
 
@@ -140,8 +142,9 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     known = {access.url for access in channels}
     # A list that is the declaration itself has one platform; beside a file there may be several locks.
     lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
+    secret = secret_urls(read_text(lock_file)) if lock_file is not None else []
     if lock_file is not None:
-        warnings += (warning_of_secret(lock_file.name, url) for url in literal_secrets(lock_file))
+        warnings += (warning_of_secret(lock_file.name, url) for url in literal_secrets(secret))
     return CondaProject(
         origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
@@ -149,7 +152,7 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
         settings=settings, pip=msgspec.structs.replace(found, build=()),
         variables=file.variables if file else (), warnings=tuple(dict.fromkeys(warnings)),
         lock_file=lock_file,
-        lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
+        lock_channels=_secret_channels(secret, settings, base),
     )  # fmt: skip
 
 
@@ -181,10 +184,9 @@ def _channels(
     return (channels, more, of_specs) if channels else (more, [], of_specs)
 
 
-def literal_secrets(lock_file: Path) -> tuple[str, ...]:
-    """The channels, without secrets, whose tokens or passwords stand in a lock itself."""
-    urls = filter(is_literal, secret_urls(read_text(lock_file)))
-    return tuple(dict.fromkeys(map(_channel_of, urls)))
+def literal_secrets(urls: Iterable[str]) -> tuple[str, ...]:
+    """The channels, without secrets, of those URLs of a lock that have a secret itself, and no variable."""
+    return tuple(dict.fromkeys(map(_channel_of, filter(is_literal, urls))))
 
 
 def _channel_of(url: str) -> str:
@@ -195,9 +197,9 @@ def _channel_of(url: str) -> str:
     return "/".join(clean.split("/")[:3]) if clean.endswith(_FILES_OF_PIP) else clean
 
 
-def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:
+def _secret_channels(secret: Iterable[str], settings: Settings, base: Path) -> tuple[Access, ...]:
     """The channels that a lock names with secrets, which are taken out wherever it is read."""
-    urls = (url for url in secret_urls(read_text(lock_file)) if url.partition("#")[0].endswith(SUFFIXES))
+    urls = (url for url in secret if url.partition("#")[0].endswith(SUFFIXES))
     channels = dict.fromkeys(url.rpartition("/")[0].rpartition("/")[0] for url in urls)
     return tuple(access for url in channels for access in resolve_channel(url, settings, base))
 
