@@ -158,6 +158,21 @@ def test_a_dockerfile_that_fails_is_told_with_its_last_lines(tmp_path: Path, she
     assert _last(project)["outcome"]["failure"] == "image_failed"
 
 
+@pytest.mark.parametrize(
+    ("entry_point", "said"),
+    [
+        ('["env", "GIVEN=by it"]', "by it\n"),
+        ('["env", "GIVEN=before", "/bin/sh", "/mlflow/projects/run"]', "before\n"),
+    ],
+)
+def test_an_entry_point_of_the_image(tmp_path: Path, shell_image: str, entry_point: str, said: str) -> None:
+    """It gets the command, as with docker; but that of an image of `proj build` would not know what to do."""
+    project = _project(tmp_path / "p", "proj-test/entered", "echo $GIVEN", build="{}")
+    (project / "Dockerfile").write_text(f"FROM {shell_image}\nENTRYPOINT {entry_point}\n")
+    done = _proj("run", ".", cwd=project)
+    assert (done.returncode, done.stdout) == (0, said), done.stderr
+
+
 def test_an_image_without_a_shell_says_so(tmp_path: Path, engine: Engine) -> None:
     import_image("proj-test/empty:1", bytes(10240))
     done = _proj("run", ".", cwd=_project(tmp_path / "p", "proj-test/empty:1", "true"))

@@ -32,6 +32,8 @@ class EngineImage(msgspec.Struct, frozen=True, kw_only=True):
     """Whom it runs as by itself."""
     platform: str = ""
     """Such as `linux/amd64`; empty where it does not say."""
+    entrypoint: tuple[str, ...] = ()
+    """What gets the command as its arguments."""
 
     def is_for(self, platform: str | None) -> bool:
         """Whether it runs on a platform; None: the engine's, whose own it is."""
@@ -59,6 +61,7 @@ def find(engine: Engine, name: str) -> EngineImage | None:
         digest=_digest(name, found.get("RepoDigests") or ()),
         user=(found.get("Config") or {}).get("User") or None,
         platform="/".join(filter(None, map(found.get, ("Os", "Architecture", "Variant")))),
+        entrypoint=tuple((found.get("Config") or {}).get("Entrypoint") or ()),
     )
 
 
