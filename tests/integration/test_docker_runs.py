@@ -118,6 +118,12 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
     assert done.returncode == 125
     assert "no image proj-test/none:1" in done.stderr
     assert _last(project)["outcome"]["failure"] == "image_pull"
+    (project / "MLproject").write_text("entry_points: {main: {command: 'true'}}\n")
+    done = _proj(
+        "run", ".", "-b", "docker", "--base-image", "proj-test/none:1", "--pull", "never", cwd=project
+    )
+    assert "no image proj-test/none:1" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_pull"
 
 
 @pytest.mark.parametrize("options", [("-A", "platform=linux/s390x"), ("--platform", "linux/s390x")])

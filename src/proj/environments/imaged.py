@@ -102,8 +102,10 @@ def here_first(base: str, request: EnvironmentRequest) -> str:
     if found is not None and (request.image.pull == "never" or found.is_for(request.image.platform)):
         return f"docker:{base}"
     if request.image.pull == "never":
-        raise EnvironmentFailedError(
-            f"The docker daemon has no image {base}.", hint="Build or load it, or leave out --pull never."
+        raise ImageError(
+            f"The docker daemon has no image {base}.",
+            code=FailureCode.IMAGE_PULL,
+            hint="Build or load it, or leave out --pull never.",
         )
     return base
 
