@@ -43,9 +43,10 @@ for _signum, _handler in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGHUP, signal.SIG_DFL),
     (signal.SIGTERM, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
 ):
-    # Shells start what they put into the background with INT ignored, `nohup` with HUP, and whatever we start
-    # would inherit that: the tests that interrupt it would wait for ever.
+    # Shells start what they put into the background with INT and QUIT ignored, `nohup` with HUP, and whatever
+    # we start would inherit that: the tests that interrupt it would wait for ever.
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, _handler)
 

@@ -17,7 +17,6 @@ from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
 from proj.model import HostRuntime, ImageRuntime, ParameterKind, RecipeRuntime, RunStatus
-from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def parts(
     entry_point: str,
     line: str,
     parameters: Iterable[BoundParameter],
-    inputs: InputsRecord,
+    inputs: InputsRecord | None,
     prepared: PreparedEnvironment,
     facts: EnvironmentFacts | None,
     docker_args: tuple[tuple[str, str | None], ...] = (),
@@ -81,7 +80,7 @@ def parts(
         entry_point: What runs.
         line: The shell line that it became: that depends on the quoting, too.
         parameters: With their values.
-        inputs: What its `path` parameters name.
+        inputs: What its `path` parameters name; None: it has none.
         prepared: What it runs in.
         facts: What is in that; needed only where no lock says so.
         docker_args: What a container is given by `-A`.
@@ -140,8 +139,8 @@ def _in_tree(path: str, checkout: Checkout) -> str | None:
     return os.path.relpath(real, root) if inside else None
 
 
-def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord) -> dict[str, str]:
-    known = {each.parameter: each for each in inputs.inputs}
+def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord | None) -> dict[str, str]:
+    known = {each.parameter: each for each in inputs.inputs} if inputs is not None else {}
     found = {}
     for each in parameters:
         if each.kind is ParameterKind.URI and each.value:
@@ -230,6 +229,8 @@ def find(known: Parts, tracking: Tracking) -> RunRecord | None:
     Raises:
         StoreError: The records cannot be searched.
     """
+    from proj.tracking.store import RunQuery
+
     query = f"tags.`{record.TAG_REUSE}` = '{digest(known)}' and attributes.status = 'FINISHED'"
     for run in tracking.runs.search_runs(RunQuery(filter=query, limit=_COMPARED)).runs:
         try:
@@ -258,6 +259,8 @@ def note_ignored(checkout: Checkout) -> None:
 
 def nearest(known: Parts, tracking: Tracking) -> str:
     """Say which earlier run differs least, and in what; a sentence for people."""
+    from proj.tracking.store import RunQuery
+
     name = known["entry point"].replace("'", "")
     query = f"tags.`mlflow.project.entryPoint` = '{name}' and attributes.status = 'FINISHED'"
     found = tracking.runs.search_runs(RunQuery(filter=query, limit=_CANDIDATES)).runs

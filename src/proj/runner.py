@@ -28,7 +28,6 @@ from proj.model import (
     Snapshot,
 )
 from proj.planning import Plan, RunRequest, discard, discard_files, given, planned
-from proj.process.detached import spawn_detached
 from proj.recording import make_workspace
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.supervise import supervise
@@ -116,6 +115,8 @@ def submit(request: RunRequest) -> RunRecord:
 
 
 def _detach(assignment: Assignment, claim: active.Claim) -> None:
+    from proj.process.detached import spawn_detached
+
     folder = Path(assignment.execution.record_dir)
     argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
     checkout = source.lock_descriptor(assignment.checkout)

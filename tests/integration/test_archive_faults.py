@@ -47,10 +47,9 @@ def test_a_killed_export_leaves_no_file(tmp_path: Path) -> None:
         eventually(lambda: any(tmp_path.iterdir()), says="a partial file")
         time.sleep(0.02 * attempt)
         started.send_signal(signal.SIGKILL)
-        if started.wait() != 0:
-            killed += 1
-            assert not target.exists()
-        else:
+        code = started.wait()
+        killed += code != 0
+        if code == 0 or target.exists():  # it may be killed when all is done
             open_archive(target).close()
         for left in tmp_path.iterdir():
             left.unlink()

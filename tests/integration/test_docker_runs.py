@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from proj.images.engine import Engine
 
 pytestmark = pytest.mark.docker
-_LIMIT_S = 60.0
+_LIMIT_S = 110.0
 _PROJ = str(Path(sys.executable).with_name("proj"))
 _CANARY = "canary-7f3a91c2"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import pytest
 from disks import mounted, mounts
 from proj import paths, process, source
 from proj.errors import SourceError
+from projkit import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +69,7 @@ def test_a_kill_in_the_middle_of_a_clone_is_survived(remote: Path, tmp_path: Pat
     (tmp_path / "hang").touch()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(process.run, (sys.executable, "-c", FETCH), cwd=tmp_path, check=False)
-        deadline = time.monotonic() + 30
-        while not (tmp_path / "hanging").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually((tmp_path / "hanging").exists)
         assert list((paths.cache() / "repos").glob(".*"))
         os.kill(int((tmp_path / "pid").read_text("utf-8")), signal.SIGKILL)
         (tmp_path / "hang").unlink()

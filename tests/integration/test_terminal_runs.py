@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projkit import PROJ, ProjFolder, bare_repository, echo_project, eventually
+from projkit import LIMIT_S, PROJ, ProjFolder, bare_repository, echo_project, eventually
 from terminals import Person
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def test_a_person_at_a_terminal(folder: ProjFolder, sit: Callable[..., Person]) 
     person.sees("=== Running command")
     person.sees("tty True True True")
     person.sees("columns 77")
-    person.sees("\x1b[32mgreen\x1b[0m")
-    person.sees("\rstep 1/3\rstep 2/3\rstep 3/3")
-    person.sees("name? ")
+    # Two streams, by two ways: which of them is seen first is not said.
+    person.sees_each("\x1b[32mgreen\x1b[0m", "\rstep 1/3\rstep 2/3\rstep 3/3", "name? ")
     person.type("Ada\r")
     person.sees("hello Ada")
     person.sees("succeeded")
@@ -132,7 +131,7 @@ def test_a_reader_that_goes_away(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("seq 1 100000; echo done >&2")})
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {PYTHON} {PROJ} run . | head -1"],
-        cwd=folder.path, env=folder.environment(), capture_output=True, check=False, timeout=60,
+        cwd=folder.path, env=folder.environment(), capture_output=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip
     assert done.stdout == b"1\n"
     assert b"Traceback" not in done.stderr
@@ -144,7 +143,7 @@ def test_output_that_cannot_be_written(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("seq 1 1000")})
     done = subprocess.run(
         ["bash", "-c", f"{PYTHON} {PROJ} run . > /dev/full"],
-        cwd=folder.path, env=folder.environment(), capture_output=True, check=False, timeout=60,
+        cwd=folder.path, env=folder.environment(), capture_output=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip
     assert b"Traceback" not in done.stderr
     folder.clean()
@@ -162,7 +161,8 @@ def test_a_real_terminal_emulator(folder: ProjFolder) -> None:
     def call(*argv: str) -> str:
         done = subprocess.run(
             [tmux, "-L", server, "-f", "/dev/null", *argv],
-            cwd=folder.path, env=folder.environment(), capture_output=True, text=True, check=True, timeout=30,
+            cwd=folder.path, env=folder.environment(), capture_output=True, text=True, check=True,
+            timeout=LIMIT_S,
         )  # fmt: skip
         return done.stdout
 
@@ -172,7 +172,7 @@ def test_a_real_terminal_emulator(folder: ProjFolder) -> None:
     try:
         call("new-session", "-d", "-s", "main", "-x", "90", "-y", "30", "bash --norc --noprofile")
         call("send-keys", "-t", "main", f"{PROJ} run .", "Enter")
-        eventually(lambda: "name?" in screen())
+        eventually(lambda: all(text in screen() for text in ("name?", "step 3/3", "\x1b[32mgreen")))
         shown = screen()
         assert "tty True True True" in shown
         assert "columns 90" in shown

@@ -6,7 +6,6 @@ A command is a click function in `proj.cli.<name>` called `command`. It returns 
 
 from __future__ import annotations
 
-import gc as collector
 import os
 import sys
 from signal import SIGINT, SIGPIPE
@@ -51,9 +50,6 @@ COMMANDS = {
     "version": ("proj.cli.version", "Print the version."),
 }
 """Command -> module that holds it, one-line help. Modules are imported when their command is called."""
-
-
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 class _LazyGroup(click.Group):
@@ -123,12 +119,7 @@ def cli(ctx: click.Context, env_file: str | None, tracking_uri: str | None) -> N
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    # What is imported is no garbage, and the system takes all back at the end: to look for garbage
-    # meanwhile, and once more at exit, takes a seventh of a no-op run.
-    collector.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    code = invoke(argv)
-    collector.freeze()
-    sys.exit(code)
+    sys.exit(invoke(argv))
 
 
 def invoke(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from proj.cli import output
 from proj.errors import EXIT_USAGE, ProjError, UsageError
 from proj.lint import inspect, problems_only
 from proj.model import Diagnostic, Severity
-from proj.projectfile.keys import FILE_NAMES
+from proj.projectfile.files import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

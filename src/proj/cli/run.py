@@ -298,7 +298,11 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
 
     if options["experiment_name"] and options["experiment_id"]:
         raise UsageError("Give --experiment-name or --experiment-id, not both.")
-    given = parameters.load_file(Path(options["params_file"])) if options["params_file"] else {}
+    given = {}
+    if options["params_file"]:
+        from proj import parameterfile
+
+        given = parameterfile.load_file(Path(options["params_file"]))
     given |= parameters.parse_assignments(options["params"])
     return planning.RunRequest(
         uri=uri,
@@ -350,9 +354,11 @@ _OF_KUBERNETES = (
 
 def _backend_config(options: dict[str, Any]) -> str:
     """The backend's settings: those of `--backend-config`, and those that have options of their own."""
-    from proj import api
+    config = "{}"
+    if options["backend_config"] is not None:
+        from proj import api
 
-    config = api.config_json(options["backend_config"])
+        config = api.config_json(options["backend_config"])
     given = {name: options[name] for name in _OF_KUBERNETES if options[name] not in (None, False)}
     if not given:
         return config

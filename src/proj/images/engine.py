@@ -14,7 +14,6 @@ import json
 import os
 import re
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 _API: Final = "1.40"
 """What docker 19.03 speaks, and everything later up to 28; those after that say which they speak at least."""
-_TOO_OLD: Final = re.compile(r"client version .* is too old.* (?P<least>[0-9]+\.[0-9]+)", re.DOTALL)
+_TOO_OLD: Final = r"(?s)client version .* is too old.* (?P<least>[0-9]+\.[0-9]+)"
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 60.0
 _SHOWN: Final = 200
@@ -162,7 +161,7 @@ class Engine:
                 said = _said(response)
             finally:
                 connection.close()
-            too_old = _TOO_OLD.search(said)
+            too_old = re.search(_TOO_OLD, said)
             if too_old is None or too_old["least"] == self._api:
                 raise EngineError(response.status, said)
             self._api = too_old["least"]
@@ -171,10 +170,14 @@ class Engine:
         if self._parts.scheme == "unix":
             return _UnixConnection(self._parts.path, timeout_s)
         host, port = self._parts.hostname or "localhost", self._parts.port
-        if enginetls.is_wanted(self._parts.scheme):
+        if self._speaks_tls:
             context = enginetls.context()
             return http.client.HTTPSConnection(host, port or 2376, timeout=timeout_s, context=context)
         return http.client.HTTPConnection(host, port or 2375, timeout=timeout_s)
+
+    @property
+    def _speaks_tls(self) -> bool:
+        return self._parts.scheme != "unix" and enginetls.is_wanted(self._parts.scheme)
 
     @property
     def _where(self) -> str:
@@ -182,7 +185,7 @@ class Engine:
 
     def _away(self, error: BaseException) -> ImageError:
         where = self._where
-        if isinstance(error, ssl.SSLError):
+        if self._speaks_tls and isinstance(error, OSError) and enginetls.is_refusal(error):
             return enginetls.refused(where, error)
         if isinstance(error, PermissionError):
             return ImageError(

@@ -52,6 +52,16 @@ def context() -> ssl.SSLContext:
     return made
 
 
+def is_refusal(error: OSError) -> bool:
+    """Whether a connection failed because of TLS: by its words, or because we have no certificate to show.
+
+    An engine that wants one closes the connection, and what we send meanwhile makes that a reset: then the
+    system throws away the engine's words.
+    """
+    closed = isinstance(error, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError))
+    return isinstance(error, ssl.SSLError) or (closed and not (folder() / "cert.pem").exists())
+
+
 def _trust(made: ssl.SSLContext, authority: Path) -> None:
     if not authority.exists():
         made.load_default_certs()
@@ -81,7 +91,7 @@ def _unusable(what: str, error: OSError | ValueError) -> ImageError:
     )
 
 
-def refused(where: str, error: ssl.SSLError) -> ImageError:
+def refused(where: str, error: OSError) -> ImageError:
     """The error for a connection on which TLS failed.
 
     Args:
@@ -93,12 +103,13 @@ def refused(where: str, error: ssl.SSLError) -> ImageError:
             f"The docker daemon at {where} is not trusted: {error.verify_message or error.reason}.",
             hint=f"Put the certificate of the authority that it was signed by into {folder() / 'ca.pem'}.",
         )
-    if error.reason in _NOT_TLS:
+    reason = getattr(error, "reason", None)
+    if reason in _NOT_TLS:
         return ImageError(
             f"What answers at {where} does not speak TLS.",
             hint="Unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or name its TLS port in DOCKER_HOST.",
         )
     return ImageError(
-        f"The docker daemon at {where} refuses the connection: {error.reason or error}.",
+        f"The docker daemon at {where} refuses the connection: {reason or error.strerror or error}.",
         hint=f"It may want a certificate of ours: cert.pem and key.pem in {folder()}.",
     )

@@ -108,7 +108,11 @@ class Journal:
             self._connection = sqlite3.connect(
                 self._folder / "journal.db", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

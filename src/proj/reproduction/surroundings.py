@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from proj.host import VARIABLES, chooses_devices, inspect
+from proj.host import chooses_devices, inspect, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def _known(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_replayed(name: str) -> bool:
-    return VARIABLES.fullmatch(name) is not None and not chooses_devices(name)
+    return is_recorded(name) and not chooses_devices(name)
 
 
 def machine_differences(recorded: Host) -> Iterator[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from proj.source.worktree import TrackedFile, Worktree
 
-_POINTER = re.compile(
+_POINTER = (
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
@@ -112,7 +112,7 @@ def pointers(root: Path, hashes: Iterable[str]) -> dict[str, Pointer]:
     ]
     found = {}
     for digest in small:
-        match = _POINTER.fullmatch(read_blob(root, digest))
+        match = re.fullmatch(_POINTER, read_blob(root, digest))
         if match:
             found[digest] = Pointer(match.group(1).decode(), int(match.group(2)))
     return found

@@ -67,10 +67,8 @@ def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
     else:
         git_dir = scratch / "listing"
         if not git_dir.exists():
-            from proj.source.tree import write_skeleton  # a repository can do without
-
             try:
-                write_skeleton(git_dir, "[core]\n\tbare = false\n")
+                _make_repository(git_dir)
             except OSError as error:
                 raise os_failure(error, f"Cannot write {git_dir}") from error
         listing = git.run(
@@ -81,3 +79,11 @@ def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
             exact=True,
         )
     return listing.stdout.split("\0")[:-1]
+
+
+def _make_repository(git_dir: Path) -> None:
+    """Make the least that git takes for a repository (gitrepository-layout(5)): no more is needed to list."""
+    (git_dir / "objects").mkdir(parents=True)
+    (git_dir / "refs").mkdir()
+    (git_dir / "HEAD").write_text("ref: refs/heads/main\n", "utf-8")
+    (git_dir / "config").write_text("[core]\n\tbare = false\n", "utf-8")

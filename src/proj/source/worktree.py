@@ -110,16 +110,13 @@ def _named(path: str, name: str) -> bool:
 def repository_root(directory: Path) -> Path | None:
     """The nearest folder upwards that has a `.git`, found without a process."""
     path = directory.absolute()
-    for folder in (path, *path.parents):
-        dot_git = folder / ".git"
-        if dot_git.is_file() or (dot_git / "HEAD").exists() or (dot_git / "HEAD").is_symlink():
-            return folder
-    return None
+    return next((folder for folder in (path, *path.parents) if is_repository(folder)), None)
 
 
 def is_repository(folder: Path) -> bool:
     """Whether a folder is the top of a working tree."""
-    return repository_root(folder) == folder.absolute()
+    dot_git = os.path.join(folder, ".git")  # noqa: PTH118  strings are cheaper than Paths, on each run
+    return os.path.isfile(dot_git) or os.path.lexists(os.path.join(dot_git, "HEAD"))  # noqa: PTH113, PTH118  same
 
 
 def read(root: Path) -> Worktree:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_LIMIT_S = 30.0
+_LIMIT_S = 110.0
 
 
 def _frame(number: int, data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -358,6 +359,23 @@ def test_a_client_without_a_certificate_is_told_what_is_wanted(certificates: Pat
     (certificates / "cert.pem").unlink()
     (certificates / "key.pem").unlink()
     error = _told()
+    assert "refuses the connection" in error.message
+    assert "cert.pem and key.pem" in str(error.hint)
+
+
+def test_a_refusal_whose_words_were_lost_is_still_told(
+    certificates: Path, issued: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+
+    with faulty(reset, certificate=issued / "server.pem") as server:
+        monkeypatch.setenv("DOCKER_HOST", server.url.replace("https:", "tcp:"))
+        assert "No docker daemon answers" in _told().message, "it was shown a certificate"
+        (certificates / "cert.pem").unlink()
+        (certificates / "key.pem").unlink()
+        error = _told()
     assert "refuses the connection" in error.message
     assert "cert.pem and key.pem" in str(error.hint)
 

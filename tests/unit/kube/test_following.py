@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from fakeapi import Asked, FakeApi, pod
 from proj import events
 from proj.errors import DetachedError, FailureCode
 from proj.kube import following as following_module
+from proj.kube import state as state_module
 from proj.kube.client import Client
 from proj.kube.errors import ApiError
 from proj.kube.following import Following
@@ -254,8 +254,12 @@ def test_a_right_to_watch_that_comes_late_is_waited_for(
     assert not scene.deleted.is_set()
 
 
-def test_events_are_asked_why_a_pod_is_gone(scene: Scene, follow: Callable[..., Following]) -> None:
+def test_events_are_asked_why_a_pod_is_gone(
+    scene: Scene, follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though it was there for a moment only: before Kubernetes 1.26 nothing else tells."""
+    monkeypatch.setattr(following_module, "_EXPLAIN_AFTER_S", 600.0)
+    monkeypatch.setattr(state_module, "_SETTLE_S", 600.0)
     gone = running(terminated={"exitCode": 143})
     gone["metadata"]["deletionTimestamp"] = "2026-11-30T10:00:00Z"
     scene.pods[:] = [gone]
@@ -263,7 +267,4 @@ def test_events_are_asked_why_a_pod_is_gone(scene: Scene, follow: Callable[..., 
     scene.events = [
         {"metadata": {"name": "e"}, "reason": "Preempted", "message": "by ns/large", "involvedObject": about}
     ]
-    begun_s = time.monotonic()
-    outcome = follow().wait()
-    assert outcome.failure is FailureCode.PREEMPTED
-    assert time.monotonic() - begun_s < 2
+    assert follow().wait().failure is FailureCode.PREEMPTED

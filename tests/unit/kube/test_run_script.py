@@ -7,14 +7,13 @@ import shutil
 import signal
 import subprocess  # noqa: TID251  the script has to be first in a space of processes of its own
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from proj.kube.inpod import script
-from projkit import eventually
+from projkit import LIMIT_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +28,14 @@ def end(*_):
     os._exit(3)
 signal.signal(signal.SIGTERM, end)
 open("up", "w").close()
-time.sleep(30)
+time.sleep(600)
 """
 STUBBORN = """\
-import signal, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: open("asked", "w").close())
 open("up", "w").close()
-time.sleep(2.5)
+while not os.path.exists("enough"):
+    time.sleep(0.02)
 """
 
 
@@ -98,7 +98,7 @@ def test_all_of_a_program_gets_its_grace(
     process = begin(line)
     eventually((tmp_path / "up").exists)
     _ask_to_end(process)
-    said = process.communicate(timeout=20)
+    said = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, *said) == (code, b"", b"")
     assert (tmp_path / "cleaned").exists()
 
@@ -110,16 +110,17 @@ def test_exit_codes_are_the_programs_own(
     begin: Callable[[str], subprocess.Popen[bytes]], line: str, code: int
 ) -> None:
     process = begin(line)
-    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.communicate(timeout=LIMIT_S) == (b"", b"")
     assert process.returncode == code
 
 
 def test_what_a_program_leaves_behind_keeps_nothing_up(
-    begin: Callable[[str], subprocess.Popen[bytes]],
+    begin: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    process = begin("sleep 30 >&- 2>&- & exit 4")
-    assert process.communicate(timeout=10) == (b"", b"")
+    process = begin("while ! [ -e enough ]; do sleep 0.1; done >&- 2>&- & exit 4")
+    assert process.communicate(timeout=LIMIT_S) == (b"", b"")
     assert process.returncode == 4
+    (tmp_path / "enough").touch()
 
 
 def test_who_does_not_end_is_waited_for(
@@ -128,9 +129,11 @@ def test_who_does_not_end_is_waited_for(
     process = begin("$PYTHON stubborn.py; echo next")
     eventually((tmp_path / "up").exists)
     _ask_to_end(process)
-    time.sleep(1)
-    assert process.poll() is None  # the node ends it, when the grace is over
-    assert process.communicate(timeout=20) == (b"", b"")
+    eventually((tmp_path / "asked").exists)
+    with pytest.raises(subprocess.TimeoutExpired):  # the node ends it, when the grace is over
+        process.wait(0.5)
+    (tmp_path / "enough").touch()
+    assert process.communicate(timeout=LIMIT_S) == (b"", b"")
     assert process.returncode == 143
 
 
@@ -138,5 +141,5 @@ def test_an_interrupt_is_as_it_is_everywhere(begin: Callable[[str], subprocess.P
     handled = "s.getsignal(s.SIGINT) is s.default_int_handler"
     line = f"$PYTHON -c 'import signal as s; print({handled}, +s.getsignal(s.SIGQUIT))'"
     process = begin(line)
-    out, said = process.communicate(timeout=20)
+    out, said = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, out, said) == (0, b"True 0\n", b"")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers import alive, descriptors, few_descriptors
+from drivers import alive, few_descriptors, left_open, opened
 from proj import process
 from proj.process import demands
 
@@ -60,11 +60,11 @@ def test_after_an_error_inside_it_can_be_asked_again(tmp_path: Path) -> None:
 
 def test_an_error_inside_leaves_no_descriptor(tmp_path: Path) -> None:
     process.guard_environment()  # the watchdog's pipe stays
-    before = descriptors()
+    before = opened()
     _child, supervision = start(tmp_path, LINE, tap=fail)
     with pytest.raises(LookupError):
         supervision.wait()
-    assert descriptors() == before
+    assert not left_open(before)
 
 
 def test_a_time_limit_of_ages_is_no_error(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_wait_that_is_cut_short_is_resumed(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("free", range(4))
 def test_what_cannot_be_looked_after_is_ended(tmp_path: Path, free: int) -> None:
     process.guard_environment()
-    before = descriptors()
+    before = opened()
     streams = process.Streams(tmp_path, quiet=True)
     child = process.spawn(["sleep", "600"], cwd=tmp_path, env=os.environ, stdout=streams.stdout)
     streams.started()
@@ -89,4 +89,4 @@ def test_what_cannot_be_looked_after_is_ended(tmp_path: Path, free: int) -> None
         process.Supervision(child, streams.outputs, token=process.new_token(), grace_s=1.0)
     streams.close()
     assert child.returncode == -9
-    assert descriptors() == before
+    assert not left_open(before)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from drivers import files_open_in
 from proj import paths
 from proj.errors import StoreError, UnreachableError
 from proj.remote import bodies, delivery
@@ -499,10 +500,13 @@ def test_who_comes_second_says_so(journal: Journal, server: Server) -> None:
     assert (done.delivered, done.waiting, done.problem) == (0, 1, "another process is delivering it")
 
 
-def test_a_journal_of_a_newer_proj_is_refused(journal: Journal) -> None:
+def test_a_journal_of_a_newer_proj_is_refused_and_let_go_of(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
     journal._connection.execute("PRAGMA user_version = 99")
+    journal.close()
     with pytest.raises(StoreError, match="newer proj"):
-        Journal(paths.home())
+        Journal(tmp_path)
+    assert not files_open_in(tmp_path)
 
 
 def test_a_mark_says_that_something_waits(tmp_path: Path) -> None:
