@@ -47,8 +47,12 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     """Arguments of `docker run`, in the order given; those that it takes several times may be repeated."""
+    if not values:
+        return ()
+    from proj.backends.docker.arguments import with_whole_paths
+
     split = (value.partition("=") for value in values)
-    return tuple((name, content if found else None) for name, found, content in split)
+    return with_whole_paths((name, content if found else None) for name, found, content in split)
 
 
 @click.command(add_help_option=False)
