@@ -28,12 +28,22 @@ def expand_variables(lines: Iterable[str]) -> list[str]:
 def literal_logins(line: str) -> Iterator[str]:
     """The URLs of a requirement line that have a password or token itself, not a variable, without it."""
     for url in re.findall(_URL, line) if "@" in line else ():
-        plain = strip_userinfo(url)
-        scheme, _, rest = plain.partition("://")
-        user, colon, password = url[len(scheme) + 3 : len(url) - len(rest) - 1].partition(":")
-        is_name = scheme.endswith("ssh") and not colon
-        if plain != url and "$" not in (password or user) and not is_name:
+        plain = _without_login(url)
+        if plain != url:
             yield plain
+
+
+def without_literal_logins(lock: str) -> str:
+    """A lock whose URLs have no password or token itself; `restore_credentials` undoes it."""
+    return re.sub(_URL, lambda match: _without_login(match[0]), lock) if "@" in lock else lock
+
+
+def _without_login(url: str) -> str:
+    plain = strip_userinfo(url)
+    scheme, _, rest = plain.partition("://")
+    user, colon, password = url[len(scheme) + 3 : len(url) - len(rest) - 1].partition(":")
+    is_name = scheme.endswith("ssh") and not colon
+    return url if "$" in (password or user) or is_name else plain
 
 
 def warning_of_secret(origin: str, url: str) -> str:

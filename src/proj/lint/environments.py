@@ -76,14 +76,15 @@ def check_environment(project: Project, top: dict[str, Entry], findings: Finding
         refused = error
     _Checker(project.directory, findings).check(file, declared.kind if declared else None, where)
     _check_lock(lock, findings)
+    _check_lock(project.directory / "pylock.toml", findings)
     if refused is not None and len(findings.found) == before:
         message = refused.message.removesuffix(".")
         findings.error("wrong-environment-file", message, where, refused.hint)
 
 
 def _check_lock(lock: Path | None, findings: Findings) -> None:
-    """Check a lock of conda packages, which other tools have written."""
-    if lock is None:
+    """Check a lock, which other tools may have written."""
+    if lock is None or not lock.is_file():
         return
     with contextlib.suppress(EnvironmentFailedError):  # one that is no text is told where it is used
         for url in literal_secrets(secret_urls(read_text(lock))):
