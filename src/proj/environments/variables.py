@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _VARIABLE = r"\$\{([A-Z0-9_]+)\}"
 _URL = r"(?i)\b(?!file:)[a-z][a-z0-9+.-]*://[^\s\"'<>]+"
+_TOKEN_LENGTH = 20
+"""What stands alone before a host, and is shorter, is the name of a user; tokens of code hosts have more."""
 _MIN_LENGTH = 4
 """Shorter values stand in ordinary text by chance."""
 
@@ -42,7 +44,7 @@ def _without_login(url: str) -> str:
     plain = strip_userinfo(url)
     scheme, _, rest = plain.partition("://")
     user, colon, password = url[len(scheme) + 3 : len(url) - len(rest) - 1].partition(":")
-    is_name = scheme.endswith("ssh") and not colon
+    is_name = not colon and (scheme.endswith("ssh") or len(user) < _TOKEN_LENGTH)
     return url if "$" in (password or user) or is_name else plain
 
 

@@ -179,7 +179,8 @@ def test_secrets_in_requirements_and_locks_are_told(tmp_path: Path) -> None:
         tmp_path,
         MLproject=POINT,
         requirements__txt="--extra-index-url https://ada:canary@h/simple\nsix==1\n"
-        "a @ git+https://canary@h/a.git@v1\nb @ git+ssh://git@h/b.git\nc @ https://u:${PW}@h/c.whl\n"
+        f"a @ git+https://{'canary' * 4}@h/a.git@v1\nb @ git+ssh://git@h/b.git\n"
+        "d @ git+https://ada@h/d.git\nc @ https://u:${PW}@h/c.whl\n"
         "-c c.txt\n",
     )
     secret = [each for each in diagnostics if each.code == "literal-secret"]
