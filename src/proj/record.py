@@ -78,6 +78,8 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What `-A` gave to the container: name and value; of variables their names only."""
     backend_config: Mapping[str, object] | None = None
     """The backend's settings of all places; secrets are `***`. None: they were not recorded."""
+    timeout_s: float | None = None
+    """How long it was allowed to take; None: for ever, or it was not recorded."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +230,7 @@ def command(
     parameters: tuple[BoundParameter, ...],
     docker_args: tuple[tuple[str, str | None], ...] = (),
     backend_config: Mapping[str, object] | None = None,
+    timeout_s: float | None = None,
 ) -> CommandRecord:
     """What was started, for `proj/command.json`."""
     return CommandRecord(
@@ -238,6 +241,7 @@ def command(
         parameters=parameters,
         docker_args=tuple(map(_without_value, docker_args)),
         backend_config=backend_config,
+        timeout_s=timeout_s,
     )
 
 

@@ -309,6 +309,7 @@ def _write_beginning(
         plan.parameters,
         docker_args=execution.docker_args if in_container else (),
         backend_config=_settings(plan),
+        timeout_s=execution.timeout_s,
     )
     record.write(artifacts, uri, record.COMMAND, what)
     if assignment.has_inputs:

@@ -479,6 +479,21 @@ def test_a_failure_that_comes_again_is_the_same(folder: ProjFolder) -> None:
     assert folder.run("reproduce", "latest", "--verify").code == 0
 
 
+def test_the_time_limit_is_the_one_that_it_had(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project(f"test -e {folder.base}/go || exec sleep 600")})
+    assert folder.run("run", ".", "--timeout", "0.2s").code == 124
+    first = folder.the_run().run_id
+    done = folder.run("reproduce", first, "--verify", "--json")
+    assert (done.code, done.json["data"]["outcome"]["failure"]) == (0, "deadline"), done
+    (folder.base / "go").touch()
+    for chosen, limit_s in ("none", None), ("10m", 600.0):
+        assert folder.run("reproduce", first, "--timeout", chosen).code == 0
+        assert json.loads(folder.artifact(folder.runs()[0], record.COMMAND))["timeout_s"] == limit_s
+    assert "time limit  0.2 s" in folder.run("diff", first, folder.runs()[0].run_id).stdout
+    refused = folder.run("reproduce", first, "--timeout", "soon")
+    assert (refused.code, "Not a length of time" in refused.stderr) == (2, True)
+
+
 def test_a_failure_of_what_had_succeeded_is_a_difference(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project(f"test ! -e {folder.base}/stop")})
     assert folder.run("run", ".").code == 0

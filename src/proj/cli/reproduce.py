@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,14 @@ class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
             yield "All of it can be had."
 
 
+def _timeout_s(text: str | None) -> float | None:
+    from proj.times import parse_duration
+
+    if text is None:
+        return None
+    return math.inf if text == "none" else parse_duration(text)
+
+
 def _is_wrong(row: Row) -> bool:
     return row.required and row.status is not Status.SAME
 
@@ -169,6 +178,11 @@ def _remark(row: Row) -> str:
     metavar="FILE|JSON",
     help="Settings of the backend to use instead of the recorded ones of the same names.",
 )
+@click.option(
+    "--timeout",
+    metavar="TIME|none",
+    help="Stop the command after this time, or never.  [default: as it was]",
+)
 @click.option("--offline", is_flag=True, help="Do without the network: what is in the caches only.")
 @click.option("--keep", is_flag=True, help="Keep the container, and the private checkout.")
 @click.option("-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines.")
@@ -195,6 +209,7 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
         python=options["python"],
         remote=options["remote"],
         backend_config=api.config_json(options["backend_config"]),
+        timeout_s=_timeout_s(options["timeout"]),
         offline=options["offline"],
         keep=options["keep"],
         quiet=options["quiet"] or output.as_json() or options["as_markdown"],

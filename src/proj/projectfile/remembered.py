@@ -1,8 +1,8 @@
 """Project files that were read before: what the same bytes mean is remembered (`project-files` in the cache).
 
-To import PyYAML and to parse takes a fifth of a no-op run, and a file is seldom changed between two runs. Only
-what comes back as it was is kept, for the code that read it, and nothing about which there is something to say,
-for that is said each time.
+To import PyYAML and to parse takes a fifth of a no-op run, and a file is seldom changed between two runs.
+Only what comes back as it was is kept, for the code that read it, and nothing about which there is something
+to say, for that is said each time.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """A folder with files that the lock names, such as those of an archive."""
     backend_config: str = "{}"
     """Settings of the backend that count before the recorded ones, a JSON object."""
+    timeout_s: float | None = None
+    """How long the command may take: None: as long as it might then; infinite: for ever."""
     offline: bool = False
     keep: bool = False
     quiet: bool = False
@@ -225,11 +228,16 @@ class _Preflight:
             experiment_id=active_experiment(self._tracking, self._recipe.run),
             backend=self._recipe.backend,
             docker_args=made.docker_args,
+            timeout_s=self._timeout_s(made),
             env_manager=manager if "PROJ_ENV_MANAGER" in made.variables else None,
             offline=self._options.offline,
             quiet=self._options.quiet,
             keep=self._options.keep,
         )
+
+    def _timeout_s(self, made: record.CommandRecord) -> float | None:
+        chosen = self._options.timeout_s
+        return made.timeout_s if chosen is None else None if chosen == math.inf else chosen
 
     def _warn(self, request: RunRequest, plan: Plan, made: record.CommandRecord) -> None:
         import os
