@@ -152,6 +152,7 @@ def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFa
             prepared=assignment.prepared,
             facts=facts,
             docker_args=assignment.execution.docker_args,
+            large_files=assignment.large_files,
         )
     except ProjError:
         return {}

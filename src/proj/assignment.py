@@ -39,6 +39,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Whether files or folders are among the parameters."""
     source_whole: bool = False
     """Whether all of the code is kept: else another run cannot be said to be the same."""
+    large_files: tuple[str, ...] = ()
+    """Those of Git LFS whose content is there."""
     tags: Mapping[str, str] = {}
     """What has become known of the run since it was created."""
 

@@ -211,6 +211,9 @@ def _existing(path: str, bases: tuple[Path, ...]) -> str | None:
         candidate = _absolute(path, base)
         if os.path.exists(candidate):  # noqa: PTH110  paths are strings here, kept as they are written
             return candidate
+        behind_links = os.path.join(base, path)  # noqa: PTH118  as the command itself would find it
+        if ".." in path and os.path.exists(behind_links):  # noqa: PTH110  same
+            return os.path.realpath(behind_links)
     if path.startswith("~"):  # a shell does not expand it behind `-P name=`
         home = os.path.expanduser(path)  # noqa: PTH111  an unknown user is no error here
         return home if os.path.exists(home) else None  # noqa: PTH110  same

@@ -20,7 +20,7 @@ from proj.model import HostRuntime, ImageRuntime, ParameterKind, RecipeRuntime, 
 from proj.tracking.values import storable_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from proj.compare import RunFacts
     from proj.inputs import InputsRecord
@@ -42,6 +42,8 @@ _LOADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "R_LIBS", "R_LIBS_USER"
 """Variables that make programs load code which neither the tree nor the environment names."""
 _MOUNTING = ("v", "volume", "mount", "volumes-from", "device")
 """Arguments of `docker run` that bring files from elsewhere."""
+_VALUE = "value of "
+"""Before the names of variables that the shell line reads."""
 _CANDIDATES = 50
 _COMPARED = 5
 _SHORT = 24
@@ -71,6 +73,7 @@ def parts(
     prepared: PreparedEnvironment,
     facts: EnvironmentFacts | None,
     docker_args: tuple[tuple[str, str | None], ...] = (),
+    large_files: Sequence[str] = (),
 ) -> Parts:
     """Name all that decides the result of a run, as it is now.
 
@@ -84,14 +87,17 @@ def parts(
         prepared: What it runs in.
         facts: What is in that; needed only where no lock says so.
         docker_args: What a container is given by `-A`.
+        large_files: Those of Git LFS whose content is there; of the others the tree has the pointer.
 
     Raises:
         UnknownPartError: Something is not known.
     """
     names = os.uname()
+    large = {"large files": ", ".join(sorted(large_files))} if large_files else {}
     parameters = tuple(parameters)
     found = {
         "code": tree,
+        **large,
         "folder": checkout.subdir,
         "entry point": entry_point,
         "command": _portable(line, parameters),
@@ -103,6 +109,7 @@ def parts(
     if isinstance(prepared.runtime, HostRuntime):
         variables |= prepared.runtime.variables
         found |= _loading_parts(variables, checkout)
+        found |= _read_parts(line, prepared.runtime.variables)
     if isinstance(prepared.runtime, ImageRuntime):
         found |= _container_parts(prepared.runtime, docker_args)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
@@ -129,6 +136,16 @@ def _loading_parts(variables: Mapping[str, str | None], checkout: Checkout) -> d
             raise UnknownPartError(f"{name} is set, and what it names is no part of the code")
         found[f"variable {name}"] = os.pathsep.join(known)
     return found
+
+
+def _read_parts(line: str, own: Mapping[str, str | None]) -> dict[str, str]:
+    """The values of variables that the line reads; as digests, for some may be secret."""
+    if "$" not in line:
+        return {}
+    from proj.command.surroundings import read_variables  # few lines do
+
+    read = read_variables(line, os.environ, own=own)
+    return {f"{_VALUE}{name}": _digest(os.environ[name]) for name in read}
 
 
 def _in_tree(path: str, checkout: Checkout) -> str | None:
@@ -271,6 +288,9 @@ def nearest(known: Parts, tracking: Tracking) -> str:
     compared = [(run, _differences(known, _parts_of(run, tracking))) for run in likely]
     run, differing = min(compared, key=lambda pair: len(pair[1]))
     who = f"the nearest, {run.run_id[:8]} ({run.run_name}),"
+    values = [name.removeprefix(_VALUE) for name in known if name.startswith(_VALUE)]
+    if not differing and values:
+        return f"No earlier run can be reused: {who} may have had other values of {', '.join(values)}."
     if not differing:  # all is the same but what it left behind is gone
         return f"No earlier run can be reused: of {who} the files are gone."
     return f"No earlier run can be reused: {who} differs in {', '.join(differing)}."
@@ -319,6 +339,8 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
     found = {"Python": (facts.python or "").rpartition(" ")[2]}
     if facts.source is not None:
         found |= {"code": facts.source.tree or "", "folder": facts.source.subdir}
+        if facts.source.snapshot is not None and facts.source.snapshot.large_files:
+            found["large files"] = ", ".join(sorted(facts.source.snapshot.large_files))
     if facts.host is not None:
         found["machine"] = f"{facts.host.system} {facts.host.machine}"
         found |= {f"variable {name}": value for name, value in deciding(facts.host.variables).items()}
@@ -332,7 +354,11 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
 
 
 def _differences(known: Parts, other: Parts) -> list[str]:
-    names = sorted(name for name in {*known, *other} if known.get(name) != other.get(name))
+    names = sorted(
+        name
+        for name in {*known, *other}
+        if known.get(name) != other.get(name) and not name.startswith(_VALUE)  # no record tells
+    )
     if len(names) > 1 and "command" in names:  # it follows from the others
         names.remove("command")
     return [f"the {name}{_change(other.get(name), known.get(name))}" for name in names]

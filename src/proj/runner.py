@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from proj import reuse
+    from proj.model import Execution
     from proj.place import Place
     from proj.tracking import Tracking
 
@@ -207,6 +208,7 @@ def _parts(request: RunRequest, plan: Plan, snapshot: Snapshot, prepared: Prepar
         prepared=prepared,
         facts=ENVIRONMENTS.load(plan.environment).facts(prepared) if unlocked else None,
         docker_args=request.docker_args,
+        large_files=snapshot.large_files,
     )
 
 
@@ -295,6 +297,15 @@ def _settings(plan: Plan) -> dict[str, object]:
     return recordable(plan.backend_config, by_name=not hasattr(BACKENDS.load(plan.backend), "configure"))
 
 
+def _read_variables(execution: Execution) -> tuple[str, ...]:
+    """Those of the user's variables that the shell line names, where they reach it."""
+    if "$" not in execution.command.line or not isinstance(execution.runtime, HostRuntime):
+        return ()
+    from proj.command.surroundings import read_variables  # few lines do
+
+    return read_variables(execution.command.line, os.environ, own=execution.variables)
+
+
 def _write_beginning(
     assignment: Assignment, plan: Plan, tracking: Tracking, snapshot: Snapshot | None
 ) -> None:
@@ -309,6 +320,7 @@ def _write_beginning(
         plan.parameters,
         docker_args=execution.docker_args if in_container else (),
         backend_config=_settings(plan),
+        read=_read_variables(execution),
         timeout_s=execution.timeout_s,
     )
     record.write(artifacts, uri, record.COMMAND, what)

@@ -243,6 +243,18 @@ def test_a_default_path_starts_in_the_project_then_where_the_caller_stands(tmp_p
     assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "project" / "d.csv")}
 
 
+def test_a_path_upwards_may_start_behind_a_link(tmp_path: Path) -> None:
+    declared = (Parameter(name="p", kind=ParameterKind.PATH, default="../d.csv"),)
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "real" / "d.csv").touch()
+    bind(tmp_path, (), {})
+    (tmp_path / "project").rmdir()
+    (tmp_path / "project").symlink_to("real/inner")
+    assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "real" / "d.csv")}
+    (tmp_path / "d.csv").touch()
+    assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "d.csv")}
+
+
 def test_a_file_uri_is_a_local_path_and_others_are_downloaded(tmp_path: Path) -> None:
     declared = (Parameter(name="p", kind=ParameterKind.PATH),)
     (tmp_path / "a b.csv").touch()

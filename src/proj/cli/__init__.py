@@ -149,4 +149,15 @@ def _tell(error: Exception) -> int:
         # Whoever read our output has gone (`proj runs | head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + int(SIGPIPE)
+    if isinstance(error, FileNotFoundError) and _is_nowhere():
+        said = "The folder that this command was started in is gone."
+        return output.emit_error(UsageError(said, hint="Change to another one: cd."))
     return output.emit_bug(error)
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  no path is made of it
+    except FileNotFoundError:
+        return True
+    return False

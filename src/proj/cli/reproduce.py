@@ -201,8 +201,7 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
     """
     from proj import api, reproduction
 
-    if options["as_markdown"] and not options["verify"]:
-        raise UsageError("--md writes down how the runs compare.", hint="Add --verify, which compares them.")
+    _refuse_idle(options)
     chosen = reproduction.Options(
         directory=directory,
         inputs=dict(pairs(options["inputs"], "--input")),
@@ -228,6 +227,20 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
     if options["as_markdown"] and not output.as_json():
         return MarkdownResult(markdown="\n".join(result.markdown()), exit_code=result.exit_code)
     return result
+
+
+def _refuse_idle(options: dict[str, Any]) -> None:
+    """Nobody who says what may differ should take a run that was not compared for one that was."""
+    if options["verify"] or options["dry_run"]:
+        return
+    if options["as_markdown"]:
+        raise UsageError("--md writes down how the runs compare.", hint="Add --verify, which compares them.")
+    numbers = [name for name in ("rtol", "atol") if options[name] is not None]
+    given = [*numbers, *(name for name in ("ignore", "require", "stdout") if options[name])]
+    if given:
+        raise UsageError(
+            f"--{given[0]} is about how the runs compare.", hint="Add --verify, which compares them."
+        )
 
 
 def _check(options: dict[str, Any]) -> reproduction.Check | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from proj.compare.leftout import left_out_rows, named
+from proj.compare.leftout import large_file_rows, left_out_rows, named
 from proj.compare.portable import written
 from proj.compare.rows import Row, Status, row, unknown
 
@@ -125,6 +125,7 @@ def _code(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
     yield from _optional("code", "commit", commits[0], commits[1])
     yield from _uncommitted(left, right)
     yield from left_out_rows(left, right)
+    yield from large_file_rows(left, right)
 
 
 def _uncommitted(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:

@@ -240,8 +240,6 @@ class _Preflight:
         return made.timeout_s if chosen is None else None if chosen == math.inf else chosen
 
     def _warn(self, request: RunRequest, plan: Plan, made: record.CommandRecord) -> None:
-        import os
-
         host = self._recipe.host
         if host is None:
             events.warning("On which machine it ran, and with which variables, is not recorded.")
@@ -252,11 +250,8 @@ class _Preflight:
                     f"This is another machine: {'; '.join(differing)}. "
                     "Numbers may differ in their last digits."
                 )
-        unset = set(made.variables) - set(assigning.variable_names(request, plan)) - set(os.environ)
-        if unset:
-            events.warning(
-                f"Variables that the run had, and whose values are in no record: {', '.join(sorted(unset))}."
-            )
+        known = {*assigning.variable_names(request, plan), *plan.variables, *(host.variables if host else ())}
+        surroundings.tell_of_variables(made, known)
 
     def _plan(
         self,

@@ -182,10 +182,13 @@ def leave_out_outputs(part: Part, outputs: Collection[str]) -> None:
 def read_contents(part: Part) -> None:
     """Read the files to be stored, and leave out what must not be."""
     links: dict[str, bool] = {}
+    concealed = _encrypted(part)
     for wanted in sorted(part.wanted.values(), key=lambda each: each.path):
         try:
             if is_refused(wanted.path):
                 raise UnfitError("special", "git keeps no file of such a name")  # noqa: TRY301  like the others
+            if wanted.path in concealed:
+                raise UnfitError("secret", "it looks like a secret: the repository has it encrypted")  # noqa: TRY301  same
             behind_link = wanted.tracked and _is_behind_link(part.folder, wanted.path, links)
             content = None if behind_link else _fit_content(part, wanted)
         except UnfitError as reason:
@@ -195,6 +198,15 @@ def read_contents(part: Part) -> None:
             part.contents[wanted.path] = content
         elif wanted.tracked:
             part.deleted.add(wanted.path)
+
+
+def _encrypted(part: Part) -> Collection[str]:
+    """The files that are committed encrypted only."""
+    if part.tree is None or not part.wanted:
+        return ()
+    from proj.source.conversions import encrypted
+
+    return encrypted(part.tree, part.wanted)
 
 
 def _is_behind_link(folder: Path, path: str, known: dict[str, bool]) -> bool:

@@ -167,6 +167,18 @@ def test_what_the_user_left_out_does_not_count() -> None:
     assert unlike(without(ignored), without()) == {}
 
 
+def test_pointers_of_large_files_are_not_their_content() -> None:
+    def having(*names: str) -> RunFacts:
+        return facts(source=commit(snapshot=msgspec.structs.replace(snapshot("a" * 40), large_files=names)))
+
+    many = tuple(f"{number}.bin" for number in range(9))
+    assert unlike(having(), having()) == unlike(having(*many), having(*many)) == {}
+    for names in ((), many[:8], (*many[:8], "9.bin")):
+        (found,) = unlike(having(*many), having(*names)).values()
+        assert (found.item, found.status, found.required) == ("large files", Status.DIFFERENT, True)
+        assert ("8.bin" if names else "0.bin") in (found.reason or "")
+
+
 def test_clean_commits_stand_for_their_trees() -> None:
     found = unlike(facts(), facts(source=commit(commit="2" * 40)))
     assert found["code/tree"].status is Status.DIFFERENT
