@@ -211,7 +211,7 @@ def run(
         entry_point=entry_point,
         version=version,
         parameters={str(name): str(value) for name, value in _items("parameters", parameters)},
-        docker_args=tuple(_docker_args(docker_args)),
+        docker_args=_docker_args(docker_args),
         experiment_name=experiment_name,
         experiment_id=None if experiment_id is None else str(experiment_id),
         backend=backend,
@@ -248,10 +248,17 @@ def _one_of(name: str, value: object, words: collections.abc.Sequence[str]) -> s
     return str(getattr(value, "value", value))
 
 
-def _docker_args(given: Mapping[str, object] | None) -> collections.abc.Iterator[tuple[str, str | None]]:
-    for name, value in _items("docker_args", given):
-        for each in value if isinstance(value, (list, tuple)) else (value,):
-            yield str(name), None if each is True or each is None else str(each)
+def _docker_args(given: Mapping[str, object] | None) -> tuple[tuple[str, str | None], ...]:
+    listed = [
+        (str(name), None if each is True or each is None else str(each))
+        for name, value in _items("docker_args", given)
+        for each in (value if isinstance(value, (list, tuple)) else (value,))
+    ]
+    if not listed:
+        return ()
+    from proj.backends.docker.arguments import with_whole_paths
+
+    return with_whole_paths(listed)
 
 
 def _items(name: str, value: Mapping[str, object] | None) -> collections.abc.Iterable[tuple[str, object]]:

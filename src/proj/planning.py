@@ -188,7 +188,8 @@ def _plan(request: RunRequest, checkout: Checkout, downloads: Path | None) -> Pl
     )
     request = _configured(request, backend, project)
     environment_request = _environment_request(request, checkout, project, entry_point, backend)
-    check_container(environment_request, request.docker_args)
+    check_container(environment_request, request.docker_args, project)
+    environment_request = on_platform(environment_request, request.docker_args)
     values, code, mounts = brought(backend, environment_request, project, bound)
     quoting = request.quoting or project.extensions.quoting or "safe"
     line = command.render(entry_point.command, values, quoting=quoting, where=_where(project, entry_point))
@@ -226,8 +227,15 @@ def _tell_without_effect(request: RunRequest, backend: str) -> None:
             "What was said of an image and of `docker run` has no effect: the run is not in a container. "
             "--backend docker runs any project in one."
         )
-    elif target == "cluster" and request.docker_args:
+    if target != "cluster":
+        return
+    if request.docker_args:
         events.warning(f"-A has no effect: the backend {backend!r} does not use `docker run`.")
+    nodes = "has no effect: images are pulled by the cluster's nodes, as the backend's settings"
+    if image.pull != "missing":
+        events.warning(f"--pull {nodes} say (image-pull-policy).")
+    if image.credentials:
+        events.warning(f"docker_auth {nodes} say (image-pull-secrets).")
 
 
 def _refuse_base(request: RunRequest, project: Project, backend: str) -> None:
@@ -258,22 +266,45 @@ def _backend(request: RunRequest, project: Project) -> str:
     return "docker" if declaration is not None and declaration.kind == "docker_env" else request.backend
 
 
-def check_container(request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]) -> None:
+def check_container(
+    request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...], project: Project | None
+) -> None:
     """See at once that a container can be given what its project and the user ask for.
 
     Raises:
-        UsageError: An argument of `docker run` cannot be meant.
+        UsageError: An argument of `docker run`, or the image's platform, cannot be meant.
         BackendError: Variables that it copies from here are not set.
     """
     declared = None if request.declaration is None else request.declaration.docker
     if request.target == "engine":
         from proj.backends.docker.container import check
 
-        check(declared, docker_args, request.project_dir)
+        if request.image.platform is not None:
+            from proj.images.documents import parse_platform
+
+            parse_platform(request.image.platform)
+        secrets = project.extensions.secrets if project is not None else ()
+        check(declared, docker_args, request.project_dir, secrets)
     elif request.target == "cluster" and declared is not None:
         from proj.backends.docker.container import declared_variables
 
         declared_variables(declared)
+
+
+def on_platform(
+    request: EnvironmentRequest, docker_args: tuple[tuple[str, str | None], ...]
+) -> EnvironmentRequest:
+    """The request with the platform that is asked for by `-A`: its image has to be one for it.
+
+    Args:
+        request: What is asked for otherwise; its own platform counts before.
+        docker_args: The arguments of `docker run`, checked.
+    """
+    named = [value for name, value in docker_args if name.lstrip("-") == "platform"]
+    if request.target != "engine" or not named or request.image.platform is not None:
+        return request
+    image = msgspec.structs.replace(request.image, platform=named[-1])
+    return msgspec.structs.replace(request, image=image)
 
 
 def brought(

@@ -53,13 +53,13 @@ def test_a_conda_program(folder: ProjFolder, real_channel: Path, stand_in: Path,
     assert done.code == 0, done
     assert done.stdout.endswith("True hello True\n")
     calls = (folder.base / "log").read_text().splitlines()
-    assert len(calls) == 3, "it solves, links for what the `pip:` section is resolved around, and installs"
+    assert len(calls) == 2, "it solves, and installs; the `pip:` section is resolved around what it solved"
     assert '"env", "create"' in calls[0]
-    assert all('["create"' in call for call in calls[1:])
+    assert '["create"' in calls[1]
     program = "mamba" if named == "MLFLOW_CONDA_CREATE_ENV_CMD" else "conda"
     assert f"Solving 5 packages of conda.yaml by {program}" in done.stderr
     assert folder.process("run", ".", *options, env={**ONLINE, **env}).code == 0
-    assert len((folder.base / "log").read_text().splitlines()) == 3, "a warm run needs no program"
+    assert len((folder.base / "log").read_text().splitlines()) == 2, "a warm run needs no program"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -118,6 +118,32 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
     assert done.returncode == 125
     assert "no image proj-test/none:1" in done.stderr
     assert _last(project)["outcome"]["failure"] == "image_pull"
+    (project / "MLproject").write_text("entry_points: {main: {command: 'true'}}\n")
+    done = _proj(
+        "run", ".", "-b", "docker", "--base-image", "proj-test/none:1", "--pull", "never", cwd=project
+    )
+    assert "no image proj-test/none:1" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_pull"
+
+
+@pytest.mark.parametrize("options", [("-A", "platform=linux/s390x"), ("--platform", "linux/s390x")])
+def test_an_image_of_another_platform_is_not_taken(
+    tmp_path: Path, shell_image: str, options: tuple[str, str]
+) -> None:
+    """As with docker, which asks the registry for the one that is meant."""
+    project = _project(tmp_path / "p", shell_image, "true")
+    done = _proj("run", ".", "--pull", "never", *options, cwd=project)
+    assert done.returncode == 125
+    assert f"The image {shell_image} is for linux/amd64, not for linux/s390x" in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_pull"
+    assert "Pulling" in _proj("run", ".", *options, cwd=project).stderr
+
+
+def test_a_platform_that_cannot_be_meant_is_told_before_anything(tmp_path: Path, shell_image: str) -> None:
+    done = _proj("run", ".", "--platform", "foo", cwd=_project(tmp_path / "p", shell_image, "true"))
+    assert done.returncode == 2
+    assert "Not a platform: 'foo'" in done.stderr
+    assert "run with ID" not in done.stderr
 
 
 def test_a_registry_that_is_away_is_an_image_pull(tmp_path: Path) -> None:
@@ -126,6 +152,31 @@ def test_a_registry_that_is_away_is_an_image_pull(tmp_path: Path) -> None:
     assert done.returncode == 125
     assert "cannot be pulled" in done.stderr
     assert _last(project)["outcome"]["failure"] == "image_pull"
+
+
+def test_a_dockerfile_that_fails_is_told_with_its_last_lines(tmp_path: Path, shell_image: str) -> None:
+    project = _project(tmp_path / "p", "proj-test/failing", "true", build="{}")
+    (project / "Dockerfile").write_text(f'FROM {shell_image}\nRUN ["sh", "-c", "echo bad >&2; exit 3"]\n')
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 125
+    assert "| bad\n" in done.stderr, "without the colours that the daemon puts there"
+    assert "x1b" not in done.stderr
+    assert _last(project)["outcome"]["failure"] == "image_failed"
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "said"),
+    [
+        ('["env", "GIVEN=by it"]', "by it\n"),
+        ('["env", "GIVEN=before", "/bin/sh", "/mlflow/projects/run"]', "before\n"),
+    ],
+)
+def test_an_entry_point_of_the_image(tmp_path: Path, shell_image: str, entry_point: str, said: str) -> None:
+    """It gets the command, as with docker; but that of an image of `proj build` would not know what to do."""
+    project = _project(tmp_path / "p", "proj-test/entered", "echo $GIVEN", build="{}")
+    (project / "Dockerfile").write_text(f"FROM {shell_image}\nENTRYPOINT {entry_point}\n")
+    done = _proj("run", ".", cwd=project)
+    assert (done.returncode, done.stdout) == (0, said), done.stderr
 
 
 def test_an_image_without_a_shell_says_so(tmp_path: Path, engine: Engine) -> None:
@@ -175,6 +226,14 @@ def test_a_variable_that_is_missing_is_named_before_anything(tmp_path: Path) -> 
     assert "PROJ_TEST_A" in done.stderr
     assert "PROJ_TEST_B" in done.stderr
     assert "pull" not in done.stderr
+    project = _project(tmp_path / "q", "proj-test/none:1", "true")
+    with (project / "MLproject").open("a") as file:
+        file.write("proj: {secrets: [API_TOKEN_OF_NOBODY]}\n")
+    done = _proj("run", ".", cwd=project)
+    assert done.returncode == 125
+    assert "copies API_TOKEN_OF_NOBODY from here, which is not set" in done.stderr
+    assert "value in the project file" not in done.stderr, "that would be no secret any more"
+    assert "Pulling" not in done.stderr
 
 
 def test_volumes_and_variables_of_the_project(tmp_path: Path, shell_image: str) -> None:

@@ -184,7 +184,7 @@ def _remark(row: Row) -> str:
     help="Stop the command after this time, or never.  [default: as it was]",
 )
 @click.option("--offline", is_flag=True, help="Do without the network: what is in the caches only.")
-@click.option("--keep", is_flag=True, help="Keep the private checkout.")
+@click.option("--keep", is_flag=True, help="Keep the container, and the private checkout.")
 @click.option("-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines.")
 @click.option("--dry-run", is_flag=True, help="Restore and check all that is needed; record nothing.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")

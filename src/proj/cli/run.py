@@ -49,8 +49,12 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     """Arguments of `docker run`, in the order given; those that it takes several times may be repeated."""
+    if not values:
+        return ()
+    from proj.backends.docker.arguments import with_whole_paths
+
     split = (value.partition("=") for value in values)
-    return tuple((name, content if found else None) for name, found, content in split)
+    return with_whole_paths((name, content if found else None) for name, found, content in split)
 
 
 @click.command(add_help_option=False)
@@ -174,7 +178,9 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     "  [default: 100MiB]",
 )
 @click.option("--reuse", is_flag=True, help="Take a finished run of the same instead, if there is one.")
-@click.option("--keep", is_flag=True, help="Keep the private checkout of a repository or archive.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the container, and the private checkout of a repository or archive."
+)
 @click.option(
     "-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines; both are kept."
 )

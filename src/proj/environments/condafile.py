@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj.environments.conda.specs import CondaSpec, parse_spec
-from proj.environments.conda.urls import bare, bare_text, secrets_in
+from proj.environments.conda.urls import bare, bare_text, is_literal
+from proj.environments.variables import warning_of_secret
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
 
@@ -141,11 +142,8 @@ class _Reader:
     def warn_of_secrets(self, channels: Iterable[str]) -> None:
         """Warn of tokens and passwords that stand in the file: it is recorded, and gets into images."""
         for channel in dict.fromkeys(channels):
-            if any("$" not in secret for secret in secrets_in(channel)):
-                self.warnings.append(
-                    f"{self._origin}: the token or password in the URL of {bare(channel)} is recorded with "
-                    "the source, and gets into images: write it as ${VAR}, a variable that you set."
-                )
+            if is_literal(channel):
+                self.warnings.append(warning_of_secret(self._origin, bare(channel)))
 
     def _place(self, entry: str) -> str:
         """Where an entry stands: the file, and the line where that can be told."""

@@ -76,7 +76,7 @@ def _in_engine(docker: DockerDeclaration, request: EnvironmentRequest) -> tuple[
         engine = Engine()
         before = find(engine, docker.image)
         pull = request.image.pull
-        if before is not None and pull != "always":
+        if before is not None and pull != "always" and before.is_for(platform):
             found = before
         else:
             credentials = request.image.credentials

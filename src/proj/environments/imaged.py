@@ -98,11 +98,14 @@ def here_first(base: str, request: EnvironmentRequest) -> str:
     from proj.images.engine import Engine
     from proj.images.pulling import find
 
-    if find(Engine(), base) is not None:
+    found = find(Engine(), base)
+    if found is not None and (request.image.pull == "never" or found.is_for(request.image.platform)):
         return f"docker:{base}"
     if request.image.pull == "never":
-        raise EnvironmentFailedError(
-            f"The docker daemon has no image {base}.", hint="Build or load it, or leave out --pull never."
+        raise ImageError(
+            f"The docker daemon has no image {base}.",
+            code=FailureCode.IMAGE_PULL,
+            hint="Build or load it, or leave out --pull never.",
         )
     return base
 

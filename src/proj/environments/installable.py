@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from proj.environments.indexes import restore_credentials, tool_variables
-from proj.environments.lock import absolute_paths
+from proj.environments.lock import LOCK_NAME, absolute_paths
+from proj.environments.requirements import read_text
 from proj.environments.variables import expand_urls, expand_variables
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ def installable(lock: Lock, project: PythonInput, request: EnvironmentRequest) -
     text = expand_urls(absolute_paths(lock.text, request.project_dir))
     if request.packages is not None:
         text = _with_files(text, request.packages)
-    return restore_credentials(text, expand_variables(project.requirements.lines))
+    lines = [*project.requirements.lines]
+    if lock.shipped and project.shipped_lock is not None and project.shipped_lock.name == LOCK_NAME:
+        lines.append(read_text(project.shipped_lock))
+    return restore_credentials(text, expand_variables(lines))
 
 
 def _with_files(lock: str, folder: Path) -> str:

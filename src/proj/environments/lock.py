@@ -15,7 +15,13 @@ from proj import events, paths
 from proj.environments.cache import exclusively, unwritable, write_atomically
 from proj.environments.failures import iso_time, parse_iso_time
 from proj.environments.requirements import read_text
-from proj.environments.variables import expanded_values, hide_in_urls
+from proj.environments.variables import (
+    expanded_values,
+    hide_in_urls,
+    literal_logins,
+    warning_of_secret,
+    without_literal_logins,
+)
 from proj.errors import EnvironmentFailedError
 from proj.model import LockMode
 from proj.process import strip_userinfo
@@ -211,7 +217,13 @@ def _check(lock: Lock, project: PythonInput, interpreter: Interpreter, request: 
 
 
 def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> Lock:
-    lock = _parse(read_text(path), shipped=True)
+    text = read_text(path)
+    lock = _parse(without_literal_logins(text), shipped=True)
+    if "@" in text:
+        hosts = dict.fromkeys("/".join(url.split("/")[:3]) for url in literal_logins(text))
+        for note in (warning_of_secret(path.name, host) for host in hosts):
+            events.warning(note)
+            lock = msgspec.structs.replace(lock, notes=(*lock.notes, note))
     made_for = re.search(_MADE_FOR, lock.text)
     if path == project.path or request.mode is LockMode.FROZEN:
         return lock

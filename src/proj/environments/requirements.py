@@ -10,7 +10,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from proj.environments.variables import literal_logins, warning_of_secret
 from proj.errors import EnvironmentFailedError
+from proj.process import strip_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -182,11 +184,12 @@ class _Collector:
             local=tuple(self._local),
             constraints=tuple(self._constraints),
             options=tuple(self._options),
-            warnings=tuple(self._warnings),
+            warnings=tuple(dict.fromkeys(self._warnings)),
         )
 
     def take(self, lines: Iterable[str], origin: str, base: Path) -> None:
         for line in lines:
+            self._warnings += (warning_of_secret(origin, url) for url in literal_logins(line))
             match = re.match(_OPTION, line) if line.startswith("-") else None
             if line.startswith("-") and (match is None or match[1] not in _known_options()):
                 match = re.match(_SHORT_GLUED, line) or match
@@ -229,12 +232,13 @@ class _Collector:
         nested = _Collector(self._project_dir)
         nested.take(logical_lines(read_text(path)), path.name, path.parent)
         found = nested.result()
+        self._warnings += found.warnings
         self._constraints.update(dict.fromkeys((*found.lines, *found.constraints)))
 
     def _included_file(self, value: str, origin: str, base: Path) -> Path:
         if "://" in value and not value.startswith("file:"):
             raise EnvironmentFailedError(
-                f"{origin} includes {value}, which is not a file.",
+                f"{origin} includes {strip_userinfo(value)}, which is not a file.",
                 hint="Download it into the project and include the file.",
             )
         path = self._resolve(value, base)

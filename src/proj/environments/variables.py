@@ -6,14 +6,18 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from proj.process import strip_userinfo
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from proj.environments.requirements import Requirements
 
 _VARIABLE = r"\$\{([A-Z0-9_]+)\}"
 _URL = r"(?i)\b(?!file:)[a-z][a-z0-9+.-]*://[^\s\"'<>]+"
+_TOKEN_LENGTH = 20
+"""What stands alone before a host, and is shorter, is the name of a user; tokens of code hosts have more."""
 _MIN_LENGTH = 4
 """Shorter values stand in ordinary text by chance."""
 
@@ -21,6 +25,40 @@ _MIN_LENGTH = 4
 def expand_variables(lines: Iterable[str]) -> list[str]:
     """The lines with `${NAME}` replaced from the environment, as pip does; credentials come this way."""
     return [re.sub(_VARIABLE, lambda match: os.environ.get(match[1], match[0]), line) for line in lines]
+
+
+def literal_logins(line: str) -> Iterator[str]:
+    """The URLs of a requirement line that have a password or token itself, not a variable, without it."""
+    for url in re.findall(_URL, line) if "@" in line else ():
+        plain = _without_login(url)
+        if plain != url:
+            yield plain
+
+
+def without_literal_logins(lock: str) -> str:
+    """A lock whose URLs have no password or token itself; `restore_credentials` undoes it."""
+    return re.sub(_URL, lambda match: _without_login(match[0]), lock) if "@" in lock else lock
+
+
+def _without_login(url: str) -> str:
+    plain = strip_userinfo(url)
+    scheme, _, rest = plain.partition("://")
+    user, colon, password = url[len(scheme) + 3 : len(url) - len(rest) - 1].partition(":")
+    is_name = not colon and (scheme.endswith("ssh") or len(user) < _TOKEN_LENGTH)
+    return url if "$" in (password or user) or is_name else plain
+
+
+def warning_of_secret(origin: str, url: str) -> str:
+    """What is said of a secret that stands in a file of the project.
+
+    Args:
+        origin: The file.
+        url: The URL that has it, without it.
+    """
+    return (
+        f"{origin}: the token or password in the URL of {url} is recorded with the source, and gets into "
+        "images: write it as ${VAR}, a variable that you set."
+    )
 
 
 def expand_urls(lock: str) -> str:

@@ -130,7 +130,7 @@ def _packages_layer(spec: BuildSpec, base: Base, inside: Inside, cache: BlobCach
     target = uv_platform(base.config.platform, inside)
     remembered = Remembered(cache)
     made_of = [
-        *("packages", digest_of(_without_comments(spec.packages.lock)), target),
+        *("packages 2", digest_of(_without_comments(spec.packages.lock)), target),
         *(inside.python.version, inside.python.path, spec.compress),
     ]
     known = remembered.find(made_of)

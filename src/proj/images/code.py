@@ -83,11 +83,9 @@ def _without_ignored(files: list[TreeFile], root: Path, folder: str) -> list[Tre
 def _tell(left_out: tuple[LeftOut, ...]) -> None:
     secret = [left.path for left in left_out if left.reason == "secret"]
     if secret:
+        what = "it looks like a secret" if len(secret) == 1 else "they look like secrets"
         more = f" and {len(secret) - _MOST_NAMED} more" if len(secret) > _MOST_NAMED else ""
-        events.warning(
-            f"Not in the image, since {'it looks' if len(secret) == 1 else 'they look'} like secrets: "
-            f"{', '.join(secret[:_MOST_NAMED])}{more}."
-        )
+        events.warning(f"Not in the image, since {what}: {', '.join(secret[:_MOST_NAMED])}{more}.")
     for left in left_out:
         if left.reason in ("unreadable", "special"):
             events.warning(f"{left.path} is not in the image: {left.detail}.")

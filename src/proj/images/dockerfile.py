@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LAST_LINES = 20
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What colours a terminal: the daemon marks in red what programs write to stderr."""
 
 
 def build_project(
@@ -135,10 +137,11 @@ def _build(
             forcerm=True,
             decode=True,
         ):
-            text = str(message.get("stream") or message.get("status") or "").strip()
-            if text:
-                said.append(text)
-                events.progress(text.splitlines()[-1])
+            text = _ESCAPES.sub("", str(message.get("stream") or message.get("status") or ""))
+            lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+            if lines:
+                said += lines
+                events.progress(lines[-1])
             if message.get("error"):
                 raise ImageError(
                     f"The docker daemon cannot build the image: {message['error']}",

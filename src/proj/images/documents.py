@@ -42,6 +42,10 @@ MOST_DOCUMENT_BYTES: Final = 4 * 1024**2
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
+_KNOWN: Final = (*_ARCHITECTURES.values(), "ppc64le", "riscv64", "s390x")
+"""Architectures that may stand alone, without `linux/`."""
+
+
 class Platform(_Value, frozen=True, omit_defaults=True):
     """What an image runs on."""
 
@@ -177,7 +181,7 @@ def parse_platform(text: str | None) -> Platform:
         name = machine.machine().lower()
         return Platform(architecture=_ARCHITECTURES.get(name, name))
     words = text.strip().lower().split("/")
-    if len(words) == 1:
+    if len(words) == 1 and (words[0] in _ARCHITECTURES or words[0] in _KNOWN):
         words = ["linux", *words]
     if not 2 <= len(words) <= 3 or not all(word.isalnum() for word in words if word != "x86_64"):  # noqa: PLR2004
         raise UsageError(f"Not a platform: {text!r}.", hint="Write it like linux/amd64 or linux/arm64.")

@@ -37,6 +37,8 @@ _REQUIRES_PYTHON: Final = rb"(?m)^requires-python = .*\n"
 _NO_WHEEL: Final = r"Package `([^`]+)` can't be installed because it is marked as `--no-build`"
 _SITE: Final = r"(?s)(?:local/)?lib(?:64)?/python3[^/]*/(?:site|dist)-packages/(?P<rest>.+)"
 _HEADERS: Final = r"(?s)(?:local/)?include/site/python3[^/]*/(?P<rest>.+)"
+_VERSIONED: Final = r"bin/(?P<name>pip|easy_install-)3\.\d+"
+"""Programs that installers name after the Python: uv after the one that it runs with."""
 _LEFT_OUT: Final = frozenset(
     ("RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json", "INSTALLER")
 )
@@ -129,7 +131,12 @@ class Staged:
             return f"{self._library}/{site['rest']}"
         if headers is not None:
             return f"include/site/python{self._python.version}/{headers['rest']}"
-        return path.removeprefix("local/")
+        return self._named(path.removeprefix("local/"))
+
+    def _named(self, path: str) -> str:
+        """The path of a program with the image's Python in its name, if it has one there."""
+        versioned = re.fullmatch(_VERSIONED, path)
+        return path if versioned is None else f"bin/{versioned['name']}{self._python.version}"
 
     def _entry(self, path: str, place: Path) -> Entry:
         inside = f"{ENVIRONMENT[1:]}/{path}"
@@ -153,16 +160,18 @@ class Staged:
             if entry.file is None or not self._is_of_distribution(path, "entry_points.txt"):
                 continue
             for name, module, attribute in _entry_points(entry.file):
-                inside = f"{ENVIRONMENT[1:]}/bin/{name}"
-                if inside not in found:
-                    continue  # uv has not made it: some extra that is not asked for
                 text = _SCRIPT.format(
                     python=self._interpreter,
                     module=module,
                     first=attribute.partition(".")[0],
                     attribute=attribute,
                 )
-                scripts[inside] = Entry(path=inside, mode=0o755, content=text.encode())
+                versions = {"pip": f"pip{self._python.version}"}
+                versions["easy_install"] = f"easy_install-{self._python.version}"
+                for each in filter(None, (name, versions.get(name))):
+                    inside = f"{ENVIRONMENT[1:]}/bin/{each}"
+                    if inside in found:  # else uv has not made it: some extra that is not asked for
+                        scripts[inside] = Entry(path=inside, mode=0o755, content=text.encode())
         return scripts
 
     def _is_of_distribution(self, path: str, name: str) -> bool:
@@ -186,6 +195,7 @@ class Staged:
             with place.open(encoding="utf-8", newline="") as stream:
                 for listed, *_rest in csv.reader(stream):
                     path = posixpath.normpath(posixpath.join(site, listed))
+                    path = f"{ENVIRONMENT[1:]}/{self._named(path.removeprefix(f'{ENVIRONMENT[1:]}/'))}"
                     entry = scripts.get(path) or found.get(path)
                     if entry is not None:
                         rows.append(_row(site, entry))

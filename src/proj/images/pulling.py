@@ -30,6 +30,18 @@ class EngineImage(msgspec.Struct, frozen=True, kw_only=True):
     """`sha256:<hex>` of its manifest in the registry of its name; None where it never was in one."""
     user: str | None = None
     """Whom it runs as by itself."""
+    platform: str = ""
+    """Such as `linux/amd64`; empty where it does not say."""
+    entrypoint: tuple[str, ...] = ()
+    """What gets the command as its arguments."""
+
+    def is_for(self, platform: str | None) -> bool:
+        """Whether it runs on a platform; None: the engine's, whose own it is."""
+        if platform is None or not self.platform:
+            return True
+        from proj.images.documents import parse_platform
+
+        return parse_platform(platform).accepts(parse_platform(self.platform))
 
 
 def find(engine: Engine, name: str) -> EngineImage | None:
@@ -48,6 +60,8 @@ def find(engine: Engine, name: str) -> EngineImage | None:
         image_id=found["Id"],
         digest=_digest(name, found.get("RepoDigests") or ()),
         user=(found.get("Config") or {}).get("User") or None,
+        platform="/".join(filter(None, map(found.get, ("Os", "Architecture", "Variant")))),
+        entrypoint=tuple((found.get("Config") or {}).get("Entrypoint") or ()),
     )
 
 
@@ -77,8 +91,10 @@ def ensure(
         ImageError: It cannot be had; `image_pull`.
     """
     found = None if pull == "always" else find(engine, name)
-    if found is not None:
+    if found is not None and found.is_for(platform):
         return found
+    if pull == "never" and found is not None:
+        raise _other_platform(name, found, platform, "Leave out --pull never: the registry may have it.")
     if pull == "never":
         raise ImageError(
             f"The docker daemon has no image {name}.",
@@ -89,7 +105,17 @@ def ensure(
     found = find(engine, name)
     if found is None:
         raise ImageError(f"The docker daemon did not keep the image {name}.", code=FailureCode.IMAGE_PULL)
+    if not found.is_for(platform):
+        raise _other_platform(name, found, platform, "Choose another image, or leave out the platform.")
     return found
+
+
+def _other_platform(name: str, found: EngineImage, platform: str | None, hint: str) -> ImageError:
+    return ImageError(
+        f"The image {name} is for {found.platform}, not for {platform}.",
+        code=FailureCode.IMAGE_PULL,
+        hint=hint,
+    )
 
 
 def _bring(name: str, platform: str | None, credentials: dict[str, str]) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from proj.environments.conda.declared import literal_secrets
 from proj.environments.conda.names import is_absent
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import current_platform
+from proj.environments.conda.shipped import shipped_lock
 from proj.environments.conda.specs import parse_spec
+from proj.environments.conda.urls import secret_urls
 from proj.environments.condafile import read_conda_file
 from proj.environments.inputs import CONDA_NAMES, ORDER, read_input
 from proj.environments.pythonspec import parse_python_spec
-from proj.environments.requirements import logical_lines
+from proj.environments.requirements import logical_lines, read_text
 from proj.errors import EnvironmentFailedError, UsageError
-from proj.lint.requirements import RequirementChecker, beside
+from proj.lint.requirements import RequirementChecker, beside, warn_of_secret
 from proj.model import EnvironmentRequest, Position
 from proj.projectfile.findings import did_you_mean
 from proj.projectfile.reader import describe
@@ -63,20 +67,41 @@ def check_environment(project: Project, top: dict[str, Entry], findings: Finding
         return
     request = EnvironmentRequest(project_dir=project.directory, root=project.directory, declaration=declared)
     refused: EnvironmentFailedError | None = None
+    lock = shipped_lock(project.directory, current_platform())
     try:
         found = read_input(request)
+        lock = found.conda_lock or lock if found is not None else lock
         file = found.path if found is not None and declared is None else file
     except EnvironmentFailedError as error:
         refused = error
     _Checker(project.directory, findings).check(file, declared.kind if declared else None, where)
+    _check_lock(lock, findings)
+    _check_lock(project.directory / "pylock.toml", findings)
     if refused is not None and len(findings.found) == before:
         message = refused.message.removesuffix(".")
         findings.error("wrong-environment-file", message, where, refused.hint)
 
 
+def _check_lock(lock: Path | None, findings: Findings) -> None:
+    """Check a lock, which other tools may have written."""
+    if lock is None or not lock.is_file():
+        return
+    with contextlib.suppress(EnvironmentFailedError):  # one that is no text is told where it is used
+        for url in literal_secrets(secret_urls(read_text(lock))):
+            warn_of_secret(url, _START, beside(findings, lock, []))
+
+
 def _check_docker(docker: DockerDeclaration, where: Position, findings: Findings) -> None:
     for name, value in docker.environment:
-        if value is None and name not in os.environ:
+        variable, pair, _ = name.partition("=")
+        if value is None and pair:
+            findings.error(
+                "wrong-type",
+                f"`environment` of `docker_env` has {variable}=…, which is no name of a variable",
+                where,
+                f"Write `[{variable}, VALUE]`.",
+            )
+        elif value is None and name not in os.environ:
             findings.warning(
                 "missing-host-variable",
                 f"`docker_env` copies the variable {name} from the host, where it is not set",

@@ -6,9 +6,12 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from proj.environments.conda.urls import bare_text
 from proj.environments.requirements import logical_lines, parse_requirements, read_text
+from proj.environments.variables import literal_logins
 from proj.errors import EnvironmentFailedError
 from proj.model import Position
+from proj.process import redact
 from proj.projectfile.findings import Findings
 from proj.yamltree import split_lines
 
@@ -86,6 +89,8 @@ class RequirementChecker:
         except EnvironmentFailedError as error:
             findings.error(_CODE, _sentence(error), where, error.hint)
             return
+        for url in literal_logins(line):
+            warn_of_secret(url, where, findings)
         for requirement in found.lines:
             if not _is_requirement(requirement):
                 fix = "Write it like `name>=1.2,<2`."
@@ -101,9 +106,25 @@ class RequirementChecker:
         return None
 
 
+def warn_of_secret(url: str, where: Node | Position, findings: Findings) -> None:
+    """Warn of a secret that stands in a file of the project.
+
+    Args:
+        url: What has it, without it.
+        where: Its place.
+        findings: Those of the file.
+    """
+    findings.warning(
+        "literal-secret",
+        f"the token or password in the URL of {url} is recorded with the source, and gets into images",
+        where,
+        "Write it as `${VAR}`, a variable that you set.",
+    )
+
+
 def beside(findings: Findings, file: Path, lines: list[str]) -> Findings:
-    """Findings of another file that go where `findings` collects."""
-    other = Findings(str(file), lines)
+    """Findings of another file that go where `findings` collects; its lines are shown without secrets."""
+    other = Findings(str(file), [redact(bare_text(line)) for line in lines])
     other.found = findings.found
     return other
 

@@ -142,6 +142,12 @@ def _build(reader: Reader, node: Node) -> DockerBuild | None:
     if isinstance(node, Scalar):
         if _is_nothing(node):
             return None
+        if not is_text(node):
+            message = f"{what} must be a folder or a mapping, not {describe(node)}"
+            reader.findings.error(
+                "wrong-type", message, node, "Write `build: .` for a Dockerfile beside this file."
+            )
+            return None
         context = reader.text(node, what)
         return DockerBuild(context=_inside(reader, context or ".", node))
     fields = reader.fields(node, keys.BUILD, what, "Write `build: .`, or `build: {dockerfile: Dockerfile}`.")

@@ -20,7 +20,7 @@ import msgspec
 
 from proj import paths
 from proj.errors import StoreError
-from proj.files import make_private
+from proj.remote.bodies import Bodies
 from proj.remote.transport import Request
 from proj.times import now_ms
 
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FORMAT = 1
-_INLINE_BYTES = 64 << 10
-"""Bodies up to this size are kept in the database."""
 _BUSY_S = 60.0
-_ORPHAN_MS = 24 * 3600 * 1000
-"""Age from which a file that no request names is removed: whoever made it died before it could."""
 NOT_AGAIN_MS = 30_000
 """A server that was away is left alone by other commands for so long."""
 _RUN_ID = re.compile(r"[\w-]{1,256}", re.ASCII)
@@ -106,12 +102,9 @@ class Journal:
         self._folder = paths.journal(home)
         self._mark = self._folder / "waiting"
         """There while something waits, so that nobody has to open the database to know."""
-        self._bodies = self._folder / "bodies"
-        self._spool = self._folder / "spool"
         self._lock = threading.Lock()
         with self._translated():
-            for folder in (self._bodies, self._spool):
-                make_private(folder)
+            self._bodies = Bodies(self._folder)
             self._connection = sqlite3.connect(
                 self._folder / "journal.db", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -141,7 +134,7 @@ class Journal:
 
         Else the caller removes it.
         """
-        return self._spool / _new_name()
+        return self._bodies.spool()
 
     def add(self, place: str, run_id: str, request: Request) -> None:
         """Keep a request behind all others of its run.
@@ -152,7 +145,7 @@ class Journal:
             StoreError: It cannot be written.
         """
         with self._translated():
-            body, file = self._body(request)
+            body, file = self._bodies.keep(request.body)
             row = (
                 place,
                 run_id,
@@ -171,25 +164,6 @@ class Journal:
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     row,
                 )
-
-    def _body(self, request: Request) -> tuple[bytes | None, str | None]:
-        content = request.body
-        if content is None:
-            return None, None
-        if isinstance(content, bytes):
-            if len(content) <= _INLINE_BYTES:
-                return content, None
-            path = self._bodies / _new_name()
-            path.write_bytes(content)
-            return None, path.name
-        path = self._bodies / _new_name()
-        if content.parent == self._spool:
-            content.replace(path)
-        else:
-            import shutil
-
-            shutil.copyfile(content, path)
-        return None, path.name
 
     def delivered(self, item: Item) -> None:
         """Drop a request that the server has taken."""
@@ -237,7 +211,7 @@ class Journal:
                 connection.execute("DELETE FROM requests WHERE status IS NOT NULL")
             for (name,) in files:
                 if name is not None:
-                    (self._bodies / name).unlink(missing_ok=True)
+                    self._bodies.path(name).unlink(missing_ok=True)
         return len(files)
 
     def settle(self) -> None:
@@ -281,7 +255,7 @@ class Journal:
                 path=path,
                 query=msgspec.json.decode(query, type=tuple[tuple[str, str], ...]),
                 headers=msgspec.json.decode(headers, type=dict[str, str]),
-                body=self._bodies / file if file is not None else body,
+                body=self._bodies.path(file) if file is not None else body,
             ),
         )
 
@@ -336,12 +310,7 @@ class Journal:
 
     def sweep(self) -> None:
         """Remove files of bodies that no request names any more."""
-        with contextlib.suppress(OSError):  # it only takes space
-            named = {row[0] for row in self._all("SELECT file FROM requests WHERE file IS NOT NULL")}
-            for path in (*self._bodies.iterdir(), *self._spool.iterdir()):
-                old = now_ms() - int(path.stat().st_mtime * 1000) > _ORPHAN_MS
-                if old and path.name not in named:
-                    path.unlink(missing_ok=True)
+        self._bodies.sweep({row[0] for row in self._all("SELECT file FROM requests WHERE file IS NOT NULL")})
 
     def close(self) -> None:
         """Release the connection; closing twice is no error."""
@@ -379,10 +348,6 @@ class Journal:
                 f"What waits for the server cannot be kept in {self._folder}: {error}.",
                 hint="Check the disk's space and permissions.",
             ) from error
-
-
-def _new_name() -> str:
-    return f"{now_ms():x}-{os.urandom(8).hex()}"
 
 
 def _kept(request: Request) -> dict[str, str]:

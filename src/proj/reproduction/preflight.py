@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -15,11 +14,10 @@ import msgspec
 
 from proj import assigning, command, events, planning, process, projectfile, record, recovery, runner
 from proj.backends import BACKENDS
-from proj.environments import ENVIRONMENTS
 from proj.errors import NotFoundError, ProjError
-from proj.model import Checkout, EnvironmentRequest, ImageRequest
 from proj.planning import Plan, RunRequest
 from proj.reproduction import backend, surroundings
+from proj.reproduction import environment as environments
 from proj.reproduction.code import RestoredCode
 from proj.reproduction.inputs import Locator
 from proj.reproduction.interpreter import find_interpreter
@@ -27,20 +25,27 @@ from proj.reproduction.problems import (
     CannotReproduceError,
     Problem,
     problem_of,
-    problem_of_environment,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    from proj.model import BoundParameter, EntryPoint, Project, RunRecord, Snapshot
+    from proj.model import (
+        BoundParameter,
+        Checkout,
+        EntryPoint,
+        EnvironmentRequest,
+        ImageRequest,
+        Project,
+        RunRecord,
+        Snapshot,
+    )
     from proj.reproduction.recipe import Recipe
     from proj.tracking import Tracking
 
 _BEFORE_PACKAGES = {"entry point", "interpreter", "environment", "packages", "variables", "backend"}
 """Problems without which nobody can tell whether the packages can be had."""
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,17 +150,19 @@ class _Preflight:
         self._problems += locator.problems
         self._check_backend()
         python = self._interpreter(environment)
-        self._check_lock(environment)
+        self._problems += environments.lock_problems(recipe, environment)
         if checkout is None:
             raise self._refused()
         project, entry_point = self._entry_point(checkout)
         request = self._request(code, made)
         config, image = self._configured(project, made)
-        wanted = self._environment_request(checkout, project, entry_point, python, image)
-        self._check_variables(wanted)
-        self._check_container(wanted, made)
+        wanted = environments.request_for(
+            recipe, self._options, checkout, project, entry_point, python=python, image=image
+        )
+        self._problems += environments.variable_problems(recipe, wanted)
+        self._problems += environments.container_problems(wanted, made, project)
         if not {problem.item for problem in self._problems} & _BEFORE_PACKAGES:
-            self._prepare(environment, wanted)
+            self._problems += environments.making_problems(environment, wanted)
         if self._problems or project is None or entry_point is None or self._code.snapshot is None:
             raise self._refused()
         plan = self._plan(
@@ -200,25 +207,9 @@ class _Preflight:
         self._problems += filter(None, (problem,))
         return wanted
 
-    def _check_lock(self, environment: record.EnvironmentRecord) -> None:
-        if environment.kind not in ENVIRONMENTS.names():
-            self._problems.append(
-                Problem(
-                    item="environment",
-                    message=f"It is of the kind {environment.kind!r}, which is unknown here.",
-                    hint="Install what provides it.",
-                )
-            )
-        if environment.lock is not None and self._recipe.lock is None:
-            self._problems.append(
-                Problem(item="packages", message=f"Their lock, {environment.lock}, is gone from the record.")
-            )
-        if environment.kind in ("python", "conda") and environment.lock is None:
-            self._problems.append(Problem(item="packages", message="Their lock was not recorded."))
-
     def _configured(self, project: Project | None, made: record.CommandRecord) -> tuple[str, ImageRequest]:
         """The backend's settings as they were, and what they say of the image."""
-        image = self._image()
+        image = environments.image_of(self._recipe)
         if project is None or any(problem.item == "backend" for problem in self._problems):
             return "{}", image
         given = self._options.backend_config
@@ -226,100 +217,10 @@ class _Preflight:
         self._problems += found.problems
         return found.config, found.image
 
-    def _environment_request(
-        self,
-        checkout: Checkout,
-        project: Project | None,
-        entry_point: EntryPoint | None,
-        python: str | None,
-        image: ImageRequest,
-    ) -> EnvironmentRequest:
-        return EnvironmentRequest(
-            project_dir=checkout.project_dir,
-            root=checkout.root,
-            target=self._target(),
-            image=image,
-            subdir=planning.below(checkout),
-            outputs=project.extensions.outputs if project is not None else (),
-            declaration=project.environment if project is not None else None,
-            script=entry_point.script if entry_point is not None else None,
-            manager=self._manager(),
-            python=python,
-            python_match="exact" if self._options.python is None else "nearest",
-            lock=self._recipe.lock,
-            packages=self._options.packages,
-            offline=self._options.offline,
-        )
-
-    def _target(self) -> Literal["host", "engine", "cluster"]:
-        with contextlib.suppress(ProjError):  # an unknown backend is among the problems already
-            return planning.target_of(self._recipe.backend)
-        return "host"
-
-    def _image(self) -> ImageRequest:
-        """What ran, so that it is taken again: an image by its id or digest, a base by its digest."""
-        environment = self._recipe.environment
-        image = environment.image if environment is not None else None
-        if environment is None or image is None:
-            return ImageRequest()
-        return ImageRequest(
-            base=None if environment.kind == "image" else image.base or image.name,
-            bake=environment.kind == "image" and image.has_code,
-            recorded_id=image.image_id,
-            recorded_digest=image.digest,
-            recorded_reference=image.reference,
-            recorded_base=image.base_digest,
-        )
-
-    def _manager(self) -> str | None:
-        kind = self._recipe.environment.kind if self._recipe.environment is not None else ""
-        return {"python": "uv", "system": "local", "conda": "conda"}.get(kind)
-
-    def _check_variables(self, wanted: EnvironmentRequest) -> None:
-        """See that variables whose values are in no record, such as passwords of an index, are set."""
-        import os
-
-        text = (self._recipe.lock or b"").decode("utf-8", "replace")
-        with contextlib.suppress(ProjError):  # told when the environment is made
-            from proj.environments.inputs import read_input
-
-            declared = read_input(wanted) if self._recipe.lock is not None else None
-            text += "\n".join(declared.requirements.options) if declared is not None else ""
-        for name in sorted(set(_VARIABLE.findall(text)) - set(os.environ)):
-            self._problems.append(
-                Problem(
-                    item="variables",
-                    message=f"{name} is not set, and the packages' URLs need it.",
-                    hint="Set it; --env-file loads a file of variables.",
-                )
-            )
-
-    def _check_container(self, wanted: EnvironmentRequest, made: record.CommandRecord) -> None:
-        try:
-            planning.check_container(wanted, made.docker_args)
-        except ProjError as error:
-            self._problems.append(problem_of("container", error))
-
-    def _prepare(self, environment: record.EnvironmentRecord, wanted: EnvironmentRequest) -> None:
-        """Make the environment: nothing else tells for sure whether all packages can be had."""
-        maker = ENVIRONMENTS.load(backend.environment_of(environment.kind, wanted))
-        try:
-            made = maker.prepare(wanted)
-        except ProjError as error:
-            locked = environment.lock is not None
-            self._problems.append(problem_of_environment(error, locked=locked))
-            return
-        if environment.lock is None:
-            differing = list(surroundings.environment_differences(environment.facts, maker.facts(made)))
-            if differing:
-                events.warning(
-                    "The run used the environment that it found, and no lock says what was in it. "
-                    f"Here it is another: {', '.join(differing)}."
-                )
-
     # --- the plan -------------------------------------------------------------------------------------
 
     def _request(self, code: record.SourceRecord, made: record.CommandRecord) -> RunRequest:
+        manager = environments.manager_of(self._recipe)
         return RunRequest(
             uri=code.uri,
             entry_point=self._recipe.entry_point,
@@ -328,7 +229,7 @@ class _Preflight:
             backend=self._recipe.backend,
             docker_args=made.docker_args,
             timeout_s=self._timeout_s(made),
-            env_manager=self._manager() if "PROJ_ENV_MANAGER" in made.variables else None,
+            env_manager=manager if "PROJ_ENV_MANAGER" in made.variables else None,
             offline=self._options.offline,
             quiet=self._options.quiet,
             keep=self._options.keep,

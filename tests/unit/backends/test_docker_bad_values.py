@@ -53,6 +53,8 @@ _REFUSED = [
     ("device", "/dev/a:/dev/b:rwx", "PATH"),
     ("device-cgroup-rule", "everything", "rmw"),
     ("dns", "resolver", "resolver is no IP address"),
+    ("env-file", "/nowhere", "cannot be read: No such file"),
+    ("expose", "80:80", "write PORT"),
     ("gpus", "some", "device=0,1"),
     ("gpus", "device=", "device=0,1"),
     ("gpus", "²", "device=0,1"),
@@ -88,6 +90,7 @@ _REFUSED = [
     ("security-opt", "something", "NAME=VALUE"),
     ("security-opt", "seccomp=/nowhere.json", "profile cannot be read"),
     ("shm-size", "-1", "512m"),
+    ("storage-opt", "size", "NAME=VALUE"),
     ("sysctl", "net.core.somaxconn", "NAME=VALUE"),
     ("sysctl", "=1", "NAME=VALUE"),
     ("tmpfs", "tmp", "tmp is no absolute path"),
@@ -152,7 +155,10 @@ _TAKEN = [
         "nvidia.com/gpu=0",
         {"DeviceRequests": [{"Driver": "cdi", "Count": 0, "DeviceIDs": ["nvidia.com/gpu=0"]}]},
     ),
+    ("cgroupns", "host", {"CgroupnsMode": "host"}),
     ("memory-swap", "-1", {"MemorySwap": -1}),
+    ("memory-swappiness", "0", {"MemorySwappiness": 0}),
+    ("storage-opt", "size=10G", {"StorageOpt": {"size": "10G"}}),
     (
         "mount",
         "type=bind,src=/a,dst=/b,ro,bind-propagation=rslave",
@@ -198,6 +204,32 @@ def test_what_docker_takes_is_taken(name: str, value: str, meant: dict[str, obje
     body: arguments.Body = {}
     arguments.apply(body, [(name, value)])
     assert body["HostConfig"] == meant
+
+
+def test_variables_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `docker run --env-file` reads it."""
+    monkeypatch.setenv("HERE", "x")
+    monkeypatch.delenv("NOT_HERE", raising=False)
+    file = tmp_path / "env"
+    file.write_text("# no variable\n\nA=1\n  B='quoted' = #all\nEMPTY=\nHERE\nNOT_HERE\n")
+    body: arguments.Body = {}
+    arguments.apply(body, [("env-file", str(file)), ("e", "A=2")])
+    assert body["Env"] == ["A=1", "B='quoted' = #all", "EMPTY=", "HERE=x", "A=2"]
+    file.write_text("TOKEN canary\n")
+    with pytest.raises(UsageError, match="has a line that is no NAME=VALUE") as caught:
+        arguments.apply({}, [("env-file", str(file))])
+    assert "canary" not in caught.value.message
+
+
+def test_files_are_named_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in the background is looked after in another folder."""
+    monkeypatch.chdir(tmp_path)
+    given = [
+        ("env-file", "e"), ("--security-opt", "seccomp=p.json"), ("security-opt", "seccomp=unconfined"),
+        ("security-opt", "no-new-privileges"), ("v", "./a:/b"), ("init", None),
+    ]  # fmt: skip
+    whole = [("env-file", f"{tmp_path}/e"), ("--security-opt", f"seccomp={tmp_path}/p.json"), *given[2:]]
+    assert list(arguments.with_whole_paths(given)) == whole
 
 
 def test_a_security_profile_is_given_by_its_content(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from proj import events
 from proj.backends.docker import container
-from proj.backends.docker.outcome import outcome_of
-from proj.errors import FailureCode, UsageError
+from proj.backends.docker.outcome import outcome_of, refused
+from proj.errors import BackendError, FailureCode, UsageError
+from proj.images.engine import EngineError
 from proj.model import DockerDeclaration, ImageRuntime, RunStatus
 from proj.process.following import Stopped
 from proj.testing.backends import execution_maker
@@ -109,6 +110,22 @@ def test_a_command_that_gets_over_a_killed_process_has_succeeded(tmp_path: Path)
     outcome = outcome_of(inspected, Stopped(), run, 64 << 20)
     assert outcome.failure is FailureCode.OOM_KILLED
     assert "64 MiB" in str(outcome.message)
+
+
+def test_a_pair_in_one_word_is_no_variable() -> None:
+    declared = DockerDeclaration(image="x", environment=(("A=canary", None),))
+    with pytest.raises(BackendError, match="has A=…, which is no name of a variable") as caught:
+        container.declared_variables(declared)
+    assert "canary" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_an_engine_that_has_lost_its_containerd_is_not_the_project_s_fault(tmp_path: Path) -> None:
+    said = (
+        'connection error: desc = "transport: Error while dialing unix:///run/containerd.sock": unavailable'
+    )
+    error = refused(EngineError(500, said), _execution(tmp_path), "image")
+    assert error.code == "unschedulable"
+    assert "containerd does not answer" in error.message
 
 
 def test_what_is_mounted_must_be_there_if_the_engine_is_here(

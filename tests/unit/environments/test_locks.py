@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -246,6 +247,34 @@ def test_credentials_of_a_direct_url(
     prepared = ENVIRONMENT.prepare(request_for(project, script="s.py", python=current))
     assert versions(prepared) == {"beta": "1.0"}
     assert_nowhere(b"canary-5", prepared)
+
+
+@pytest.mark.parametrize("password", ["canary-6", "${FILES_PASSWORD}"])
+def test_a_lock_that_the_project_ships_with_a_password(
+    project: Path,
+    links: Path,
+    request_for: RequestMaker,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    password: str,
+) -> None:
+    """It is used, and is in nothing that is kept of the lock; a warning says that it is in the source."""
+    index = serve(links, DATES, "user:canary-6")
+    monkeypatch.setenv("FILES_PASSWORD", "canary-6")
+    name = "beta-1.0-py3-none-any.whl"
+    digest = hashlib.sha256((links / name).read_bytes()).hexdigest()
+    url = f"http://user:{password}@{index.address}/files/{name}"
+    (project / "pylock.toml").write_text(
+        'lock-version = "1.0"\ncreated-by = "hand"\n[[packages]]\nname = "beta"\nversion = "1.0"\n'
+        f'wheels = [{{ url = "{url}", hashes = {{ sha256 = "{digest}" }} }}]\n'
+    )
+    require(project, "beta")
+    prepared = ENVIRONMENT.prepare(request_for(project, mode=LockMode.FROZEN))
+    assert versions(prepared) == {"beta": "1.0"}
+    assert_nowhere(b"canary-6", prepared)
+    told = [note for note in prepared.notes if "token or password" in note]
+    assert len(told) == (password == "canary-6")
+    assert "canary-6" not in str(told)
 
 
 def assert_nowhere(secret: bytes, prepared: PreparedEnvironment) -> None:

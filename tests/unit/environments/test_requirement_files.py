@@ -40,6 +40,12 @@ def test_a_loop_of_includes_ends(tmp_path: Path) -> None:
     assert set(read_requirements(tmp_path / "a.txt", tmp_path).lines) == {"alpha", "beta"}
 
 
+def test_a_file_that_is_elsewhere_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailedError, match="is not a file") as caught:
+        parse_requirements(["-r https://u:canary@h/r.txt"], origin="r", base=tmp_path, project_dir=tmp_path)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("line", ["-r gone.txt", "-c gone.txt", "--requirement=gone.txt", "-rgone.txt"])
 def test_a_missing_include_is_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(EnvironmentFailedError, match=r"gone\.txt"):

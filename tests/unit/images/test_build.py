@@ -35,10 +35,10 @@ def wheel(folder: Path, name: str, files: dict[str, str], *, tag: str = "py3-non
     info = f"{name}-1.0.dist-info"
     path = folder / f"{name}-1.0-{tag}.whl"
     content = {
-        **files,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
         f"{info}/entry_points.txt": f"[console_scripts]\n{name}-run = {name}.main:app.run\n",
+        **files,
     }
     record = [f"{file},{_hash(text)},{len(text.encode())}" for file, text in content.items()]
     with zipfile.ZipFile(path, "w") as archive:
@@ -72,6 +72,11 @@ TOOL_FILES = {
     "tool/main.py": "class app:\n    run = staticmethod(lambda: print('ran'))\n",
     "tool-1.0.data/scripts/tool-script": "#!python\nprint('script')\n",
     "tool-1.0.data/data/share/tool/data.txt": "data\n",
+}
+
+PIP_FILES = {
+    "pip/main.py": "",
+    "pip-1.0.dist-info/entry_points.txt": "[console_scripts]\npip = pip.main:run\npip3 = pip.main:run\n",
 }
 
 
@@ -137,8 +142,8 @@ print(image.manifest_digest)
 def test_the_same_image_in_other_folders_under_other_umasks_on_other_pythons(
     base: str, tmp_path: Path, compress: str
 ) -> None:
-    tool = wheel(tmp_path / "wheels", "tool", TOOL_FILES)
-    (tmp_path / "pylock.toml").write_bytes(lock(tool))
+    wheels = [wheel(tmp_path / "wheels", "tool", TOOL_FILES), wheel(tmp_path / "wheels", "pip", PIP_FILES)]
+    (tmp_path / "pylock.toml").write_bytes(lock(*wheels))
     seen = set()
     for number, python in enumerate([Path(sys.executable), *OTHER_PYTHONS]):
         interpreter = _with_proj(python, tmp_path / f"venv{number}") if number else python
@@ -311,6 +316,21 @@ def test_the_packages_are_a_virtual_environment(base: str, tmp_path: Path) -> No
         assert size in ("", str(path.stat().st_size))
     listed = {str((site / row[0]).resolve().relative_to(env)) for row in rows}
     assert {"bin/tool-run", "bin/tool-script", "share/tool/data.txt"} <= listed
+
+
+def test_programs_that_are_named_after_the_python_have_the_image_s(tmp_path: Path) -> None:
+    """Installers name pip's after the Python that they run with."""
+    python: dict[str, bytes | str | None] = {"usr/local/bin/python3": b"#!/bin/sh\n"}
+    sample = Sample(tar(python), env=("PATH=/usr/local/bin", "PYTHON_VERSION=3.12.1"))
+    pip = wheel(tmp_path / "wheels", "pip", PIP_FILES)
+    packages = images.PackagesSpec(lock=lock(pip), offline=True)
+    base = f"oci:{sample.write(tmp_path / 'base')}"
+    found = images.build(spec(base, code(tmp_path / "code"), packages=packages))
+    env = unpack(layer(found, "packages"), tmp_path / "tree") / "mlflow/projects/env"
+    assert sorted(path.name for path in (env / "bin").glob("pip*")) == ["pip", "pip3", "pip3.12"]
+    assert (env / "bin/pip3.12").read_text() == (env / "bin/pip").read_text()
+    record = (env / "lib/python3.12/site-packages/pip-1.0.dist-info/RECORD").read_text()
+    assert "../../../bin/pip3.12,sha256=" in record
 
 
 def test_packages_are_installed_once(base: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proj.environments.conda.service import current_platform
 from proj.lint import inspect
 from proj.model import Severity
 
@@ -169,9 +170,36 @@ def test_secrets_in_channels_are_told(tmp_path: Path) -> None:
     assert not any("tk-1" in each.message for each in diagnostics)
 
 
+def test_secrets_in_requirements_and_locks_are_told(tmp_path: Path) -> None:
+    """Neither the message nor the line that it shows has them."""
+    (tmp_path / "c.txt").write_text("nine @ https://u:canary@h/nine.whl\n")
+    package = f"https://h/t/canary/team/{current_platform()}/x-1-0.conda"
+    (tmp_path / f"conda-{current_platform()}.lock").write_text(f"@EXPLICIT\n{package}\n")
+    diagnostics = found(
+        tmp_path,
+        MLproject=POINT,
+        requirements__txt="--extra-index-url https://ada:canary@h/simple\nsix==1\n"
+        f"a @ git+https://{'canary' * 4}@h/a.git@v1\nb @ git+ssh://git@h/b.git\n"
+        "d @ git+https://ada@h/d.git\nc @ https://u:${PW}@h/c.whl\n"
+        "-c c.txt\n",
+    )
+    secret = [each for each in diagnostics if each.code == "literal-secret"]
+    assert [message.message.split(" of ")[1].split(" is ")[0] for message in secret] == [
+        "https://h/simple", "git+https://h/a.git@v1", "https://h/nine.whl", "https://h/team",
+    ]  # fmt: skip
+    assert "canary" not in str(diagnostics)
+
+
 def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
     diagnostics = found(tmp_path, MLproject=POINT, pyproject__toml="[project\n")
     assert [each.code for each in diagnostics] == ["wrong-environment-file"]
+
+
+def test_a_pair_in_one_word_is_no_variable(tmp_path: Path) -> None:
+    text = "docker_env: {image: x, environment: [A=canary]}\n" + POINT
+    (wrong,) = found(tmp_path, MLproject=text)
+    assert wrong.severity is Severity.ERROR
+    assert "A=…, which is no name of a variable" in wrong.message
 
 
 def test_volumes_that_docker_would_not_take_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

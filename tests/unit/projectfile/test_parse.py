@@ -364,6 +364,7 @@ def test_what_a_container_is_started_with() -> None:
         ("build: /elsewhere", "docker-build"),
         ("build: {context: /elsewhere}", "docker-build"),
         ("build: [x]", "wrong-type"),
+        ("build: true", "wrong-type"),
     ],
 )
 def test_what_a_container_cannot_be_started_with(line: str, code: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from drivers import files_open_in
 from proj import paths
 from proj.errors import StoreError, UnreachableError
-from proj.remote import delivery
+from proj.remote import bodies, delivery
 from proj.remote import journal as journals
 from proj.remote.delivery import Courier, deliver
 from proj.remote.journal import Journal
@@ -212,7 +212,7 @@ def test_a_body_that_is_gone_holds_nothing_up(
     transport.send(post("log-batch", b"x" * 100_000))
     transport.send(post("set-tag", b"2"))
     server.away = False
-    for path in journal._bodies.iterdir():
+    for path in journal._bodies.path("").iterdir():
         path.unlink()
     done = deliver(journal, server, place=PLACE, run_id=RUN)
     assert (done.delivered, done.refused, done.waiting) == (1, 1, 0)
@@ -224,7 +224,7 @@ def test_orphans_are_swept(journal: Journal, monkeypatch: pytest.MonkeyPatch) ->
     journal.sweep()
     assert len(files(journal)) == 1
     later_ms = int(time.time() * 1000) + 2 * 24 * 3600 * 1000
-    monkeypatch.setattr(journals, "now_ms", lambda: later_ms)
+    monkeypatch.setattr(bodies, "now_ms", lambda: later_ms)
     journal.sweep()
     assert files(journal) == []
 

@@ -17,6 +17,8 @@ from proj.backends.docker.volumes import make_sources
 from proj.backends.metrics_tap import metrics_tap
 from proj.errors import BackendError, FailureCode, ImageError
 from proj.images.engine import Engine, EngineError
+from proj.images.pulling import find
+from proj.images.values import LAUNCHER
 from proj.model import Execution, ImageRuntime, Reach, Runtime
 from proj.process.following import Following
 
@@ -54,6 +56,7 @@ class DockerBackend:
         query = {"name": _name(execution), **_platform(body, runtime)}
         name = runtime.name or runtime.image
         try:
+            _without_launcher(engine, runtime.image, body)
             made = engine.ask("POST", "/containers/create", query, body)
         except EngineError as error:
             raise refused(error, execution, name) from error
@@ -160,6 +163,14 @@ def _unreachable(error: ImageError) -> BackendError:
 
 def _name(execution: Execution) -> str:
     return f"proj-{execution.run_id[:12]}-{time.time_ns() % 1_000_000:06d}"
+
+
+def _without_launcher(engine: Engine, image: str, body: dict[str, Any]) -> None:
+    """Do without the program that `proj build` starts images with: it runs entry points, and no command."""
+    found = find(engine, image) if "Entrypoint" not in body else None
+    if found is not None and found.entrypoint[-1:] == (LAUNCHER,):
+        # What is before it activates a conda environment, and then runs what it is given.
+        body["Entrypoint"] = list(found.entrypoint[:-2]) or [""]
 
 
 def _platform(body: dict[str, Any], runtime: ImageRuntime) -> dict[str, str]:

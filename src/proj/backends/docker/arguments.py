@@ -6,6 +6,7 @@ Source: `docker run --help`, and the API's `POST /containers/create`.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _TRUE: Final = ("", "true", "1")
 _FALSE: Final = ("false", "0")
+_PROFILES: Final = ("unconfined", "builtin")
+"""What a seccomp profile is called that is no file."""
 
 
 def apply(
@@ -52,6 +55,20 @@ def apply(
             # What follows the name of a variable may be a secret.
             shown = f"{given}={value}" if value and known != "env" else given
             raise UsageError(f"{where.format(shown)}: {error}.") from error
+
+
+def with_whole_paths(arguments: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, str | None], ...]:
+    """Arguments whose files are named from anywhere: who reads them may be in another folder by then."""
+    return tuple((name, _whole(name.lstrip("-"), value) if value else value) for name, value in arguments)
+
+
+def _whole(name: str, value: str) -> str:
+    if name == "env-file":
+        return str(Path(value).expanduser().absolute())
+    setting, sign, content = value.partition("=" if "=" in value else ":")
+    if name == "security-opt" and setting == "seccomp" and content not in ("", *_PROFILES):
+        return f"{setting}{sign}{Path(content).expanduser().absolute()}"
+    return value
 
 
 def wants_terminal(arguments: Iterable[tuple[str, str | None]]) -> bool:
@@ -176,6 +193,29 @@ def _environment(body: Body, value: str) -> None:
     body.setdefault("Env", []).append(f"{name}={content}")
 
 
+def _environment_file(body: Body, value: str) -> None:
+    """As docker reads it: NAME=VALUE, or NAME to copy it from here where it is set; nothing is unquoted."""
+    try:
+        lines = Path(value).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    for line in map(str.lstrip, lines):
+        name, given, _ = line.partition("=")
+        if not line or line.startswith("#"):
+            continue
+        if not name or re.search(r"\s", name):
+            raise ValueError("it has a line that is no NAME=VALUE")
+        if given or name in os.environ:
+            _environment(body, line)
+
+
+def _expose(body: Body, value: str) -> None:
+    address, outer, inner = values.port(value)
+    if address or outer:
+        raise ValueError("write PORT[/tcp|udp|sctp]")
+    body.setdefault("ExposedPorts", {})[inner] = {}
+
+
 def _label(body: Body, value: str) -> None:
     name, _, content = value.partition("=")
     if not name:
@@ -213,7 +253,7 @@ def _security(body: Body, value: str) -> None:
         return
     if value != "no-new-privileges" and not (name and given and content):
         raise ValueError("write NAME=VALUE, such as seccomp=unconfined, or no-new-privileges")
-    if name == "seccomp" and content not in ("unconfined", "builtin"):
+    if name == "seccomp" and content not in _PROFILES:
         try:
             value = f"seccomp={Path(content).read_text(encoding='utf-8')}"
         except (OSError, UnicodeDecodeError) as error:
@@ -244,6 +284,7 @@ SETTERS: Final[Mapping[str, Setter]] = {
     "cap-add": _items("CapAdd", values.capability),
     "cap-drop": _items("CapDrop", values.capability),
     "cgroup-parent": _one("CgroupParent"),
+    "cgroupns": _one("CgroupnsMode", values.namespace("host", "private", container=False)),
     "cpu-period": _one("CpuPeriod", values.whole(1000, 1_000_000, beside=(0,))),
     "cpu-quota": _one("CpuQuota", values.whole(1000, beside=(0, -1))),
     "cpu-shares": _one("CpuShares", values.whole(0)),
@@ -258,14 +299,18 @@ SETTERS: Final[Mapping[str, Setter]] = {
     "domainname": _own("Domainname"),
     "entrypoint": _entrypoint,
     "env": _environment,
+    "env-file": _environment_file,
+    "expose": _expose,
     "gpus": _gpus,
     "group-add": _items("GroupAdd"),
     "hostname": _own("Hostname"),
     "ipc": _one("IpcMode", values.namespace("none", "private", "shareable", "host")),
     "label": _label,
+    "link": _items("Links"),
     "memory": _one("Memory", values.memory_bytes),
     "memory-reservation": _one("MemoryReservation", values.memory_bytes),
     "memory-swap": _one("MemorySwap", values.swap_bytes),
+    "memory-swappiness": _one("MemorySwappiness", values.whole(0, 100, beside=(-1,))),
     "mount": _items("Mounts", mounts.mount),
     "network": _one("NetworkMode"),
     "oom-score-adj": _one("OomScoreAdj", values.whole(-1000, 1000)),
@@ -277,6 +322,7 @@ SETTERS: Final[Mapping[str, Setter]] = {
     "security-opt": _security,
     "shm-size": _one("ShmSize", values.size_bytes),
     "stop-signal": _own("StopSignal"),
+    "storage-opt": _named("StorageOpt", values.setting),
     "sysctl": _named("Sysctls", values.kernel_setting),
     "tmpfs": _named("Tmpfs", mounts.tmpfs),
     "ulimit": _items("Ulimits", values.limit),
@@ -314,4 +360,10 @@ _REFUSED: Final = {
     "cidfile": "`proj show` tells which container it was",
     "pull": "give `--pull` to proj itself",
     "attach": "proj takes all output",
+    "detach-keys": "proj takes all output",
+    "label-file": "give each label by `-A label=NAME=VALUE`",
+    "log-driver": "what the program prints comes by the engine's own log",
+    "log-opt": "what the program prints comes by the engine's own log",
+    "sig-proxy": "`--grace` says how a run is stopped",
+    "stop-timeout": "`--grace` says how long a run may take to stop",
 }

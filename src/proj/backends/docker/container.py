@@ -77,7 +77,10 @@ def body_of(execution: Execution, runtime: ImageRuntime, *, local: bool = True) 
 
 
 def check(
-    declared: DockerDeclaration | None, docker_args: tuple[tuple[str, str | None], ...], project: Path
+    declared: DockerDeclaration | None,
+    docker_args: tuple[tuple[str, str | None], ...],
+    project: Path,
+    secrets: tuple[str, ...] = (),
 ) -> None:
     """See that a container can be given what is asked for, before anything is built or started.
 
@@ -85,6 +88,7 @@ def check(
         declared: What the project says; None: it names no image.
         docker_args: The user's arguments of `docker run`.
         project: The project's folder.
+        secrets: The variables that the project names as secrets.
 
     Raises:
         UsageError: An argument or a volume cannot be meant.
@@ -92,6 +96,12 @@ def check(
     """
     declared = declared or DockerDeclaration(image="")
     declared_variables(declared)
+    # What a run sets by itself has these names.
+    missing = [
+        name for name in secrets if name not in os.environ and not name.startswith(("MLFLOW_", "PROJ_"))
+    ]
+    if missing:
+        raise _not_set(missing, _SECRETS, instead="")
     body: Body = {}
     _apply(body, declared, docker_args, project)
     _check_mounts(arguments.host(body).get("Mounts", ()))
@@ -157,7 +167,7 @@ def secrets_of(execution: Execution, hidden: Mapping[str, str]) -> bytes:
         else:
             missing.append(name)
     if missing:
-        raise _not_set(missing, "`secrets` of `proj`")
+        raise _not_set(missing, _SECRETS, instead="")
     lines = [f"export {name}={_quoted(value)}" for name, value in values.items()]
     return "\n".join([*lines, "proj_ready=yes", ""]).encode("utf-8", "surrogateescape")
 
@@ -198,6 +208,7 @@ def resumed(execution: Execution, inspected: dict[str, Any]) -> Execution:
     )
 
 
+_SECRETS: Final = "`secrets` of `proj`"
 _OURS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
@@ -213,12 +224,21 @@ def declared_variables(declared: DockerDeclaration) -> dict[str, str]:
     return {name: os.environ[name] if value is None else value for name, value in declared.environment}
 
 
-def _not_set(names: list[str], what: str) -> BackendError:
+def _not_set(
+    names: list[str], what: str, *, instead: str = ", or give a value in the project file"
+) -> BackendError:
     verb = "is" if len(names) == 1 else "are"
+    pairs = [name.partition("=")[0] for name in names if "=" in name]
+    if pairs:  # what follows may be a secret
+        return BackendError(
+            f"{what} has {pairs[0]}=…, which is no name of a variable.",
+            code=FailureCode.PROJECT_INVALID,
+            hint=f"Write [{pairs[0]}, VALUE] to give it a value, or {pairs[0]} to copy it from here.",
+        )
     return BackendError(
         f"{what} copies {', '.join(names)} from here, which {verb} not set.",
         code=FailureCode.PROJECT_INVALID,
-        hint=f"Set {'it' if len(names) == 1 else 'them'}, or give a value in the project file.",
+        hint=f"Set {'it' if len(names) == 1 else 'them'}{instead}; --env-file loads a file of variables.",
     )
 
 

@@ -30,6 +30,12 @@ _CAUSES: Final[tuple[tuple[str, FailureCode, str, str | None], ...]] = (
         "Publish another one: -A publish=PORT:PORT.",
     ),
     (
+        r"containerd\.sock|error while dialing",
+        FailureCode.UNSCHEDULABLE,
+        "the engine's containerd does not answer",
+        "Start the docker daemon anew.",
+    ),
+    (
         r"no space left on device",
         FailureCode.UNSCHEDULABLE,
         "the engine's disk is full",

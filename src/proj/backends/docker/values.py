@@ -252,6 +252,18 @@ def limit(text: str) -> dict[str, Any]:
     return {"Name": name, "Soft": soft, "Hard": hard}
 
 
+def setting(text: str) -> tuple[str, str]:
+    """A driver's setting, `NAME=VALUE`: both.
+
+    Raises:
+        ValueError: It is none.
+    """
+    name, given, content = text.partition("=")
+    if not name or not given:
+        raise ValueError("write NAME=VALUE")
+    return name, content
+
+
 def kernel_setting(text: str) -> tuple[str, str]:
     """A setting of the kernel, `NAME=VALUE`.
 

@@ -21,17 +21,21 @@ from proj.environments.conda.messages import Network, Wanted
 from proj.environments.conda.platforms import SYSTEMS, foreign_to
 from proj.environments.conda.service import network
 from proj.environments.conda.specs import CondaSpec, parse_spec
-from proj.environments.conda.urls import secret_urls
+from proj.environments.conda.urls import bare, is_literal, secret_urls
 from proj.environments.inputs import PythonInput, read_input
 from proj.environments.requirements import read_text
 from proj.environments.uv import is_offline
+from proj.environments.variables import warning_of_secret
 from proj.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from proj.environments.condafile import CondaFile
     from proj.model import EnvironmentRequest
 
 NO_DEFAULTS = "nodefaults"
+_FILES_OF_PIP = (".whl", ".tar.gz", ".zip")
 
 
 class CondaProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,13 +142,17 @@ def read_project(request: EnvironmentRequest, platform: str) -> CondaProject:
     known = {access.url for access in channels}
     # A list that is the declaration itself has one platform; beside a file there may be several locks.
     lock_file = found.conda_lock if file is None else shipped_lock(request.project_dir, platform)
+    secret = secret_urls(read_text(lock_file)) if lock_file is not None else []
+    if lock_file is not None:
+        warnings += (warning_of_secret(lock_file.name, url) for url in literal_secrets(secret))
     return CondaProject(
         origin=found.origin, path=found.path, specs=tuple(specs), channels=tuple(dict.fromkeys(channels)),
         more_channels=tuple(access for access in dict.fromkeys(more) if access.url not in known),
         spec_channels=tuple((name, accesses[0].url) for name, accesses in spec_channels.items()),
         settings=settings, pip=msgspec.structs.replace(found, build=()),
-        variables=file.variables if file else (), warnings=tuple(warnings), lock_file=lock_file,
-        lock_channels=_secret_channels(lock_file, settings, base) if lock_file is not None else (),
+        variables=file.variables if file else (), warnings=tuple(dict.fromkeys(warnings)),
+        lock_file=lock_file,
+        lock_channels=_secret_channels(secret, settings, base),
     )  # fmt: skip
 
 
@@ -176,9 +184,22 @@ def _channels(
     return (channels, more, of_specs) if channels else (more, [], of_specs)
 
 
-def _secret_channels(lock_file: Path, settings: Settings, base: Path) -> tuple[Access, ...]:
+def literal_secrets(urls: Iterable[str]) -> tuple[str, ...]:
+    """The channels, without secrets, of those URLs of a lock that have a secret itself, and no variable."""
+    return tuple(dict.fromkeys(map(_channel_of, filter(is_literal, urls))))
+
+
+def _channel_of(url: str) -> str:
+    """The channel of a package, or the host of a file of pip's, without secrets; else a channel's URL."""
+    clean = bare(url).partition("#")[0].rstrip("/")
+    if clean.endswith(SUFFIXES):
+        return clean.rpartition("/")[0].rpartition("/")[0]
+    return "/".join(clean.split("/")[:3]) if clean.endswith(_FILES_OF_PIP) else clean
+
+
+def _secret_channels(secret: Iterable[str], settings: Settings, base: Path) -> tuple[Access, ...]:
     """The channels that a lock names with secrets, which are taken out wherever it is read."""
-    urls = (url for url in secret_urls(read_text(lock_file)) if url.partition("#")[0].endswith(SUFFIXES))
+    urls = (url for url in secret if url.partition("#")[0].endswith(SUFFIXES))
     channels = dict.fromkeys(url.rpartition("/")[0].rpartition("/")[0] for url in urls)
     return tuple(access for url in channels for access in resolve_channel(url, settings, base))
 

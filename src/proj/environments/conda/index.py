@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -82,13 +83,18 @@ async def _fetched(locked: Locked, network: Network) -> bytes:
     if network.offline and not locked.url.startswith("file:"):
         raise OSError(f"Not in the cache, and offline: {locked.url}")
     if locked.url.startswith("file:"):
-        from urllib.parse import unquote, urlsplit
-
         from rattler.package_streaming import PackageArchive
 
-        archive = await PackageArchive.from_path(unquote(urlsplit(locked.url).path))
+        archive = await PackageArchive.from_path(_file_of(locked))
         return await archive.read_file("info/index.json") or b""
     return await fetch_raw_package_file_from_url(client(network), locked.url, "info/index.json")
+
+
+def _file_of(locked: Locked) -> str:
+    path = unquote(urlsplit(locked.url).path)
+    if not Path(path).is_file():
+        raise OSError(f"There is no file {path}")  # rattler would not say which
+    return path
 
 
 def _remember(locked: Locked, record: rattler.RepoDataRecord, network: Network) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Entry]
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 """Of the bytes of layers: another number where they are made in another way."""
 _ROOT: Final = f"{ENVIRONMENT[1:]}/"
 _POST_LINK: Final = re.compile(r"bin/\.(?P<name>.+)-post-link\.sh")

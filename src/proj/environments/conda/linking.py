@@ -51,6 +51,6 @@ def link(
             folder=str(request.packages.absolute()) if request.packages is not None else None,
         ),
         Linked, what=f"Cannot install the conda packages of {project.origin}",
-        hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
+        hints=lambda failed: hint_for(failed, project, request, lock.packages), secrets=project.secrets,
         variables=project.settings.variables(),
     )  # fmt: skip

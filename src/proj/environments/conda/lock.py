@@ -28,6 +28,7 @@ from proj.environments.conda.urls import bare, bare_text
 from proj.environments.failures import iso_date, iso_time
 from proj.environments.lock import HEADER, Lock, note_of_age, read_header
 from proj.environments.requirements import read_text
+from proj.environments.uv import work_folder
 from proj.errors import EnvironmentFailedError
 from proj.model import LockMode
 
@@ -248,21 +249,24 @@ def _made(
     program: Program | None,
     target: Target | None,
 ) -> CondaLock:
-    if project.lock_file is not None and not _solves(project, request):
-        from proj.environments.conda.shipped import read_shipped
+    with work_folder() as folder:
+        linked = None
+        if project.lock_file is not None and not _solves(project, request):
+            from proj.environments.conda.shipped import read_shipped
 
-        lock = read_shipped(project.lock_file, project, platform)
-        if lock.unhashed:
-            lock = _with_digests(lock, project, request, project.lock_file.name)
-    elif program is not None:
-        lock = program.solve(project, platform, request)
-    else:
-        virtual = target.virtual_packages if target is not None else None
-        lock = solve(project, platform, request, virtual)
-    if project.has_pip and not lock.pip:
-        from proj.environments.conda.pip import lock_pip
+            lock = read_shipped(project.lock_file, project, platform)
+            if lock.unhashed:
+                lock = _with_digests(lock, project, request, project.lock_file.name)
+        elif program is not None:
+            linked = folder / "conda"
+            lock = program.solve(project, platform, request, linked)
+        else:
+            virtual = target.virtual_packages if target is not None else None
+            lock = solve(project, platform, request, virtual)
+        if project.has_pip and not lock.pip:
+            from proj.environments.conda.pip import lock_pip
 
-        lock = lock_pip(lock, project, request, target, program)
+            lock = lock_pip(lock, project, request, target, program, linked)
     for note in lock.notes:
         events.warning(note)
     return msgspec.structs.replace(lock, input=f"sha256:{project.digest(request.project_dir)}")
@@ -336,7 +340,7 @@ def _with_digests(
     digested = ask(
         Digest(packages=lock.packages, network=project.network(request)), Digested,
         what=f"Cannot find out the hashes that {origin} lacks",
-        hints=lambda failed: hint_for(failed, project, request), secrets=project.secrets,
+        hints=lambda failed: hint_for(failed, project, request, lock.packages), secrets=project.secrets,
         variables=project.settings.variables(),
     )  # fmt: skip
     lock = msgspec.structs.replace(lock, packages=digested.packages)
@@ -366,5 +370,5 @@ def _refuse_other_platform(packages: list[Locked], text: str, origin: str, platf
     if other:
         raise EnvironmentFailedError(
             f"{origin} is for {', '.join(other)}, not for {platform}, where it is to be used.",
-            hint="Use it on a machine of that kind, or lock anew with --upgrade.",
+            hint="Use it on a machine of that kind, or write one for this kind.",
         )

@@ -7,6 +7,9 @@ from typing import Literal
 
 import msgspec
 
+UNSAFE_HINT = "Do not use this package: tell who looks after its channel, or lock another build of it."
+"""What to do about a package that reads or writes outside of its environment."""
+
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """How channels are spoken to. Holds secrets: it goes through a pipe, never into argv or a file."""

@@ -45,6 +45,7 @@ def lock_pip(
     request: EnvironmentRequest,
     target: Target | None = None,
     program: Program | None = None,
+    linked: Path | None = None,
 ) -> CondaLock:
     """Resolve the `pip:` section around the conda packages of a lock.
 
@@ -57,15 +58,16 @@ def lock_pip(
         request: The request.
         target: Where the environment will be; None: on this machine, whose wheels it takes.
         program: What links them; None: rattler.
+        linked: Where it has linked them already; None: nowhere yet.
 
     Raises:
         EnvironmentFailedError: There is no solution, or the packages cannot be had.
     """
     with work_folder() as folder:
-        prefix = folder / "conda"
-        if program is not None:
+        prefix = linked or folder / "conda"
+        if linked is None and program is not None:
             program.install(lock, prefix, project, request)
-        else:
+        elif linked is None:
             link(lock, project, prefix, request, scripts=False)
         interpreter = interpreter_of(prefix)
         if interpreter is None:

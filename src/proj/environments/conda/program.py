@@ -13,7 +13,7 @@ import msgspec
 from proj import events
 from proj.environments.conda.channels import access, at_mirror
 from proj.environments.conda.check import sha256_of
-from proj.environments.conda.messages import Locked
+from proj.environments.conda.messages import UNSAFE_HINT, Locked
 from proj.environments.conda.service import INSTALL_HINT, is_installed
 from proj.environments.conda.urls import bare
 from proj.environments.failures import last_lines
@@ -44,11 +44,21 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """`conda` or `micromamba`, by which of the two its options are like."""
 
-    def solve(self, project: CondaProject, platform: str, request: EnvironmentRequest) -> CondaLock:
+    def solve(
+        self, project: CondaProject, platform: str, request: EnvironmentRequest, prefix: Path
+    ) -> CondaLock:
         """Have the program make the environment in a folder of its own, and read off what it took.
 
+        Scripts of packages run: no program of the family links without them.
+
+        Args:
+            project: The declaration.
+            platform: This machine's.
+            request: The request.
+            prefix: The folder, which is made.
+
         Raises:
-            EnvironmentFailedError: It cannot.
+            EnvironmentFailedError: It cannot, or a package has put files elsewhere.
         """
         from proj.environments.conda.lock import CondaLock
 
@@ -58,7 +68,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         if request.as_of_s is not None:
             notes.append(f"{Path(self.path).name} knows no date: conda packages are those of today.")
         with work_folder() as folder:
-            prefix = folder / "conda"
             file = folder / "environment.yml"
             file.write_text(environment_file(project), encoding="utf-8")
             if self.kind == "micromamba":
@@ -66,7 +75,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 argv = ["env", "create", "--quiet", "--prefix", str(prefix), "--file", str(file)]
             self._call(argv, f"Cannot solve {project.origin} for {platform}", folder, project, request)
-            packages = linked(prefix, project.mirrors)
+        _refuse_outside(prefix)
+        packages = linked(prefix, project.mirrors)
         return CondaLock(platform=platform, packages=packages, notes=tuple(notes))
 
     def install(
@@ -75,7 +85,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         """Have the program link the conda packages of a lock into a prefix.
 
         Raises:
-            EnvironmentFailedError: It cannot.
+            EnvironmentFailedError: It cannot, or a package has put files elsewhere.
         """
         mirrors = project.mirrors
         with work_folder() as folder:
@@ -91,6 +101,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             self._call(
                 argv, f"Cannot install the conda packages of {project.origin}", folder, project, request
             )
+        _refuse_outside(prefix)
         _compare(lock, prefix, mirrors)
 
     def _call(
@@ -235,6 +246,23 @@ def linked(prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> tuple[Locked
 
 def _records(prefix: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in sorted((prefix / "conda-meta").glob("*.json"))]
+
+
+def _refuse_outside(prefix: Path) -> None:
+    """See that what a program has linked lies in the environment: it takes the packages' word for that."""
+    root = prefix.resolve()
+    inside: dict[Path, bool] = {}
+    for record in _records(prefix):
+        for path in map(str, record.get("files", ())):
+            folder = (prefix / path).parent
+            if folder not in inside:
+                inside[folder] = folder.resolve().is_relative_to(root)
+            if ".." in Path(path).parts or not inside[folder]:
+                raise EnvironmentFailedError(
+                    f"{record.get('fn') or record['name']} is not safe to install: it has written {path}, "
+                    "which is outside of the environment.",
+                    hint=f"Look at what is there now. {UNSAFE_HINT}",
+                )
 
 
 def _compare(lock: CondaLock, prefix: Path, mirrors: Mapping[str, tuple[str, ...]]) -> None:

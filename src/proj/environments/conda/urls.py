@@ -45,6 +45,11 @@ def secrets_in(url: str) -> tuple[str, ...]:
     return tuple({text for value in found for text in (value, unquote(value)) if text})
 
 
+def is_literal(url: str) -> bool:
+    """Whether a secret of a URL stands there itself, and not the variable that has it."""
+    return any("$" not in secret for secret in secrets_in(url))
+
+
 def without_login(url: str) -> tuple[str, str]:
     """A URL without its user and password, and those as `user:password`; empty where there are none."""
     url, login = _split_login(url)

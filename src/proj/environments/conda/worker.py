@@ -23,6 +23,7 @@ from proj.environments.conda.contents import Contents, UnsafePackageError
 from proj.environments.conda.fitting import check
 from proj.environments.conda.index import is_whole, record_of
 from proj.environments.conda.messages import (
+    UNSAFE_HINT,
     Answer,
     Check,
     Digest,
@@ -51,12 +52,11 @@ if TYPE_CHECKING:
 _UNREACHABLE = re.compile(
     r"error sending request|failed after \d+ retries|dns error|Connection refused|timed out|tcp connect"
     r"|connection (?:closed|reset)|No such file or directory|could not find subdir|HTTP status|status code"
-    r"|not found",
+    r"|not found|There is no file",
     re.IGNORECASE,
 )
 # rattler's words and ours; what else speaks of digests may be a package's name, as in `r-digest`
 _OTHER_BYTES = re.compile(r"^(?:Caused by: )?hash mismatch (?:of|when) ", re.MULTILINE)
-_UNSAFE = "Do not use this package: tell who looks after its channel, or lock another build of it."
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ async def _answer(task: Task) -> Answer:
     try:
         return await _done(task)
     except UnsafePackageError as error:
-        return Failed(cause="other", message=f"{error}.", hint=_UNSAFE)
+        return Failed(cause="other", message=f"{error}.", hint=UNSAFE_HINT)
     except Exception as error:  # noqa: BLE001  the library's errors have no common base; each becomes an answer
         return failure_of(error)
 

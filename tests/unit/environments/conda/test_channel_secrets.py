@@ -87,6 +87,10 @@ def test_a_lock_with_a_token(
     prepared = ENVIRONMENT.prepare(request_for(folder))
     assert installed(ENVIRONMENT, prepared) == {"alpha": "1.0", "python": "3.9.7"}
     assert f"{guarded.url}/{FILES[1]}#sha256:" in (prepared.lock or b"").decode()
+    told = [note for note in prepared.notes if "token or password" in note]
+    warning = f"{name}: the token or password in the URL of {guarded.url} is recorded with the source"
+    assert [note.startswith(warning) for note in told] == ([] if variable else [True])
+    assert TOKEN not in str(told)
     kept = [path for path in paths.cache().rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in kept if TOKEN.encode() in path.read_bytes()]
 

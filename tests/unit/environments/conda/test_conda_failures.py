@@ -24,6 +24,7 @@ from proj.environments.conda.worker import failure_of
 from proj.environments.inventory import list_environments
 from proj.environments.verify import verify
 from proj.errors import EnvironmentFailedError
+from proj.model import EnvironmentDeclaration
 
 if TYPE_CHECKING:
     from environment_kit import RequestMaker
@@ -235,6 +236,31 @@ def test_a_package_with_other_bytes(
     assert not [item for entry in root().iterdir() for item in entry.iterdir() if item.is_dir()]
     served.corrupt.clear()
     assert installed(ENVIRONMENT, ENVIRONMENT.prepare(request_for(folder)))["alpha"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nope-1-0.conda", "has a locked package no more"),
+        ("alpha-1.0-py_0.conda", "another file under that name"),
+    ],
+)
+def test_a_list_of_packages_that_its_channel_has_not(
+    tmp_path: Path, channel: Path, served: ChannelServer, request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str,
+) -> None:  # fmt: skip
+    """It is the declaration itself: nothing solves it anew, and PyPI's names are not in it."""
+    monkeypatch.delenv("UV_OFFLINE")
+    for url, host in ((served.url, "127.0.0.1"), (channel.as_uri(), channel.as_uri())):
+        (tmp_path / "env.lock").write_text(f"@EXPLICIT\n{url}/noarch/{name}#{'0' * 64}\n")
+        declared = EnvironmentDeclaration(kind="conda_env", file="env.lock")
+        with pytest.raises(EnvironmentFailedError) as caught:
+            ENVIRONMENT.prepare(request_for(tmp_path, declaration=declared))
+        hint = caught.value.hint or ""
+        assert said in hint
+        assert hint.endswith("write env.lock anew.")
+        assert said.startswith("another") or f"({host})" in hint
+        assert name in "\n".join(caught.value.details)
 
 
 def test_offline(

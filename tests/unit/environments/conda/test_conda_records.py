@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,8 @@ PROGRAM = """#!{python}
 import json, pathlib, sys
 prefix = pathlib.Path(sys.argv[sys.argv.index("--prefix") + 1])
 (prefix / "conda-meta").mkdir(parents=True)
+(prefix / "out").symlink_to("/nowhere")
+(prefix / "in").symlink_to("conda-meta")
 for line in pathlib.Path(sys.argv[sys.argv.index("--file") + 1]).read_text().splitlines():
     if "://" in line:
         record = dict(name="one", url=line.partition("#")[0], **json.loads({more!r}))
@@ -33,7 +36,7 @@ for line in pathlib.Path(sys.argv[sys.argv.index("--file") + 1]).read_text().spl
 """
 
 
-def program(folder: Path, **more: str) -> Program:
+def program(folder: Path, **more: str | list[str]) -> Program:
     """A program that links nothing and says that it did."""
     path = folder / "conda-like"
     path.write_text(PROGRAM.format(python=sys.executable, more=json.dumps(more)))
@@ -85,3 +88,28 @@ def test_a_program_asks_the_mirrors(
     program(tmp_path, sha256=digest).install(lock(b"as locked"), prefix, project, request)
     told = json.loads((prefix / "conda-meta" / "one-1.0-0.json").read_bytes())
     assert told["url"] == f"{mirror}/linux-64/one-1.0-0.conda"
+
+
+@pytest.mark.parametrize(
+    ("path", "safe"),
+    [
+        ("share/there", True),
+        ("out", True),
+        ("in/there", True),
+        ("out/there", False),
+        ("../there", False),
+        ("/tmp/there", False),
+    ],
+)
+def test_a_package_that_has_put_files_elsewhere(
+    tmp_path: Path, conda_project: CondaProjectMaker, request_for: RequestMaker, path: str, safe: bool
+) -> None:
+    """Such as through a link of another package; the program has done so already, and the place is named."""
+    request = request_for(conda_project("one", head=f"channels: ['{CHANNEL}', nodefaults]\n"))
+    project = read_project(request, "linux-64")
+    named = program(tmp_path, sha256=hashlib.sha256(b"x").hexdigest(), files=[path])
+    with contextlib.nullcontext() if safe else pytest.raises(EnvironmentFailedError) as caught:
+        named.install(lock(b"x"), tmp_path / "made", project, request)
+    if caught is not None:
+        assert f"it has written {path}, which is outside" in caught.value.message
+        assert "Do not use this package" in (caught.value.hint or "")
