@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 IMAGE = "proj-test/python:3.11-slim"
 """Debian's Python 3.11 with pip, venv and git: `cluster base-image` makes it."""
-LIMIT_S = 60.0
+LIMIT_S = 110.0
 _DEFAULT = Path.home() / ".cache" / "proj-test-cluster" / "kubeconfig"
 _CONFIGURED = os.environ.get("KUBECONFIG")
 
@@ -170,7 +170,7 @@ def limited_kubeconfig(namespace: Namespace, tmp_path: Path, rules: list[dict[st
 
 def _token(namespace: Namespace, account: str) -> str:
     """The token that the cluster makes for a service account."""
-    end_s = time.monotonic() + 30
+    end_s = time.monotonic() + LIMIT_S
     while time.monotonic() < end_s:
         listed = msgspec.json.decode(namespace.text("secrets"))
         for item in listed["items"]:
