@@ -6,7 +6,6 @@ import base64
 import contextlib
 import os
 import secrets
-import socket
 import subprocess  # noqa: TID251  a server that is killed
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from ports import own_port
 from proj.errors import ProjError
 from proj.kube.client import Client
 from proj.kube.kubeconfig import connection, decoded
@@ -218,8 +218,7 @@ class ApiServer:
     """
 
     def __init__(self, argv: list[str], folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = own_port()
         kept = [word for word in argv if not word.startswith("--secure-port=")]
         self._argv = [*kept, f"--secure-port={port}", "--endpoint-reconciler-type=none"]
         self._log = folder / "apiserver.log"

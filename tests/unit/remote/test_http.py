@@ -8,6 +8,7 @@ import pytest
 
 import tlskit
 from faultykit import FaultyServer, Heard, broken_off, drop, faulty, reply
+from ports import refusing_port
 from proj import events
 from proj.errors import StoreError, UnreachableError, UsageError
 from proj.remote.credentials import Credentials
@@ -96,13 +97,13 @@ def test_one_quick_try(pauses: list[float]) -> None:
 
 
 def test_a_server_that_refuses_is_unreachable() -> None:
-    with faulty(reply()) as server:
-        url = server.url
-    for request in (GET, CREATE):
-        with pytest.raises(UnreachableError, match="refused") as caught:
-            over(url).send(request)
-        assert not isinstance(caught.value, UncertainError), "nothing was sent"
-        assert url in told(caught)
+    with refusing_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        for request in (GET, CREATE):
+            with pytest.raises(UnreachableError, match="refused") as caught:
+                over(url).send(request)
+            assert not isinstance(caught.value, UncertainError), "nothing was sent"
+            assert url in told(caught)
 
 
 def test_a_host_that_is_none_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
