@@ -71,6 +71,8 @@ def facts(
         image="sha256:i",
         host=HOST,
         variables={"PYTHONHASHSEED": "0"},
+        backend="kubernetes",
+        backend_settings={"namespace": "a", "cpu": "2"},
         command="python train.py 0.1 {data}",
         variables_set=("PROJ_RUN_ID",),
         params={"lr": "0.1", "data": "d", "seen": "3"},

@@ -181,12 +181,23 @@ class Onlooker:
     def _tell(self, error: ProjError) -> None:
         events.warning(f"What the run {self._run.run_id} does cannot be seen from here: {error.message}")
 
+    def _read_metrics(self, run: RunRecord) -> None:
+        """Record what the program printed while nobody read metrics of it, or nobody who is left."""
+        from proj.printed import catch_up
+
+        try:
+            catch_up(self._tracking, run.run_id, self._workspace / "proj" / "stdout.log")
+        except StoreError as error:
+            events.warning(f"Metrics that the run {run.run_id} printed are not recorded: {error.message}")
+
     def _close(self, run: RunRecord, outcome: Outcome) -> RunRecord:
         claim = active.Claim.create(paths.home(), self._tracking.uri)
         left = Left(place=self._tracking.uri, run_id=run.run_id, artifact_uri=run.artifact_uri)
         mark(self._workspace, left)  # from now on `proj sync` brings what does not get there now
         try:
             claim.update(run_id=run.run_id, outcome=outcome)
+            if getattr(self._handle, "read_metrics", None) is not None:
+                self._read_metrics(run)
             close_run(self._tracking, run, outcome, claim, workspace=self._workspace)
         except BaseException:
             claim.hand_over()

@@ -130,14 +130,16 @@ def _write_facts(assignment: Assignment, tracking: Tracking) -> EnvironmentFacts
 
 def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFacts) -> dict[str, str]:
     """The digest by which a run of the same finds this one; none if not all of it is known."""
-    from proj import inputs, reuse
+    from proj import reuse
 
     tree, origin = assignment.tags.get(record.TAG_TREE), assignment.execution.origin
     if tree is None or origin is None or not assignment.source_whole:
         return {}
-    read = inputs.InputsRecord()
+    read = None
     try:
         if assignment.has_inputs:
+            from proj import inputs
+
             with tracking.artifacts.open(assignment.record_uri, record.INPUTS) as file:
                 read = inputs.read(file.read())
         known = reuse.parts(
@@ -150,6 +152,7 @@ def _reuse_tags(assignment: Assignment, tracking: Tracking, facts: EnvironmentFa
             prepared=assignment.prepared,
             facts=facts,
             docker_args=assignment.execution.docker_args,
+            large_files=assignment.large_files,
         )
     except ProjError:
         return {}

@@ -158,6 +158,7 @@ def assigned(
         place=where,
         parameters=plan.parameters,
         source_whole=_is_whole(snapshot),
+        large_files=snapshot.large_files if snapshot is not None else (),
         has_inputs=any(each.kind is ParameterKind.PATH and each.value for each in plan.parameters),
         tags={**record.environment_tags(prepared), **record.source_tags(snapshot)},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,17 +39,23 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Whether files or folders are among the parameters."""
     source_whole: bool = False
     """Whether all of the code is kept: else another run cannot be said to be the same."""
+    large_files: tuple[str, ...] = ()
+    """Those of Git LFS whose content is there."""
     tags: Mapping[str, str] = {}
     """What has become known of the run since it was created."""
 
 
 def encode(assignment: Assignment) -> bytes:
     """Write an assignment as JSON; it may hold secrets, and text that is no UTF-8."""
+    import json  # only a detached run pays for it
+
     return json.dumps(msgspec.to_builtins(assignment, enc_hook=str)).encode("ascii")
 
 
 def decode(content: bytes) -> Assignment:
     """Read an assignment back."""
+    import json  # as above
+
     return msgspec.convert(json.loads(content), Assignment, dec_hook=_path)
 
 

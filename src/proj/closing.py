@@ -11,7 +11,6 @@ from proj.model import Outcome, RunStatus
 from proj.ranimage import image_tags
 from proj.recording import discard_workspace, rest_of
 from proj.times import now_ms
-from proj.tracking.store import RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -133,6 +132,8 @@ def run_of(claim: active.Claim, tracking: Tracking) -> RunRecord | None:
             return tracking.runs.run(claim.info.run_id)
         except NotFoundError:
             return None
+    from proj.tracking.store import RunQuery  # few runs are looked for
+
     found = tracking.runs.search_runs(
         RunQuery(filter=f"tags.`{record.TAG_CLAIM}` = '{claim.info.token}'", lifecycle="all", limit=1)
     )

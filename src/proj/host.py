@@ -15,37 +15,42 @@ from proj.errors import ProjError
 _NVIDIA_TIMEOUT_S = 5.0
 _ZONES = "zoneinfo/"
 
-NUMERIC_FLAGS = re.compile(
-    # x86: vector units and fused multiply-add, which decide how sums are grouped and rounded
-    r"avx\w*|fma4?|f16c|sse[234]\w*|ssse3|amx_\w+|"
-    # ARM
-    r"asimd\w*|sve\w*|sme(2|_\w+)?|neon|bf16|i8mm|fphp"
-)
-"""Flags of a processor that libraries choose their numeric kernels by."""
+_X86_FLAGS = "fma fma4 f16c ssse3"
+"""Vector units and fused multiply-add, which decide how sums are grouped and rounded."""
+_ARM_FLAGS = "neon sme sme2 bf16 i8mm fphp"
+_FLAGS = frozenset((*_X86_FLAGS.split(), *_ARM_FLAGS.split()))
+_FLAG_FAMILIES = ("avx", "sse2", "sse3", "sse4", "amx_", "asimd", "sve", "sme_")
+"""How other flags begin that libraries choose their numeric kernels by."""
 
-VARIABLES = re.compile(
-    # how many threads, and thereby in which order sums are made
-    r"(OMP|MKL|OPENBLAS|GOTO|BLIS|VECLIB|NUMEXPR|NUMBA|TBB|RAYON|POLARS|ARROW|TF)"
-    r"_(NUM_THREADS|MAX_THREADS|MAXIMUM_THREADS|DYNAMIC|NUM_(INTRAOP|INTEROP)_THREADS)|"
-    r"OMP_(SCHEDULE|PROC_BIND|PLACES|THREAD_LIMIT|WAIT_POLICY)|"
-    # which kernels
-    r"MKL_(CBWR|THREADING_LAYER|INTERFACE_LAYER|ENABLE_INSTRUCTIONS|DEBUG_CPU_TYPE)|"
-    r"OPENBLAS_(CORETYPE|VERBOSE)|NPY_(DISABLE|ENABLE)_CPU_FEATURES|ATEN_CPU_CAPABILITY|"
-    r"BLIS_ARCH_TYPE|ONEDNN_\w+|DNNL_MAX_CPU_ISA|"
-    # randomness and determinism
-    r"PYTHONHASHSEED|PL_GLOBAL_SEED|CUBLAS_WORKSPACE_CONFIG|NVIDIA_TF32_OVERRIDE|"
-    r"CUDA_(VISIBLE_DEVICES|DEVICE_ORDER|LAUNCH_BLOCKING)|NCCL_(ALGO|PROTO)|"
-    r"TF_(DETERMINISTIC_OPS|CUDNN_\w+|ENABLE_ONEDNN_OPTS|FORCE_GPU_ALLOW_GROWTH)|"
-    r"TORCH_(DETERMINISTIC|CUDNN_V8_API_\w+|ALLOW_TF32_CUBLAS_OVERRIDE)|"
-    r"PYTORCH_(CUDA_ALLOC_CONF|ENABLE_MPS_FALLBACK|JIT|NVML_BASED_CUDA_CHECK)|"
-    r"XLA_(FLAGS|PYTHON_CLIENT_\w+)|JAX_(ENABLE_X64|DEFAULT_MATMUL_PRECISION|PLATFORMS|\w*DETERMINIS\w*)|"
-    r"HIP_VISIBLE_DEVICES|"
-    # how numbers, names and times are read and written
-    r"LANG|LANGUAGE|LC_[A-Z]+|TZ|PYTHONUTF8|PYTHONIOENCODING|SOURCE_DATE_EPOCH"
+_THREADED = "OMP MKL OPENBLAS GOTO BLIS VECLIB NUMEXPR NUMBA TBB RAYON POLARS ARROW TF"
+_THREADS = "NUM_THREADS MAX_THREADS MAXIMUM_THREADS DYNAMIC NUM_INTRAOP_THREADS NUM_INTEROP_THREADS"
+"""How many threads, and thereby in which order sums are made; each of `_THREADED` has its own."""
+_SCHEDULING = "OMP_SCHEDULE OMP_PROC_BIND OMP_PLACES OMP_THREAD_LIMIT OMP_WAIT_POLICY"
+_KERNELS = """
+    MKL_CBWR MKL_THREADING_LAYER MKL_INTERFACE_LAYER MKL_ENABLE_INSTRUCTIONS MKL_DEBUG_CPU_TYPE
+    OPENBLAS_CORETYPE OPENBLAS_VERBOSE NPY_DISABLE_CPU_FEATURES NPY_ENABLE_CPU_FEATURES ATEN_CPU_CAPABILITY
+    BLIS_ARCH_TYPE DNNL_MAX_CPU_ISA
+"""
+_RANDOMNESS = """
+    PYTHONHASHSEED PL_GLOBAL_SEED CUBLAS_WORKSPACE_CONFIG NVIDIA_TF32_OVERRIDE CUDA_DEVICE_ORDER
+    CUDA_LAUNCH_BLOCKING NCCL_ALGO NCCL_PROTO TF_DETERMINISTIC_OPS TF_ENABLE_ONEDNN_OPTS
+    TF_FORCE_GPU_ALLOW_GROWTH TORCH_DETERMINISTIC TORCH_ALLOW_TF32_CUBLAS_OVERRIDE PYTORCH_CUDA_ALLOC_CONF
+    PYTORCH_ENABLE_MPS_FALLBACK PYTORCH_JIT PYTORCH_NVML_BASED_CUDA_CHECK XLA_FLAGS JAX_ENABLE_X64
+    JAX_DEFAULT_MATMUL_PRECISION JAX_PLATFORMS
+"""
+_NOTATION = """
+    LANG LANGUAGE LC_ALL LC_ADDRESS LC_COLLATE LC_CTYPE LC_IDENTIFICATION LC_MEASUREMENT LC_MESSAGES
+    LC_MONETARY LC_NAME LC_NUMERIC LC_PAPER LC_TELEPHONE LC_TIME TZ PYTHONUTF8 PYTHONIOENCODING
+    SOURCE_DATE_EPOCH
+"""
+"""How numbers, names and times are read and written."""
+_DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"})
+_VARIABLES = _DEVICES.union(
+    (f"{library}_{setting}" for library in _THREADED.split() for setting in _THREADS.split()),
+    *(words.split() for words in (_SCHEDULING, _KERNELS, _RANDOMNESS, _NOTATION)),
 )
-"""Names of variables whose values are recorded: all that may change a result and hold no secret."""
-
-_DEVICES = re.compile(r"(CUDA|HIP)_VISIBLE_DEVICES")
+_VARIABLE_FAMILIES = ("ONEDNN_", "TF_CUDNN_", "TORCH_CUDNN_V8_API_", "XLA_PYTHON_CLIENT_")
+"""How other names begin, beside those of JAX with `DETERMINIS` in them."""
 _NO_DEVICE = frozenset({"", "-1", "NoDevFiles"})
 
 
@@ -73,13 +78,13 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     libc: str | None = None
     """Such as `glibc 2.36`."""
     cpu_flags: tuple[str, ...] = ()
-    """What the processor can do, as far as it matters for numbers (`NUMERIC_FLAGS`)."""
+    """What the processor can do, as far as it matters for numbers."""
     cuda: str | None = None
     """The newest CUDA that the driver can serve."""
     timezone: str | None = None
     """The machine's time zone, such as `Europe/Berlin`; the variable `TZ` goes before it."""
     variables: Mapping[str, str] = {}
-    """Values of the variables in `VARIABLES`, as the command finds them."""
+    """Values of the variables that are recorded (`is_recorded`), as the command finds them."""
 
 
 def inspect(variables: Mapping[str, str | None] | None = None) -> Host:
@@ -109,17 +114,22 @@ def inspect(variables: Mapping[str, str | None] | None = None) -> Host:
     )
 
 
+def is_recorded(name: str) -> bool:
+    """Whether a variable's value is recorded: it may change a result, and holds no secret."""
+    if name in _VARIABLES or name.startswith(_VARIABLE_FAMILIES):
+        return True
+    return name.startswith("JAX_") and "DETERMINIS" in name
+
+
 def _known(variables: Mapping[str, str | None]) -> dict[str, str]:
     return {
-        name: value
-        for name, value in sorted(variables.items())
-        if value is not None and VARIABLES.fullmatch(name)
+        name: value for name, value in sorted(variables.items()) if value is not None and is_recorded(name)
     }
 
 
 def chooses_devices(name: str) -> bool:
     """Whether a variable chooses among the devices of one machine: its value means nothing on another."""
-    return _DEVICES.fullmatch(name) is not None
+    return name in _DEVICES
 
 
 def deciding(variables: Mapping[str, str | None]) -> dict[str, str]:
@@ -141,7 +151,9 @@ def _usable_cpus() -> int:
 
 
 def _flags(text: str) -> tuple[str, ...]:
-    return tuple(sorted(flag for flag in set(text.split()) if NUMERIC_FLAGS.fullmatch(flag)))
+    return tuple(
+        sorted(flag for flag in set(text.split()) if flag in _FLAGS or flag.startswith(_FLAG_FAMILIES))
+    )
 
 
 def _libc() -> str | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from typing import TYPE_CHECKING, Final
 
-from proj import yamltree
 from proj.errors import UsageError
 from proj.model import BoundParameter, ParameterKind
 from proj.values import problem, shown
@@ -18,11 +16,10 @@ if TYPE_CHECKING:
 
     from proj.model import EntryPoint, Parameter
 
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_SCHEME: Final = r"([A-Za-z][A-Za-z0-9+.-]+):"
 """Two characters at least: `C:` is a drive. As in MLflow, no `//` is needed (`dbfs:/x`, `runs:/x`)."""
 _NOTED: Final = 40
 """How much of a value a note shows, in characters."""
-_JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, str]:
@@ -46,47 +43,6 @@ def parse_assignments(items: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"Repeated parameter: '{name}'", hint="Give each parameter once.")
         values[name] = value
     return values
-
-
-def load_file(path: Path) -> dict[str, str]:
-    """The values in a YAML or JSON file that maps names to values.
-
-    A number, boolean or text is taken as the file writes it (`1e-3`, `true`, `007`), a list or mapping as
-    JSON. A null is no value: the parameter's default holds.
-
-    Args:
-        path: The file; one that ends in `.json` is read as JSON, any other as YAML.
-
-    Returns:
-        Name -> value, in the file's order.
-
-    Raises:
-        UsageError: The file cannot be read, or holds something else.
-    """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(yamltree.MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            f"Cannot read the parameter file {path}: {error.strerror}.", hint="Check the path of --params."
-        ) from error
-    try:
-        text = yamltree.decode(data)
-        plain = (
-            _from_json(text, path) if path.suffix.lower() == ".json" else _plain_root(yamltree.parse(text))
-        )
-    except yamltree.YamlError as error:
-        place = f"{path}:{error.position.line}:{error.position.column}"
-        raise UsageError(f"{place}: {error.message}", hint=error.fix) from error
-    if not isinstance(plain, dict):
-        raise UsageError(
-            f"The parameter file {path} must map names to values.", hint="Write lines like `alpha: 0.5`."
-        )
-    return {
-        name: str(value) if isinstance(value, str) else _json_text(value)
-        for name, value in plain.items()
-        if value is not None
-    }
 
 
 def bind(
@@ -162,6 +118,8 @@ def undeclared_notes(entry_point: EntryPoint, given: Mapping[str, str]) -> tuple
         if name in declared:
             continue
         for _, meant in _slips(free, [name])[:1]:
+            import shlex
+
             passed = shlex.join([f"--{name}", value if len(value) <= _NOTED else f"{value[: _NOTED - 1]}…"])
             notes.append(f"-P {name} is not declared; it is passed as {passed}. Did you mean {meant}?")
     return tuple(notes)
@@ -229,14 +187,14 @@ def _resolve(
         if local is None:
             return str(download(value))
         return _existing(local, bases) or value
-    if parameter.kind is ParameterKind.URI and value and _SCHEME.match(value) is None:
+    if parameter.kind is ParameterKind.URI and value and re.match(_SCHEME, value) is None:
         return _existing(value, bases) or _absolute(value, bases[0])
     return value
 
 
 def _local(value: str) -> str | None:
     """The path that a value means on this machine; None for a URI that is to be downloaded."""
-    scheme = _SCHEME.match(value)
+    scheme = re.match(_SCHEME, value)
     if scheme is None:
         return value
     if scheme[1].lower() == "file":
@@ -253,6 +211,9 @@ def _existing(path: str, bases: tuple[Path, ...]) -> str | None:
         candidate = _absolute(path, base)
         if os.path.exists(candidate):  # noqa: PTH110  paths are strings here, kept as they are written
             return candidate
+        behind_links = os.path.join(base, path)  # noqa: PTH118  as the command itself would find it
+        if ".." in path and os.path.exists(behind_links):  # noqa: PTH110  same
+            return os.path.realpath(behind_links)
     if path.startswith("~"):  # a shell does not expand it behind `-P name=`
         home = os.path.expanduser(path)  # noqa: PTH111  an unknown user is no error here
         return home if os.path.exists(home) else None  # noqa: PTH110  same
@@ -261,91 +222,3 @@ def _existing(path: str, bases: tuple[Path, ...]) -> str | None:
 
 def _absolute(path: str, base: Path) -> str:
     return os.path.abspath(os.path.join(base, path))  # noqa: PTH100, PTH118  links are kept, as in MLflow
-
-
-# --- files of parameters --------------------------------------------------------------------------------
-
-
-class _Number(str):
-    """A number in the digits of the file."""
-
-    __slots__ = ()
-
-
-_Plain = None | bool | str | list["_Plain"] | dict[str, "_Plain"]
-"""JSON's values, numbers being `_Number`."""
-
-
-def _plain_root(node: yamltree.Node | None) -> object:
-    """The file's mapping; scalars right below it are texts as they are written."""
-    if not isinstance(node, yamltree.Mapping):
-        return None
-    values: dict[str, _Plain] = {}
-    for name, entry in yamltree.entries(node).items():
-        if entry.repeats is not None:
-            raise yamltree.YamlError(
-                f"Repeated parameter: '{name}'.", entry.key.position, "Give each parameter once."
-            )
-        key = entry.key.text if isinstance(entry.key, yamltree.Scalar) else name
-        value = entry.value
-        if isinstance(value, yamltree.Scalar):
-            values[key] = None if yamltree.is_null(value) else value.text
-        else:
-            values[key] = _plain(value)
-    return values
-
-
-def _plain(node: yamltree.Node) -> _Plain:
-    if isinstance(node, yamltree.Sequence):
-        return [_plain(item) for item in node.items]
-    if isinstance(node, yamltree.Mapping):
-        found = yamltree.entries(node)
-        return {name: _plain(entry.value) for name, entry in found.items()}
-    if not isinstance(node, yamltree.Scalar) or node.style is not None:
-        return node.text if isinstance(node, yamltree.Scalar) else None
-    if yamltree.is_null(node):
-        return None
-    if node.text in ("true", "false"):
-        return node.text == "true"
-    return _Number(node.text) if _JSON_NUMBER.fullmatch(node.text) else node.text
-
-
-def _from_json(text: str, path: Path) -> object:
-    """A JSON file's value; scalars right below the root are texts as they are written."""
-    import json  # only a JSON file pays for it
-
-    def unique(pairs: list[tuple[str, _Plain]]) -> dict[str, _Plain]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise UsageError(f"The parameter file {path} gives a name twice.", hint="Give each name once.")
-        return found
-
-    try:
-        plain = json.loads(
-            text,
-            parse_int=_Number,
-            parse_float=_Number,
-            parse_constant=_Number,
-            object_pairs_hook=unique,
-        )
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}:{error.lineno}:{error.colno}: Not valid JSON: {error.msg}.") from error
-    except RecursionError as error:
-        raise UsageError(f"The parameter file {path} is nested too deep.") from error
-    return plain
-
-
-def _json_text(value: _Plain) -> str:
-    """JSON in one line, numbers in the file's own digits."""
-    import json  # only lists and mappings pay for it
-
-    if isinstance(value, _Number):
-        return str(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(_json_text(item) for item in value) + "]"
-    if isinstance(value, dict):
-        pairs = (
-            f"{json.dumps(name, ensure_ascii=False)}: {_json_text(item)}" for name, item in value.items()
-        )
-        return "{" + ", ".join(pairs) + "}"
-    return json.dumps(value, ensure_ascii=False)

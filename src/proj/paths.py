@@ -16,6 +16,29 @@ def home() -> Path:
     return _xdg("XDG_DATA_HOME", "~/.local/share") or _platform_folder("user_data_dir")
 
 
+_opened: list[Path] = []
+_RECORDS = ("proj.db", "active/", "artifacts/", "journal/", "models/m-", "workspaces/", "server-tokens.json")
+"""How the paths of what lies in a folder of records begin."""
+
+
+def opened(folder: Path) -> None:
+    """Remember a folder of records, which need not be `home`."""
+    if folder not in _opened:
+        _opened.append(folder)
+
+
+def own_below(folder: Path) -> tuple[str, ...]:
+    """How paths of our own records and caches begin, seen from `folder`: they are no part of a tree."""
+    found: list[str] = []
+    for own in (home(), cache(), *_opened):
+        for base, place in ((str(folder), str(own)), (os.path.realpath(folder), os.path.realpath(own))):
+            if place.startswith(base.rstrip("/") + "/"):
+                found.append(place[len(base.rstrip("/")) + 1 :] + "/")
+            elif place == base:
+                found += _RECORDS
+    return tuple(dict.fromkeys(found))
+
+
 def journal(home: Path) -> Path:
     """Folder of what waits for tracking servers; the file `waiting` is in it while something does."""
     return home / "journal"

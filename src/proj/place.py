@@ -26,7 +26,7 @@ _PLACES = "Give http://HOST, https://HOST, or the path of a folder."
 
 _CLIENTS_WORDS = ("databricks", "databricks-uc", "uc")
 """Places that MLflow's client knows by a word."""
-_ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
+_ADDRESS = r"[\w.-]+:\d{1,5}(/\S*)?"
 """A host with its port, and no scheme."""
 
 _chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("proj_place", default=None)
@@ -122,7 +122,7 @@ def parse(uri: str, named_by: str = OPTION) -> Place:
     if scheme in ("http", "https"):
         return _server(uri, named_by)
     address = uri.strip()
-    if _ADDRESS.fullmatch(address) and not Path(address).exists():
+    if re.fullmatch(_ADDRESS, address) and not Path(address).exists():
         raise UsageError(
             f"{named_by} is no URL of a server: {address}.", hint=f"Did you mean http://{address}?"
         )

@@ -73,11 +73,15 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     variables: tuple[str, ...]
     """Names of the variables that proj set; never their values."""
+    read: tuple[str, ...] = ()
+    """Names of those that the line names and that were set around it; never their values."""
     parameters: tuple[BoundParameter, ...]
     docker_args: tuple[tuple[str, str | None], ...] = ()
     """What `-A` gave to the container: name and value; of variables their names only."""
     backend_config: Mapping[str, object] | None = None
     """The backend's settings of all places; secrets are `***`. None: they were not recorded."""
+    timeout_s: float | None = None
+    """How long it was allowed to take; None: for ever, or it was not recorded."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +232,8 @@ def command(
     parameters: tuple[BoundParameter, ...],
     docker_args: tuple[tuple[str, str | None], ...] = (),
     backend_config: Mapping[str, object] | None = None,
+    read: tuple[str, ...] = (),
+    timeout_s: float | None = None,
 ) -> CommandRecord:
     """What was started, for `proj/command.json`."""
     return CommandRecord(
@@ -238,6 +244,8 @@ def command(
         parameters=parameters,
         docker_args=tuple(map(_without_value, docker_args)),
         backend_config=backend_config,
+        read=read,
+        timeout_s=timeout_s,
     )
 
 

@@ -128,6 +128,14 @@ def _recover(
 
 
 def _followed(handle: Handle, run: RunRecord, tracking: Tracking) -> Outcome:
+    """Wait for the end of an execution, and record the metrics that it prints where they are read."""
+    from proj.printed import reading_on  # hardly any command has something to wait for
+
+    with reading_on(handle, tracking, run.run_id):
+        return _waited_for(handle, run, tracking)
+
+
+def _waited_for(handle: Handle, run: RunRecord, tracking: Tracking) -> Outcome:
     """Wait for the end of an execution; other machines may look at its run, and cancel it, meanwhile."""
     if tracking.uri.startswith("file:") or getattr(handle, "ended", True):
         return handle.wait()

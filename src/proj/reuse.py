@@ -17,11 +17,10 @@ from proj.environments.origins import IN_PLACE, is_pinned, unpinned
 from proj.errors import NotFoundError, ProjError, StoreError
 from proj.host import deciding
 from proj.model import HostRuntime, ImageRuntime, ParameterKind, RecipeRuntime, RunStatus
-from proj.tracking.store import RunQuery
 from proj.tracking.values import storable_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from proj.compare import RunFacts
     from proj.inputs import InputsRecord
@@ -43,6 +42,8 @@ _LOADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "R_LIBS", "R_LIBS_USER"
 """Variables that make programs load code which neither the tree nor the environment names."""
 _MOUNTING = ("v", "volume", "mount", "volumes-from", "device")
 """Arguments of `docker run` that bring files from elsewhere."""
+_VALUE = "value of "
+"""Before the names of variables that the shell line reads."""
 _CANDIDATES = 50
 _COMPARED = 5
 _SHORT = 24
@@ -68,10 +69,11 @@ def parts(
     entry_point: str,
     line: str,
     parameters: Iterable[BoundParameter],
-    inputs: InputsRecord,
+    inputs: InputsRecord | None,
     prepared: PreparedEnvironment,
     facts: EnvironmentFacts | None,
     docker_args: tuple[tuple[str, str | None], ...] = (),
+    large_files: Sequence[str] = (),
 ) -> Parts:
     """Name all that decides the result of a run, as it is now.
 
@@ -81,18 +83,21 @@ def parts(
         entry_point: What runs.
         line: The shell line that it became: that depends on the quoting, too.
         parameters: With their values.
-        inputs: What its `path` parameters name.
+        inputs: What its `path` parameters name; None: it has none.
         prepared: What it runs in.
         facts: What is in that; needed only where no lock says so.
         docker_args: What a container is given by `-A`.
+        large_files: Those of Git LFS whose content is there; of the others the tree has the pointer.
 
     Raises:
         UnknownPartError: Something is not known.
     """
     names = os.uname()
+    large = {"large files": ", ".join(sorted(large_files))} if large_files else {}
     parameters = tuple(parameters)
     found = {
         "code": tree,
+        **large,
         "folder": checkout.subdir,
         "entry point": entry_point,
         "command": _portable(line, parameters),
@@ -104,6 +109,7 @@ def parts(
     if isinstance(prepared.runtime, HostRuntime):
         variables |= prepared.runtime.variables
         found |= _loading_parts(variables, checkout)
+        found |= _read_parts(line, prepared.runtime.variables)
     if isinstance(prepared.runtime, ImageRuntime):
         found |= _container_parts(prepared.runtime, docker_args)
     return found | {f"variable {name}": value for name, value in deciding(variables).items()}
@@ -132,6 +138,16 @@ def _loading_parts(variables: Mapping[str, str | None], checkout: Checkout) -> d
     return found
 
 
+def _read_parts(line: str, own: Mapping[str, str | None]) -> dict[str, str]:
+    """The values of variables that the line reads; as digests, for some may be secret."""
+    if "$" not in line:
+        return {}
+    from proj.command.surroundings import read_variables  # few lines do
+
+    read = read_variables(line, os.environ, own=own)
+    return {f"{_VALUE}{name}": _digest(os.environ[name]) for name in read}
+
+
 def _in_tree(path: str, checkout: Checkout) -> str | None:
     """A path relative to the tree; None if it leads out of it."""
     root = os.path.realpath(checkout.root)
@@ -140,8 +156,8 @@ def _in_tree(path: str, checkout: Checkout) -> str | None:
     return os.path.relpath(real, root) if inside else None
 
 
-def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord) -> dict[str, str]:
-    known = {each.parameter: each for each in inputs.inputs}
+def _parameter_parts(parameters: Iterable[BoundParameter], inputs: InputsRecord | None) -> dict[str, str]:
+    known = {each.parameter: each for each in inputs.inputs} if inputs is not None else {}
     found = {}
     for each in parameters:
         if each.kind is ParameterKind.URI and each.value:
@@ -230,6 +246,8 @@ def find(known: Parts, tracking: Tracking) -> RunRecord | None:
     Raises:
         StoreError: The records cannot be searched.
     """
+    from proj.tracking.store import RunQuery
+
     query = f"tags.`{record.TAG_REUSE}` = '{digest(known)}' and attributes.status = 'FINISHED'"
     for run in tracking.runs.search_runs(RunQuery(filter=query, limit=_COMPARED)).runs:
         try:
@@ -258,6 +276,8 @@ def note_ignored(checkout: Checkout) -> None:
 
 def nearest(known: Parts, tracking: Tracking) -> str:
     """Say which earlier run differs least, and in what; a sentence for people."""
+    from proj.tracking.store import RunQuery
+
     name = known["entry point"].replace("'", "")
     query = f"tags.`mlflow.project.entryPoint` = '{name}' and attributes.status = 'FINISHED'"
     found = tracking.runs.search_runs(RunQuery(filter=query, limit=_CANDIDATES)).runs
@@ -268,6 +288,9 @@ def nearest(known: Parts, tracking: Tracking) -> str:
     compared = [(run, _differences(known, _parts_of(run, tracking))) for run in likely]
     run, differing = min(compared, key=lambda pair: len(pair[1]))
     who = f"the nearest, {run.run_id[:8]} ({run.run_name}),"
+    values = [name.removeprefix(_VALUE) for name in known if name.startswith(_VALUE)]
+    if not differing and values:
+        return f"No earlier run can be reused: {who} may have had other values of {', '.join(values)}."
     if not differing:  # all is the same but what it left behind is gone
         return f"No earlier run can be reused: of {who} the files are gone."
     return f"No earlier run can be reused: {who} differs in {', '.join(differing)}."
@@ -316,6 +339,8 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
     found = {"Python": (facts.python or "").rpartition(" ")[2]}
     if facts.source is not None:
         found |= {"code": facts.source.tree or "", "folder": facts.source.subdir}
+        if facts.source.snapshot is not None and facts.source.snapshot.large_files:
+            found["large files"] = ", ".join(sorted(facts.source.snapshot.large_files))
     if facts.host is not None:
         found["machine"] = f"{facts.host.system} {facts.host.machine}"
         found |= {f"variable {name}": value for name, value in deciding(facts.host.variables).items()}
@@ -329,7 +354,11 @@ def _recorded(facts: RunFacts) -> dict[str, str]:
 
 
 def _differences(known: Parts, other: Parts) -> list[str]:
-    names = sorted(name for name in {*known, *other} if known.get(name) != other.get(name))
+    names = sorted(
+        name
+        for name in {*known, *other}
+        if known.get(name) != other.get(name) and not name.startswith(_VALUE)  # no record tells
+    )
     if len(names) > 1 and "command" in names:  # it follows from the others
         names.remove("command")
     return [f"the {name}{_change(other.get(name), known.get(name))}" for name in names]

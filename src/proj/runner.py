@@ -28,7 +28,6 @@ from proj.model import (
     Snapshot,
 )
 from proj.planning import Plan, RunRequest, discard, discard_files, given, planned
-from proj.process.detached import spawn_detached
 from proj.recording import make_workspace
 from proj.server.endpoint import VARIABLES as ENDPOINT_VARIABLES
 from proj.supervise import supervise
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from proj import reuse
+    from proj.model import Execution
     from proj.place import Place
     from proj.tracking import Tracking
 
@@ -116,6 +116,8 @@ def submit(request: RunRequest) -> RunRecord:
 
 
 def _detach(assignment: Assignment, claim: active.Claim) -> None:
+    from proj.process.detached import spawn_detached
+
     folder = Path(assignment.execution.record_dir)
     argv = [sys.executable, "-m", "proj.supervise", str(claim.descriptor)]
     checkout = source.lock_descriptor(assignment.checkout)
@@ -206,6 +208,7 @@ def _parts(request: RunRequest, plan: Plan, snapshot: Snapshot, prepared: Prepar
         prepared=prepared,
         facts=ENVIRONMENTS.load(plan.environment).facts(prepared) if unlocked else None,
         docker_args=request.docker_args,
+        large_files=snapshot.large_files,
     )
 
 
@@ -294,6 +297,15 @@ def _settings(plan: Plan) -> dict[str, object]:
     return recordable(plan.backend_config, by_name=not hasattr(BACKENDS.load(plan.backend), "configure"))
 
 
+def _read_variables(execution: Execution) -> tuple[str, ...]:
+    """Those of the user's variables that the shell line names, where they reach it."""
+    if "$" not in execution.command.line or not isinstance(execution.runtime, HostRuntime):
+        return ()
+    from proj.command.surroundings import read_variables  # few lines do
+
+    return read_variables(execution.command.line, os.environ, own=execution.variables)
+
+
 def _write_beginning(
     assignment: Assignment, plan: Plan, tracking: Tracking, snapshot: Snapshot | None
 ) -> None:
@@ -308,6 +320,8 @@ def _write_beginning(
         plan.parameters,
         docker_args=execution.docker_args if in_container else (),
         backend_config=_settings(plan),
+        read=_read_variables(execution),
+        timeout_s=execution.timeout_s,
     )
     record.write(artifacts, uri, record.COMMAND, what)
     if assignment.has_inputs:

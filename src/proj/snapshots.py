@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from proj import events, paths, record, source
 from proj.errors import StoreError, ToolFailedError, ToolMissingError
-from proj.sizes import in_words
 from proj.tracking.artifacts import local_path
 
 if TYPE_CHECKING:
@@ -159,6 +158,8 @@ def _tell_of_limit(taken: Snapshot) -> None:
     )
     if not large:
         return
+    from proj.sizes import in_words
+
     total = in_words(sum(left.size_bytes or 0 for left in large))
     named = ", ".join(f"{left.path} ({in_words(left.size_bytes or 0)})" for left in large[:_MOST_NAMED])
     more = f" and {len(large) - _MOST_NAMED} more" if len(large) > _MOST_NAMED else ""

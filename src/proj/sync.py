@@ -137,7 +137,7 @@ def sync(home: Path, *, retry_refused: bool = False, drop_refused: bool = False)
     Args:
         home: Where it waits.
         retry_refused: Offer the servers again what they did not take.
-        drop_refused: Forget what they did not take.
+        drop_refused: Forget what they did not take, and files of deleted runs that cannot be stored.
 
     Raises:
         StoreError: The journal cannot be used.
@@ -160,14 +160,14 @@ def sync(home: Path, *, retry_refused: bool = False, drop_refused: bool = False)
         finally:
             journal.close()
     for workspace, left in left_below(home):
-        done = _upload(home, workspace, left)
+        done = _upload(home, workspace, left, drop_deleted=drop_refused)
         if done is not None:
             runs.append(done)
     return Synced(runs=tuple(runs), refused=refused)
 
 
-def _upload(home: Path, workspace: Path, left: Left) -> RunSync | None:
-    """Upload what is left of a run; None while it is under way."""
+def _upload(home: Path, workspace: Path, left: Left, *, drop_deleted: bool) -> RunSync | None:
+    """Upload what is left of a run; None while it is under way, and if its files are forgotten."""
     problem: str | None = None
     try:
         with place.open_tracking(place.named(left.place)) as tracking:
@@ -176,7 +176,9 @@ def _upload(home: Path, workspace: Path, left: Left) -> RunSync | None:
                 return None
             uploads = Uploads(left.run_id, left.artifact_uri, workspace)
             problem = next(iter(uploads.upload(tracking.artifacts)), None)
-            uploads.discard()
+            uploads.discard(whatever=drop_deleted and run.lifecycle_stage == "deleted")
+            if problem is not None and not workspace.exists():
+                return None
     except ProjError as error:
         problem = error.message
     delivered, waiting = (1, 0) if problem is None else (0, 1)

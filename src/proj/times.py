@@ -9,7 +9,7 @@ from proj.errors import UsageError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST_S = 100 * 366 * 86400
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_DURATION = r"(\d+(?:\.\d+)?)([smhdw])"
 
 
 def now_ms() -> int:
@@ -27,8 +27,8 @@ def parse_duration(text: str) -> float:
     seconds = None
     if re.fullmatch(r"\d+(\.\d+)?", written):
         seconds = float(written)
-    elif written and _DURATION.sub("", written) == "":
-        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(written))
+    elif written and re.sub(_DURATION, "", written) == "":
+        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in re.findall(_DURATION, written))
     if seconds is None or seconds > _LONGEST_S:
         raise UsageError(
             f"Not a length of time: {text!r}.",

@@ -85,6 +85,12 @@ def test_other_settings_may_be_given(folder: ProjFolder, namespace: Namespace, r
     assert image["reference"].startswith(f"{repository}-moved@")
     assert images.is_pushed(image["reference"])
     assert recorded(folder, record.COMMAND)["backend_config"]["memory"] == "300Mi"
+    second, first = folder.runs()
+    rows = folder.process("diff", first.run_id, second.run_id, "--json").json["data"]["rows"]
+    differing = [row for row in rows if row["group"] == "backend" and row["status"] == "different"]
+    assert [(row["item"], row["left"], row["right"]) for row in differing] == [
+        ("memory", "200Mi", "300Mi"), ("repository-uri", repository, f"{repository}-moved")
+    ]  # fmt: skip
 
 
 def test_a_template_is_the_one_that_it_ran_with(folder: ProjFolder, namespace: Namespace) -> None:

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
 def project(line: str) -> dict[str, str | bytes]:
     declared = {"name": "away", "docker_env": {"image": IMAGE}, "entry_points": {"main": {"command": line}}}
-    return {"MLproject": json.dumps(declared)}
+    return {"MLproject": json.dumps({**declared, "proj": {"metrics": "stdout"}})}
 
 
 def options(namespace: Namespace, **settings: object) -> list[str]:
@@ -133,7 +133,9 @@ def test_another_machine_follows_what_is_written_as_it_is_written(
 def test_another_machine_closes_a_run_whose_own_machine_is_gone(
     machines: Machines, folder: ProjFolder, namespace: Namespace, command: str
 ) -> None:
-    started, run_id = begun(machines, folder, namespace, LINE)
+    line = LINE.replace("echo line $i", 'echo line $i; echo "loss: 0.$i"')
+    written = "".join(f"line {number}\nloss: 0.{number}\n" for number in range(1, 13))
+    started, run_id = begun(machines, folder, namespace, line)
     started.kill()
     if command == "wait":
         assert machines.process("second", "wait", run_id).code == 5
@@ -144,10 +146,13 @@ def test_another_machine_closes_a_run_whose_own_machine_is_gone(
     shown = machines.process("second", "show", run_id, "--json").json["data"]
     assert (shown["run"]["status"], shown["run"]["exit_code"]) == ("FAILED", 5)
     assert '"proj.image"' in json.dumps(shown)  # as the pod's status told the second machine
-    assert machines.process("second", "logs", run_id).stdout == counted(12)
+    assert machines.process("second", "logs", run_id).stdout == written
     # What its own machine has of it is less, and stays out of the record when that is back.
     assert machines.process("first", "runs").code == 0
-    assert machines.process("first", "logs", run_id).stdout == counted(12)
+    assert machines.process("first", "logs", run_id).stdout == written
+    told = machines.process("first", "metrics", run_id, "--history", "--json").json["data"]
+    points = sorted((point["step"], point["value"]) for point in told["points"])
+    assert points == [(number - 1, float(f"0.{number}")) for number in range(1, 13)]
 
 
 def test_another_machine_stops_a_run_whose_own_machine_is_gone(

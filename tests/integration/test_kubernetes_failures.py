@@ -16,6 +16,7 @@ from clusterkit import IMAGE, RULES, Namespace, limited_kubeconfig
 from proj.backends.kubernetes import KubernetesBackend
 from proj.errors import BackendError, FailureCode
 from proj.exitcodes import exit_code
+from proj.kube.following import Following
 from proj.model import Execution, ImageRuntime, Outcome, RunStatus
 from proj.testing.backends import Waiter, await_output, execution_maker, stored
 from projkit import eventually
@@ -23,6 +24,9 @@ from projkit import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from proj.backends.base import Handle
+    from proj.kube.objects import Job
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -107,6 +111,48 @@ def test_the_clusters_deadline_counts(make: Callable[..., Execution], namespace:
     assert stored(execution) == b"begun\n"
 
 
+def followed(handle: Handle) -> Callable[[], None]:
+    """Wait for a run in a thread; returns what gives that up."""
+    assert isinstance(handle, Following)
+
+    def follow() -> None:
+        with pytest.raises(BackendError, match="is not followed"):
+            handle.wait()
+
+    def leave() -> None:
+        handle.abandon()
+        thread.join()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    return leave
+
+
+def test_a_time_limit_counts_from_the_beginning_whoever_follows(
+    make: Callable[..., Execution], namespace: Namespace
+) -> None:
+    execution = make("while echo on; do sleep 1; done", timeout_s=10.0)
+    first = KubernetesBackend().submit(execution)
+
+    def its_job() -> Job:
+        (found,) = [
+            each
+            for each in namespace.jobs()
+            if (each.metadata.labels or {}).get("proj/run-id") == execution.run_id
+        ]
+        return found
+
+    leave = followed(first)
+    eventually(lambda: "proj/timeout" in (its_job().metadata.annotations or {}))
+    leave()
+    eventually(lambda: its_job().holds("Failed"))  # by the cluster itself: nobody follows
+    again = KubernetesBackend().attach(execution, first.reference)
+    assert again is not None
+    outcome = again.wait()
+    assert (outcome.failure, exit_code(outcome)) == (FailureCode.DEADLINE, 124)
+    assert outcome.message == "The command took longer than 10 s and was stopped."
+
+
 CAREFUL = """\
 import os, signal, time
 def end(*_):
@@ -168,6 +214,98 @@ def test_a_job_that_somebody_deletes_is_cancelled(
     assert (outcome.status, outcome.failure) == (RunStatus.KILLED, FailureCode.CANCELLED)
     assert job in (outcome.message or "")
     assert "somebody else" in (outcome.message or "")
+
+
+def delete_pod(namespace: Namespace, execution: Execution) -> str:
+    """As `kubectl delete pod` does, and does not wait; returns its name."""
+    (pod,) = namespace.names("pods", f"proj/run-id={execution.run_id}")
+    namespace.client.send("DELETE", namespace.path("pods") + f"/{pod}", "delete it")
+    return pod
+
+
+NUMBERED = """\
+import os, signal, time
+def end(*_):
+    os.write(1, b"told\\n")
+    os._exit(3)
+signal.signal(signal.SIGTERM, end)
+last = 3 if os.path.exists("/volume/short") else 10000
+for number in range(last):
+    os.write(1, b"%d\\n" % number)
+    time.sleep(0.3)
+"""
+"""A program that counts, and says when it is told to end; three numbers are enough where a file says so."""
+
+
+@pytest.fixture
+def counting(
+    make: Callable[..., Execution], namespace: Namespace, tmp_path: Path
+) -> Callable[..., Execution]:
+    """A run that counts; later pods of it soon end by themselves once `tmp_path/volume/short` is there."""
+    folder = tmp_path / "volume"
+    folder.mkdir(mode=0o755)
+    pod = {
+        "volumes": [{"name": "v", "hostPath": {"path": str(folder)}}],
+        "containers": [{"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/volume"}]}],
+    }
+
+    def made(**spec: Any) -> Execution:
+        template = {"kind": "Job", "spec": {"template": {"spec": pod}, **spec}}
+        line = f"exec python3 -c {shlex.quote(NUMBERED)}"
+        return make(line, config=namespace.config(kube_job_template=template), grace_s=5.0)
+
+    return made
+
+
+def test_a_pod_that_somebody_deletes_ends_the_run(
+    counting: Callable[..., Execution], namespace: Namespace
+) -> None:
+    """The Job makes another one, in which the program would run a second time."""
+    execution = counting()
+    waiter = Waiter(KubernetesBackend().submit(execution))
+    await_output(execution, b"2\n")
+    pod = delete_pod(namespace, execution)
+    outcome = waiter.outcome()
+    assert (outcome.status, outcome.failure, exit_code(outcome)) == (RunStatus.FAILED, FailureCode.LOST, 125)
+    assert f"The pod {pod} was deleted by somebody else. A run is one pod" in (outcome.message or "")
+    *numbers, last = stored(execution).decode().split()
+    assert (numbers, last) == ([str(number) for number in range(len(numbers))], "told")
+    assert pod in shown(execution)
+    namespace.until_gone(execution.run_id)
+
+
+def test_a_pod_that_was_replaced_while_nobody_followed_is_told(
+    counting: Callable[..., Execution], namespace: Namespace, tmp_path: Path
+) -> None:
+    execution = counting()
+    handle = KubernetesBackend().submit(execution)
+    leave = followed(handle)
+    await_output(execution, b"1\n")
+    leave()
+    (tmp_path / "volume" / "short").touch()
+    pod = delete_pod(namespace, execution)
+    eventually(lambda: pod not in namespace.names("pods", f"proj/run-id={execution.run_id}"))
+    again = KubernetesBackend().attach(execution, handle.reference)
+    assert again is not None
+    outcome = again.wait()
+    assert outcome.status is RunStatus.FINISHED
+    assert f"The Job has made the pods {pod}, " in (outcome.message or "")
+
+
+def test_a_pod_that_somebody_deletes_is_replaced_where_there_are_tries_left(
+    counting: Callable[..., Execution], namespace: Namespace, tmp_path: Path
+) -> None:
+    execution = counting(backoffLimit=2)
+    waiter = Waiter(KubernetesBackend().submit(execution))
+    await_output(execution, b"2\n")
+    (tmp_path / "volume" / "short").touch()
+    pod = delete_pod(namespace, execution)
+    outcome = waiter.outcome()
+    assert outcome.status is RunStatus.FINISHED
+    assert f"The program was begun 2 times, in the pods {pod}, " in (outcome.message or "")
+    first, told, second = stored(execution).partition(b"told\n")
+    assert first.startswith(b"0\n1\n2\n")
+    assert (told, second) == (b"told\n", b"0\n1\n2\n")
 
 
 def quota_status(namespace: Namespace, name: str) -> dict[str, str]:

@@ -481,15 +481,21 @@ def test_a_client_that_dies_after_the_start_is_replaced(folder: ProjFolder, name
 
 
 def test_a_client_that_dies_while_it_follows_is_replaced(folder: ProjFolder, namespace: Namespace) -> None:
-    folder.write(docker_project(f"{SLOW}; exit 9"))
+    line = SLOW.replace("echo line $i", 'echo line $i; echo "loss: 0.$i"')
+    project = json.loads(docker_project(f"{line}; exit 9")["MLproject"])
+    folder.write({"MLproject": json.dumps({**project, "proj": {"metrics": "stdout"}})})
     started = folder.start("run", ".", *options(namespace))
     eventually(lambda: "line 3" in started.stdout)
     started.kill()
     eventually(lambda: last_run(folder)["status"] != "RUNNING")
     run = last_run(folder)
     assert (run["status"], run["failure"], run["exit_code"]) == ("FAILED", "user_exit", 9)
-    expected = "".join(f"line {number}\n" for number in range(1, LINES + 1))
+    expected = "".join(f"line {number}\nloss: 0.{number}\n" for number in range(1, LINES + 1))
     assert folder.process("logs", run["run_id"]).stdout == expected
+    with folder.tracking() as tracking:
+        history = tracking.runs.metric_history(run["run_id"], "loss")
+    recorded = sorted((point.step, point.value) for point in history)
+    assert recorded == [(number - 1, float(f"0.{number}")) for number in range(1, LINES + 1)]
 
 
 def test_an_interrupt_cancels_the_job(folder: ProjFolder, namespace: Namespace) -> None:
@@ -555,17 +561,55 @@ def test_a_detached_run_is_followed_and_cancelled(folder: ProjFolder, namespace:
 def test_a_check_tells_all_at_once_and_creates_nothing(folder: ProjFolder, namespace: Namespace) -> None:
     folder.write(docker_project("true"))
     before = namespace.names("jobs")
-    fine = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config())
+    fine = folder.process("check", ".", "-b", "kubernetes", "-c", namespace.config(), "--memory", "64Mi")
     assert (fine.code, "no problems" in fine.stdout) == (0, True), fine
+    project = json.loads(docker_project("true {nothing}")["MLproject"])
+    project = {**project, "proj": {"secrets": ["PROJ_TEST_NOT_SET"]}, "docker_env": {"image": "No//Name"}}
+    folder.write({"MLproject": json.dumps(project)})
+    volumes = [{"name": "v", "projected": {"sources": [{"secret": {"name": "projected"}}]}}]
+    template = {"kind": "Job", "spec": {"template": {"spec": {"volumes": volumes}}}}
     wrong = namespace.config(
-        service_account="nobody", secrets_from=["nothing"], cache_claim="none", queue="away", cpu="-1"
-    )
-    done = folder.process("check", ".", "-b", "kubernetes", "-c", wrong)
+        service_account="nobody", secrets_from=["nothing"], cache_claim="none", kube_job_template=template,
+        delivery="image", repository_uri="127.0.0.1:1/away",
+    )  # fmt: skip
+    done = folder.process("check", ".", "-b", "kubernetes", "-c", wrong, "--queue", "away", "--cpu", "-1")
     assert done.code == 2
-    for says in ("Secret nothing", "PersistentVolumeClaim none", "ServiceAccount nobody", "LocalQueue away",
+    for says in ("`{nothing}` stands for no parameter", "PROJ_TEST_NOT_SET", "No//Name",
+                 "127.0.0.1:1 cannot be reached",
+                 "Secret nothing", "Secret projected", "ServiceAccount nobody", "LocalQueue away",
                  "refuses the Job"):  # fmt: skip
         assert says in done.stdout, done
     assert namespace.names("jobs") == before
+
+
+def test_a_check_of_another_context_or_namespace_asks_there(folder: ProjFolder, namespace: Namespace) -> None:
+    folder.write(docker_project("true"))
+    words = ["check", ".", "-b", "kubernetes", "-n", "proj-test-is-nowhere"]
+    done = folder.process(*words, "--context", "proj-test")
+    assert (done.code, "proj-test-is-nowhere" in done.stdout) == (2, True), done
+    assert "there is no context" in folder.process(*words, "--context", "of-nobody").stdout.lower()
+    assert folder.process("check", ".", "--cpu", "1").code == 2
+
+
+def test_a_check_tells_what_quotas_demand(folder: ProjFolder, namespace: Namespace, tmp_path: Path) -> None:
+    """By having the cluster try a pod, where one may create pods; else by what may be seen of quotas."""
+    folder.write(docker_project("true"))
+    may_look = {"apiGroups": [""], "resources": ["resourcequotas", "limitranges"], "verbs": ["list"]}
+    limited = {"KUBECONFIG": str(limited_kubeconfig(namespace, tmp_path, [*RULES, may_look]))}
+    words = ["check", ".", "-b", "kubernetes", "-c", namespace.config()]
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "demands"},
+             "spec": {"hard": {"limits.memory": "1Gi"}}}  # fmt: skip
+    namespace.create("resourcequotas", quota)
+    try:
+        eventually(lambda: folder.process(*words).code == 2)
+        eventually(lambda: folder.process(*words, "--memory", "64Mi").code == 0)  # the quota has been counted
+        for env in ({}, limited):
+            assert "limits.memory" in folder.process(*words, env=env).stdout
+            assert "2Gi" in folder.process(*words, "--memory", "2Gi", env=env).stdout
+        assert folder.process(*words, "--memory", "64Mi", env=limited).code == 0
+    finally:
+        path = namespace.path("resourcequotas")
+        namespace.client.send("DELETE", f"{path}/demands", "delete the quota")
 
 
 def test_a_check_names_missing_rights(folder: ProjFolder, namespace: Namespace, tmp_path: Path) -> None:

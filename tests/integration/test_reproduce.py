@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -337,6 +338,26 @@ def test_all_that_is_missing_is_said_before_anything_starts(seeded: ProjFolder, 
     seeded.clean()
 
 
+def test_content_of_large_files_that_cannot_be_had_is_said(folder: ProjFolder) -> None:
+    content = b"big" * 1000
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n"
+    pointer = pointer.format(hashlib.sha256(content).hexdigest(), len(content))
+    files = {
+        "MLproject": echo_project("wc -c m.bin"),
+        ".gitattributes": "*.bin filter=lfs\n",
+        "m.bin": pointer,
+    }
+    bare_repository(folder, files)
+    git(folder.base, "clone", "-q", "bare.git", "cloned")
+    clone = folder.base / "cloned"
+    assert folder.run("run", str(clone), "--reuse").code == 0
+    (clone / "m.bin").write_bytes(content)
+    done = folder.run("run", str(clone), "--reuse")
+    assert (done.code, done.stdout.split()[:1]) == (0, ["3000"]), done
+    done = folder.run("reproduce", "latest", "--verify")
+    assert (done.code, "  code: " in done.stderr, "LFS" in done.stderr) == (125, True, True), done
+
+
 def test_a_commit_that_is_gone_is_said_and_can_be_had_elsewhere(folder: ProjFolder) -> None:
     _, commit = bare_repository(folder, {"MLproject": echo_project("echo hello")})
     git(folder.base, "clone", "-q", "bare.git", "cloned")
@@ -477,6 +498,21 @@ def test_a_failure_that_comes_again_is_the_same(folder: ProjFolder) -> None:
     assert folder.run("run", ".").code == 3
     assert folder.run("reproduce", "latest").code == 3
     assert folder.run("reproduce", "latest", "--verify").code == 0
+
+
+def test_the_time_limit_is_the_one_that_it_had(folder: ProjFolder) -> None:
+    folder.write({"MLproject": echo_project(f"test -e {folder.base}/go || exec sleep 600")})
+    assert folder.run("run", ".", "--timeout", "0.2s").code == 124
+    first = folder.the_run().run_id
+    done = folder.run("reproduce", first, "--verify", "--json")
+    assert (done.code, done.json["data"]["outcome"]["failure"]) == (0, "deadline"), done
+    (folder.base / "go").touch()
+    for chosen, limit_s in ("none", None), ("10m", 600.0):
+        assert folder.run("reproduce", first, "--timeout", chosen).code == 0
+        assert json.loads(folder.artifact(folder.runs()[0], record.COMMAND))["timeout_s"] == limit_s
+    assert "time limit  0.2 s" in folder.run("diff", first, folder.runs()[0].run_id).stdout
+    refused = folder.run("reproduce", first, "--timeout", "soon")
+    assert (refused.code, "Not a length of time" in refused.stderr) == (2, True)
 
 
 def test_a_failure_of_what_had_succeeded_is_a_difference(folder: ProjFolder) -> None:
@@ -630,13 +666,16 @@ def test_a_file_that_is_called_like_a_run_is_not_meant(folder: ProjFolder) -> No
     assert folder.run("reproduce", "latest", "--dry-run").code == 0
     done = folder.run("reproduce", "./latest", "--dry-run")
     assert (done.code, "damaged" in done.stderr) == (125, True), done
+    assert "no run archive at all" in done.stderr
 
 
 def test_a_page_needs_a_comparison(folder: ProjFolder) -> None:
     folder.write({"MLproject": echo_project("true")})
     assert folder.run("run", ".").code == 0
-    done = folder.run("reproduce", "latest", "--md")
-    assert (done.code, "Add --verify" in done.stderr) == (2, True), done
+    for options in (("--md",), ("--rtol", "0"), ("--ignore", "*"), ("--require", "host"), ("--stdout",)):
+        done = folder.run("reproduce", "latest", *options)
+        assert (done.code, "Add --verify" in done.stderr) == (2, True), done
+        assert options[0] in done.stderr
     assert len(folder.runs()) == 1
 
 

@@ -129,6 +129,7 @@ def test_a_remote_that_has_moved(folder: ProjFolder, cloned: Path) -> None:
     result = folder.run("checkout", "latest", "../again")
     assert result.code == 125
     assert "No repository" in result.stderr
+    assert "hint: Check the path. --remote URL" in result.stderr
     remote = str(folder.base / "moved.git")
     assert folder.run("checkout", "latest", "../again", "--remote", remote).code == 0
     assert on_disk(folder.base / "again") == on_disk(cloned)
@@ -240,3 +241,14 @@ def test_a_run_of_an_older_proj_has_no_code(folder: ProjFolder) -> None:
     result = folder.run("checkout", "latest", "../again")
     assert result.code == 125
     assert "was not kept" in result.stderr
+
+
+def test_a_runs_name_leads_nowhere_and_the_current_folder_stays(folder: ProjFolder, cloned: Path) -> None:
+    assert folder.run("run", str(cloned), "--run-name", "../../out").code == 0
+    assert folder.run("checkout", "latest").code == 0
+    assert on_disk(folder.path / "out") == on_disk(cloned)
+    shutil.rmtree(folder.path / "out")
+    for path in folder.path.iterdir():
+        path.unlink()
+    assert folder.run("checkout", "latest", ".").code == 0
+    assert on_disk(folder.path) == on_disk(cloned)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proj import parameters
+from proj import parameterfile, parameters
 from proj.errors import UsageError
 from proj.model import BoundParameter, EntryPoint, Parameter, ParameterKind
 
@@ -84,7 +84,7 @@ layers: [64, 1e-3, 007, a, true, null, {k: 1.50}]
 def test_a_yaml_file_gives_scalars_as_they_are_written_and_the_rest_as_json(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text(YAML)
-    assert parameters.load_file(file) == {
+    assert parameterfile.load_file(file) == {
         "rate": "1e-3",
         "flag": "true",
         "code": "007",
@@ -102,7 +102,7 @@ def test_a_json_file_gives_numbers_in_its_own_digits(tmp_path: Path) -> None:
     file.write_text(
         '{"rate": 1e-3, "n": 1.50, "flag": true, "t": "a\\/\\ud83d\\ude00", "l": [1.0, "x"], "no": null}'
     )
-    assert parameters.load_file(file) == {
+    assert parameterfile.load_file(file) == {
         "rate": "1e-3",
         "n": "1.50",
         "flag": "true",
@@ -128,13 +128,13 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, name: str, text: s
     file = tmp_path / name
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
-        parameters.load_file(file)
+        parameterfile.load_file(file)
     assert words in caught.value.message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Cannot read the parameter file .*none\.yaml: No such file"):
-        parameters.load_file(tmp_path / "none.yaml")
+        parameterfile.load_file(tmp_path / "none.yaml")
 
 
 # --- binding --------------------------------------------------------------------------------------------
@@ -241,6 +241,18 @@ def test_a_default_path_starts_in_the_project_then_where_the_caller_stands(tmp_p
     assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "caller" / "d.csv")}
     (tmp_path / "project" / "d.csv").touch()
     assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "project" / "d.csv")}
+
+
+def test_a_path_upwards_may_start_behind_a_link(tmp_path: Path) -> None:
+    declared = (Parameter(name="p", kind=ParameterKind.PATH, default="../d.csv"),)
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "real" / "d.csv").touch()
+    bind(tmp_path, (), {})
+    (tmp_path / "project").rmdir()
+    (tmp_path / "project").symlink_to("real/inner")
+    assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "real" / "d.csv")}
+    (tmp_path / "d.csv").touch()
+    assert values(bind(tmp_path, declared, {})) == {"p": str(tmp_path / "d.csv")}
 
 
 def test_a_file_uri_is_a_local_path_and_others_are_downloaded(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_it_is_the_same_for_the_same() -> None:
             )
         },
         {"line": "echo '1'"},
+        {"large_files": ("m.bin",)},
         {"entry_point": "train"},
         {"parameters": (BoundParameter(name="n", given="2", value="2"),)},
         {"parameters": (BoundParameter(name="m", given="1", value="1"),)},
@@ -210,6 +211,22 @@ def test_variables_load_code_only_from_the_tree(
         digest()
     image = msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i", digest="sha256:3"))
     assert digest(prepared=image)  # those of this machine do not reach into a container
+
+
+def test_variables_that_the_line_reads_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = 'python a.py "$DATA_DIR" ${WHERE:-here} $PROJ_ARTIFACTS $PATH $HELD'
+    held = msgspec.structs.replace(LOCKED, runtime=HostRuntime(variables={"HELD": "1"}))
+    plain, digests = digest(), []
+    for value in (None, "", "/a", "/b"):
+        if value is not None:
+            for name in ("DATA_DIR", "HELD", "PROJ_ARTIFACTS", "OTHER"):
+                monkeypatch.setenv(name, value)
+        digests.append(digest(line=line, prepared=held))
+        assert digest() == plain
+    assert len(set(digests)) == len(digests)
+    for name in ("HELD", "PROJ_ARTIFACTS", "PATH", "OTHER"):
+        monkeypatch.setenv(name, "another")
+        assert digest(line=line, prepared=held) == digests[-1]
 
 
 def test_devices_do_not_count_but_that_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,8 @@ def _next_member(file: BinaryIO, last: Member | None) -> Member | None:
         file.seek(offset)
         return None
     if head[:4] != _LOCAL_MARK or len(head) < _LOCAL.size:
-        raise DamagedError(f"What is {after} is no file's header.")
+        maybe = "" if last else " Perhaps it is no run archive at all."
+        raise DamagedError(f"What is {after} is no file's header.{maybe}")
     *_, crc, _packed, size, name_length, extra_length = _LOCAL.unpack(head)
     raw = file.read(name_length + extra_length)
     try:

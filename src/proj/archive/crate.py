@@ -17,7 +17,7 @@ from proj.model import RunStatus
 from proj.record import STDERR, STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from proj.archive.container import Stored
     from proj.archive.documents import ArchivedRun
@@ -49,6 +49,15 @@ _MEDIA_TYPES = {
 
 _Entity = dict[str, Any]
 
+_LICENSE: _Entity = {
+    "@id": "#license",
+    "@type": "CreativeWork",
+    "name": "No license is stated",
+    "description": "Nothing here says how the whole may be used: ask its authors. Code and packages in it "
+    "may have licenses of their own.",
+}
+"""A crate has to have one, and no record tells which; whoever publishes it can put theirs in its place."""
+
 
 def write_crate(runs: Sequence[ArchivedRun], files: Sequence[Stored]) -> bytes:
     """Write `ro-crate-metadata.json`.
@@ -67,6 +76,7 @@ def write_crate(runs: Sequence[ArchivedRun], files: Sequence[Stored]) -> bytes:
         },
         _root(runs, files),
         {"@id": _PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
+        _LICENSE,
         *(_file(file) for file in files),
     ]
     seen = {entity["@id"] for entity in graph}
@@ -90,9 +100,21 @@ def _root(runs: Sequence[ArchivedRun], files: Sequence[Stored]) -> _Entity:
         "environments and results. `proj import` takes them in.",
         "datePublished": _time(max(run.ended_ms for run in runs)),
         "conformsTo": {"@id": _PROFILE},
-        "hasPart": [{"@id": _id(file.name)} for file in files],
-        "mentions": [{"@id": f"#run-{run.run_id}"} for run in runs],
+        "license": {"@id": _LICENSE["@id"]},
+        "author": _references(dict.fromkeys(_agent(run)["@id"] for run in runs)),
+        "hasPart": _references(_id(file.name) for file in files),
+        "mentions": _references(f"#run-{run.run_id}" for run in runs),
     }
+
+
+def _references(identifiers: Iterable[str]) -> _Entity | list[_Entity]:
+    """References to entities; one alone stands without a list, as JSON-LD has it when it is flattened."""
+    found = [{"@id": each} for each in identifiers]
+    return found[0] if len(found) == 1 else found
+
+
+def _agent(run: ArchivedRun) -> _Entity:
+    return {"@id": f"#person-{quote(run.user)}", "@type": "Person", "name": run.user or "unknown"}
 
 
 def _file(file: Stored) -> _Entity:
@@ -108,7 +130,7 @@ def _file(file: Stored) -> _Entity:
 
 
 def _of_run(run: ArchivedRun, files: Sequence[Stored]) -> Iterator[_Entity]:
-    software, agent = _software(run), {"@id": f"#person-{quote(run.user)}", "@type": "Person"}
+    software, agent = _software(run), _agent(run)
     values = [
         {
             "@id": f"#run-{run.run_id}-parameter-{quote(name, safe='')}",
@@ -129,7 +151,7 @@ def _of_run(run: ArchivedRun, files: Sequence[Stored]) -> Iterator[_Entity]:
     ]
     yield _action(run, software, agent, [*values, *inputs], files)
     yield software
-    yield {**agent, "name": run.user or "unknown"}
+    yield agent
     yield from values
     yield from inputs
 
@@ -148,12 +170,10 @@ def _action(
         "agent": {"@id": agent["@id"]},
         "startTime": _time(run.started_ms),
         "endTime": _time(run.ended_ms),
-        "object": [{"@id": entity["@id"]} for entity in objects],
-        "result": [{"@id": _id(name)} for name in _results(run, files)],
-        "actionStatus": {
-            "@id": "http://schema.org/"
-            + ("CompletedActionStatus" if run.status is RunStatus.FINISHED else "FailedActionStatus")
-        },
+        "object": _references(entity["@id"] for entity in objects),
+        "result": _references(_id(name) for name in _results(run, files)),
+        "actionStatus": "http://schema.org/"
+        + ("CompletedActionStatus" if run.status is RunStatus.FINISHED else "FailedActionStatus"),
     }
     if run.status is not RunStatus.FINISHED:
         action["error"] = run.tags.get("proj.failure.message") or run.status.value

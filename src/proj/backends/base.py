@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class Handle(Protocol):
     """An execution under way.
 
-    One that goes on without this process has two members more. A property `ended` says whether the execution
+    One that goes on without this process has some members more. A property `ended` says whether the execution
     has ended, so that `wait` returns at once. A method `forget` is called when its outcome is recorded: what
-    the execution leaves where it ran may go then.
+    the execution leaves where it ran may go then. A method `read_metrics(on_metric)` (None: none are to be
+    read), of one found again, has `on_metric` told of all metrics that the program prints, those of the
+    beginning too; it is called before `wait`.
     """
 
     @property

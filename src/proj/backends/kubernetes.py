@@ -9,8 +9,6 @@ import msgspec
 
 from proj.errors import BackendError, FailureCode, UsageError
 from proj.model import (
-    CODE_DIR,
-    Command,
     Execution,
     HostRuntime,
     ImageRequest,
@@ -25,9 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proj.backends.base import Backend, Handle, MetricSink
-    from proj.kube.attach import Reference
+    from proj.kube.attach import Ended, Reference
     from proj.kube.blueprint import Blueprint
     from proj.kube.cluster import Cluster
+    from proj.kube.following import Following
     from proj.kube.settings import Settings
     from proj.model import Diagnostic, Project, RanImage
 
@@ -69,10 +68,7 @@ class KubernetesBackend:
             template = read_template(settings.kube_job_template_path, project.directory)
             config = merged(config, msgspec.json.encode({"kube-job-template": template}).decode())
         check_template(template or {}, theirs, own)
-        wants_image = settings.delivery == "image" or (
-            settings.delivery is None and settings.repository_uri is not None
-        )
-        if wants_image and settings.repository_uri is None:
+        if settings.wants_image and settings.repository_uri is None:
             raise UsageError(
                 "An image has to be pushed to a registry that the cluster reaches, and none is named.",
                 hint='Name one: --backend-config \'{"repository-uri": "registry.example.org/team/name"}\'.',
@@ -80,12 +76,13 @@ class KubernetesBackend:
         image = msgspec.structs.replace(
             image,
             base=image.base or settings.base_image,
-            repository=settings.repository_uri if wants_image else None,
+            repository=settings.repository_uri if settings.wants_image else None,
         )
         return config, image
 
     def submit(self, execution: Execution, on_metric: MetricSink | None = None) -> Handle:
         """Create the Job; see `Backend.submit`."""
+        from proj.backends.metrics_tap import metrics_tap
         from proj.kube.blueprint import Names
         from proj.kube.cluster import open_cluster
         from proj.kube.following import Following
@@ -112,7 +109,7 @@ class KubernetesBackend:
                 Following(
                     execution, cluster.hub(names.namespace), names.job, reference=reference.text(),
                     pending_s=settings.pending_s,
-                    serves=settings.endpoint_host is not None, tap=_metrics_tap(execution, on_metric),
+                    serves=settings.endpoint_host is not None, tap=metrics_tap(execution, on_metric),
                 )
             ]  # fmt: skip
 
@@ -171,45 +168,27 @@ class KubernetesBackend:
             maps.append(shown)
         return (manifest.job(blueprint, names), *maps, *([secret] if secret is not None else []))
 
-    def preflight(self, config: str, project: Project, image: str) -> tuple[Diagnostic, ...]:
-        """What would go wrong with a run, as far as it can be told without one.
+    def preflight(
+        self, config: str, project: Project, image: ImageRequest, find_image: Callable[[ImageRequest], str]
+    ) -> tuple[Diagnostic, ...]:
+        """What would go wrong with a run, as far as it can be told without one: all of it at once.
 
-        Raises:
-            ProjError: A setting, or the kubeconfig, cannot be meant.
+        Args:
+            config: The user's settings, as for `configure`.
+            project: What would run.
+            image: What is asked for of its image.
+            find_image: Says which image the project would run in.
         """
-        from proj.images.reference import parse_reference
-        from proj.kube.blueprint import Blueprint, Names
-        from proj.kube.cluster import open_cluster
-        from proj.kube.names import job_name
-        from proj.kube.preflight import preflight
-        from proj.kube.settings import read_settings
+        from proj.backends.kubecheck import check
 
-        settings = read_settings(self.configure(config, project, ImageRequest())[0])
-        parse_reference(image)
-        cluster = open_cluster(settings.kube_context)
-        run_id = "0" * 32
-        shell = Command(line="true", argv=("true",), cwd=CODE_DIR)
-        execution = Execution(
-            run_id=run_id, run_name="check", project_name=project.display_name, command=shell,
-            runtime=RecipeRuntime(image=image), variables={}, record_dir="",
-        )  # fmt: skip
-        docker = project.environment.docker if project.environment is not None else None
-        blueprint = Blueprint(
-            execution=execution, settings=settings, image=image, docker=docker, plain_user=docker is None
-        )
-        names = Names(
-            job=job_name(project.display_name, run_id),
-            namespace=cluster.namespace(settings.namespace),
-            session="check",
-        )
-        return preflight(cluster.client, blueprint, names)
+        return check(self, config, project, image, find_image)
 
     def attach(self, execution: Execution, reference: str) -> Handle | None:
         """Find a Job again; see `Backend.attach`."""
         from proj.kube.attach import Reference, find
 
         known = msgspec.json.decode(reference, type=Reference)
-        return find(known.resumed(execution), known, reference, context=known.context)
+        return _reading(find(known.resumed(execution), known, reference, context=known.context), known)
 
     def observe(self, execution: Execution, reference: str) -> Handle | None:
         """Follow a Job that another machine looks after; see `Backend`."""
@@ -223,7 +202,8 @@ class KubernetesBackend:
             connection(context)
         except ConfigError:
             context = None  # each machine has names of its own for clusters
-        return find(known.resumed(execution), known, reference, context=context, observing=True)
+        found = find(known.resumed(execution), known, reference, context=context, observing=True)
+        return _reading(found, known)
 
     def image_that_ran(self, record_dir: Path) -> RanImage | None:
         """The image of an execution that has ended, as the cluster said; see `Backend`."""
@@ -263,7 +243,23 @@ def _reference(cluster: Cluster, execution: Execution, settings: Settings, job: 
         timeout_s=execution.timeout_s,
         grace_s=execution.grace_s,
         pending_s=settings.pending_s,
+        metrics=execution.metrics_from_stdout,
     )
+
+
+def _reading(handle: Following | Ended | None, known: Reference) -> Handle | None:
+    """A handle that was found again, able to read metrics where the run has them read."""
+    from proj.backends.stdout_metrics import MetricReader
+    from proj.kube.following import Following
+
+    if isinstance(handle, Following) and known.metrics:
+        following = handle
+
+        def read(on_metric: MetricSink) -> None:
+            following.tap = MetricReader(on_metric).feed
+
+        following.read_metrics = read
+    return handle
 
 
 def _blueprint(execution: Execution, settings: Settings) -> Blueprint:
@@ -337,16 +333,6 @@ def _host_value(name: str, origin: str) -> str:
         ) from error
 
 
-def _metrics_tap(execution: Execution, on_metric: MetricSink | None) -> Callable[[bytes], None] | None:
-    if not execution.metrics_from_stdout or on_metric is None:
-        return None
-    from proj.backends.stdout_metrics import MetricReader
-
-    return MetricReader(on_metric).feed
-
-
 if TYPE_CHECKING:
-    from proj.kube.following import Following as _Following
-
-    _handle: type[Handle] = _Following
+    _handle: type[Handle] = Following
     _backend: Backend = KubernetesBackend()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from proj.backends.ends import Verdict
     from proj.process import Ending
 
-_COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+_COUNT = r"(?m)^oom_kill (\d+)$"
 _SCARCE = {
     errno.EAGAIN: ("processes or memory", "-u"),
     errno.ENOMEM: ("processes or memory", "-u"),
@@ -46,7 +46,7 @@ class MemoryWitness:
 
     def _count(self) -> int:
         for file in self._counters():
-            found = _COUNT.search(_content(file))
+            found = re.search(_COUNT, _content(file))
             if found is not None:
                 return int(found[1])
         return 0

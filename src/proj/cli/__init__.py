@@ -6,7 +6,6 @@ A command is a click function in `proj.cli.<name>` called `command`. It returns 
 
 from __future__ import annotations
 
-import gc as collector
 import os
 import sys
 from signal import SIGINT, SIGPIPE
@@ -51,9 +50,6 @@ COMMANDS = {
     "version": ("proj.cli.version", "Print the version."),
 }
 """Command -> module that holds it, one-line help. Modules are imported when their command is called."""
-
-
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 class _LazyGroup(click.Group):
@@ -123,12 +119,7 @@ def cli(ctx: click.Context, env_file: str | None, tracking_uri: str | None) -> N
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    # What is imported is no garbage, and the system takes all back at the end: to look for garbage
-    # meanwhile, and once more at exit, takes a seventh of a no-op run.
-    collector.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    code = invoke(argv)
-    collector.freeze()
-    sys.exit(code)
+    sys.exit(invoke(argv))
 
 
 def invoke(argv: Sequence[str] | None = None) -> int:
@@ -158,4 +149,15 @@ def _tell(error: Exception) -> int:
         # Whoever read our output has gone (`proj runs | head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + int(SIGPIPE)
+    if isinstance(error, FileNotFoundError) and _is_nowhere():
+        said = "The folder that this command was started in is gone."
+        return output.emit_error(UsageError(said, hint="Change to another one: cd."))
     return output.emit_bug(error)
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  no path is made of it
+    except FileNotFoundError:
+        return True
+    return False

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from proj import projectfile, source
 from proj.cli import output
+from proj.cli.options import backend_config, kubernetes_options
 from proj.errors import EXIT_USAGE, ProjError, UsageError
 from proj.lint import inspect, problems_only
-from proj.model import Diagnostic, Severity
-from proj.projectfile.keys import FILE_NAMES
+from proj.model import Diagnostic, ImageRequest, Severity
+from proj.projectfile.files import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,21 +54,18 @@ def _count(number: int, noun: str) -> str:
 @click.option("-v", "--version", metavar="REF", help="Branch, tag or commit of a git repository.")
 @click.option("-b", "--backend", metavar="NAME", help="Ask there too: kubernetes.")
 @click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
+@kubernetes_options
 @click.option("--base-image", metavar="IMAGE", help="As for `proj run`.")
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @output.json_option
 def command(
-    uri: str,
-    version: str | None,
-    backend: str | None,
-    backend_config: str | None,
-    base_image: str | None,
-    strict: bool,
+    uri: str, version: str | None, base_image: str | None, strict: bool, **options: Any
 ) -> CheckResult:
     """Check the project file of URI (default: this folder) without running anything.
 
     With --backend kubernetes the cluster is asked too: whether it can be reached, your rights, quotas, all
-    that the settings name, and what it says of the Job. Nothing is created.
+    that the settings name, and what it says of the Job and its pod; so is the registry of `repository-uri`,
+    and variables that the run takes from here have to be set. Nothing is created.
 
     Exit code 0: nothing wrong, or warnings only; 2: errors.
     """
@@ -77,8 +75,9 @@ def command(
     checkout = source.fetch(uri, version=version, cwd=here)
     try:
         file, found = _findings(checkout.project_dir)
-        if backend is not None and not problems_only(found, strict=False):
-            found += _of_backend(backend, backend_config, base_image, checkout)
+        config = backend_config(options)
+        if options["backend"] is not None:
+            found += _of_backend(options["backend"], config, base_image, checkout, told=found)
         base = checkout.root if checkout.private else here
     finally:
         source.release(checkout)
@@ -93,35 +92,47 @@ def command(
 
 
 def _of_backend(
-    backend: str, config: str | None, base_image: str | None, checkout: Checkout
+    backend: str, config: str, base_image: str | None, checkout: Checkout, *, told: tuple[Diagnostic, ...]
 ) -> tuple[Diagnostic, ...]:
-    """What the backend finds that would run the project."""
-    from proj import api
+    """What the backend finds that would run the project.
+
+    Args:
+        backend: Its name.
+        config: The user's settings, a JSON object.
+        base_image: What the user wants images to be made on.
+        checkout: The project.
+        told: What is said of the project file already.
+    """
     from proj.backends import BACKENDS
 
     preflight = getattr(BACKENDS.load(backend), "preflight", None)
     if preflight is None:
         raise UsageError(f"The backend {backend!r} has nothing to check.", hint="Known is kubernetes.")
-    project = projectfile.load(checkout.project_dir)
     try:
-        image = _image(project, checkout, base_image)
-        found: tuple[Diagnostic, ...] = preflight(api.config_json(config), project, image)
-    except ProjError as error:
-        return (Diagnostic(severity=Severity.ERROR, code=error.code, message=error.message, fix=error.hint),)
+        project = projectfile.load(checkout.project_dir)
+    except ProjError:
+        if problems_only(told, strict=False):
+            return ()
+        raise
+
+    def find_image(request: ImageRequest) -> str:
+        return _image(project, checkout, request)
+
+    found: tuple[Diagnostic, ...] = preflight(config, project, ImageRequest(base=base_image), find_image)
     return found
 
 
-def _image(project: Project, checkout: Checkout, base_image: str | None) -> str:
+def _image(project: Project, checkout: Checkout, image: ImageRequest) -> str:
     """The image that the project would run in, before anything is put on top of it."""
     from proj.environments.imaged import declared_packages
     from proj.environments.recipe import base_image as image_of
-    from proj.model import EnvironmentRequest, ImageRequest
+    from proj.model import EnvironmentRequest
 
     request = EnvironmentRequest(
         project_dir=checkout.project_dir,
         root=checkout.root,
         declaration=project.environment,
-        image=ImageRequest(base=base_image),
+        image=image,
     )
     return image_of(declared_packages(request), request)
 

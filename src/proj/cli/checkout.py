@@ -61,8 +61,10 @@ def command(run: str, directory: Path | None, remote: str | None) -> CheckoutRes
     """
     watcher = output.Watcher(quiet=output.as_json())
     with watcher, events.listening(watcher), open_tracking() as tracking:
+        from proj.source.checkouts import folder_name
+
         found = tracking.runs.find_run(run, "all")
-        return _check_out(tracking, found, directory or Path(found.run_name), remote)
+        return _check_out(tracking, found, directory or Path(folder_name(found.run_name)), remote)
 
 
 def _check_out(tracking: Tracking, run: RunRecord, directory: Path, remote: str | None) -> CheckoutResult:

@@ -11,7 +11,7 @@ import msgspec
 from proj import source
 from proj.cli import output, reading, wording
 from proj.cli.options import tracking_option
-from proj.errors import UsageError
+from proj.errors import ProjError, UsageError
 from proj.times import now_ms, parse_duration
 from proj.tracking.logged_models import LoggedModelQuery
 from proj.tracking.store import RunQuery
@@ -45,12 +45,20 @@ class GcResult(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     checkouts: int = 0
     """How many kept checkouts of failed runs were removed."""
+    problems: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Why runs were not removed, where there are such."""
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a run stays."""
+        return 1 if self.problems else 0
 
     def text(self) -> Iterator[output.Block]:
         """Yield a table of the runs, and the sum."""
         yield garbage_table(self.runs)
         done = "Removed" if self.removed else "Would remove"
         yield f"{done} {wording.counted(len(self.runs), 'run')}, {wording.size(self.size_bytes)}."
+        yield from self.problems or ()
         if self.checkouts:
             yield f"Removed {wording.counted(self.checkouts, 'kept checkout')}."
 
@@ -81,18 +89,30 @@ def command(older_than: str | None, dry_run: bool, yes: bool) -> GcResult:
                 f"The records are on {tracking.uri}, where nothing can be removed for good from afar.",
                 hint="Call `proj gc` (or `mlflow gc`, if the server is MLflow's) on the server's machine.",
             )
-        runs = tuple(_deleted(tracking, before_ms))
-        garbage = tuple(
-            Garbage(run_id=run.run_id, run_name=run.run_name, size_bytes=_size(tracking, run)) for run in runs
-        )
-        total = sum(each.size_bytes for each in garbage)
-        if runs and not dry_run:
+        problems: list[str] = []
+        garbage = list(_garbage(tracking, tuple(_deleted(tracking, before_ms)), problems))
+        if garbage and not dry_run:
             if not yes:
-                _ask(len(runs), total)
-            for run in runs:
-                _remove(tracking, run)
+                _ask(len(garbage), sum(each.size_bytes for each in garbage))
+            garbage = [each for each in garbage if _remove(tracking, each.run_id, problems)]
     checkouts = 0 if dry_run else source.prune_checkouts(kept_older_than_s=KEPT_CHECKOUTS_S)
-    return GcResult(removed=not dry_run, runs=garbage, size_bytes=total, checkouts=checkouts)
+    return GcResult(
+        removed=not dry_run,
+        runs=tuple(garbage),
+        size_bytes=sum(each.size_bytes for each in garbage),
+        checkouts=checkouts,
+        problems=tuple(problems) or msgspec.UNSET,
+    )
+
+
+def _garbage(tracking: Tracking, runs: tuple[RunRecord, ...], problems: list[str]) -> Iterator[Garbage]:
+    for run in runs:
+        try:
+            size_bytes = _size(tracking, run)
+        except ProjError as error:  # noqa: PERF203  the store of its files is away: that keeps no other run
+            problems.append(f"{run.run_id} stays: {error.message}")
+        else:
+            yield Garbage(run_id=run.run_id, run_name=run.run_name, size_bytes=size_bytes)
 
 
 def _deleted(tracking: Tracking, before_ms: int | None) -> Iterator[RunRecord]:
@@ -118,7 +138,16 @@ def _size(tracking: Tracking, run: RunRecord) -> int:
     return sum(file.size_bytes or 0 for place in places for file in tracking.artifacts.walk(place))
 
 
-def _remove(tracking: Tracking, run: RunRecord) -> None:
+def _remove(tracking: Tracking, run_id: str, problems: list[str]) -> bool:
+    try:
+        _remove_files_and_record(tracking, tracking.runs.run(run_id))
+    except ProjError as error:
+        problems.append(f"{run_id} stays: {error.message}")
+        return False
+    return True
+
+
+def _remove_files_and_record(tracking: Tracking, run: RunRecord) -> None:
     # Files first: a run whose removal is cut short is still there to be removed.
     tracking.artifacts.delete(run.artifact_uri)
     for model in _models(tracking, run):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from proj.errors import UsageError
 from proj.model import LockMode
@@ -91,3 +92,69 @@ def lock_mode(*, upgrade: bool, locked: bool, frozen: bool) -> LockMode:
     if len(chosen) > 1:
         raise UsageError(f"Give one of {' and '.join('--' + mode.value for mode in chosen)}, not both.")
     return chosen[0] if chosen else LockMode.REUSE
+
+
+_KUBERNETES_OPTIONS = (
+    click.option(
+        "-n", "--namespace", metavar="NAME", help="Kubernetes: the namespace.  [default: the context's]"
+    ),
+    click.option("--context", "kube_context", metavar="NAME", help="Kubernetes: the kubeconfig's context."),
+    click.option("--cpu", metavar="CPUS", help="Kubernetes: CPUs that the program needs, such as 2 or 500m."),
+    click.option("--memory", metavar="SIZE", help="Kubernetes: memory that the program gets, such as 8Gi."),
+    click.option(
+        "--gpus", metavar="COUNT", type=click.IntRange(0), help="Kubernetes: GPUs that the program gets."
+    ),
+    click.option("--queue", metavar="NAME", help="Kubernetes: a LocalQueue of Kueue."),
+    click.option(
+        "--delivery",
+        type=click.Choice(["bundle", "image"]),
+        help="Kubernetes: bring the code along, or in an image.  [default: bundle, with a repository image]",
+    ),
+    click.option(
+        "--allow-host-path", is_flag=True, help="Kubernetes: let docker_env mount folders of the node."
+    ),
+    click.option(
+        "--allow-privileges",
+        is_flag=True,
+        help="Kubernetes: let the project file take Secrets, claims, a service account, and root.",
+    ),
+    click.option(
+        "--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]"
+    ),
+)
+_OF_KUBERNETES = (
+    "namespace", "kube_context", "cpu", "memory", "gpus", "queue", "delivery", "allow_host_path",
+    "allow_privileges", "pending_timeout",
+)  # fmt: skip
+"""Options that are settings of the backend, under the same names."""
+
+
+def kubernetes_options(function: _F) -> _F:
+    """Add the options that `backend_config` takes to a command."""
+    for option in reversed(_KUBERNETES_OPTIONS):
+        function = option(function)
+    return function
+
+
+def backend_config(options: Mapping[str, Any]) -> str:
+    """The backend's settings: those of `--backend-config`, and those that have options of their own.
+
+    Args:
+        options: `backend`, `backend_config`, and those of `kubernetes_options`.
+
+    Raises:
+        UsageError: The settings are no JSON object, or an option is another backend's.
+    """
+    config = "{}"
+    if options["backend_config"] is not None:
+        from proj import api
+
+        config = api.config_json(options["backend_config"])
+    given = {name: options[name] for name in _OF_KUBERNETES if options[name] not in (None, False)}
+    if not given:
+        return config
+    if options["backend"] != "kubernetes":
+        option = "context" if next(iter(given)) == "kube_context" else next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for --backend kubernetes.")
+    settings = {name.replace("_", "-"): value for name, value in given.items()}
+    return msgspec.json.encode({**msgspec.json.decode(config), **settings}).decode()

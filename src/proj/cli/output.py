@@ -103,13 +103,15 @@ def as_json() -> bool:
     return _state.as_json
 
 
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_STEERING = "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
 """What steers a terminal, or cannot be printed; a newline and a tab do no harm."""
 
 
 def visible(text: str) -> str:
     """Write control characters as escapes: no name and no message of a tool draws on the terminal."""
-    return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text) if _STEERING.search(text) else text
+    if text.isprintable():
+        return text
+    return re.sub(_STEERING, lambda match: ascii(match[0])[1:-1], text)
 
 
 def write(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,14 @@ class ReproducePlan(msgspec.Struct, frozen=True, kw_only=True):
             yield "All of it can be had."
 
 
+def _timeout_s(text: str | None) -> float | None:
+    from proj.times import parse_duration
+
+    if text is None:
+        return None
+    return math.inf if text == "none" else parse_duration(text)
+
+
 def _is_wrong(row: Row) -> bool:
     return row.required and row.status is not Status.SAME
 
@@ -169,6 +178,11 @@ def _remark(row: Row) -> str:
     metavar="FILE|JSON",
     help="Settings of the backend to use instead of the recorded ones of the same names.",
 )
+@click.option(
+    "--timeout",
+    metavar="TIME|none",
+    help="Stop the command after this time, or never.  [default: as it was]",
+)
 @click.option("--offline", is_flag=True, help="Do without the network: what is in the caches only.")
 @click.option("--keep", is_flag=True, help="Keep the private checkout.")
 @click.option("-q", "--quiet", is_flag=True, help="Hide the program's output and proj's own lines.")
@@ -187,14 +201,14 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
     """
     from proj import api, reproduction
 
-    if options["as_markdown"] and not options["verify"]:
-        raise UsageError("--md writes down how the runs compare.", hint="Add --verify, which compares them.")
+    _refuse_idle(options)
     chosen = reproduction.Options(
         directory=directory,
         inputs=dict(pairs(options["inputs"], "--input")),
         python=options["python"],
         remote=options["remote"],
         backend_config=api.config_json(options["backend_config"]),
+        timeout_s=_timeout_s(options["timeout"]),
         offline=options["offline"],
         keep=options["keep"],
         quiet=options["quiet"] or output.as_json() or options["as_markdown"],
@@ -213,6 +227,20 @@ def command(run: str, directory: Path | None, **options: Any) -> object:
     if options["as_markdown"] and not output.as_json():
         return MarkdownResult(markdown="\n".join(result.markdown()), exit_code=result.exit_code)
     return result
+
+
+def _refuse_idle(options: dict[str, Any]) -> None:
+    """Nobody who says what may differ should take a run that was not compared for one that was."""
+    if options["verify"] or options["dry_run"]:
+        return
+    if options["as_markdown"]:
+        raise UsageError("--md writes down how the runs compare.", hint="Add --verify, which compares them.")
+    numbers = [name for name in ("rtol", "atol") if options[name] is not None]
+    given = [*numbers, *(name for name in ("ignore", "require", "stdout") if options[name])]
+    if given:
+        raise UsageError(
+            f"--{given[0]} is about how the runs compare.", hint="Add --verify, which compares them."
+        )
 
 
 def _check(options: dict[str, Any]) -> reproduction.Check | None:

@@ -12,6 +12,8 @@ from proj import events
 from proj.cli import complete, output
 from proj.cli.options import (
     as_of_option,
+    backend_config,
+    kubernetes_options,
     lock_mode,
     lock_options,
     pairs,
@@ -92,25 +94,7 @@ def _docker_args(values: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
     help="Where to run.  [default: here; in a container if the project names an image]",
 )
 @click.option("-c", "--backend-config", metavar="FILE|JSON", help="The backend's settings.")
-@click.option(
-    "-n", "--namespace", metavar="NAME", help="Kubernetes: the namespace.  [default: the context's]"
-)
-@click.option("--context", "kube_context", metavar="NAME", help="Kubernetes: the kubeconfig's context.")
-@click.option("--cpu", metavar="CPUS", help="Kubernetes: CPUs that the program needs, such as 2 or 500m.")
-@click.option("--memory", metavar="SIZE", help="Kubernetes: memory that the program gets, such as 8Gi.")
-@click.option(
-    "--gpus", metavar="COUNT", type=click.IntRange(0), help="Kubernetes: GPUs that the program gets."
-)
-@click.option("--queue", metavar="NAME", help="Kubernetes: a LocalQueue of Kueue.")
-@click.option(
-    "--delivery",
-    type=click.Choice(["bundle", "image"]),
-    help="Kubernetes: bring the code along, or in an image.  [default: bundle, with a repository image]",
-)
-@click.option("--allow-host-path", is_flag=True, help="Kubernetes: let docker_env mount folders of the node.")
-@click.option(
-    "--pending-timeout", metavar="TIME", help="Kubernetes: how long to wait for a node.  [default: 30m]"
-)
+@kubernetes_options
 @click.option(
     "--env-manager",
     metavar="NAME",
@@ -296,7 +280,11 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
 
     if options["experiment_name"] and options["experiment_id"]:
         raise UsageError("Give --experiment-name or --experiment-id, not both.")
-    given = parameters.load_file(Path(options["params_file"])) if options["params_file"] else {}
+    given = {}
+    if options["params_file"]:
+        from proj import parameterfile
+
+        given = parameterfile.load_file(Path(options["params_file"]))
     given |= parameters.parse_assignments(options["params"])
     return planning.RunRequest(
         uri=uri,
@@ -306,7 +294,7 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         experiment_name=options["experiment_name"],
         experiment_id=options["experiment_id"],
         backend=options["backend"],
-        backend_config=_backend_config(options),
+        backend_config=backend_config(options),
         env_manager="local" if options["no_conda"] else options["env_manager"],
         python=options["python"],
         python_match=options["python_match"],
@@ -337,28 +325,6 @@ def _request(uri: str, options: dict[str, Any]) -> planning.RunRequest:
         snapshot_limit_bytes=_size(options["snapshot_limit"]),
         reuse=options["reuse"],
     )
-
-
-_OF_KUBERNETES = (
-    "namespace", "kube_context", "cpu", "memory", "gpus", "queue", "delivery", "allow_host_path",
-    "pending_timeout",
-)  # fmt: skip
-"""Options that are settings of the backend, under the same names."""
-
-
-def _backend_config(options: dict[str, Any]) -> str:
-    """The backend's settings: those of `--backend-config`, and those that have options of their own."""
-    from proj import api
-
-    config = api.config_json(options["backend_config"])
-    given = {name: options[name] for name in _OF_KUBERNETES if options[name] not in (None, False)}
-    if not given:
-        return config
-    if options["backend"] != "kubernetes":
-        option = "context" if next(iter(given)) == "kube_context" else next(iter(given)).replace("_", "-")
-        raise UsageError(f"--{option} is for --backend kubernetes.")
-    settings = {name.replace("_", "-"): value for name, value in given.items()}
-    return msgspec.json.encode({**msgspec.json.decode(config), **settings}).decode()
 
 
 def _size(text: str | None) -> int | None:

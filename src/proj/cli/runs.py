@@ -30,6 +30,7 @@ _METRIC = re.compile(r"(?P<key>.+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<valu
 _FALLBACK_WIDTH = 160
 _MOST = 1_000_000
 _LISTED = 20
+_NAMED = 20
 _SPOOL_BYTES = 8 << 20
 
 
@@ -249,8 +250,10 @@ def _experiment_ids(tracking: Tracking, names: tuple[str, ...]) -> tuple[str, ..
 
             close = difflib.get_close_matches(name, by_name, n=1)
             hint = f"Did you mean {close[0]!r}? " if close else ""
+            more = f" and {len(by_name) - _NAMED} more" if len(by_name) > _NAMED else ""
             raise NotFoundError(
-                f"There is no experiment {name!r}.", hint=f"{hint}There are: {', '.join(sorted(by_name))}."
+                f"There is no experiment {name!r}.",
+                hint=f"{hint}There are: {', '.join(sorted(by_name)[:_NAMED])}{more}.",
             )
     return tuple(by_name.get(name, name) for name in names)
 

@@ -51,7 +51,11 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--retry-refused", is_flag=True, help="Offer again what servers refused.")
-@click.option("--drop-refused", is_flag=True, help="Forget what servers refused.")
+@click.option(
+    "--drop-refused",
+    is_flag=True,
+    help="Forget what servers refused, and files of deleted runs that cannot be stored.",
+)
 @tracking_option
 @output.json_option
 def command(retry_refused: bool, drop_refused: bool) -> SyncResult:

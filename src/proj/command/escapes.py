@@ -11,11 +11,11 @@ from proj.command.template import Hole, Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_SAFE = r"[A-Za-z0-9_@%+=:,./-]+"
 """What `shlex.quote` leaves as it is."""
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]*")
-_INTEGER = re.compile(r"-?[0-9]+")
-_LOWERCASE = re.compile(r"[a-z]+")
+_PLAIN = r"[A-Za-z0-9_.-]*"
+_INTEGER = r"-?[0-9]+"
+_LOWERCASE = r"[a-z]+"
 
 
 def escape(hole: Hole, value: str) -> str:
@@ -36,14 +36,14 @@ def escape(hole: Hole, value: str) -> str:
 
 def shlex_quote(value: str) -> str:
     """`shlex.quote`, character for character; its import costs more than this."""
-    if _SAFE.fullmatch(value):
+    if re.fullmatch(_SAFE, value):
         return value
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
 def _unquoted(hole: Hole, value: str) -> str:
-    reserved = hole.in_command_position and _LOWERCASE.fullmatch(value)
-    if _SAFE.fullmatch(value) and not reserved and not hole.quote_always:
+    reserved = hole.in_command_position and re.fullmatch(_LOWERCASE, value)
+    if re.fullmatch(_SAFE, value) and not reserved and not hole.quote_always:
         word = value
     else:
         word = "'" + value.replace("'", r"'\''") + "'"
@@ -55,10 +55,10 @@ def _single(_hole: Hole, value: str) -> str:
 
 
 def _backslashed(special: str) -> Callable[[Hole, str], str]:
-    pattern = re.compile(f"[{re.escape(special)}]")
+    pattern = f"[{re.escape(special)}]"
 
     def escape(hole: Hole, value: str) -> str:
-        escaped = pattern.sub(r"\\\g<0>", value)
+        escaped = re.sub(pattern, r"\\\g<0>", value)
         return "\\" + escaped if hole.after_backslash else escaped
 
     return escape
@@ -79,7 +79,7 @@ def _here_literal(_hole: Hole, value: str) -> str:
 
 
 def _integer(hole: Hole, value: str) -> str:
-    if not _INTEGER.fullmatch(value):
+    if not re.fullmatch(_INTEGER, value):
         raise Problem(
             f"the shell computes here, and {hole.name!r} is not an integer: {value!r}",
             hole.offset,
@@ -90,7 +90,7 @@ def _integer(hole: Hole, value: str) -> str:
 
 
 def _expansion(hole: Hole, value: str) -> str:
-    if not _PLAIN.fullmatch(value) or (hole.after_backslash and not value):
+    if not re.fullmatch(_PLAIN, value) or (hole.after_backslash and not value):
         raise _cannot_stand(hole, value)
     return value
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Quoting = Literal["safe", "mlflow"]
 
-_TEXT_IN_ANY_SHELL = re.compile(r"[\w@%+=:,./-]*")
+_TEXT_IN_ANY_SHELL = r"[\w@%+=:,./-]*"
 _NO_VALUE = frozenset({"none", "null", ""})
 LITERAL_QUOTES = frozenset({Place.DOUBLE, Place.HERE, Place.HERE_LITERAL, Place.EXPANSION_WORD_DOUBLE})
 """Places in which the single quotes that MLflow puts around a value reach the program."""
@@ -132,7 +132,9 @@ def nested_warnings(template: str, bound: Sequence[BoundParameter]) -> tuple[str
     Raises:
         CommandError: The command cannot be read.
     """
-    special = {each.name for each in bound if each.declared and not _TEXT_IN_ANY_SHELL.fullmatch(each.value)}
+    special = {
+        each.name for each in bound if each.declared and not re.fullmatch(_TEXT_IN_ANY_SHELL, each.value)
+    }
     if not special:
         return ()
     warnings = []

@@ -15,9 +15,9 @@ from proj.command.problem import Problem
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_BRACED = re.compile(r"\{([^{}\n]*)\}")
-_FIELD = re.compile(r"([^.\[!:]+)(?:!([^:]*))?(?::(.*))?")
-_LOOKS_LIKE_ONE = re.compile(r"[^\W\d][\w-]*(?:![rsa])?(?::flag|:)?")
+_BRACED = r"\{([^{}\n]*)\}"
+_FIELD = r"([^.\[!:]+)(?:!([^:]*))?(?::(.*))?"
+_LOOKS_LIKE_ONE = r"[^\W\d][\w-]*(?:![rsa])?(?::flag|:)?"
 
 
 class Place(str, enum.Enum):
@@ -152,16 +152,16 @@ def parse(template: str, names: Collection[str] | None) -> Text:
 
 
 def _hole(template: str, offset: int, names: Collection[str] | None) -> Hole | None:
-    match = _BRACED.match(template, offset)
+    match = re.compile(_BRACED).match(template, offset)
     if match is None or not match[1]:
         return None
     after_dollar = offset > 0 and template[offset - 1] == "$"
     inner = match[1]
     hole: Hole | None = None
-    field = _FIELD.fullmatch(inner)
+    field = re.fullmatch(_FIELD, inner)
     if names is not None and inner in names:
         hole = Hole(match[0], offset, inner, "", "")
-    elif field is not None and (_LOOKS_LIKE_ONE.fullmatch(inner) or (names and field[1] in names)):
+    elif field is not None and (re.fullmatch(_LOOKS_LIKE_ONE, inner) or (names and field[1] in names)):
         hole = Hole(match[0], offset, field[1], field[2] or "", field[3] or "")
         hole.known = names is None or field[1] in names
     elif names and not after_dollar:

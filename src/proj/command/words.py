@@ -21,15 +21,15 @@ CLOSERS = frozenset({"fi", "done", "esac", "}"})
 
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish", "su"})
 _READERS = frozenset({"eval", "trap", "ssh", "watch", "parallel"})
-_COMMAND_FLAG = re.compile(r"-[a-zA-Z]*c")
+_COMMAND_FLAG = r"-[a-zA-Z]*c"
 _WORD_LIMIT = 200
 """Pieces of a word to remember: what a word means shows in its beginning."""
 
-_INPUT_FLAG = re.compile(r"-[a-zA-Z]*s[a-zA-Z]*")
-_INTEGER_FLAG = re.compile(r"-[a-zA-Z]*i[a-zA-Z]*")
-_TAKES_ARGUMENT = re.compile(r"[-+][a-zA-Z]*[oO]|su|--rcfile|--init-file")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_SUBSCRIPT = re.compile(r"[\"']?[A-Za-z_]\w*\[[^\]]*")
+_INPUT_FLAG = r"-[a-zA-Z]*s[a-zA-Z]*"
+_INTEGER_FLAG = r"-[a-zA-Z]*i[a-zA-Z]*"
+_TAKES_ARGUMENT = r"[-+][a-zA-Z]*[oO]|su|--rcfile|--init-file"
+_ASSIGNMENT = r"[A-Za-z_]\w*\+?="
+_SUBSCRIPT = r"[\"']?[A-Za-z_]\w*\[[^\]]*"
 _DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
 _NAME_READERS = _DECLARERS | {"unset", "read", "mapfile", "readarray", "getopts"}
 _INTEGER_TESTS = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
@@ -141,7 +141,7 @@ class SimpleCommand:
         if len(self.words) < 3:  # noqa: PLR2004  nobody asks for more
             self.words.append(text)
         self.previous = text
-        if self.at_start and _ASSIGNMENT.match(text):
+        if self.at_start and re.match(_ASSIGNMENT, text):
             return
         word = text.strip("'\"")
         program = word.rsplit("/", 1)[-1]
@@ -151,16 +151,18 @@ class SimpleCommand:
             self.computes = word == "let"
         if self._awaits_code and self.reads_code:
             self.reads_code = self._awaits_code = False  # what follows the code are its arguments
-        elif self._awaits_code and _COMMAND_FLAG.fullmatch(word):
+        elif self._awaits_code and re.fullmatch(_COMMAND_FLAG, word):
             self.reads_code = True
-        elif not word.startswith("-") and not _TAKES_ARGUMENT.fullmatch(self._before):
+        elif not word.startswith("-") and not re.fullmatch(_TAKES_ARGUMENT, self._before):
             self._awaits_code = False  # the shell's script
         if program in _SHELLS and not self.reads_code:
             self._awaits_code = True
-        self._input_flag = self._input_flag or (self._awaits_code and _INPUT_FLAG.fullmatch(word) is not None)
+        self._input_flag = self._input_flag or (
+            self._awaits_code and re.fullmatch(_INPUT_FLAG, word) is not None
+        )
         self.is_shell = self.is_shell or program in _SHELLS or program == "ssh"
         self._before = word
-        if self.words[0] in _DECLARERS and _INTEGER_FLAG.fullmatch(word):
+        if self.words[0] in _DECLARERS and re.fullmatch(_INTEGER_FLAG, word):
             self.computes = True
 
     def _follow_case(self, text: str) -> bool:
@@ -202,7 +204,7 @@ class SimpleCommand:
         """Whether the word so far is an open `name[`, which the shell computes."""
         if not (self.at_start or self.words[0] in _DECLARERS):
             return False
-        return _SUBSCRIPT.fullmatch("".join(self._word)) is not None
+        return re.fullmatch(_SUBSCRIPT, "".join(self._word)) is not None
 
     def _takes_names(self, text: str) -> bool:
         if not self.words:

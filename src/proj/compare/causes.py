@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from proj.compare.leftout import left_out_rows, named
+from proj.compare.leftout import large_file_rows, left_out_rows, named
 from proj.compare.portable import written
 from proj.compare.rows import Row, Status, row, unknown
 
@@ -30,7 +30,10 @@ def cause_rows(left: RunFacts, right: RunFacts) -> Iterator[Row]:
     yield from _interpreter(left, right)
     yield from _host(left.host, right.host)
     yield from _image(left, right)
+    yield from _backend(left, right)
     yield from _command(left, right)
+    if left.timeout != right.timeout:
+        yield row("command", "time limit", left.timeout, right.timeout)
     if left.docker_args or right.docker_args:
         yield from _optional("command", "docker arguments", left.docker_args, right.docker_args)
 
@@ -56,6 +59,22 @@ def _image(left: RunFacts, right: RunFacts) -> Iterator[Row]:
     if shown != [None, None]:
         whose = "both" if left.image is None and right.image is None else "one"
         yield unknown("image", "digest", shown, f"{NOT_RECORDED} of {whose} of the runs", required=True)
+
+
+def _backend(left: RunFacts, right: RunFacts) -> Iterator[Row]:
+    """Where it ran, and by which settings: for runs on this machine there are none."""
+    settings = left.backend_settings, right.backend_settings
+    if left.backend != right.backend or any(settings):
+        yield from _optional("backend", "name", left.backend, right.backend)
+    if left.backend != right.backend:
+        return
+    if settings[0] is None or settings[1] is None:
+        if any(settings):
+            told = [None if each is None else " ".join(sorted(each)) for each in settings]
+            yield unknown("backend", "settings", told, f"{NOT_RECORDED} of one of the runs")
+        return
+    for name in sorted({*settings[0], *settings[1]}):
+        yield row("backend", name, settings[0].get(name), settings[1].get(name))
 
 
 def _command(left: RunFacts, right: RunFacts) -> Iterator[Row]:
@@ -106,6 +125,7 @@ def _code(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
     yield from _optional("code", "commit", commits[0], commits[1])
     yield from _uncommitted(left, right)
     yield from left_out_rows(left, right)
+    yield from large_file_rows(left, right)
 
 
 def _uncommitted(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:

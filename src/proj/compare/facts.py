@@ -95,6 +95,12 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Values of the variables that numbers depend on; None where they were not looked at."""
     command: str | None = None
     """The shell line; folders of this machine are written `{name}` and `.`."""
+    backend: str | None = None
+    """Where it ran."""
+    backend_settings: Mapping[str, str] | None = None
+    """The backend's, by their names, as JSON where they are no text; None where they were not recorded."""
+    timeout: str | None = None
+    """How long it was allowed to take."""
     docker_args: str | None = None
     """Arguments of `docker run`, as `-A` takes them."""
     variables_set: tuple[str, ...] | None = None
@@ -169,6 +175,9 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
         host=evidence.document(record.HOST, Host),
         variables=host.variables if host is not None else None,
         command=portable_line(command, subdir) if command is not None else None,
+        backend=run.tags.get(record.TAG_BACKEND),
+        backend_settings=_settings(command),
+        timeout=f"{command.timeout_s:g} s" if command is not None and command.timeout_s is not None else None,
         docker_args=_docker_args(command) if command is not None else None,
         variables_set=command.variables if command is not None else None,
         params={**_logged(run, command, subdir), **{each.name: each.given for each in bound}},
@@ -183,6 +192,21 @@ def read_facts(tracking: Tracking, run: RunRecord) -> RunFacts:
 def _pinned(run: RunRecord) -> str | None:
     """The digest in an image's name, if it was named by one."""
     return run.tags.get(_IMAGE_NAME_TAG, "").partition("@")[2] or None
+
+
+def _settings(command: record.CommandRecord | None) -> Mapping[str, str] | None:
+    if command is None or command.backend_config is None:
+        return None
+    return dict(_flat(command.backend_config, ""))
+
+
+def _flat(settings: Mapping[str, object], above: str) -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            yield f"{above}{name}", shown
 
 
 def _docker_args(command: record.CommandRecord) -> str:

@@ -41,6 +41,25 @@ def left_out_rows(left: SourceFacts | None, right: SourceFacts | None) -> Iterat
     )
 
 
+def large_file_rows(left: SourceFacts | None, right: SourceFacts | None) -> Iterator[Row]:
+    """Yield a row of the files of Git LFS, where their content was there: the tree has their pointers."""
+    snapshots = [source.snapshot if source is not None else None for source in (left, right)]
+    if snapshots[0] is None or snapshots[1] is None:
+        return
+    one, other = ({*snapshot.large_files} for snapshot in snapshots if snapshot is not None)
+    if one or other:
+        apart = named(sorted(one ^ other))
+        yield Row(
+            group="code",
+            item="large files",
+            status=Status.DIFFERENT if apart else Status.SAME,
+            left=named(sorted(one)) or "pointers",
+            right=named(sorted(other)) or "pointers",
+            reason=f"in one of the runs a pointer of Git LFS was in place of: {apart}" if apart else None,
+            required=True,
+        )
+
+
 def _missed(source: SourceFacts | None) -> Mapping[str, LeftOut]:
     snapshot = source.snapshot if source is not None else None
     return {left.path: left for left in snapshot.left_out if left.missed} if snapshot is not None else {}

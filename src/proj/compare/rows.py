@@ -24,6 +24,7 @@ GROUPS = (
     "interpreter",
     "host",
     "image",
+    "backend",
     "command",
     "outcome",
     "metrics",

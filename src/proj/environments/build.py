@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from proj import events
 from proj.environments.cache import Entry, Marker
 from proj.environments.failures import NETWORK_DISABLED, tool_failure
-from proj.environments.indexes import restore_credentials, tool_variables
-from proj.environments.lock import LOCK_NAME, absolute_paths, local_paths
+from proj.environments.installable import index_variables, installable
+from proj.environments.lock import LOCK_NAME, local_paths
 from proj.environments.resolve import build_arguments
 from proj.environments.sourcetree import copy_of, kept_clean
 from proj.environments.uv import call_uv, is_offline, work_folder
-from proj.environments.variables import expand_urls, expand_variables, expanded_values, hide_in_installed
+from proj.environments.variables import expanded_values, hide_in_installed
 
 if TYPE_CHECKING:
     from proj.environments.inputs import PythonInput
@@ -122,47 +122,10 @@ def _install_lock(
         # What is cached needs no network, but uv would ask the index about each file: that takes longer
         # than installing. What is not cached is found out before anything is installed.
         cached = call_uv(arguments, cwd=work, variables=variables, offline=True)
-        if cached.returncode == 0 or not NETWORK_DISABLED.search(cached.stderr):
+        if cached.returncode == 0 or not re.search(NETWORK_DISABLED, cached.stderr):
             return cached
     with kept_clean(local):
         return call_uv([*arguments, *refresh], cwd=work, variables=variables, offline=offline)
-
-
-def installable(lock: Lock, project: PythonInput, request: EnvironmentRequest) -> str:
-    """The lock as an installer needs it: with absolute paths, and with the secrets of its URLs."""
-    text = expand_urls(absolute_paths(lock.text, request.project_dir))
-    if request.packages is not None:
-        text = _with_files(text, request.packages)
-    return restore_credentials(text, expand_variables(project.requirements.lines))
-
-
-def _with_files(lock: str, folder: Path) -> str:
-    """The lock with the files that are in a folder taken from there; their digests are checked."""
-    from urllib.parse import unquote, urlsplit
-
-    def here(match: re.Match[str]) -> str:
-        name = unquote(urlsplit(match["place"]).path).rpartition("/")[2]
-        return f'path = "{folder / name}"' if name and (folder / name).is_file() else match[0]
-
-    return re.sub(r'\b(?:url|path) = "(?P<place>(?:[^"\\]|\\.)*)"', here, lock)
-
-
-def index_variables(project: PythonInput) -> dict[str, str | None]:
-    """Variables for the installer: the user's indexes, and the project's with their credentials."""
-    variables = tool_variables()
-    extra: list[str] = []
-    for option in expand_variables(project.requirements.options):
-        name, _, value = option.partition(" ")
-        if name == "--index-url":
-            variables["UV_DEFAULT_INDEX"] = value
-        elif name == "--extra-index-url":
-            extra.append(value)
-    if extra:
-        import os
-
-        known = variables.get("UV_EXTRA_INDEX_URL") or os.environ.get("UV_EXTRA_INDEX_URL")
-        variables["UV_EXTRA_INDEX_URL"] = " ".join([*extra, *([known] if known else [])])
-    return variables
 
 
 def _with_copies(lock: str, work: Path) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.environments.build import index_variables, installable
 from proj.environments.choose import is_of_that_time
+from proj.environments.installable import index_variables, installable
 from proj.environments.interpreters import MINORS, Interpreter, current_interpreter
 from proj.environments.lock import obtain_lock
 from proj.environments.pythonspec import parse_python_spec, show

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_DIST = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*?)(?:-py\d[\d.]*)?\.(?:dist|egg)-info$")
+_DIST = r"^(?P<name>.+?)-(?P<version>\d[^-]*?)(?:-py\d[\d.]*)?\.(?:dist|egg)-info$"
 
 
 def virtual_environment_facts(folder: Path) -> EnvironmentFacts:
@@ -53,15 +53,15 @@ def packages_in(sites: Iterable[Path]) -> tuple[Package, ...]:
     found: dict[str, Package] = {}
     for site in sites:
         try:
-            names = [entry.name for entry in os.scandir(site)]
+            names = os.listdir(site)  # noqa: PTH208  names are all that is needed
         except OSError:
             continue
         for name in sorted(names):
-            match = _DIST.match(name)
+            match = re.match(_DIST, name) if name.endswith("-info") else None
             if match:
                 distribution = _normalized(match["name"])
                 if distribution not in found:
-                    source = None if _is_this_proj(distribution, site) else source_of(site / name)
+                    source = None if _is_this_proj(distribution, site) else source_of(f"{site}/{name}")
                     found[distribution] = Package(name=distribution, version=match["version"], source=source)
             elif name.endswith(".egg-link"):  # how setuptools did it before there was `direct_url.json`
                 distribution = _normalized(name[: -len(".egg-link")])
@@ -76,7 +76,10 @@ def _is_this_proj(distribution: str, site: Path) -> bool:
 
 
 def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    normalized = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in normalized:
+        normalized = normalized.replace("--", "-")
+    return normalized
 
 
 def _first_line(file: Path) -> str:

@@ -17,23 +17,18 @@ if TYPE_CHECKING:
     from proj.process import Completed
 
 _MAX_LINES = 16
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_NOISE = re.compile(
-    r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython |\d%\|.*\|"
-)
-_PUBLISHED = re.compile(r"\bpublished at (\d{4}-\d{2}-\d{2})T")
-NETWORK_DISABLED = re.compile(r"network (?:connectivity )?(?:is|was) disabled", re.IGNORECASE)
+_ANSI = r"\x1b\[[0-9;]*[A-Za-z]"
+_NOISE = r"missing an upload date|^warning: Failed to inspect Python|^Using Python |^Using CPython |\d%\|.*\|"
+_PUBLISHED = r"\bpublished at (\d{4}-\d{2}-\d{2})T"
+NETWORK_DISABLED = r"(?i)network (?:connectivity )?(?:is|was) disabled"
 """How uv says that something is not in its cache and that it may not fetch it."""
-_UNREACHABLE = re.compile(
-    r"error sending request|dns error|Could not resolve host|Connection refused|Could not connect|timed out"
-    r"|NewConnectionError|Max retries exceeded|Failed to fetch|unable to access",
-    re.IGNORECASE,
+_UNREACHABLE = (
+    r"(?i)error sending request|dns error|Could not resolve host|Connection refused|Could not connect"
+    r"|timed out|NewConnectionError|Max retries exceeded|Failed to fetch|unable to access"
 )
-_BUILD_FAILED = re.compile(
-    r"Failed to (?:download and )?build `?([^`\n]+?)`?(?:\n|$)|Failed building wheel for (\S+)"
-)
-_REFUSED = re.compile(r"\b(?:401 Unauthorized|403 Forbidden)\b")
-_WRONG_PYTHON = re.compile(r"Python version tag|Python ABI tag|requires? Python|wheels are available for")
+_BUILD_FAILED = r"Failed to (?:download and )?build `?([^`\n]+?)`?(?:\n|$)|Failed building wheel for (\S+)"
+_REFUSED = r"\b(?:401 Unauthorized|403 Forbidden)\b"
+_WRONG_PYTHON = r"Python version tag|Python ABI tag|requires? Python|wheels are available for"
 DAY_S = 24 * 60 * 60
 
 
@@ -69,8 +64,8 @@ def make_room() -> str:
 
 def last_lines(text: str) -> tuple[str, ...]:
     """The lines of a tool's output that say why it failed, without credentials and colours."""
-    lines = [line.rstrip() for line in redact(_ANSI.sub("", text)).splitlines()]
-    lines = [line for line in lines if line.strip() and not _NOISE.search(line)]
+    lines = [line.rstrip() for line in redact(re.sub(_ANSI, "", text)).splitlines()]
+    lines = [line for line in lines if line.strip() and not re.search(_NOISE, line)]
     first_error = next((index for index, line in enumerate(lines) if line.startswith("error")), 0)
     return tuple(lines[first_error:][-_MAX_LINES:])
 
@@ -110,26 +105,26 @@ def tool_failure(
 def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> str:
     other = _another_date(as_of_s)
     unsolved = "No solution found" in output
-    dates = sorted(_PUBLISHED.findall(output))
-    build = _BUILD_FAILED.search(output)
+    dates = sorted(re.findall(_PUBLISHED, output))
+    build = re.search(_BUILD_FAILED, output)
     rules: tuple[tuple[object, str], ...] = (
         (
             "No space left on device" in output or "os error 28" in output,
             f"The disk is full. {make_room()}",
         ),
         (
-            offline and (unsolved or NETWORK_DISABLED.search(output)),
+            offline and (unsolved or re.search(NETWORK_DISABLED, output)),
             "Not all of it is in the cache. Run once without --offline.",
         ),
         (
-            not unsolved and _UNREACHABLE.search(output),
+            not unsolved and re.search(_UNREACHABLE, output),
             (
                 "The package index or repository cannot be reached. Check the network and the index "
                 "settings; --offline uses only what is in the cache."
             ),
         ),
         (
-            _REFUSED.search(output),
+            re.search(_REFUSED, output),
             "The package index refuses access. Check its credentials (in the URL, ~/.netrc or a keyring).",
         ),
         (
@@ -147,7 +142,7 @@ def _hint(output: str, *, as_of_s: int | None, offline: bool, python: str) -> st
             ),
         ),
         (
-            _WRONG_PYTHON.search(output),
+            re.search(_WRONG_PYTHON, output),
             f"Python {python} does not fit: try another one with --python. {other}",
         ),
         (

@@ -14,13 +14,10 @@ from proj.environments.inputs import read_input
 from proj.environments.lock import LOCK_NAME
 from proj.environments.python import input_notes, tell_taken, without_conda
 from proj.environments.pythonspec import parse_python_spec
-from proj.environments.recorded import one_at_a_time
 from proj.environments.select import by_conda, check_conda, check_manager
 from proj.environments.toml import parse_toml
 from proj.errors import EnvironmentFailedError, FailureCode, ImageError, UsageError
 from proj.images import CodeSpec, Layer, PackagesSpec
-from proj.images.engine import Engine
-from proj.images.pulling import at_digest, find
 from proj.model import EnvironmentFacts, ImageRuntime, Package
 
 if TYPE_CHECKING:
@@ -98,6 +95,9 @@ def here_first(base: str, request: EnvironmentRequest) -> str:
     """A base image as the engine has it, where it does and that will do; else by its name in a registry."""
     if request.target != "engine" or request.image.pull == "always" or base.startswith(("docker:", "oci:")):
         return base
+    from proj.images.engine import Engine
+    from proj.images.pulling import find
+
     if find(Engine(), base) is not None:
         return f"docker:{base}"
     if request.image.pull == "never":
@@ -117,6 +117,8 @@ def base_again(base: str, request: EnvironmentRequest) -> str:
     then = request.image.recorded_base
     if then is None or base.startswith(("docker:", "oci:")):
         return base
+    from proj.images.pulling import at_digest
+
     pinned = at_digest(base, then)
     try:
         images.resolve(pinned, platform=request.image.platform, insecure=request.image.insecure)
@@ -254,6 +256,10 @@ def delivered(
         **known,
     }
     if request.target == "engine":
+        from proj.environments.recorded import one_at_a_time
+        from proj.images.engine import Engine
+        from proj.images.pulling import find
+
         engine = Engine()
         with one_at_a_time("load"):
             there = find(engine, built.config_digest) is not None

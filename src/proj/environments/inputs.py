@@ -16,6 +16,7 @@ from proj.environments.requirements import (
     read_text,
     requirement_name,
 )
+from proj.environments.select import ORDER
 from proj.environments.yamlfile import load_yaml
 from proj.errors import EnvironmentFailedError
 
@@ -36,21 +37,6 @@ _SEEDED = "setuptools<82 ; python_version < '3.12'"
 
 CONDA_NAMES = ("conda.yaml", "conda.yml", "environment.yml", "environment.yaml")
 _CONDA_LOCKS = ("conda-lock.yml", "pixi.lock")
-ORDER = (
-    "python_env.yaml",
-    "conda.yaml",
-    "conda.yml",
-    "uv.lock",
-    "pyproject.toml",
-    "requirements.txt",
-    "setup.py",
-    "environment.yml",
-    "environment.yaml",
-    "conda-lock.yml",
-    "pixi.lock",
-    "pylock.toml",
-)
-"""Files that are looked for, in this order, where a project names no environment."""
 
 
 class PythonInput(msgspec.Struct, frozen=True, kw_only=True):

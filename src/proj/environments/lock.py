@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 LOCK_NAME = "pylock.toml"
 HEADER = "# proj: "
 """Begins the comments in which a lock of ours says what it was made for, and how."""
-_MADE_FOR = re.compile(rf"(?m)^{HEADER}input (sha256:[0-9a-f]+)$")
-_LOCAL = re.compile(r'(?P<before>\bpath = ")(?P<path>(?:[^"\\]|\\.)*)(?P<after>")')
-_EDITABLE = re.compile(r'(?P<entry>\bpath = "(?P<path>(?:[^"\\]|\\.)*)"[^\n}]*?), editable = true\b')
-_LOCAL_URL = re.compile(r'\burl = "file://(?P<path>/(?:[^"\\]|\\.)*)"')
+_MADE_FOR = rf"(?m)^{HEADER}input (sha256:[0-9a-f]+)$"
+_LOCAL = r'(?P<before>\bpath = ")(?P<path>(?:[^"\\]|\\.)*)(?P<after>")'
+_EDITABLE = r'(?P<entry>\bpath = "(?P<path>(?:[^"\\]|\\.)*)"[^\n}]*?), editable = true\b'
+_LOCAL_URL = r'\burl = "file://(?P<path>/(?:[^"\\]|\\.)*)"'
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +162,7 @@ def relative_paths(text: str, project_dir: Path) -> str:
             return match[0]
         return f'path = "{os.path.relpath(path, base)}"'
 
-    return _LOCAL_URL.sub(as_path, _LOCAL.sub(relative, text))
+    return re.sub(_LOCAL_URL, as_path, re.sub(_LOCAL, relative, text))
 
 
 def absolute_paths(text: str, project_dir: Path) -> str:
@@ -173,7 +173,7 @@ def absolute_paths(text: str, project_dir: Path) -> str:
         path = os.path.normpath(os.path.join(base, match["path"]))  # noqa: PTH118  text
         return f"{match['before']}{path}{match['after']}"
 
-    return _LOCAL.sub(absolute, text)
+    return re.sub(_LOCAL, absolute, text)
 
 
 def without_editable(lock: Lock, project_dir: Path) -> Lock:
@@ -188,7 +188,7 @@ def without_editable(lock: Lock, project_dir: Path) -> Lock:
 
     if "editable = true" not in lock.text:
         return lock
-    return msgspec.structs.replace(lock, text=_EDITABLE.sub(copied, lock.text))
+    return msgspec.structs.replace(lock, text=re.sub(_EDITABLE, copied, lock.text))
 
 
 def local_paths(text: str) -> tuple[tuple[str, bool], ...]:
@@ -199,7 +199,7 @@ def local_paths(text: str) -> tuple[tuple[str, bool], ...]:
 
 def _check(lock: Lock, project: PythonInput, interpreter: Interpreter, request: EnvironmentRequest) -> None:
     """See to it that a lock of another tool fits; ours says what it was made for. Once is enough."""
-    if _MADE_FOR.search(lock.text) or project.path == project.shipped_lock:
+    if re.search(_MADE_FOR, lock.text) or project.path == project.shipped_lock:
         return
     checked = _kept(project, interpreter, request) / "fits"
     if checked.exists():
@@ -212,7 +212,7 @@ def _check(lock: Lock, project: PythonInput, interpreter: Interpreter, request: 
 
 def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> Lock:
     lock = _parse(read_text(path), shipped=True)
-    made_for = _MADE_FOR.search(lock.text)
+    made_for = re.search(_MADE_FOR, lock.text)
     if path == project.path or request.mode is LockMode.FROZEN:
         return lock
     if made_for and made_for[1] != f"sha256:{project.digest(request.project_dir)}":
@@ -289,7 +289,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 def read_header(text: str) -> Header:
     """Read the comments that begin with `HEADER`."""
     as_of = re.search(rf"(?m)^{HEADER}as-of (\S+)$", text)
-    made_for = _MADE_FOR.search(text)
+    made_for = re.search(_MADE_FOR, text)
     needs = re.findall(rf"(?m)^{HEADER}build (\S+) (.+)$", text)
     return Header(
         input=made_for[1] if made_for else None, as_of_s=_seconds(as_of[1]) if as_of else None,

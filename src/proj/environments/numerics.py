@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _CONFIG_BYTES = 64 * 1024
-_BUILD = re.compile(r'"(?P<kind>blas|lapack)":\s*\{(?P<body>[^{}]*)\}')
-_FIELD = re.compile(r'"(name|version)":\s*"([^"]*)"')
-_OLD_BUILD = re.compile(r"(?m)^(\w*?(?:blas|mkl|accelerate)\w*)_info\s*=\s*\{.*?'libraries':\s*\['([^']+)'")
-_LIBRARY = re.compile(
+_BUILD = r'"(blas|lapack)":\s*\{([^{}]*)\}'
+_FIELD = r'"(name|version)":\s*"([^"]*)"'
+_OLD_BUILD = r"(?m)^(\w*?(?:blas|mkl|accelerate)\w*)_info\s*=\s*\{.*?'libraries':\s*\['([^']+)'"
+_LIBRARY = (
     r"lib(?P<name>(?:scipy_)?openblas|mkl_rt|blis|flexiblas|accelerate|gomp|iomp5|omp|blas)[^/]*"
     r"\.(?:so|dylib)[\d.]*$"
 )
@@ -39,6 +39,8 @@ def numeric_libraries(sites: Iterable[Path]) -> tuple[NumericLibrary, ...]:
     """
     found: dict[str, NumericLibrary] = {}
     for site in sites:
+        if not os.path.isdir(f"{site}/numpy"):  # noqa: PTH112  no Path per folder, on each run
+            continue
         for library in (*_declared(site), *_beside(site)):
             found.setdefault(f"{library.name} {library.file or ''}", library)
     return tuple(found[key] for key in sorted(found))
@@ -51,19 +53,20 @@ def _declared(site: Path) -> Iterator[NumericLibrary]:
             text = file.read(_CONFIG_BYTES)
     except OSError:
         return
-    for match in _BUILD.finditer(text):
-        fields = dict(_FIELD.findall(match["body"]))
+    builds = re.findall(_BUILD, text)
+    for kind, body in builds:
+        fields = dict(re.findall(_FIELD, body))
         if fields.get("name"):
             told = f"{fields['name']} {fields.get('version', '')}".strip()
-            yield NumericLibrary(name=f"numpy {match['kind']}", version=told)
-    for name, library in _OLD_BUILD.findall(text):
+            yield NumericLibrary(name=f"numpy {kind}", version=told)
+    if builds:
+        return
+    for name, library in re.findall(_OLD_BUILD, text):
         yield NumericLibrary(name=f"numpy {name}", version=library)
 
 
 def _beside(site: Path) -> Iterator[NumericLibrary]:
     """Shared objects that wheels bring, and those in `lib` of a conda environment."""
-    if not (site / "numpy").is_dir():
-        return
     # <environment>/lib/python3.11/site-packages; a folder named in PYTHONPATH is its own
     top = site.parents[2] if site.name.endswith("-packages") and len(site.parents) > 2 else site  # noqa: PLR2004  as the path above
     folders = [site / bundle for bundle in _BUNDLES]
@@ -75,7 +78,7 @@ def _beside(site: Path) -> Iterator[NumericLibrary]:
         except OSError:
             continue
         for name in names:
-            match = _LIBRARY.fullmatch(name)
+            match = re.fullmatch(_LIBRARY, name)
             if match is not None:
                 where = folder.relative_to(top).as_posix()
                 yield NumericLibrary(name=match["name"], file=f"{where}/{_real(folder / name)}")

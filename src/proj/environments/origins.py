@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,26 +54,31 @@ def unpinned_places(entry: dict[str, Any]) -> Iterator[str]:
             yield str(file.get("path") or file.get("url") or "")
 
 
-def source_of(metadata: Path) -> str | None:
+def source_of(metadata: str | Path) -> str | None:
     """Where an installed distribution comes from, as its `direct_url.json` says; None: from an index.
+
+    Args:
+        metadata: Its folder of metadata.
 
     Returns:
         `-e FOLDER` if its code is used where it lies, else a folder, or a URL with the digest or commit if
         it is known.
     """
     try:
-        found = json.loads((metadata / "direct_url.json").read_bytes())
+        with open(f"{metadata}/direct_url.json", "rb") as file:  # noqa: PTH123  no Path per package, on each run
+            found = msgspec.json.decode(file.read())
         url = found["url"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError):
         return None
     if not isinstance(url, str) or _is_of_conda(metadata):  # that names the folder its channel built it in
         return None
     return _source(found, url)
 
 
-def _is_of_conda(metadata: Path) -> bool:
+def _is_of_conda(metadata: str | Path) -> bool:
     try:
-        return (metadata / "INSTALLER").read_bytes().strip() == b"conda"
+        with open(f"{metadata}/INSTALLER", "rb") as file:  # noqa: PTH123  as above
+            return file.read().strip() == b"conda"
     except OSError:
         return False
 

@@ -9,10 +9,11 @@ import msgspec
 from proj.errors import EnvironmentFailedError
 
 Version = tuple[int, ...]
-_CLAUSE = re.compile(
-    r"^(?P<op>===|==|~=|!=|<=|>=|<|>|=|\^|~)?\s*v?(?P<version>\d+(?:\.\d+)*)(?P<star>\.\*)?(?P<rest>.*)$"
+_CLAUSE = (
+    r"^(?P<op>===|==|~=|!=|<=|>=|<|>|=|\^|~)?\s*v?(?P<version>\d+(?:\.\d+)*)"
+    r"(?P<star>\.\*)?(?P<rest>.*)$"
 )
-_PREFIX = re.compile(r"^(?:c?python)\s*[-@]?\s*", re.IGNORECASE)
+_PREFIX = r"(?i)^(?:c?python)\s*[-@]?\s*"
 _MINOR = 2
 
 
@@ -51,12 +52,12 @@ def parse_python_spec(text: str) -> PythonSpec:
     Raises:
         EnvironmentFailedError: It is not one, or asks for another implementation than CPython.
     """
-    bare = _PREFIX.sub("", text.strip().strip("\"'"))
+    bare = re.sub(_PREFIX, "", text.strip().strip("\"'"))
     clauses: list[tuple[str, Version]] = []
     for part in filter(None, (piece.strip() for piece in bare.split(","))):
         if part == "*":
             continue
-        match = _CLAUSE.match(part)
+        match = re.match(_CLAUSE, part)
         # What may follow a version: a build string (`3.8.5=h1`), a release candidate (`3.13.0rc1`).
         if match is None or (
             match["rest"] and not re.match(r"^(=\S+|(?:a|b|rc)\d+|\.?dev\d*|\+)$", match["rest"])

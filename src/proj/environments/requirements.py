@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _MAX_FILES = 100
 """More included files than this are a loop that symbolic links hide."""
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_OPTION = re.compile(r"^(--?[A-Za-z][\w-]*)(?:\s*=\s*|\s+|$)(.*)$", re.DOTALL)
-_SHORT_GLUED = re.compile(r"^(-[rcefi])(\S.*)$", re.DOTALL)
+_COMMENT = r"(^|\s+)#.*$"
+_OPTION = r"(?s)^(--?[A-Za-z][\w-]*)(?:\s*=\s*|\s+|$)(.*)$"
+_SHORT_GLUED = r"(?s)^(-[rcefi])(\S.*)$"
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz")
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
-_EXTRAS = re.compile(r"^(?P<path>.*?)(?P<extras>\[[^\]]*\])?$", re.DOTALL)
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*"
+_EXTRAS = r"(?s)^(?P<path>.*?)(?P<extras>\[[^\]]*\])?$"
 
 _INCLUDE = {"-r", "--requirement"}
 _CONSTRAIN = {"-c", "--constraint"}
@@ -87,7 +87,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
 
 def requirement_name(line: str) -> str:
     """The normalised distribution name (PEP 503) that a requirement line begins with; empty if none."""
-    match = _NAME.match(line.strip())
+    match = re.match(_NAME, line.strip())
     return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
 
 
@@ -157,12 +157,12 @@ def logical_lines(text: str) -> list[str]:
         if raw.endswith("\\") and not is_comment:
             pending += raw[:-1].strip() + " "
             continue
-        line = _COMMENT.sub("", pending + ("" if is_comment else raw)).strip()
+        line = re.sub(_COMMENT, "", pending + ("" if is_comment else raw)).strip()
         pending = ""
         if line:
             joined.append(line)
     if pending.strip():
-        joined.append(_COMMENT.sub("", pending).strip())
+        joined.append(re.sub(_COMMENT, "", pending).strip())
     return joined
 
 
@@ -187,9 +187,9 @@ class _Collector:
 
     def take(self, lines: Iterable[str], origin: str, base: Path) -> None:
         for line in lines:
-            match = _OPTION.match(line) if line.startswith("-") else None
+            match = re.match(_OPTION, line) if line.startswith("-") else None
             if line.startswith("-") and (match is None or match[1] not in _known_options()):
-                match = _SHORT_GLUED.match(line) or match
+                match = re.match(_SHORT_GLUED, line) or match
             if match:
                 self._option(match[1], _unquote(match[2].strip()), origin, base)
             else:
@@ -269,7 +269,7 @@ class _Collector:
 
     def _add_local(self, text: str, base: Path, *, editable: bool) -> None:
         text, _, marker = text.partition(" ;") if " ;" in text else text.partition("; ")
-        match = _EXTRAS.match(text.strip())
+        match = re.match(_EXTRAS, text.strip())
         assert match is not None  # noqa: S101  the pattern matches any text
         path = self._resolve(match["path"], base)
         if not path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from proj import events
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
     from proj.model import EnvironmentRequest
 
 _MANAGERS = ("local", "uv", "virtualenv", "conda")
+ORDER = (
+    "python_env.yaml",
+    "conda.yaml",
+    "conda.yml",
+    "uv.lock",
+    "pyproject.toml",
+    "requirements.txt",
+    "setup.py",
+    "environment.yml",
+    "environment.yaml",
+    "conda-lock.yml",
+    "pixi.lock",
+    "pylock.toml",
+)
+"""Files that are looked for, in this order, where a project names no environment."""
 
 
 def select(request: EnvironmentRequest) -> str:
@@ -43,9 +59,7 @@ def select(request: EnvironmentRequest) -> str:
             "The project has a python_env, which conda cannot make.",
             hint="Leave out --env-manager conda, or use --env-manager uv or virtualenv.",
         )
-    from proj.environments.inputs import read_input
-
-    found = read_input(request)
+    found = None if _declares_nothing(request) else _read(request)
     if found is None:
         events.note(
             "The project declares no environment: its command runs in the current one. "
@@ -59,6 +73,19 @@ def select(request: EnvironmentRequest) -> str:
         chosen_program(request)  # refuses here what cannot be made here
         return "conda"
     return "python"
+
+
+def _declares_nothing(request: EnvironmentRequest) -> bool:
+    """Whether there is no file that could declare an environment: none has to be read then."""
+    if request.script is not None or request.declaration is not None:
+        return False
+    return not any(os.path.isfile(os.path.join(request.project_dir, name)) for name in ORDER)  # noqa: PTH113, PTH118  on each run
+
+
+def _read(request: EnvironmentRequest) -> PythonInput | None:
+    from proj.environments.inputs import read_input
+
+    return read_input(request)
 
 
 def _in_container(request: EnvironmentRequest) -> str:

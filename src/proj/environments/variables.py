@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
     from proj.environments.requirements import Requirements
 
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_URL = re.compile(r"\b(?!file:)[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_VARIABLE = r"\$\{([A-Z0-9_]+)\}"
+_URL = r"(?i)\b(?!file:)[a-z][a-z0-9+.-]*://[^\s\"'<>]+"
 _MIN_LENGTH = 4
 """Shorter values stand in ordinary text by chance."""
 
 
 def expand_variables(lines: Iterable[str]) -> list[str]:
     """The lines with `${NAME}` replaced from the environment, as pip does; credentials come this way."""
-    return [_VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), line) for line in lines]
+    return [re.sub(_VARIABLE, lambda match: os.environ.get(match[1], match[0]), line) for line in lines]
 
 
 def expand_urls(lock: str) -> str:
     """A lock as an installer needs it: with the values of the variables that its URLs name."""
-    return _URL.sub(lambda match: expand_variables([match[0]])[0], lock)
+    return re.sub(_URL, lambda match: expand_variables([match[0]])[0], lock)
 
 
 def expanded_values(requirements: Requirements) -> dict[str, str]:
@@ -34,7 +34,7 @@ def expanded_values(requirements: Requirements) -> dict[str, str]:
 
     values: dict[str, str] = {}
     for line in (*requirements.options, *requirements.lines, *requirements.constraints):
-        for name in _VARIABLE.findall(line):
+        for name in re.findall(_VARIABLE, line):
             value = os.environ.get(name)
             if value:
                 values |= dict.fromkeys((value, quote(value), quote(value, safe="")), f"${{{name}}}")
@@ -43,7 +43,7 @@ def expanded_values(requirements: Requirements) -> dict[str, str]:
 
 def hide_in_urls(lock: str, values: Mapping[str, str]) -> str:
     """A lock whose URLs name the variables instead of having their values; `expand_urls` undoes it."""
-    return _URL.sub(lambda match: _replace(match[0], values), lock) if values else lock
+    return re.sub(_URL, lambda match: _replace(match[0], values), lock) if values else lock
 
 
 def hide(text: str, values: Mapping[str, str]) -> str:

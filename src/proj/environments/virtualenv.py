@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proj.environments.build import installable
 from proj.environments.failures import tool_failure
 from proj.environments.indexes import tool_variables
+from proj.environments.installable import installable
 from proj.environments.toml import parse_toml, table_at
 from proj.environments.uv import progress_listener, work_folder
 from proj.environments.variables import expand_variables, expanded_values

@@ -35,6 +35,7 @@ __all__ = [
     "PackagesSpec",
     "Resolved",
     "build",
+    "greet",
     "is_pushed",
     "load",
     "push",
@@ -87,6 +88,22 @@ def is_pushed(reference: str, *, insecure: bool = False) -> bool:
 
     found = parse_reference(reference)
     return repository(found, insecure=insecure).has_manifest(found.version)
+
+
+def greet(reference: str) -> None:
+    """See that the registry of a repository answers, and lets us look into it; nothing is sent.
+
+    Raises:
+        UsageError: The reference is none.
+        ImageError: It does not.
+    """
+    from proj.images.http import Patience, Transport
+    from proj.images.reference import parse_reference
+    from proj.images.registry import Repository
+
+    found = parse_reference(reference)
+    transport = Transport(found.host, patience=Patience(tries=2))
+    Repository(transport, found.repository, write=True).has_manifest(f"sha256:{'0' * 64}")
 
 
 def push(images: BuiltImage | Sequence[BuiltImage], reference: str, *, insecure: bool = False) -> str:

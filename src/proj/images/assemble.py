@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from proj.images.bases import Base
     from proj.images.values import BuildSpec
 
-_PYTHON: Final = re.compile(r"3\.\d+")
+_PYTHON: Final = r"3\.\d+"
 _SAID: Final = {
     "packages": f"proj build: packages of the lock in {ENVIRONMENT}",
     "conda": f"proj build: conda environment in {ENVIRONMENT}",
@@ -103,7 +103,7 @@ def resolve(
 def _inside(python: str | None, base: Base, cache: BlobCache) -> Inside:
     if python is None:
         return look_inside(base, cache)
-    if not _PYTHON.fullmatch(python):
+    if not re.fullmatch(_PYTHON, python):
         raise UsageError(f"Not a version of Python for an image: {python!r}.", hint="Write it like 3.11.")
     try:
         found = look_inside(base, cache)

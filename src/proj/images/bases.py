@@ -21,7 +21,7 @@ from proj.images.documents import (
     encode_manifest,
     parse_document,
 )
-from proj.images.reference import DIGEST, Reference, parse_reference
+from proj.images.reference import Reference, is_digest, parse_reference
 from proj.model import _Value
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _from_registry(
 
 
 def _document(repo: Repository, version: str, cache: BlobCache, name: str) -> tuple[Manifest | Index, str]:
-    known = cache.find(version) if DIGEST.fullmatch(version) else None
+    known = cache.find(version) if is_digest(version) else None
     if known is not None:
         content = known.read_bytes()
         if digest_of(content) == version:

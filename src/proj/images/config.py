@@ -10,7 +10,7 @@ import msgspec
 
 from proj.errors import FailureCode, ImageError
 from proj.images.documents import Platform, encode
-from proj.images.reference import DIGEST
+from proj.images.reference import is_digest
 from proj.model import _Value
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_config(content: bytes, where: str, *, layers: int) -> Config:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _unusable(where, f"its configuration cannot be read ({error})") from error
     diff_ids = document.rootfs.diff_ids or ()
-    if len(diff_ids) != layers or not all(map(DIGEST.fullmatch, diff_ids)):
+    if len(diff_ids) != layers or not all(map(is_digest, diff_ids)):
         raise _unusable(where, f"its configuration is of {len(diff_ids)} layers, its manifest of {layers}")
     container = document.config or _Container()
     pairs = (entry.partition("=") for entry in container.Env or ())

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from proj.errors import FailureCode, ImageError, UsageError
-from proj.images.reference import DIGEST
+from proj.images.reference import is_digest
 from proj.model import _Value
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -199,7 +199,7 @@ def _as_oci(layer: Descriptor, where: str) -> Descriptor:
 
 def _check(descriptors: tuple[Descriptor, ...], where: str) -> None:
     for each in descriptors:
-        if not DIGEST.fullmatch(each.digest) or each.size < 0:
+        if not is_digest(each.digest) or each.size < 0:
             raise _unusable(where, f"its manifest names {each.digest!r}, which is no SHA-256")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _API: Final = "1.40"
 """What docker 19.03 speaks, and everything later up to 28; those after that say which they speak at least."""
-_TOO_OLD: Final = re.compile(r"client version .* is too old.* (?P<least>[0-9]+\.[0-9]+)", re.DOTALL)
+_TOO_OLD: Final = r"(?s)client version .* is too old.* (?P<least>[0-9]+\.[0-9]+)"
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 60.0
 _SHOWN: Final = 200
@@ -161,7 +161,7 @@ class Engine:
                 said = _said(response)
             finally:
                 connection.close()
-            too_old = _TOO_OLD.search(said)
+            too_old = re.search(_TOO_OLD, said)
             if too_old is None or too_old["least"] == self._api:
                 raise EngineError(response.status, said)
             self._api = too_old["least"]

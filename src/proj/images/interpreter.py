@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from proj.images.bases import Base
     from proj.images.blobs import BlobCache
 
-_VERSION: Final = re.compile(r"(3\.\d+)(?:\.\d+)?(?:[a-z+].*)?")
-_NAMED: Final = re.compile(r"python(3\.\d+)")
-_MUSL: Final = re.compile(r"(?:usr/)?lib/ld-musl-[\w.-]+")
-_GLIBC: Final = re.compile(r"(?:usr/)?lib(?:64|/[\w-]+)?/libc-(2\.\d+)\.so")
-_LIBC: Final = re.compile(r"(?:usr/)?lib(?:64|/[\w-]+)?/libc\.so\.6")
-_SAID_BY_LIBC: Final = re.compile(rb"GNU C Library [^\n]{0,80}version (2\.\d+)")
+_VERSION: Final = r"(3\.\d+)(?:\.\d+)?(?:[a-z+].*)?"
+_NAMED: Final = r"python(3\.\d+)"
+_MUSL: Final = r"(?:usr/)?lib/ld-musl-[\w.-]+"
+_GLIBC: Final = r"(?:usr/)?lib(?:64|/[\w-]+)?/libc-(2\.\d+)\.so"
+_LIBC: Final = r"(?:usr/)?lib(?:64|/[\w-]+)?/libc\.so\.6"
+_SAID_BY_LIBC: Final = rb"GNU C Library [^\n]{0,80}version (2\.\d+)"
 _MOST_LIBC_BYTES: Final = 16 * 1024**2
 _MOST_LINKS: Final = 20
 _FORMAT: Final = 2
@@ -56,7 +56,7 @@ def look_inside(base: Base, cache: BlobCache) -> Inside:
     Raises:
         ImageError: A layer cannot be had or read.
     """
-    said = _VERSION.fullmatch(base.config.variables.get("PYTHON_VERSION", ""))
+    said = re.fullmatch(_VERSION, base.config.variables.get("PYTHON_VERSION", ""))
     if said is not None and "/usr/local/bin" in base.config.path:
         musl = any("apk add" in step for step in base.config.made_by)
         return Inside(
@@ -102,7 +102,7 @@ def _read_layers(base: Base, cache: BlobCache) -> Inside:
 
 
 def _is_libc(name: str) -> bool:
-    return _LIBC.fullmatch(posixpath.normpath(name).lstrip("/")) is not None
+    return re.fullmatch(_LIBC, posixpath.normpath(name).lstrip("/")) is not None
 
 
 class _Tree:
@@ -126,9 +126,9 @@ class _Tree:
         if last.startswith(".wh."):
             self._remove(folder, last)
             return
-        if _MUSL.fullmatch(name):
+        if re.fullmatch(_MUSL, name):
             self.libc = "musl"
-        glibc = _GLIBC.fullmatch(name)
+        glibc = re.fullmatch(_GLIBC, name)
         if glibc is not None:
             self.glibc = glibc[1]
         if member.issym():
@@ -141,7 +141,7 @@ class _Tree:
 
     def add_libc(self, content: IO[bytes] | None) -> None:
         """Take the C library, which says in words what its version is."""
-        said = _SAID_BY_LIBC.search(content.read()) if content is not None else None
+        said = re.search(_SAID_BY_LIBC, content.read()) if content is not None else None
         if said is not None:
             self.glibc = said[1].decode()
 
@@ -161,13 +161,17 @@ class _Tree:
         for name in ("python3", "python"):
             for folder in self._path:
                 found = self._resolved(f"{folder}/{name}")
-                version = _NAMED.fullmatch(posixpath.basename(found)) if found is not None else None
+                version = re.fullmatch(_NAMED, posixpath.basename(found)) if found is not None else None
                 if version is not None:
                     return ImagePython(version=version[1], path=f"/{found}")
         for folder in self._path:
             resolved = self._follow(folder)
             names = [posixpath.basename(each) for each in self._files if posixpath.dirname(each) == resolved]
-            minors = [int(match[1].partition(".")[2]) for match in map(_NAMED.fullmatch, names) if match]
+            minors = [
+                int(match[1].partition(".")[2])
+                for match in (re.fullmatch(_NAMED, name) for name in names)
+                if match
+            ]
             if minors:
                 newest = f"3.{max(minors)}"
                 return ImagePython(version=newest, path=f"{folder}/python{newest}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _OK: Final = 200
 _TOKEN_LIFE_S: Final = 60
 """What a token lives that does not say it (distribution, Token Authentication Specification)."""
-_CHALLENGE: Final = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
+_CHALLENGE: Final = r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))'
 _MOST_TOKEN_BYTES: Final = 1 << 20
 
 
@@ -96,7 +96,7 @@ class Login:
             ImageError: No token is given.
         """
         kind, _, rest = challenge.partition(" ")
-        fields = {name.lower(): quoted or bare for name, quoted, bare in _CHALLENGE.findall(rest)}
+        fields = {name.lower(): quoted or bare for name, quoted, bare in re.findall(_CHALLENGE, rest)}
         if kind.lower() == "basic" and self.credentials.username:
             with self._lock:
                 self._basic = True

@@ -33,12 +33,10 @@ if TYPE_CHECKING:
     from proj.images.values import PackagesSpec
 
 _LOCK_NAME: Final = "pylock.toml"
-_REQUIRES_PYTHON: Final = re.compile(rb"(?m)^requires-python = .*\n")
-_NO_WHEEL: Final = re.compile(r"Package `([^`]+)` can't be installed because it is marked as `--no-build`")
-_SITE: Final = re.compile(
-    r"(?:local/)?lib(?:64)?/python3[^/]*/(?:site|dist)-packages/(?P<rest>.+)", re.DOTALL
-)
-_HEADERS: Final = re.compile(r"(?:local/)?include/site/python3[^/]*/(?P<rest>.+)", re.DOTALL)
+_REQUIRES_PYTHON: Final = rb"(?m)^requires-python = .*\n"
+_NO_WHEEL: Final = r"Package `([^`]+)` can't be installed because it is marked as `--no-build`"
+_SITE: Final = r"(?s)(?:local/)?lib(?:64)?/python3[^/]*/(?:site|dist)-packages/(?P<rest>.+)"
+_HEADERS: Final = r"(?s)(?:local/)?include/site/python3[^/]*/(?P<rest>.+)"
 _LEFT_OUT: Final = frozenset(
     ("RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json", "INSTALLER")
 )
@@ -123,7 +121,7 @@ class Staged:
         """Where a file belongs in the image's environment; None: nowhere."""
         if path in (".lock", "pyvenv.cfg", "CACHEDIR.TAG", ".gitignore") or path.endswith(".pyc"):
             return None
-        site, headers = _SITE.fullmatch(path), _HEADERS.fullmatch(path)
+        site, headers = re.fullmatch(_SITE, path), re.fullmatch(_HEADERS, path)
         if site is not None:
             folder, _, name = site["rest"].rpartition("/")
             if folder.endswith(".dist-info") and "/" not in folder and name in _LEFT_OUT:
@@ -230,7 +228,7 @@ def install(packages: PackagesSpec, python: ImagePython, target: str, work: Path
     if b"[[packages]]" not in packages.lock:
         return Staged(stage, python)
     # uv compares it with the Python that it runs with, whatever --python-version says.
-    (work / _LOCK_NAME).write_bytes(_REQUIRES_PYTHON.sub(b"", packages.lock))
+    (work / _LOCK_NAME).write_bytes(re.sub(_REQUIRES_PYTHON, b"", packages.lock))
     argv = [
         uv_binary(), "pip", "install", "--prefix", str(stage), "--python", sys.executable,
         "--python-version", python.version, "--python-platform", target, "--only-binary", ":all:",
@@ -238,7 +236,7 @@ def install(packages: PackagesSpec, python: ImagePython, target: str, work: Path
     ]  # fmt: skip
     # What is cached needs no network, but uv would ask the index about each file first.
     completed = run([*argv, "--offline"], cwd=work, env=packages.variables, check=False)
-    if completed.returncode != 0 and not packages.offline and not _NO_WHEEL.search(completed.stderr):
+    if completed.returncode != 0 and not packages.offline and not re.search(_NO_WHEEL, completed.stderr):
         completed = run(argv, cwd=work, env=packages.variables, on_stderr=_tell, check=False)
     if completed.returncode != 0:
         raise _failure(completed.stderr, python, target)
@@ -251,7 +249,7 @@ def _tell(line: str) -> None:
 
 
 def _failure(said: str, python: ImagePython, target: str) -> ImageError:
-    missing = _NO_WHEEL.findall(said)
+    missing = re.findall(_NO_WHEEL, said)
     if missing:
         names = ", ".join(sorted(set(missing)))
         return ImageError(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 Pull = Literal["always", "missing", "never"]
 _NOT_FOUND: Final = 404
-_DENIED: Final = re.compile(r"denied|unauthorized|authentication required|no basic auth", re.IGNORECASE)
-_ABSENT: Final = re.compile(r"not found|manifest unknown|does not exist|no such", re.IGNORECASE)
-_FULL: Final = re.compile(r"no space left", re.IGNORECASE)
+_DENIED: Final = r"(?i)denied|unauthorized|authentication required|no basic auth"
+_ABSENT: Final = r"(?i)not found|manifest unknown|does not exist|no such"
+_FULL: Final = r"(?i)no space left"
 
 
 class EngineImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,11 +139,11 @@ def _split(name: str) -> tuple[str, str | None]:
 def _refused(name: str, said: str) -> ImageError:
     hint = None
     reason = said.strip().splitlines()[-1][:300]
-    if _DENIED.search(said):
+    if re.search(_DENIED, said):
         hint = "Log in: docker login. A registry says the same of an image that is not there."
-    elif _ABSENT.search(said):
+    elif re.search(_ABSENT, said):
         hint = "Check its name and tag; an image of this machine only needs to be built first."
-    elif _FULL.search(said):
+    elif re.search(_FULL, said):
         hint = "Make room, for instance with `docker system prune`."
     else:
         hint = "Is the registry reached from the docker daemon? --pull never uses what is there."

@@ -14,13 +14,16 @@ DEFAULT_TAG: Final = "latest"
 _SAME_AS_DEFAULT: Final = ("index.docker.io", "registry-1.docker.io", "registry.docker.io")
 
 # The grammar of https://github.com/distribution/reference, reference.go
-_HOST: Final = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
-_REPOSITORY: Final = re.compile(
-    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-)
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_HOST: Final = r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?"
+_REPOSITORY: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+_TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST: Final = r"sha256:[0-9a-f]{64}"
 _MOST_CHARACTERS: Final = 255
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is the digest of content, as an image's manifest names it."""
+    return re.fullmatch(_DIGEST, text) is not None
 
 
 class Reference(_Value, frozen=True):
@@ -63,7 +66,7 @@ def parse_reference(text: str) -> Reference:
         UsageError: It is no such name.
     """
     rest, at, digest = text.partition("@")
-    if at and not DIGEST.fullmatch(digest):
+    if at and not is_digest(digest):
         raise _not_a_name(text, "behind the @ belongs a digest, sha256: and 64 hexadecimal digits")
     first, slash, others = rest.partition("/")
     if slash and (re.search(r"[.:A-Z\[]", first) or first == "localhost"):
@@ -71,11 +74,11 @@ def parse_reference(text: str) -> Reference:
     else:
         host, path = DEFAULT_HOST, rest
     name, colon, tag = path.partition(":")
-    if not _HOST.fullmatch(host):
+    if not re.fullmatch(_HOST, host):
         raise _not_a_name(text, f"{host!r} is no host")
-    if colon and not _TAG.fullmatch(tag):
+    if colon and not re.fullmatch(_TAG, tag):
         raise _not_a_name(text, f"{tag!r} is no tag")
-    if not _REPOSITORY.fullmatch(name) or len(name) > _MOST_CHARACTERS:
+    if not re.fullmatch(_REPOSITORY, name) or len(name) > _MOST_CHARACTERS:
         why = "letters are small ones" if name.lower() != name else f"{name!r} is no name of a repository"
         raise _not_a_name(text, why)
     host = host.lower()

@@ -14,7 +14,7 @@ from proj.images.answers import NotNowError
 from proj.images.blobs import digest_of
 from proj.images.documents import MANIFEST_TYPES, MOST_DOCUMENT_BYTES
 from proj.images.http import Transport
-from proj.images.reference import DIGEST
+from proj.images.reference import is_digest
 from proj.images.streams import Rest, Told
 from proj.model import _Value
 
@@ -100,7 +100,7 @@ class Repository:
             )
         digest = digest_of(content)
         claimed = answer.headers.get("Docker-Content-Digest", "").strip()
-        wanted = version if DIGEST.fullmatch(version) else claimed
+        wanted = version if is_digest(version) else claimed
         if wanted and wanted.startswith("sha256:") and wanted != digest:
             raise _lied(where, wanted, digest)
         return content, answer.headers.get("Content-Type", ""), digest
@@ -358,7 +358,7 @@ class Repository:
         raise ImageError(f"{self.host} does not say where to send a blob.")
 
     def _at(self, version: str) -> str:
-        separator = "@" if DIGEST.fullmatch(version) else ":"
+        separator = "@" if is_digest(version) else ":"
         return f"{self.host}/{self.name}{separator}{version}"
 
 

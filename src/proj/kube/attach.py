@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proj.errors import FailureCode
+from proj.errors import BackendError, FailureCode
 from proj.kube import manifest
 from proj.kube.blueprint import Names
 from proj.kube.cluster import open_cluster
@@ -15,7 +15,7 @@ from proj.kube.following import Following
 from proj.kube.hub import Hub
 from proj.kube.launch import delete
 from proj.kube.names import INSTANCE_LABEL, RUN_LABEL
-from proj.kube.objects import Items, Job, Pod
+from proj.kube.objects import Event, Items, Job, Pod
 from proj.kube.state import JobState
 from proj.model import Outcome, RunStatus
 from proj.times import now_ms
@@ -38,6 +38,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: float | None = None
     grace_s: float = 10.0
     pending_s: float | None = None
+    metrics: bool = False
+    """Whether metrics are read of its output."""
 
     def text(self) -> str:
         """As one line."""
@@ -45,7 +47,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def resumed(self, execution: Execution) -> Execution:
         """A run as its record tells it, with what only its first process knew."""
-        return msgspec.structs.replace(execution, timeout_s=self.timeout_s, grace_s=self.grace_s, quiet=True)
+        return msgspec.structs.replace(
+            execution, timeout_s=self.timeout_s, grace_s=self.grace_s, quiet=True,
+            metrics_from_stdout=self.metrics,
+        )  # fmt: skip
 
 
 class Ended:
@@ -110,7 +115,7 @@ def find(
     hub = Hub(client, namespace, f"{RUN_LABEL}={known.run_id}")
     following = Following(
         execution, hub, found.metadata.name, reference=reference, pending_s=known.pending_s, again=True,
-        observing=observing,
+        made=_pods_made(client, namespace, found), observing=observing,
     )  # fmt: skip
     following.ended = _has_ended(client, namespace, found)
     return following
@@ -134,6 +139,21 @@ def _has_ended(client: Client, namespace: str, job: Job) -> bool:
     for pod in client.get(path, Items[Pod], "list pods", labelSelector=selector).items or ():
         state.take_pod("ADDED", pod)
     return state.outcome() is not None
+
+
+def _pods_made(client: Client, namespace: str, job: Job) -> tuple[str, ...]:
+    """Names of the pods that a Job has made, for as long as the cluster remembers its events."""
+    path, meta = f"/api/v1/namespaces/{namespace}/events", job.metadata
+    selector = f"involvedObject.uid={meta.uid},reason=SuccessfulCreate"
+    try:
+        told = client.get(path, Items[Event], "list events", fieldSelector=selector).items or ()
+    except BackendError:
+        return ()
+    made = [
+        event.message.partition("Created pod: ")[2]
+        for event in sorted(told, key=lambda each: each.last or "")
+    ]
+    return tuple(dict.fromkeys(name for name in made if name))
 
 
 def _youngest(client: Client, namespace: str, run_id: str, job: str | None) -> Job | None:

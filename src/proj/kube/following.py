@@ -16,10 +16,10 @@ from proj import events, process
 from proj.errors import BackendError, DetachedError, FailureCode
 from proj.kube.deletion import Deletion, delete_pod
 from proj.kube.facts import FACTS
-from proj.kube.logs import LogFollower
 from proj.kube.objects import Event, Job, Pod
-from proj.kube.sinks import Marked, Sink
+from proj.kube.outputs import Outputs
 from proj.kube.state import JobState
+from proj.kube.timelimit import TimeLimit
 from proj.kube.verdict import Verdict
 from proj.model import Execution, Outcome, RunStatus
 from proj.times import now_ms
@@ -35,11 +35,10 @@ _LOOK_S = 0.25
 _EXPLAIN_AFTER_S = 2.0
 """From when on it is told what is waited for."""
 _FORBIDDEN_PATIENCE_S = 2.0
-_LOGS_WAIT_S = 60.0
 _END_SLACK_S = 20.0
 """Beyond the program's grace: how long the cluster may take to tell that it has ended what was deleted."""
 
-Stop = Literal["cancelled", "deadline", "given up"]
+Stop = Literal["cancelled", "deadline", "given up", "replaced"]
 
 
 class Following:
@@ -52,6 +51,7 @@ class Following:
         reference: By which it is found again.
         pending_s: How long its pod may wait for a node; None: for ever.
         again: Whether another process followed it before: its output comes again from the beginning.
+        made: Names of the pods that its Job has made, as far as its events tell.
         observing: Whether another process looks after it: it is given up by that one alone.
         serves: Whether the program records by way of this process.
         tap: Takes the bytes of its output, if metrics are read of it.
@@ -66,6 +66,7 @@ class Following:
         reference: str,
         pending_s: float | None,
         again: bool = False,
+        made: tuple[str, ...] = (),
         observing: bool = False,
         serves: bool = False,
         tap: Callable[[bytes], None] | None = None,
@@ -74,16 +75,18 @@ class Following:
         self._hub = hub
         self._name = job
         self.reference = reference
+        self.read_metrics: Callable[[Callable[[str, float, int], None]], None] | None = None
+        """See `Handle`; set by whoever knows how."""
         self.ended = False
         """Whether it has ended already, so that `wait` returns at once."""
         self._pending_s = pending_s
         self._state = JobState(job)
         self._news: deque[tuple[str, str, object]] = deque()
         self._wake = threading.Condition()
-        self._logs: dict[tuple[str, str, int], LogFollower] = {}
         self._stop: Stop | None = None
         self._asked_by: int | None = None
         self._given_up: Verdict | None = None
+        self._replaced: tuple[Pod, Pod] | None = None
         self._stopped_at_s: float | None = None
         self._cancelled = False
         self._forbidden_since_s: float | None = None
@@ -96,17 +99,19 @@ class Following:
         self._running_since_s: float | None = None
         self._outcome: Outcome | None = None
         self._deletion = Deletion(hub, job)
+        limit_s = execution.timeout_s
+        self._limit = None if limit_s is None else TimeLimit(hub, job, limit_s)
         self._observing, self._serves = observing, serves
-        self._tap = tap
-        self._again = again
+        self.tap = tap
+        self._again, self._made = again, made
         if not again:  # what is about to begin is listened to before it does
             self._listen()
 
     def _listen(self) -> None:
-        execution, again = self._execution, self._again
-        folder, quiet = Path(execution.record_dir), execution.quiet
-        self._stdout = Sink(folder / "stdout.log", None if quiet else "stdout", tap=self._tap, resumed=again)
-        self._stderr = Sink(folder / "stderr.log", None if quiet else "stderr", again=again)
+        self._outputs = Outputs(
+            self._execution, self._hub, again=self._again, tap=self.tap,
+            on_trouble=lambda error: self._receive("trouble", "", error),
+        )  # fmt: skip
         self._hub.join(self._name, self._receive)
 
     def wait(self) -> Outcome:
@@ -170,7 +175,7 @@ class Following:
                 self._on_signal(signum, pending)
             if self._cancelled and self._stop is None:
                 self._end("cancelled")
-            self._follow_logs()
+            self._outputs.follow(self._state)
             outcome = self._decide()
             if outcome is not None:
                 return self._finish(outcome, pending)
@@ -204,53 +209,18 @@ class Following:
             events.progress(f"{error.message} Trying again.")
             self._told = error.message
 
-    # --- output ---------------------------------------------------------------------------------------
-
-    def _follow_logs(self) -> None:
-        for pod in self._state.pods.values():
-            for status, is_init in self._state.containers(pod):
-                if status.state.running is None and status.state.terminated is None:
-                    continue
-                key = (pod.metadata.uid, status.name, status.restart_count)
-                if key not in self._logs:
-                    self._logs[key] = self._start_log(pod, status.name, is_init=is_init)
-                if status.state.terminated is not None:
-                    self._logs[key].terminated()
-
-    def _start_log(self, pod: Pod, container: str, *, is_init: bool) -> LogFollower:
-        path = f"/api/v1/namespaces/{self._hub.namespace}/pods/{pod.metadata.name}"
-        if is_init or container != self._state.main_of(pod):
-            marked = Marked(self._stderr, f"[{container}] ")
-            write, on_end = marked.write, marked.end
-        else:
-            write, on_end = self._stdout.write, lambda: None
-        follower = LogFollower(
-            self._hub.client, path, container, sink=write, on_end=on_end,
-            on_trouble=lambda error: self._receive("trouble", "", error),
-        )  # fmt: skip
-        follower.start()
-        return follower
+    # --- the end --------------------------------------------------------------------------------------
 
     def _finish(self, outcome: Outcome, pending: Pending) -> Outcome:
         """Take the rest of the output, and write down what the cluster says."""
-        end_s = time.monotonic() + _LOGS_WAIT_S
-        for (uid, _, _), follower in self._logs.items():
-            follower.terminated()
-            while not follower.join(_LOOK_S):
-                gone = uid not in self._state.pods
-                if time.monotonic() > end_s or pending.take() or (gone and self._stop is not None):
-                    follower.stop()
-                    self._stdout.hurry()
-                    self._stderr.hurry()
-                    follower.join(_LOOK_S)
-                    break
-        lost = [follower.lost for follower in self._logs.values() if follower.lost]
-        problems = [f"The output is incomplete: {lost[0]}."] if lost else []
-        problems += [
-            f"{sink.log.name} is incomplete: {sink.log_error.strerror}."
-            for sink in (self._stdout, self._stderr)
-            if sink.log_error is not None
-        ]
+        problems = self._outputs.finish(self._state, pending, stopped=self._stop is not None)
+        begun = self._state.begun
+        if len(begun) > 1 and self._replaced is None:
+            problems.append(f"The program was begun {len(begun)} times, in the pods {', '.join(begun)}.")
+        elif len(self._made) > 1 and not self._state.may_retry:
+            problems.append(
+                f"The Job has made the pods {', '.join(self._made)}: the program may have begun in each."
+            )
         if problems:
             outcome = msgspec.structs.replace(
                 outcome, message=" ".join(filter(None, (outcome.message, *problems)))
@@ -259,13 +229,8 @@ class Following:
         return outcome
 
     def _leave(self) -> None:
-        for follower in self._logs.values():
-            follower.stop()
         self._hub.leave(self._name)
-        self._stdout.close()
-        self._stderr.close()
-
-    # --- the end --------------------------------------------------------------------------------------
+        self._outputs.close()
 
     def _on_signal(self, signum: int, pending: Pending) -> None:
         """See to it that the run ends.
@@ -304,7 +269,7 @@ class Following:
 
         lost = " (its metrics are recorded no longer)" if self._serves else ""
         question = f"The Job {self._name} can go on without proj{lost}:"
-        with self._stdout.held(), self._stderr.held():
+        with self._outputs.held():
             answer = events.ask(question, ("detach", "cancel"), stop=over)
         if answer == "detach":
             run_id = self._execution.run_id
@@ -329,40 +294,62 @@ class Following:
             return outcome
         if self._state.unexplained:
             self._hub.want_events(self._name)
+        replaced = self._state.replaced
+        if replaced is not None and not self._observing:
+            self._on_replaced(*replaced)
+            return None
         self._look_at_clock()
         found = self._state.hopeless(time.monotonic())
         if found is not None and not self._observing:
             self._give_up(found)
         return None
 
+    def _on_replaced(self, deleted: Pod, other: Pod) -> None:
+        """End what the Job began anew by itself; the pod that counts has what is left of its grace."""
+        self._hub.want_events(self._name)
+        self._replaced = deleted, other
+        events.warning(
+            f"The pod {deleted.metadata.name} was deleted, and the Job made another one, "
+            f"{other.metadata.name}: a run is one pod, so it ends."
+        )
+        self._end("replaced")
+
     def _give_up(self, found: Verdict) -> None:
         self._given_up = found
         self._end("given up")
 
     def _look_at_clock(self) -> None:
-        now_s = time.monotonic()
-        limit_s = self._execution.timeout_s
-        state = self._state
+        now_s, state = time.monotonic(), self._state
         if state.running and self._running_since_s is None:
             self._running_since_s = now_s
         if state.queued_again and self._running_since_s is not None:
             self._running_since_s, self._begun_s = None, now_s
-        if self._running_since_s is not None:
-            if limit_s is not None and now_s - self._running_since_s >= limit_s:
-                self._end("deadline")
-            return
-        waited_s = now_s - self._begun_s
+            if self._limit is not None:
+                self._limit.begin_anew()
+        if self._running_since_s is None:
+            self._look_at_wait(now_s - self._begun_s)
+        elif self._limit is not None and not self._observing:
+            self._look_at_limit(self._limit, now_s - self._running_since_s)
+
+    def _look_at_limit(self, limit: TimeLimit, ran_s: float) -> None:
+        limit.hand_over(self._state)
+        # Who comes later does not know how much is left of it.
+        if ran_s >= limit.limit_s and not (self._again and limit.kept):
+            self._end("deadline")
+
+    def _look_at_wait(self, waited_s: float) -> None:
+        """Tell what is waited for before the program begins, and give up in the end."""
         if waited_s < _EXPLAIN_AFTER_S:
             return
         if not self._explains:
             self._explains = True
             self._hub.want_events(self._name)
-        told = state.progress()
+        told = self._state.progress()
         if told and told != self._told:
             events.progress(told)
             self._told = told
         if self._pending_s is not None and waited_s >= self._pending_s:
-            found = state.waiting_for(waited_s)
+            found = self._state.waiting_for(waited_s)
             if found is not None:
                 self._give_up(found)
 
@@ -382,6 +369,8 @@ class Following:
             started_ms=ended.started_ms if ended else None,
             ended_ms=(ended.ended_ms if ended else None) or now_ms(),
         )
+        if self._replaced is not None:
+            self._given_up = self._state.why_replaced(*self._replaced)
         if self._given_up is not None:
             found = self._given_up
             return msgspec.structs.replace(base, failure=found.code, message=found.message)

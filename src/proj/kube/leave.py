@@ -1,4 +1,9 @@
-"""What a project file must not say by itself: it may be a stranger's, and the nodes are the user's."""
+"""What a project file must not say by itself: it may be a stranger's; nodes and namespace are the user's.
+
+By default a program gets nothing of its namespace and no privileges: it is in a box. What opens the box is
+for the user to allow, by options and `--backend-config`: he names it himself, or lets the project name it.
+A record, which a run is made again from, is no better known than a project file.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,18 @@ import msgspec
 
 from proj.errors import UsageError
 from proj.kube.settings import TEMPLATES
+from proj.kube.shapes import containers_of, mapping, mappings, pod_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+NODE, PRIVILEGES = "allow-host-path", "allow-privileges"
+"""The two kinds of leave, as settings and as options."""
 _OF_THE_NODE = ("hostPID", "hostIPC", "hostNetwork")
-_LISTS = ("containers", "initContainers")
+_HARMLESS = frozenset(("name", "emptyDir", "configMap", "downwardAPI", "ephemeral", "image", "projected"))
+"""Kinds of volumes that hold nothing of the namespace that is secret, or somebody's data."""
+_UNTRUSTED_SOURCES = frozenset(("secret", "serviceAccountToken"))
+_LEADS_TO_NODE = "hostPath"
 
 
 def check_leave(project: str, own: str) -> None:
@@ -26,16 +37,29 @@ def check_leave(project: str, own: str) -> None:
     Raises:
         UsageError: It does.
     """
-    if msgspec.json.decode(project or "{}").get("allow-host-path") and not _is_given(own):
+    theirs, ours = _settings(project), _settings(own)
+    for leave in (NODE, PRIVILEGES):
+        if theirs.get(leave) and not ours.get(leave):
+            raise UsageError(
+                f"The project file sets {leave}, by which it {_BY_WHICH[leave]}: that is yours to allow.",
+                hint=f"If you trust the project: `--{leave}`, or the same setting in --backend-config.",
+            )
+    asked = ", ".join(_asking({name: value for name, value in theirs.items() if name not in ours}))
+    if asked and not ours.get(PRIVILEGES):
         raise UsageError(
-            "The project file sets allow-host-path, by which it may mount folders of a node: that is yours "
-            "to allow.",
-            hint="If you trust the project: `--allow-host-path`, or the same setting in --backend-config.",
+            f"The project file asks for {asked}: that is yours to allow.",
+            hint=f"If you trust the project: `--{PRIVILEGES}`; or say it yourself, in --backend-config.",
         )
 
 
+_BY_WHICH = {
+    NODE: "may mount folders of a node",
+    PRIVILEGES: "may take Secrets, claims and service accounts of the namespace, and privileges",
+}
+
+
 def check_template(template: Mapping[str, Any], project: str, own: str) -> None:
-    """See that a Job template that the project file names does not reach into the nodes.
+    """See that a Job template that the project file names does not reach into nodes and namespace.
 
     Args:
         template: The template.
@@ -45,37 +69,98 @@ def check_template(template: Mapping[str, Any], project: str, own: str) -> None:
     Raises:
         UsageError: It does, and the user has not allowed it.
     """
-    known, given = msgspec.json.decode(own or "{}"), msgspec.json.decode(project or "{}")
-    if _is_given(own) or any(name in known for name in TEMPLATES):
+    theirs, ours = _settings(project), _settings(own)
+    if any(name in ours for name in TEMPLATES) or not any(name in theirs for name in TEMPLATES):
         return
-    found = ", ".join(dict.fromkeys(_reaching(template)))
-    if found and any(name in given for name in TEMPLATES):
-        raise UsageError(
-            f"The Job template of the project file reaches into the nodes ({found}): that is yours to allow.",
-            hint="`--allow-host-path` if you trust the project, or your own template in --backend-config.",
-        )
+    pod = pod_of(template)
+    taken = [*_taking(pod)]
+    if not ours.get(NODE):  # who may be privileged may be less
+        taken += _unconfined(pod)
+    reaching, taking = (", ".join(dict.fromkeys(found)) for found in (_reaching(pod), taken))
+    for leave, found, what in (
+        (NODE, reaching, "reaches into the nodes"),
+        (PRIVILEGES, taking, "takes something of the namespace, or privileges"),
+    ):
+        if found and not ours.get(leave):
+            raise UsageError(
+                f"The Job template of the project file {what} ({found}): that is yours to allow.",
+                hint=f"`--{leave}` if you trust the project, or your own template in --backend-config.",
+            )
 
 
-def _is_given(own: str) -> bool:
-    return bool(msgspec.json.decode(own or "{}").get("allow-host-path"))
+def _settings(text: str) -> Mapping[str, Any]:
+    return mapping(msgspec.json.decode(text or "{}"))
 
 
-def _reaching(template: Mapping[str, Any]) -> Iterator[str]:
+def _asking(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that open the box."""
+    yield from (name for name in ("secrets-from", "service-account", "cache-claim") if settings.get(name))
+    if settings.get("security") not in (None, "restricted"):
+        yield f"security: {settings['security']}"
+    if settings.get("run-as-user") == 0:
+        yield "run-as-user: 0"
+    for volume in mappings(settings.get("volumes")):
+        yield from (f"the volume {kind} {volume[kind]}" for kind in ("secret", "claim") if volume.get(kind))
+
+
+def _reaching(pod: Mapping[str, Any]) -> Iterator[str]:
     """What of a template is the node's: folders, namespaces, privileges."""
-    pod = _mapping(_mapping(_mapping(template.get("spec")).get("template")).get("spec"))
     yield from (name for name in _OF_THE_NODE if pod.get(name))
-    for volume in _mappings(pod.get("volumes")):
-        if "hostPath" in volume:
-            yield f"hostPath {_mapping(volume['hostPath']).get('path')}"
-    for key in _LISTS:
-        for container in _mappings(pod.get(key)):
-            if _mapping(container.get("securityContext")).get("privileged"):
-                yield "privileged"
+    for volume in mappings(pod.get("volumes")):
+        if _LEADS_TO_NODE in volume:
+            yield f"hostPath {mapping(volume[_LEADS_TO_NODE]).get('path')}"
+    for container in containers_of(pod):
+        security = mapping(container.get("securityContext"))
+        if security.get("privileged") or security.get("windowsOptions"):
+            yield "privileged"
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _taking(pod: Mapping[str, Any]) -> Iterator[str]:
+    """What of a template is the namespace's."""
+    for name in ("serviceAccountName", "serviceAccount", "automountServiceAccountToken"):
+        if pod.get(name):
+            yield name
+    for volume in mappings(pod.get("volumes")):
+        yield from (f"volume {kind}" for kind in volume if kind not in {*_HARMLESS, _LEADS_TO_NODE})
+        for source in mappings(mapping(volume.get("projected")).get("sources")):
+            yield from (f"volume {kind}" for kind in source if kind in _UNTRUSTED_SOURCES)
+    for container in containers_of(pod):
+        variables = [mapping(each.get("valueFrom")) for each in mappings(container.get("env"))]
+        yield from ("secretKeyRef" for each in variables if "secretKeyRef" in each)
+        yield from ("secretRef" for each in mappings(container.get("envFrom")) if "secretRef" in each)
 
 
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [_mapping(each) for each in value] if isinstance(value, list) else []
+def _unconfined(pod: Mapping[str, Any]) -> Iterator[str]:
+    """What of a template is a privilege."""
+    yield from _loosening(mapping(pod.get("securityContext")))
+    containers = containers_of(pod)
+    for container in containers:
+        yield from _loosening(mapping(container.get("securityContext")))
+    for container in containers[1:] if pod.get("containers") else containers:  # the first one is ours
+        if not _is_confined(mapping(container.get("securityContext"))):
+            name = container.get("name")
+            yield f"the container {name} without allowPrivilegeEscalation: false, drop: [ALL]"
+
+
+def _loosening(security: Mapping[str, Any]) -> Iterator[str]:
+    """What of a security context takes a restraint away."""
+    if security.get("runAsUser") == 0:
+        yield "runAsUser: 0"
+    if security.get("allowPrivilegeEscalation"):
+        yield "allowPrivilegeEscalation"
+    if "capabilities" in security and not _drops_all(security):
+        yield "capabilities"
+    for name in ("seccompProfile", "appArmorProfile"):
+        if mapping(security.get(name)).get("type") == "Unconfined":
+            yield name
+    yield from (name for name in ("procMount", "sysctls", "seLinuxOptions") if security.get(name))
+
+
+def _is_confined(security: Mapping[str, Any]) -> bool:
+    return security.get("allowPrivilegeEscalation") is False and _drops_all(security)
+
+
+def _drops_all(security: Mapping[str, Any]) -> bool:
+    capabilities = mapping(security.get("capabilities"))
+    dropped = capabilities.get("drop")
+    return isinstance(dropped, list) and "ALL" in dropped and not capabilities.get("add")

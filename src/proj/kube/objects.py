@@ -159,6 +159,7 @@ class JobStatus(_Object, frozen=True):
     active: int = 0
     succeeded: int = 0
     failed: int = 0
+    start_time: str | None = None
     conditions: tuple[Condition, ...] | None = None
 
 

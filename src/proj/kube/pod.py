@@ -37,7 +37,8 @@ def fill_pod(pod: Manifest, blueprint: Blueprint, names: Names) -> None:
     pod["containers"] = containers
     _fill_main(containers[0], blueprint, names, [mount.manifest() for mount in volumes.main])
     if blueprint.prepares:
-        prepare = _prepare(blueprint, names, [mount.manifest() for mount in volumes.prepare])
+        mounts = [mount.manifest() for mount in volumes.prepare]
+        prepare = _prepare(blueprint, names, mounts, _init_resources(containers[0]))
         pod["initContainers"] = [prepare, *(pod.get("initContainers") or [])]
     if volumes.volumes:
         pod["volumes"] = [*(pod.get("volumes") or []), *volumes.volumes]
@@ -244,7 +245,7 @@ def _prepare_variables(blueprint: Blueprint) -> dict[str, str]:
     }
 
 
-def _prepare(blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> Manifest:
+def _prepare(blueprint: Blueprint, names: Names, mounts: list[Manifest], resources: Manifest) -> Manifest:
     settings = blueprint.settings
     variables = {"HOME": HOME_DIR, **settings.environment, **_prepare_variables(blueprint)}
     found: Manifest = {
@@ -262,7 +263,8 @@ def _prepare(blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> Mani
         found["envFrom"] = [{"secretRef": {"name": name}} for name in settings.secrets_from]
     if settings.image_pull_policy:
         found["imagePullPolicy"] = settings.image_pull_policy
-    _fill_init_resources(found, settings)
+    if resources:
+        found["resources"] = resources
     if settings.security == "restricted":
         found["securityContext"] = dict(_CONFINED)
     return found
@@ -275,10 +277,11 @@ def _way_to_artifacts(blueprint: Blueprint, names: Names) -> list[Manifest]:
     return [each for each in _variables(blueprint, names) if each["name"].startswith("MLFLOW_")]
 
 
-def _fill_init_resources(container: Manifest, settings: Settings) -> None:
+def _init_resources(main: Manifest) -> Manifest:
     """As the program's: a pod needs the larger of the two, and a quota wants each container to say."""
-    wanted = {"cpu": settings.cpu, "memory": settings.memory}
-    requests = {name: value for name, value in wanted.items() if value}
-    if requests:
-        limits = {name: value for name, value in requests.items() if name != "cpu"}
-        container["resources"] = {"requests": requests, **({"limits": limits} if limits else {})}
+    found = {
+        kind: {name: value for name, value in (amounts or {}).items() if name in ("cpu", "memory")}
+        for kind, amounts in (main.get("resources") or {}).items()
+        if kind in ("requests", "limits")
+    }
+    return {kind: amounts for kind, amounts in found.items() if amounts}

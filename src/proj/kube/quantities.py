@@ -26,6 +26,15 @@ def quantity(text: str) -> Decimal | None:
         return None
 
 
+def in_words(amount: Decimal) -> str:
+    """A number as people write it there: `2Gi`, `500m`."""
+    for suffix in ("Ti", "Gi", "Mi", "Ki"):
+        if amount and amount % _SUFFIX[suffix] == 0:
+            return f"{amount / _SUFFIX[suffix]:f}{suffix}"
+    whole = amount == amount.to_integral_value()
+    return f"{amount.normalize():f}" if whole else f"{(amount * 1000).normalize():f}m"
+
+
 def never_fits(said: str) -> bool:
     """Whether a quota's refusal asks for more than the quota is: waiting does not help."""
     match = _PARTS.search(said)

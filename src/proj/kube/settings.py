@@ -86,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     volumes: tuple[CustomVolume, ...] = ()
     allow_host_path: bool = False
     """Whether `docker_env.volumes` may name folders of the node."""
+    allow_privileges: bool = False
+    """Whether the project file may name Secrets, claims and service accounts, and ask for privileges."""
     secrets_from: tuple[str, ...] = ()
     """Secrets of the namespace, all keys of which become variables."""
     cache_claim: str | None = None
@@ -95,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     endpoint_host: str | None = None
     """An address of this machine that pods reach: the run's own endpoint listens there."""
     dns_policy: Literal["ClusterFirst", "Default", "ClusterFirstWithHostNet"] | None = None
+
+    @property
+    def wants_image(self) -> bool:
+        """Whether the code goes there in an image."""
+        return self.delivery == "image" or (self.delivery is None and self.repository_uri is not None)
 
     @property
     def ttl_s(self) -> int:

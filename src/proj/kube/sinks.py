@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOOK_MS = 250
+_CHUNK_BYTES = 1 << 20
 
 
 class Sink:
@@ -26,7 +27,7 @@ class Sink:
     Args:
         log: The file to write.
         name: `stdout` or `stderr`: the stream of ours that it is passed on to; None: to none.
-        tap: Sees each chunk, and an empty one at the end; must not raise.
+        tap: Sees each chunk, and an empty one at the end, of what comes again each byte once; must not raise.
         again: Whether what the file holds comes again: it is replaced once something comes.
         resumed: Whether it comes again as far as the cluster still has it: what the file holds stays, and
             what is not in it is appended.
@@ -56,15 +57,18 @@ class Sink:
         self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._closed = False
+        if resumed and tap is not None:
+            self._show_earlier(log, tap)
 
     def write(self, data: bytes) -> None:
         """Store bytes and pass them on; waits for a reader of ours that is slow."""
         with self._lock:
             if self._closed:
                 return
-            self._store(data)
-            if self._tap is not None:
-                self._tap(data)
+            new = self._new_part(data)
+            self._store(new)
+            if self._tap is not None and new:
+                self._tap(new)
             self._pass_on(data)
 
     @contextlib.contextmanager
@@ -88,6 +92,21 @@ class Sink:
                 self._tap(b"")
             os.close(self._descriptor)
 
+    def _show_earlier(self, log: Path, tap: Callable[[bytes], None]) -> None:
+        with log.open("rb") as file:
+            while data := file.read(_CHUNK_BYTES):
+                tap(data)
+
+    def _new_part(self, data: bytes) -> bytes:
+        """What of a chunk is not in the file yet."""
+        if self._earlier is None:
+            return data
+        try:
+            return self._earlier.new_part(data)
+        except OSError as error:
+            self.log_error = self.log_error or error
+            return data
+
     def _store(self, data: bytes) -> None:
         if self.log_error is not None:
             return
@@ -95,7 +114,7 @@ class Sink:
             if self._again:
                 os.ftruncate(self._descriptor, 0)
                 self._again = False
-            rest = memoryview(data if self._earlier is None else self._earlier.new_part(data))
+            rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:

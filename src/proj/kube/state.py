@@ -7,17 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from proj.errors import FailureCode
-from proj.kube import verdict
+from proj.kube import pods, verdict
 from proj.kube.facts import write_facts
-from proj.kube.objects import seconds
 from proj.model import Outcome, RunStatus
 from proj.times import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from proj.kube.objects import ContainerStatus, Event, Job, Pod, Terminated
+    from proj.kube.objects import Event, Job, Pod
     from proj.kube.verdict import Verdict
 
 _MOST_EVENTS = 200
@@ -44,6 +42,8 @@ class JobState:
         self.job_deleted = False
         self.pods: dict[str, Pod] = {}
         self._gone: dict[str, Pod] = {}
+        self._seen: dict[str, int] = {}
+        """Which pod was heard of when."""
         self._events: dict[str, Event] = {}
         self._since: tuple[str, float] | None = None
         self._pull_error: str | None = None
@@ -70,6 +70,7 @@ class JobState:
     def take_pod(self, change: str, pod: Pod) -> None:
         """Take news of one of its pods."""
         uid = pod.metadata.uid
+        self._seen.setdefault(uid, len(self._seen))
         going = change == "DELETED" or pod.metadata.deletion_timestamp is not None
         if going and self.job is not None and self.job.spec.suspend:
             self._requeued.add(uid)
@@ -94,15 +95,49 @@ class JobState:
 
     @property
     def pod(self) -> Pod | None:
-        """The youngest of its pods; not one that is gone, and whose place is taken by another one."""
+        """The pod that counts: the youngest, not one that is gone, and whose place is taken by another one.
+
+        Where a Job has but one try, the first one whose program has begun is it: a Job makes another pod for
+        one that was deleted all the same, and a run is not run twice.
+        """
+        begun = None if self.may_retry else self._first_begun()
+        if begun is not None:
+            return begun
         known = self.pods or {uid: pod for uid, pod in self._gone.items() if uid not in self._requeued}
-        return max(known.values(), key=lambda pod: pod.metadata.creation_timestamp or "", default=None)
+        return max(known.values(), key=self._age, default=None)
+
+    @property
+    def followed(self) -> list[Pod]:
+        """The pods that are there and whose output is the run's, in the order in which they were made."""
+        alone = None if self.may_retry else self._first_begun()
+        known = sorted(self.pods.values(), key=self._age)
+        return [pod for pod in known if alone is None or pod is alone or pod.metadata.uid in self._requeued]
+
+    @property
+    def replaced(self) -> tuple[Pod, Pod] | None:
+        """A pod that was deleted while its program ran, and the one that its Job of one try made for it."""
+        job, counts = self.job, self._first_begun()
+        if job is None or job.spec.suspend or self.deleted or self.may_retry or counts is None:
+            return None
+        later = [pod for pod in self._known if self._age(pod) > self._age(counts)]
+        return (counts, later[-1]) if later and self._is_going(counts) else None
+
+    @property
+    def begun(self) -> tuple[str, ...]:
+        """Names of the pods in which the program has begun, in the order in which they were made."""
+        return tuple(pod.metadata.name for pod in self._known if pods.begun(pod))
 
     @property
     def running(self) -> bool:
         """Whether the program has begun."""
         pod = self.pod
-        return pod is not None and verdict.started(pod, self.main_of(pod))
+        return pod is not None and pods.begun(pod)
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether the Job makes another pod when one fails: until it says that it has failed itself."""
+        spec = self.job.spec if self.job is not None else None
+        return spec is not None and ((spec.backoff_limit or 0) > 0 or spec.pod_failure_policy is not None)
 
     @property
     def queued_again(self) -> bool:
@@ -121,24 +156,23 @@ class JobState:
         """Whether nothing of it runs any more."""
         if not self.pods:
             return self.job_deleted or bool(self._gone)
-        return all(self._program_ended(pod) for pod in self.pods.values())
+        return all(pods.program_ended(pod) for pod in self.pods.values())
 
-    def main_of(self, pod: Pod) -> str:
-        """Name of the container that runs the program."""
-        return pod.spec.containers[0].name if pod.spec.containers else ""
-
-    def containers(self, pod: Pod) -> Iterator[tuple[ContainerStatus, bool]]:
-        """The containers of a pod that are of interest, each with whether it is an init container."""
-        for status in pod.status.init_container_statuses or ():
-            yield status, True
-        main = pod.container(self.main_of(pod))
-        if main is not None:
-            yield main, False
+    def why_replaced(self, deleted: Pod, other: Pod) -> Verdict:
+        """Why a run ends whose pod was deleted, and for which its Job made another one."""
+        found = self._cause(deleted)
+        said = f"The pod {deleted.metadata.name} was deleted by somebody else."
+        code = FailureCode.LOST
+        if found is not None:
+            said, code = f"{found.message.rstrip('.')}.", found.code
+        name = other.metadata.name
+        ran = f"The program had begun again in {name} by then" if name in self.begun else f"{name} was ended"
+        return _verdict(code, f"{said} A run is one pod, and its Job made another one: {ran}.")
 
     def ended_main(self) -> Outcome | None:
         """How the program ended, if it has."""
         pod = self.pod
-        found = self._terminated(pod) if pod is not None else None
+        found = pods.terminated(pod) if pod is not None else None
         if pod is None or found is None:
             return None
         return verdict.ended(pod, found[0], found[1])
@@ -147,13 +181,7 @@ class JobState:
     def cut_short(self) -> bool:
         """Whether the program was told to end before it had: what it makes of that is no end of its own."""
         pod = self.pod
-        found = self._terminated(pod) if pod is not None else None
-        asked_s = seconds(pod.metadata.deletion_timestamp) if pod is not None else None
-        ended_s = seconds(found[1].finished_at) if found is not None else None
-        if pod is None or asked_s is None or ended_s is None:
-            return False
-        # The API tells when the grace is over, in whole seconds.
-        return ended_s >= asked_s - (pod.metadata.deletion_grace_period_seconds or 0)
+        return pod is not None and pods.cut_short(pod)
 
     def outcome(self) -> Outcome | None:  # noqa: PLR0911  rules, in their order
         """How the run ended, if it has by itself."""
@@ -171,13 +199,13 @@ class JobState:
             return self._failed(failed, ended) if self._over else None
         if pod is not None and self._taken_away(pod) and failed is None:
             return None if self._goes_on(pod) else self._explained(pod, ended)
-        if ended is not None and (failed is not None or not self._may_retry()):
+        if ended is not None and (failed is not None or not self.may_retry):
             return ended
         if failed is not None and self._over:
             return self._failed(self._cause(pod) or failed, ended)
         if complete and ended is not None:
             return ended
-        if pod is not None and pod.status.phase == "Failed" and not self._may_retry():
+        if pod is not None and pod.status.phase == "Failed" and not self.may_retry:
             return self._failed_pod(pod)
         return None
 
@@ -187,7 +215,7 @@ class JobState:
         if self.running:
             return None
         found = (
-            verdict.stuck(pod, self.main_of(pod), self._pull_error)
+            verdict.stuck(pod, pods.main_of(pod), self._pull_error)
             if pod is not None
             else verdict.refused_pod(self.events)
         )
@@ -226,7 +254,7 @@ class JobState:
     def progress(self) -> str | None:
         """What is waited for."""
         pod = self.pod
-        return verdict.progress(self.job, pod, self.events, self.main_of(pod) if pod else "")
+        return verdict.progress(self.job, pod, self.events, pods.main_of(pod) if pod else "")
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -235,37 +263,36 @@ class JobState:
 
     # --- below ----------------------------------------------------------------------------------------
 
-    def _terminated(self, pod: Pod) -> tuple[ContainerStatus, Terminated] | None:
-        status = pod.container(self.main_of(pod))
-        if status is None or status.state.terminated is None:
-            return None
-        return status, status.state.terminated
-
-    def _program_ended(self, pod: Pod) -> bool:
-        if pod.status.phase in ("Succeeded", "Failed") or self._terminated(pod) is not None:
-            return True
-        never = not verdict.started(pod, self.main_of(pod))
-        return never and pod.metadata.deletion_timestamp is not None and not _any_running(pod)
-
-    def _may_retry(self) -> bool:
-        """Whether the Job makes another pod when one fails: until it says that it has failed itself."""
-        spec = self.job.spec if self.job is not None else None
-        return spec is not None and ((spec.backoff_limit or 0) > 0 or spec.pod_failure_policy is not None)
-
     def _goes_on(self, pod: Pod) -> bool:
         """Whether another pod takes the place of one that was taken away."""
-        return self._may_retry() or pod.metadata.uid in self._requeued
+        return self.may_retry or pod.metadata.uid in self._requeued
 
     def _taken_away(self, pod: Pod) -> bool:
-        gone = pod.metadata.uid in self._gone or pod.metadata.deletion_timestamp is not None
-        return gone and self._over
+        over = self._over or (self.replaced is not None and (pods.program_ended(pod) or self._unheard(pod)))
+        return self._is_going(pod) and over
+
+    def _is_going(self, pod: Pod) -> bool:
+        return pod.metadata.uid in self._gone or pod.metadata.deletion_timestamp is not None
+
+    def _first_begun(self) -> Pod | None:
+        """The oldest pod whose program has begun, other than those that a queue took away."""
+        known = (pod for pod in self._known if pod.metadata.uid not in self._requeued)
+        return next((pod for pod in known if pods.begun(pod)), None)
+
+    @property
+    def _known(self) -> list[Pod]:
+        """All pods, those that are gone too, in the order in which they were made."""
+        return sorted((*self._gone.values(), *self.pods.values()), key=self._age)
+
+    def _age(self, pod: Pod) -> tuple[str, int]:
+        """What pods are sorted by: their times are in whole seconds."""
+        return pod.metadata.creation_timestamp or "", self._seen.get(pod.metadata.uid, 0)
 
     @property
     def _over(self) -> bool:
         """Whether nothing of it runs any more, or nobody is left who could tell that."""
-        pods = self.pods.values()
-        ended = all(self._program_ended(pod) or self._unheard(pod) for pod in pods)
-        return self.at_rest or (bool(pods) and ended)
+        ended = all(pods.program_ended(pod) or self._unheard(pod) for pod in self.pods.values())
+        return self.at_rest or (bool(self.pods) and ended)
 
     def _unheard(self, pod: Pod) -> bool:
         """Whether a pod was to be gone by now, and its node does not say that it is."""
@@ -334,7 +361,7 @@ class JobState:
 
     def _failed_pod(self, pod: Pod) -> Outcome | None:
         """A pod that failed without its program's having ended."""
-        found = self._cause(pod) or verdict.stuck(pod, self.main_of(pod))
+        found = self._cause(pod) or verdict.stuck(pod, pods.main_of(pod))
         if found is None:
             said = pod.status.message or pod.status.reason or "no reason given"
             found = _verdict(FailureCode.LOST, f"The pod failed: {said}")
@@ -342,17 +369,12 @@ class JobState:
 
     def write(self, path: Path, namespace: str) -> None:
         """Write down what the cluster says, before it forgets."""
-        pods, pod = (*self._gone.values(), *self.pods.values()), self.pod
-        main = pod.container(self.main_of(pod)) if pod is not None else None
+        known, pod = (*self._gone.values(), *self.pods.values()), self.pod
+        main = pod.container(pods.main_of(pod)) if pod is not None else None
         image_id = main.image_id if main is not None else None
         write_facts(
-            path, job=self.name, namespace=namespace, pods=pods, told=self.events, image_id=image_id or None
+            path, job=self.name, namespace=namespace, pods=known, told=self.events, image_id=image_id or None
         )
-
-
-def _any_running(pod: Pod) -> bool:
-    statuses = (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
-    return any(status.state.running is not None for status in statuses)
 
 
 def _verdict(code: FailureCode, message: str) -> Verdict:

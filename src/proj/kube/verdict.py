@@ -10,6 +10,7 @@ import msgspec
 
 from proj.errors import FailureCode
 from proj.kube.blueprint import PREPARE
+from proj.kube.names import TIMEOUT_ANNOTATION
 from proj.kube.quantities import never_fits
 from proj.model import Outcome, RunStatus
 
@@ -235,11 +236,14 @@ def failed_job(job: Job) -> Verdict | None:
     if failed is None:
         return None
     if failed.reason == "DeadlineExceeded":
-        limit = job.spec.active_deadline_seconds
-        return Verdict(
-            code=FailureCode.DEADLINE,
-            message=f"The Job took longer than its deadline{f' of {limit} s' if limit else ''}.",
+        limit, own = (
+            job.spec.active_deadline_seconds,
+            (job.metadata.annotations or {}).get(TIMEOUT_ANNOTATION),
         )
+        said = f"The Job took longer than its deadline{f' of {limit} s' if limit else ''}."
+        if own is not None:
+            said = f"The command took longer than {own} s and was stopped."
+        return Verdict(code=FailureCode.DEADLINE, message=said)
     said = failed.message or failed.reason or "no reason given"
     return Verdict(code=FailureCode.LOST, message=f"The Job failed: {said}")
 

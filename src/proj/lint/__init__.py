@@ -13,8 +13,8 @@ from proj.lint.commands import check_command
 from proj.lint.environments import check_environment
 from proj.lint.parameters import check_parameters
 from proj.model import Position, Project, Severity
-from proj.projectfile.findings import Findings, ProjectInvalidError
-from proj.projectfile.parse import MISSING_COMMAND, load
+from proj.projectfile import load
+from proj.projectfile.findings import MISSING_COMMAND, Findings, ProjectInvalidError
 from proj.yamltree import Mapping, Scalar, YamlError, decode, entries, is_null, parse, split_lines
 
 if TYPE_CHECKING:

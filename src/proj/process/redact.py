@@ -11,18 +11,17 @@ if TYPE_CHECKING:
 
 MASK = "***"
 
-_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^\s/?#'\"<>]*)@", re.IGNORECASE)
-_BARE_USER = re.compile(r"(?:git|hg|svn)", re.IGNORECASE)
-_SECRET_NAME = re.compile(
-    r"password|passwd|secret|token|api_?key|access_?key|private_?key|credential", re.IGNORECASE
-)
+_USERINFO = r"(?i)(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^\s/?#'\"<>]*)@"
+_BARE_USER = r"(?i)(?:git|hg|svn)"
+_TELLING_NAME = r"(?i)password|passwd|secret|token|api_?key|access_?key|private_?key|credential"
+"""What says in a variable's name that its value is secret."""
 _MIN_SECRET_LENGTH = 8
 """Shorter values stand in ordinary text by chance."""
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable's name, or a password in its URL, says that nobody else is to see its value."""
-    return bool(_SECRET_NAME.search(name)) or strip_userinfo(value) != value
+    return bool(re.search(_TELLING_NAME, name)) or strip_userinfo(value) != value
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -39,7 +38,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     known.update(
         value
         for name, value in os.environ.items()
-        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and not value.startswith("/")
+        if len(value) >= _MIN_SECRET_LENGTH and re.search(_TELLING_NAME, name) and not value.startswith("/")
     )
     for secret in sorted(known, key=len, reverse=True):
         if secret in text:
@@ -54,6 +53,6 @@ def strip_userinfo(text: str) -> str:
 
 def _replace_userinfo(text: str, replacement: str) -> str:
     def replaced(match: re.Match[str]) -> str:
-        return match[0] if _BARE_USER.fullmatch(match["userinfo"]) else match["scheme"] + replacement
+        return match[0] if re.fullmatch(_BARE_USER, match["userinfo"]) else match["scheme"] + replacement
 
-    return _USERINFO.sub(replaced, text) if "://" in text else text
+    return re.sub(_USERINFO, replaced, text) if "://" in text else text

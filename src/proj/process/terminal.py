@@ -15,6 +15,7 @@ import fcntl
 import os
 import signal
 import termios
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proj.process.group import signal_group
@@ -58,6 +59,15 @@ def _copy_size(from_fd: int, to_fd: int) -> bool:
     with contextlib.suppress(OSError):
         fcntl.ioctl(to_fd, termios.TIOCSWINSZ, size)
     return True
+
+
+def _pending(pid: int, signum: signal.Signals) -> bool:
+    """Whether a signal waits for a process; False where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
+            if line.startswith(b"ShdPnd:"):  # what was sent to it as a whole: a mask, proc(5)
+                return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    return False
 
 
 def controlling_terminal() -> int | None:
@@ -146,6 +156,10 @@ class Terminal:
         with contextlib.suppress(OSError):
             os.tcsetpgrp(self._fd, self._group)
             self._lent = True
+        if self._lent and _pending(self._group, signal.SIGTSTP):
+            # Ctrl-Z reached the command while it was still stopped; letting it go on would drop that.
+            self._take_back()
+            self._stop_own_group(signal.SIGTSTP)
         signal_group(self._group, signal.SIGCONT)
 
     def _take_back(self) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from proj.errors import UsageError
 from proj.model import Diagnostic, EntryPoint, Project, Severity
-from proj.projectfile.findings import ProjectInvalidError, did_you_mean
-from proj.projectfile.parse import MISSING_COMMAND, missing_command
+from proj.projectfile.findings import MISSING_COMMAND, ProjectInvalidError, did_you_mean, missing_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +102,8 @@ def _script(project: Project, name: str) -> EntryPoint:
     shown = (
         f"./{relative}" if relative.startswith("-") else relative
     )  # else the program takes it for an option
+    import shlex
+
     # The command is a template, in which braces are doubled
     line = shlex.join([*program, shown]).replace("{", "{{").replace("}", "}}")
     return EntryPoint(name=name, command=line, script=relative)

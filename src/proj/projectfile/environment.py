@@ -113,14 +113,14 @@ def _docker(reader: Reader, entry: Entry) -> EnvironmentDeclaration | None:
     )
 
 
-_SIZE = re.compile(r"\d+(\.\d+)?\s*[bkmgt]?", re.IGNORECASE)
-_GPUS = re.compile(r"all|\d+|device=[\w,-]+")
+_SIZE = r"(?i)\d+(\.\d+)?\s*[bkmgt]?"
+_GPUS = r"all|\d+|device=[\w,-]+"
 _OPTIONS = {
-    "user": (re.compile(r"[\w.-]+(:[\w.-]+)?"), "Write `1000:1000`, or a name."),
+    "user": (r"[\w.-]+(:[\w.-]+)?", "Write `1000:1000`, or a name."),
     "shm_size": (_SIZE, "Write a size, such as `2g`."),
     "gpus": (_GPUS, "Write `all`, a number, or `device=0,1`."),
-    "network": (re.compile(r"[\w.:-]+"), "Write `bridge`, `host`, `none` or the name of a network."),
-    "platform": (re.compile(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?"), "Write `linux/amd64`."),
+    "network": (r"[\w.:-]+", "Write `bridge`, `host`, `none` or the name of a network."),
+    "platform": (r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?", "Write `linux/amd64`."),
 }
 """Key of `docker_env` -> what its value looks like, and what to write."""
 
@@ -130,7 +130,7 @@ def _option(reader: Reader, entry: Entry | None, name: str) -> str | None:
         return None
     text = reader.text(entry.value, f"`{name}` of `docker_env`")
     form, fix = _OPTIONS[name]
-    if text is not None and not form.fullmatch(text):
+    if text is not None and not re.fullmatch(form, text):
         message = f"`{name}` of `docker_env` is {text!r}, which cannot be meant"
         reader.findings.error("docker-option", message, entry.value, fix)
     return text

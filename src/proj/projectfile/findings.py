@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from proj.model import Project
     from proj.yamltree import Node
 
+MISSING_COMMAND: Final = "missing-command"
+"""Code of the finding that an entry point has no command: fatal when it is the one to run."""
 _SHOWN_COLUMNS: Final = 100
 _SHOWN_FINDINGS: Final = 25
 _KEPT_FINDINGS: Final = 500
@@ -82,6 +84,11 @@ def _excerpt(line: str, column: int) -> list[str]:
 def printable(text: str) -> str:
     """The text with control characters replaced, one for one: a file must not steer a terminal."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def missing_command(name: str) -> str:
+    """The message of the finding that an entry point has no command."""
+    return f"entry point `{name}` has no command"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -8,9 +8,6 @@ from proj.model import ParameterKind
 
 Shape = Literal["text", "number", "boolean", "texts", "mapping", "list", "any"]
 
-FILE_NAMES: Final = ("mlproject", "mlproject.yaml", "mlproject.yml")
-"""Lower-case names of a project file; the first is MLflow's own."""
-
 TYPES: Final[dict[str, ParameterKind]] = {
     "string": ParameterKind.STRING,
     "str": ParameterKind.STRING,

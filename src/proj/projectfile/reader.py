@@ -27,7 +27,7 @@ _KINDS: Final = {
     "pairs": "a list",
     "binary": "bytes",
 }
-_GLUED: Final = re.compile(r"([A-Za-z_]+)\s*[:=\s]\s*(.*)", re.DOTALL)
+_GLUED: Final = r"(?s)([A-Za-z_]+)\s*[:=\s]\s*(.*)"
 
 
 def describe(node: Node) -> str:
@@ -90,7 +90,7 @@ class Reader:
         self, name: str, entry: Entry, table: dict[str, Key], what: str
     ) -> tuple[str, str | None]:
         message = f"unknown key `{name}` in {what}"
-        glued = _GLUED.fullmatch(name)
+        glued = re.fullmatch(_GLUED, name)
         if glued is not None and glued[1] in table and is_null(entry.value):
             return message, f"Write `{glued[1]}: {glued[2]}`, with a colon and a blank."
         similar = did_you_mean(name, table)

@@ -77,9 +77,9 @@ class Uploads:
             size += stamp[0]
         return size
 
-    def discard(self) -> None:
-        """Remove the folder, if all is where it belongs."""
-        if self._complete:
+    def discard(self, *, whatever: bool = False) -> None:
+        """Remove the folder, if all is where it belongs, or else if nobody wants it any more."""
+        if self._complete or whatever:
             shutil.rmtree(self.workspace, ignore_errors=True)
             with contextlib.suppress(OSError):
                 marker_of(self.workspace).unlink(missing_ok=True)

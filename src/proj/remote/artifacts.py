@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import io
 import re
@@ -271,8 +272,7 @@ class ServerArtifactStores(ArtifactStores):
         Raises:
             StoreError: Also for a folder that is not on this machine.
         """
-        is_here = urlsplit(self._url).hostname in (*_LOOPBACK, socket.gethostname().lower())
-        if uri_scheme(artifact_uri) in ("", "file") and not is_here:
+        if uri_scheme(artifact_uri) in ("", "file") and not is_here(urlsplit(self._url).hostname or ""):
             folder = local_path(artifact_uri)
             base = folder.parents[_LEVELS] if len(folder.parents) > _LEVELS else folder
             if not base.is_dir() or not base.is_absolute():
@@ -286,6 +286,30 @@ class ServerArtifactStores(ArtifactStores):
                     f"{self._url} keeps artifacts in the folder {base}: the one of this machine is used."
                 )
         return super().store_of(artifact_uri)
+
+
+def is_here(host: str) -> bool:
+    """Whether a host name or address is one of this machine's."""
+    return host in (*_LOOPBACK, socket.gethostname().lower()) or (host != "" and _leads_here(host))
+
+
+@functools.lru_cache(maxsize=64)
+def _leads_here(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return False
+    return any(_is_own(family, address) for family, _, _, _, address in found)
+
+
+def _is_own(family: int, address: tuple[object, ...]) -> bool:
+    """Whether an address is one of this machine's: only of its own may a socket be bound to."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind(address)
+    except OSError:
+        return False
+    return True
 
 
 def _measured(file: Path) -> tuple[int, bytes]:

@@ -61,7 +61,11 @@ def lost(error: requests.RequestException, url: str) -> StoreError:
         return LostError(said, hint=_PROXIES, may_be_done=False)
     if _is_unsent(error):
         return LostError(f"{where} cannot be reached: {_cause(error)}.", hint=_CHECK, may_be_done=False)
-    return LostError(f"The connection to {url} was lost: {_cause(error)}.", hint="Try again.")
+    silent = any(isinstance(each, ConnectionResetError) for each in _causes(error))
+    hint = "Try again."
+    if silent and url.startswith("http:"):  # so does one that speaks TLS
+        hint = f"Try again; or {url.replace('http:', 'https:', 1)}, if it speaks TLS."
+    return LostError(f"The connection to {url} was lost: {_cause(error)}.", hint=hint)
 
 
 def _unencrypted(error: requests.RequestException, url: str) -> LostError:

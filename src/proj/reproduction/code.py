@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from proj.errors import NotFoundError, ProjError
+from proj.errors import NotFoundError, ProjError, SourceError
 from proj.model import Checkout, GitState
 from proj.reproduction.problems import Problem, problem_of
 from proj.source import checkouts
@@ -75,9 +75,9 @@ class RestoredCode:
                 return None
             self._get_bundle(bundle, self._private.parent)
             restore(snapshot, target, bundle_path=self.bundle, remotes=self._remotes)
+            _check_large_files(snapshot, target)
         except ProjError as error:
-            hint = "--remote URL names a repository that has the commit."
-            self.problems.append(problem_of("code", error, hint=hint))
+            self.problems.append(problem_of("code", error))
             return None
         self._written, self.snapshot = target, snapshot
         if not (target / code.subdir).resolve().is_relative_to(target.resolve()):
@@ -149,6 +149,19 @@ class RestoredCode:
         """Remove what nobody needs once the run is over; the run itself removes a private checkout."""
         if self._private is not None and self._directory is not None:
             checkouts.discard(self._private)
+
+
+def _check_large_files(snapshot: Snapshot, target: Path) -> None:
+    """See that what the run had of Git LFS is there as well: the tree's hash tells only of pointers."""
+    from proj.source.lfs import is_pointer
+
+    absent = [path for path in snapshot.large_files if is_pointer(target / path)]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise SourceError(
+            f"The content of {absent[0]}{more}, which the run had from Git LFS, is not there.",
+            hint="Install git-lfs: it fetches it.",
+        )
 
 
 def _as_changed(code: SourceRecord) -> tuple[str, ...]:

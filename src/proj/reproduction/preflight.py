@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import shutil
 import uuid
@@ -57,6 +58,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """A folder with files that the lock names, such as those of an archive."""
     backend_config: str = "{}"
     """Settings of the backend that count before the recorded ones, a JSON object."""
+    timeout_s: float | None = None
+    """How long the command may take: None: as long as it might then; infinite: for ever."""
     offline: bool = False
     keep: bool = False
     quiet: bool = False
@@ -324,15 +327,18 @@ class _Preflight:
             experiment_id=active_experiment(self._tracking, self._recipe.run),
             backend=self._recipe.backend,
             docker_args=made.docker_args,
+            timeout_s=self._timeout_s(made),
             env_manager=self._manager() if "PROJ_ENV_MANAGER" in made.variables else None,
             offline=self._options.offline,
             quiet=self._options.quiet,
             keep=self._options.keep,
         )
 
-    def _warn(self, request: RunRequest, plan: Plan, made: record.CommandRecord) -> None:
-        import os
+    def _timeout_s(self, made: record.CommandRecord) -> float | None:
+        chosen = self._options.timeout_s
+        return made.timeout_s if chosen is None else None if chosen == math.inf else chosen
 
+    def _warn(self, request: RunRequest, plan: Plan, made: record.CommandRecord) -> None:
         host = self._recipe.host
         if host is None:
             events.warning("On which machine it ran, and with which variables, is not recorded.")
@@ -343,11 +349,8 @@ class _Preflight:
                     f"This is another machine: {'; '.join(differing)}. "
                     "Numbers may differ in their last digits."
                 )
-        unset = set(made.variables) - set(assigning.variable_names(request, plan)) - set(os.environ)
-        if unset:
-            events.warning(
-                f"Variables that the run had, and whose values are in no record: {', '.join(sorted(unset))}."
-            )
+        known = {*assigning.variable_names(request, plan), *plan.variables, *(host.variables if host else ())}
+        surroundings.tell_of_variables(made, known)
 
     def _plan(
         self,

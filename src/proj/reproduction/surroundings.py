@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from proj.host import VARIABLES, chooses_devices, inspect
+from proj import events
+from proj.host import chooses_devices, inspect, is_recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from proj.host import Host
     from proj.model import EnvironmentFacts
+    from proj.record import CommandRecord
 
 _MATTERS = {
     "machine": "architecture",
@@ -41,7 +43,23 @@ def _known(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_replayed(name: str) -> bool:
-    return VARIABLES.fullmatch(name) is not None and not chooses_devices(name)
+    return is_recorded(name) and not chooses_devices(name)
+
+
+def tell_of_variables(made: CommandRecord, known: Container[str]) -> None:
+    """Say which variables the run had, or its line reads, whose values are in no record.
+
+    Args:
+        made: What was started then.
+        known: Names of those that are set as they were.
+    """
+    names = [name for name in sorted({*made.variables, *made.read}) if name not in known]
+    unset = [name for name in names if name not in os.environ]
+    if unset:
+        events.warning(f"Variables that the run had, and whose values are in no record: {', '.join(unset)}.")
+    others = [name for name in names if name in made.read and name not in unset]
+    if others:
+        events.note(f"The command reads {', '.join(others)}: as set here, for no value is in the record.")
 
 
 def machine_differences(recorded: Host) -> Iterator[str]:

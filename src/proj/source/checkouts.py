@@ -39,13 +39,19 @@ def allocate(name: str) -> Path:
         identifier = secrets.token_hex(6)
         if _hold(base, identifier, create=True):
             break
-    tree = base / identifier / (re.sub(r"[^\w.+@ -]+", "-", name)[:80].lstrip(".-") or "project")
+    tree = base / identifier / folder_name(name)
     try:
         tree.mkdir(parents=True)
     except OSError as error:
         discard(tree)
         raise os_failure(error, f"Cannot create {tree}") from error
     return tree
+
+
+def folder_name(name: str) -> str:
+    """A name as that of a folder, which leads nowhere else and is no option: a run has any name."""
+    plain = re.sub(r"[^\w.+@ -]+", "-", name)[:80].lstrip(".-").rstrip()
+    return plain.encode("utf-8", "ignore")[:200].decode("utf-8", "ignore") or "project"
 
 
 def hold(root: Path) -> bool:

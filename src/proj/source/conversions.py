@@ -6,6 +6,7 @@ unequal files. Git LFS is the one filter whose result is as good as the file: a 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING
@@ -16,20 +17,24 @@ from proj.source import git
 from proj.source.contents import LITTLE_BYTES, UnfitError, blob_hash, read_file, size_of
 from proj.source.digests import sha256
 from proj.source.repositories import places_of
-from proj.source.worktree import NO_LAZY_FETCH
+from proj.source.worktree import NO_LAZY_FETCH, writing_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from proj.source.worktree import TrackedFile, Worktree
 
-_POINTER = re.compile(
+_POINTER = (
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
 _ATTRIBUTES = ".gitattributes"
 _REPLACING = ("filter", "working-tree-encoding")
+_ENCRYPTING = ("crypt", "vault", "sops")
+"""In the names of filters: git-crypt, transcrypt, git-agecrypt, git-vault, git-sops …"""
+_CIPHERTEXTS = (b"\0GITCRYPT\0", b"U2FsdGVkX1", b"age-encryption.org/")
+"""How files begin that git-crypt, OpenSSL and age have encrypted."""
 
 
 class Pointer(msgspec.Struct, frozen=True):
@@ -112,7 +117,7 @@ def pointers(root: Path, hashes: Iterable[str]) -> dict[str, Pointer]:
     ]
     found = {}
     for digest in small:
-        match = _POINTER.fullmatch(read_blob(root, digest))
+        match = re.fullmatch(_POINTER, read_blob(root, digest))
         if match:
             found[digest] = Pointer(match.group(1).decode(), int(match.group(2)))
     return found
@@ -187,26 +192,52 @@ def hidden_changes(tree: Worktree) -> list[TrackedFile]:
     return found
 
 
+def encrypted(tree: Worktree, paths: Collection[str]) -> frozenset[str]:
+    """Those of some files that are committed encrypted only, by a filter as that of git-crypt."""
+    if not paths or not _attributes_name(tree, _ENCRYPTING):
+        return frozenset()
+    return frozenset(
+        path
+        for path, value in _attribute_values(tree, paths, "filter")
+        if any(word in value for word in _ENCRYPTING)
+    )
+
+
+def is_ciphertext(path: Path) -> bool:
+    """Whether a file is on disk as encrypted as it is committed."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(20).startswith(_CIPHERTEXTS)
+    return False
+
+
 def _replaces(tree: Worktree) -> bool:
     """Whether any attributes name a filter or an encoding."""
+    return _attributes_name(tree, _REPLACING)
+
+
+def _attributes_name(tree: Worktree, words: Collection[str]) -> bool:
     texts = [_local_attributes(tree), _user_attributes(), _read(tree.setting("core.attributesfile"))]
     texts += [_read(str(tree.root / name)) for name in tree.files_named(_ATTRIBUTES)]
-    return any(word in text for text in texts for word in _REPLACING)
+    return any(word in text for text in texts for word in words)
 
 
 def _replaced(tree: Worktree, files: list[TrackedFile]) -> list[TrackedFile]:
-    answer = git.run(
-        *("check-attr", "-z", "--stdin", *_REPLACING),
-        cwd=tree.root,
-        stdin="".join(f"{file.path}\0" for file in files),
-        exact=True,
-    ).stdout.split("\0")
-    marked = {
-        path
-        for path, value in zip(answer[::3], answer[2::3], strict=False)
-        if value not in ("unspecified", "unset")
-    }
+    values = _attribute_values(tree, [file.path for file in files], *_REPLACING)
+    marked = {path for path, value in values if value not in ("unspecified", "unset")}
     return [file for file in files if file.path in marked]
+
+
+def _attribute_values(tree: Worktree, paths: Iterable[str], *names: str) -> list[tuple[str, str]]:
+    """Path and value of each of some attributes."""
+    with writing_nothing(tree.root, tree.settings) as apart:
+        answer = git.run(
+            *("check-attr", "-z", "--stdin", *names),
+            cwd=tree.root,
+            stdin="".join(f"{path}\0" for path in paths),
+            exact=True,
+            env=apart,
+        ).stdout.split("\0")
+    return list(zip(answer[::3], answer[2::3], strict=False))
 
 
 def _local_attributes(tree: Worktree) -> str:

@@ -5,8 +5,12 @@ The modules behind `hashlib` are CPython's own; where they are missing or named 
 
 from __future__ import annotations
 
+import functools
 import importlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Hash(Protocol):
@@ -21,18 +25,19 @@ class Hash(Protocol):
 
 def sha1() -> Hash:
     """Begin a SHA-1, as git names objects; nothing is trusted to it."""
-    return _new("sha1", ("_sha1",))
+    return _maker("sha1", ("_sha1",))(usedforsecurity=False)
 
 
 def sha256() -> Hash:
     """Begin a SHA-256."""
-    return _new("sha256", ("_sha2", "_sha256"))
+    return _maker("sha256", ("_sha2", "_sha256"))(usedforsecurity=False)
 
 
-def _new(name: str, modules: tuple[str, ...]) -> Hash:
+@functools.cache  # to look for a module that is not there takes longer than a small digest
+def _maker(name: str, modules: tuple[str, ...]) -> Callable[..., Hash]:
     for module in (*modules, "hashlib"):
         try:
-            found: Hash = getattr(importlib.import_module(module), name)(usedforsecurity=False)
+            found: Callable[..., Hash] = getattr(importlib.import_module(module), name)
         except ImportError:
             continue
         return found

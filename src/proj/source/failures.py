@@ -54,7 +54,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
             *("error: 404", "not a git repository"),
         ),
         "No repository at {url}.",
-        "Check the address. Some hosts say so too when you may not see it: {authenticate}",
+        "{check}",
     ),
     (("",), "git cannot fetch {url}.", "`git clone` by hand may tell more."),
 )
@@ -68,9 +68,16 @@ def explain(error: ToolFailedError, url: str) -> SourceError:
         "host": host_of(url) or redact_url(url),
         "ssh_target": _ssh_target(url),
         "authenticate": _how_to_authenticate(url),
+        "check": _what_to_check(url),
     }
     _, message, hint = next(meaning for meaning in _MEANINGS if any(text in said for text in meaning[0]))
     return SourceError(message.format(**names), hint=hint.format(**names), details=error.details)
+
+
+def _what_to_check(url: str) -> str:
+    if not host_of(url):
+        return "Check the path."
+    return f"Check the address. Some hosts say so too when you may not see it: {_how_to_authenticate(url)}"
 
 
 def _how_to_authenticate(url: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
+from proj import paths
 from proj.source import git
 from proj.source.files import os_failure
 
@@ -19,18 +21,22 @@ _IN_FOLDERS = (*_CACHES, "mlruns/", "node_modules/")
 
 
 def list_folder(folder: Path, scratch: Path) -> tuple[str, ...]:
-    """Files of a folder that is in no repository, but those ignored; a repository in it ends with a slash."""
+    """Files of a folder that is in no repository, but those ignored and our own records.
+
+    A repository in it ends with a slash.
+    """
     patterns = (f"--exclude={pattern}" for pattern in _IN_FOLDERS)
     listing = _list(folder, scratch, "--others", "--exclude-standard", *patterns)
-    return tuple(listing)
+    own = paths.own_below(folder)
+    return tuple(path for path in listing if not path.startswith(own))
 
 
-def derived(paths: Sequence[str]) -> set[str]:
+def derived(untracked: Sequence[str]) -> set[str]:
     """Those of some untracked files that were made by Python: compiled modules, virtual environments."""
-    environments = tuple(path[: -len("pyvenv.cfg")] for path in paths if path.endswith("/pyvenv.cfg"))
+    environments = tuple(path[: -len("pyvenv.cfg")] for path in untracked if path.endswith("/pyvenv.cfg"))
     return {
         path
-        for path in paths
+        for path in untracked
         if "__pycache__" in path.split("/")[:-1] or (environments and path.startswith(environments))
     }
 
@@ -63,14 +69,15 @@ def ignored(folder: Path) -> tuple[str, ...]:
 
 def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
     if scratch is None:
-        listing = git.run("ls-files", "-z", *options, cwd=folder, exact=True)
+        from proj.source.sparse import is_sparse, objects_apart  # few look at what is ignored
+
+        with objects_apart(folder) if is_sparse(folder) else contextlib.nullcontext() as apart:
+            listing = git.run("ls-files", "-z", *options, cwd=folder, exact=True, env=apart)
     else:
         git_dir = scratch / "listing"
         if not git_dir.exists():
-            from proj.source.tree import write_skeleton  # a repository can do without
-
             try:
-                write_skeleton(git_dir, "[core]\n\tbare = false\n")
+                _make_repository(git_dir)
             except OSError as error:
                 raise os_failure(error, f"Cannot write {git_dir}") from error
         listing = git.run(
@@ -81,3 +88,11 @@ def _list(folder: Path, scratch: Path | None, *options: str) -> list[str]:
             exact=True,
         )
     return listing.stdout.split("\0")[:-1]
+
+
+def _make_repository(git_dir: Path) -> None:
+    """Make the least that git takes for a repository (gitrepository-layout(5)): no more is needed to list."""
+    (git_dir / "objects").mkdir(parents=True)
+    (git_dir / "refs").mkdir()
+    (git_dir / "HEAD").write_text("ref: refs/heads/main\n", "utf-8")
+    (git_dir / "config").write_text("[core]\n\tbare = false\n", "utf-8")

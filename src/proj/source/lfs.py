@@ -81,12 +81,15 @@ def _pointers(tree: Path) -> list[str]:
     ).stdout
     fields = attributes.split("\0")
     tracked = [path for path, value in zip(fields[::3], fields[2::3], strict=False) if value == "lfs"]
-    return [path for path in tracked if _is_pointer(tree / path)]
+    return [path for path in tracked if is_pointer(tree / path)]
 
 
-def _is_pointer(path: Path) -> bool:
+def is_pointer(path: Path) -> bool:
+    """Whether a file holds a pointer of Git LFS instead of its content."""
     try:
+        if path.is_symlink() or not path.is_file():
+            return False
         with path.open("rb") as file:
-            return not path.is_symlink() and file.read(len(_POINTER)) == _POINTER
+            return file.read(len(_POINTER)) == _POINTER
     except OSError:
         return False

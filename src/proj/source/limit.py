@@ -7,7 +7,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from proj.model import LeftOut
-from proj.sizes import in_words
 from proj.source import git
 from proj.source.contents import UnfitError
 from proj.source.digests import sha256
@@ -49,7 +48,7 @@ def leave_out_largest(parts: Sequence[Part], limit_bytes: int) -> None:
         if status.st_size <= to_read:
             to_read -= status.st_size
             digest = _digest(part.folder / wanted.path, status.st_size)
-        reason = UnfitError("limit", f"it is too large to be kept with the run ({in_words(status.st_size)})")
+        reason = UnfitError("limit", f"it is too large to be kept with the run ({_in_words(status.st_size)})")
         part.leave_out(wanted, reason, status, digest)
 
 
@@ -75,9 +74,17 @@ def without_commits(part: Part, size_bytes: int) -> None:
     for path in before.keys() - after.keys() - part.wanted.keys() - part.links.keys():
         part.note(path, "deleted")
         part.deleted.add(path)
-    detail = f"its commits that are not pushed are too large to be kept with the run ({in_words(size_bytes)})"
+    detail = (
+        f"its commits that are not pushed are too large to be kept with the run ({_in_words(size_bytes)})"
+    )
     part.left_out.append(LeftOut(path=part.below("").rstrip("/") or ".", reason="commits", detail=detail))
     part.restart_from(base, before)
+
+
+def _in_words(size_bytes: int) -> str:
+    from proj.sizes import in_words
+
+    return in_words(size_bytes)
 
 
 def _entries(part: Part, commit: str) -> Iterator[tuple[str, tuple[str, str]]]:

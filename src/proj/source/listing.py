@@ -14,7 +14,7 @@ from proj.model import LeftOut
 from proj.source import worktree
 from proj.source.bundle import workplace
 from proj.source.contents import UnfitError, read_file
-from proj.source.conversions import read_blob
+from proj.source.conversions import encrypted, is_ciphertext, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
 from proj.source.secretfiles import secret_by_name, secrets_in
@@ -47,6 +47,9 @@ class Listing(msgspec.Struct, frozen=True):
     left_out: tuple[LeftOut, ...]
 
 
+_ENCRYPTED = "it looks like a secret: the repository has it encrypted"
+
+
 class _Found(msgspec.Struct, frozen=True):
     path: str
     committed: str | None = None
@@ -70,9 +73,12 @@ def list_tree(root: Path, *, store: Path, project: str = "") -> Listing:
     left: list[LeftOut] = []
     with workplace(store) as scratch:
         for folder, prefix, tree, found in _walk(root.absolute(), "", scratch, project, 0):
+            concealed = encrypted(tree, [each.path for each in found]) if tree is not None else ()
             for each in found:
                 path = f"{prefix}{each.path}"
                 try:
+                    if each.path in concealed and not is_ciphertext(folder / each.path):
+                        raise UnfitError("secret", _ENCRYPTED)  # noqa: TRY301  like the others
                     file = _look(folder, path, each, tree)
                 except UnfitError as reason:
                     committed = each.committed is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from proj.errors import SourceError
 from proj.model import Checkout
 from proj.source.state import git_state, repository_root
@@ -21,9 +23,10 @@ def open_folder(location: Location, version: str | None) -> Checkout:
     Raises:
         SourceError: It cannot be read, or has no such folder or revision.
     """
-    folder = location.path
-    assert folder is not None  # noqa: S101  the caller's contract
-    _check_readable(folder)
+    assert location.path is not None  # noqa: S101  the caller's contract
+    _check_readable(location.path)
+    folder = _true_place(location.path)
+    location = msgspec.structs.replace(location, path=folder)
     root = repository_root(folder)
     if version is not None:
         if root is None:
@@ -45,6 +48,17 @@ def open_folder(location: Location, version: str | None) -> Checkout:
         subdir=_below(top, project_dir),
         git=state,
     )
+
+
+def _true_place(folder: Path) -> Path:
+    """The folder, or where it really is: if links lead into a repository, or into another one, as for git."""
+    real = folder.resolve()
+    if real == folder:
+        return folder
+    root, true_root = repository_root(folder), repository_root(real)
+    if true_root is None or (root is not None and root.resolve() == true_root):
+        return folder
+    return real
 
 
 def _below(root: Path, folder: Path) -> str:

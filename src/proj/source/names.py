@@ -8,7 +8,7 @@ import re
 _IGNORED = dict.fromkeys(
     (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF), None
 )
-_REPOSITORY = re.compile(r"(?:\.git|git~1)[ .]*(?::.*)?", re.IGNORECASE | re.DOTALL)
+_REPOSITORY = r"(?is)(?:\.git|git~1)[ .]*(?::.*)?"
 
 
 def is_refused(path: str) -> bool:
@@ -19,6 +19,6 @@ def is_refused(path: str) -> bool:
     if "git" not in path.translate(_IGNORED).lower():
         return False
     return any(
-        _REPOSITORY.fullmatch(name) or name.translate(_IGNORED).lower() == ".git"
+        re.fullmatch(_REPOSITORY, name) or name.translate(_IGNORED).lower() == ".git"
         for name in path.replace("\\", "/").split("/")
     )

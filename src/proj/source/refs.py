@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-_FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_REVISION_SUFFIX = re.compile(r"[~^@{:]")
+_FULL_HASH = r"[0-9a-f]{40}|[0-9a-f]{64}"
+_REVISION_SUFFIX = r"[~^@{:]"
 # git-check-ref-format(1), for what follows refs/heads/ or refs/tags/
-_NO_REF = re.compile(r"^$|^/|/$|//|\.\.|(?:^|/)\.|\.lock(?:/|$)|\.$|@\{|[\x00-\x20\x7f~^:?*\[\\]")
+_NO_REF = r"^$|^/|/$|//|\.\.|(?:^|/)\.|\.lock(?:/|$)|\.$|@\{|[\x00-\x20\x7f~^:?*\[\\]"
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ def close_names(name: str, branches: Mapping[str, str], tags: Mapping[str, str])
 
 def is_full_hash(version: str) -> bool:
     """Whether a version is the whole hash of a commit, which never changes its meaning."""
-    return _FULL_HASH.fullmatch(version) is not None
+    return re.fullmatch(_FULL_HASH, version) is not None
 
 
 def is_short_hash(version: str) -> bool:
@@ -91,13 +91,13 @@ def is_short_hash(version: str) -> bool:
 
 def split_revision(version: str) -> tuple[str, str]:
     """A name, and how to walk from it: `main~2` is `main` and `~2`."""
-    match = _REVISION_SUFFIX.search(version)
+    match = re.search(_REVISION_SUFFIX, version)
     return (version, "") if match is None else (version[: match.start()], version[match.start() :])
 
 
 def is_ref_name(name: str) -> bool:
     """Whether git would write a branch or tag of that name; another may lead out of a folder."""
-    return _NO_REF.search(name) is None
+    return re.search(_NO_REF, name) is None
 
 
 def parse_ls_remote(listing: str) -> RemoteRefs:

@@ -35,6 +35,7 @@ _CONFIG = (
 )
 _MOST_NAMED = 20
 # what old tools have written into commits and trees leads nowhere; what could is refused
+_OTHER_REMOTE = "--remote URL names a repository that has the commit."
 _STRICT = "--strict=" + ",".join(
     f"{flaw}=ignore"
     for flaw in (
@@ -69,11 +70,16 @@ def restore(
     _check_values(snapshot)
     _check_target(target)
     _check_bundle(snapshot, bundle_path)
-    building = target.parent / f".{target.name}.{os.urandom(4).hex()}"
+    # a folder that is there stays the one that it is: somebody may stand in it, or have mounted it
+    there = target.is_dir()
+    building = (target if there else target.parent) / f".{os.urandom(8).hex()}"
     make_folder(building)
     try:
         _Restoration(snapshot, building, remotes or {}).run(bundle_path if snapshot.bundle else None)
-        building.replace(target)
+        if there:
+            _move_into(target, building)
+        else:
+            building.replace(target)
     except ToolFailedError as error:
         raise SourceError(f"git cannot restore {target}.", details=error.details) from error
     except OSError as error:
@@ -83,6 +89,22 @@ def restore(
             for folder in (building, _beside(building)):
                 if folder.exists():
                     remove_tree(folder)
+
+
+def _move_into(target: Path, building: Path) -> None:
+    moved: list[Path] = []
+    try:
+        for entry in sorted(building.iterdir()):
+            moved.append(target / entry.name)
+            entry.rename(moved[-1])
+    except BaseException:
+        with process.deferred():
+            for path in moved:
+                if path.is_dir() and not path.is_symlink():
+                    remove_tree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        raise
 
 
 def absent_commits(snapshot: Snapshot, remotes: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -149,7 +171,7 @@ class _Restoration:
             mirrors[mirror.url] = mirror
             for commit in part.base_commits:
                 if not mirror.has(commit):
-                    mirror.update(wanted=commit)
+                    _update(mirror, commit)
         return list(mirrors.values())
 
     def _prepare(self, mirrors: list[Mirror]) -> None:
@@ -299,7 +321,7 @@ def _mirror(part: SourcePart, url: str | None) -> Mirror:
     if url is None:
         raise SourceError(
             f"The commit {part.base_commits[0]} has to come from a remote, and none is recorded.",
-            hint="Name the repository.",
+            hint=_OTHER_REMOTE,
         )
     clean, credentials = split_credentials(url)
     is_path = clean.startswith("/") or clean.lower().startswith("file://")
@@ -308,6 +330,14 @@ def _mirror(part: SourcePart, url: str | None) -> Mirror:
         if "://" not in clean and not host_of(clean):
             raise SourceError(f"Not a URL that git can be given: {redact_url(url)!r}")
     return Mirror(clean, credentials, allow_file=is_path)
+
+
+def _update(mirror: Mirror, commit: str) -> None:
+    try:
+        mirror.update(wanted=commit)
+    except SourceError as error:
+        hint = " ".join(filter(None, (error.hint, _OTHER_REMOTE)))
+        raise SourceError(error.message, hint=hint, details=error.details) from error
 
 
 def _remote(part: SourcePart) -> str:

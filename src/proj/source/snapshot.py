@@ -19,7 +19,6 @@ from proj.source.contents import Content, object_hash
 from proj.source.digests import sha256
 from proj.source.limit import leave_out_largest, without_commits
 from proj.source.memory import Memory
-from proj.source.repositories import places_of
 from proj.source.survey import Surveyor, leave_out_outputs, read_contents
 from proj.source.uri import host_of, redact_url
 from proj.source.worktree import shown
@@ -205,6 +204,8 @@ def _store(kept: _Kept, folder: Path, store: Path, limit_bytes: int) -> SourceBu
     known = _stored(kept, memory, store)
     if known is not None and known.size_bytes <= limit_bytes:
         return known
+    from proj.source.repositories import places_of
+
     repositories = [part for part in kept.parts if part.tree is not None]
     places = [places_of(part.folder) for part in repositories]
     shallow = [commit for place in places for commit in place.shallow]

@@ -9,11 +9,9 @@ from proj import events
 from proj.errors import SourceError, ToolFailedError
 from proj.source import git, worktree
 from proj.source.contents import Content, UnfitError, read_file
-from proj.source.conversions import converts, find_converted, hidden_changes, pointers, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
 from proj.source.parts import Part, Wanted, commit_facts, forced_mode
-from proj.source.repositories import places_of
 from proj.source.secretfiles import secret_by_name, secrets_in
 from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree
 
@@ -142,6 +140,8 @@ class Surveyor:
 
     def _concealed(self, part: Part, tree: Worktree) -> None:
         """What git does not call a change, and is one."""
+        from proj.source.conversions import converts, find_converted, hidden_changes
+
         for file in hidden_changes(tree):
             part.note(file.path, "modified")
             if os.path.lexists(tree.root / file.path):
@@ -161,6 +161,8 @@ class Surveyor:
 
     def _unchanged_large_files(self, part: Part, tree: Worktree) -> None:
         """Files of Git LFS that seem changed, since git's own comparison would need the filter."""
+        from proj.source.conversions import pointers
+
         modified = {path: wanted for path, wanted in part.wanted.items() if wanted.head_hash.strip("0")}
         known = pointers(tree.root, (wanted.head_hash for wanted in modified.values()))
         for path, wanted in modified.items():
@@ -180,10 +182,13 @@ def leave_out_outputs(part: Part, outputs: Collection[str]) -> None:
 def read_contents(part: Part) -> None:
     """Read the files to be stored, and leave out what must not be."""
     links: dict[str, bool] = {}
+    concealed = _encrypted(part)
     for wanted in sorted(part.wanted.values(), key=lambda each: each.path):
         try:
             if is_refused(wanted.path):
                 raise UnfitError("special", "git keeps no file of such a name")  # noqa: TRY301  like the others
+            if wanted.path in concealed:
+                raise UnfitError("secret", "it looks like a secret: the repository has it encrypted")  # noqa: TRY301  same
             behind_link = wanted.tracked and _is_behind_link(part.folder, wanted.path, links)
             content = None if behind_link else _fit_content(part, wanted)
         except UnfitError as reason:
@@ -193,6 +198,15 @@ def read_contents(part: Part) -> None:
             part.contents[wanted.path] = content
         elif wanted.tracked:
             part.deleted.add(wanted.path)
+
+
+def _encrypted(part: Part) -> Collection[str]:
+    """The files that are committed encrypted only."""
+    if part.tree is None or not part.wanted:
+        return ()
+    from proj.source.conversions import encrypted
+
+    return encrypted(part.tree, part.wanted)
 
 
 def _is_behind_link(folder: Path, path: str, known: dict[str, bool]) -> bool:
@@ -216,6 +230,8 @@ def _fit_content(part: Part, wanted: Wanted) -> Content | None:
         raise UnfitError("special", f"git keeps no link of the name {_MODULES}")
     found = secrets_in(content.data)
     if found and part.tree is not None and wanted.head_hash.strip("0"):
+        from proj.source.conversions import read_blob
+
         committed = read_blob(part.tree.root, wanted.head_hash)
         found = {secret: what for secret, what in found.items() if secret not in committed}
     if found:
@@ -229,6 +245,8 @@ def _from_index(part: Part, wanted: Wanted) -> Content | None:
     """What is staged, for a file that a sparse checkout keeps off the disk."""
     if part.tree is None or not wanted.tracked:
         return None
+    from proj.source.conversions import read_blob
+
     for file in part.tree.special:
         if file.path == wanted.path and file.tag in ("S", "s"):
             return Content(file.mode, read_blob(part.tree.root, file.hash))
@@ -251,9 +269,11 @@ def _read(folder: Path) -> Worktree | None:
 def _usable(folder: Path, tree: Worktree | None) -> Worktree | None:
     """The same, but for a repository whose working tree is another folder."""
     elsewhere = tree.setting("core.worktree") if tree is not None else ""
-    if elsewhere and (places_of(folder).git_dir / elsewhere).resolve() != folder.resolve():
-        return None
-    return tree
+    if not elsewhere:
+        return tree
+    from proj.source.repositories import places_of
+
+    return tree if (places_of(folder).git_dir / elsewhere).resolve() == folder.resolve() else None
 
 
 def _bases(tree: Worktree, commit: str) -> tuple[str, ...]:

@@ -86,16 +86,16 @@ def parse(uri: str, *, cwd: Path) -> Location:
     text = _unquote(uri)
     if not text:
         raise SourceError("The project's URI is empty.", hint="Name a folder, such as `.`, or a URL.")
-    if re.search(_CONTROL, text):
+    if not text.isprintable() and re.search(_CONTROL, text):
         raise SourceError(f"The project's URI holds a control character: {redact_url(text)!r}")
     if text.startswith("-"):
         raise SourceError(
             f"The project's URI begins with a dash: {text!r}",
             hint=f"If that is a folder's name, write ./{text}.",
         )
-    if re.match(_REMOTE_HELPER, text):
+    if "::" in text and re.match(_REMOTE_HELPER, text):
         raise SourceError(f"Git's remote helpers are not supported: {redact_url(text)}", hint=SUPPORTED)
-    scheme = re.match(_SCHEME, text)
+    scheme = re.match(_SCHEME, text) if "://" in text else None
     if scheme:
         return _parse_url(text, scheme.group(1).lower(), cwd)
     path, subdir = _split_local(text, cwd)

@@ -6,12 +6,14 @@ and nothing is written, not even the index's cached file times.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from proj import paths
 from proj.source import git
 
 _PLAIN = ("H 100644 ", "H 100755 ", "H 120000 ")
@@ -19,6 +21,12 @@ NO_LAZY_FETCH: dict[str, str | None] = {"GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLAC
 """Git of version 2.44 on then asks no remote for what a partial clone lacks. And objects are what they are,
 not what `git replace` shows here in their place."""
 
+_OFF = ("false", "no", "off", "0")
+_LISTING = ("ls-files", "-z", "-s", "-v")
+_STATUS = (
+    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
+    *("--ignore-submodules=dirty", "--no-renames", "--no-ahead-behind"),
+)
 _FILTER_OFF = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
 
 
@@ -70,7 +78,7 @@ class Worktree(msgspec.Struct, frozen=True):
 
     def is_set(self, name: str) -> bool:
         """Whether a setting of two values is on."""
-        return name in self.settings and self.setting(name).lower() not in ("false", "no", "off", "0")
+        return name in self.settings and self.setting(name).lower() not in _OFF
 
     def tracked(self) -> list[TrackedFile]:
         """All entries of the index."""
@@ -110,16 +118,13 @@ def _named(path: str, name: str) -> bool:
 def repository_root(directory: Path) -> Path | None:
     """The nearest folder upwards that has a `.git`, found without a process."""
     path = directory.absolute()
-    for folder in (path, *path.parents):
-        dot_git = folder / ".git"
-        if dot_git.is_file() or (dot_git / "HEAD").exists() or (dot_git / "HEAD").is_symlink():
-            return folder
-    return None
+    return next((folder for folder in (path, *path.parents) if is_repository(folder)), None)
 
 
 def is_repository(folder: Path) -> bool:
     """Whether a folder is the top of a working tree."""
-    return repository_root(folder) == folder.absolute()
+    dot_git = os.path.join(folder, ".git")  # noqa: PTH118  strings are cheaper than Paths, on each run
+    return os.path.isfile(dot_git) or os.path.lexists(os.path.join(dot_git, "HEAD"))  # noqa: PTH113, PTH118  same
 
 
 def read(root: Path) -> Worktree:
@@ -130,17 +135,17 @@ def read(root: Path) -> Worktree:
         ToolFailedError: Git cannot read the repository, or refuses to.
     """
     settings = _settings(root)
-    off = _filters_off(settings)
-    listing = git.run("ls-files", "-z", "-s", "-v", cwd=root, settings=off, exact=True, env=NO_LAZY_FETCH)
-    status = git.run(
-        *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
-        *("--ignore-submodules=dirty", "--no-renames", "--no-ahead-behind"),
-        cwd=root,
-        settings=off,
-        exact=True,
-        env=NO_LAZY_FETCH,
-    )
+    with writing_nothing(root, settings) as apart:
+        listing, status = (
+            git.run(
+                *command, cwd=root, settings=_filters_off(settings), exact=True, env=NO_LAZY_FETCH | apart
+            )
+            for command in (_LISTING, _STATUS)
+        )
     header, changes = _parse_status(status.stdout)
+    if any(change.state == "??" for change in changes):
+        own = paths.own_below(root)
+        changes = tuple(each for each in changes if each.state != "??" or not each.path.startswith(own))
     commit, branch = header.get("branch.oid"), header.get("branch.head")
     return Worktree(
         root=root,
@@ -154,6 +159,18 @@ def read(root: Path) -> Worktree:
         ),
         changes=changes,
     )
+
+
+@contextlib.contextmanager
+def writing_nothing(root: Path, settings: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str | None]]:
+    """Variables for git commands that read the index."""
+    if settings.get("index.sparse", ("false",))[-1].lower() in _OFF:
+        yield {}
+        return
+    from proj.source.sparse import objects_apart  # seldom needed
+
+    with objects_apart(root) as variables:
+        yield variables
 
 
 def _settings(root: Path) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from proj.errors import ConflictError, ProjError, StoreError, UsageError
 from proj.files import make_private
-from proj.tracking.migrations import MIGRATIONS, migrate, refuse_newer, schema_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ _TURN_S = 0.25
 _BUSY_SLICE_S = 0.5
 """How long SQLite waits by itself, deaf to Ctrl-C; then Python looks around and tries again."""
 
+SCHEMA = 3
+"""How many changes led to the newest schema: of a database that has it, they need not be known."""
 _MAX_IDLE = 4
 """Connections that are kept for later; each may hold 2 MiB of the database in memory."""
 
@@ -93,9 +94,11 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        version: int = _patiently(lambda: schema_version(connection))
-        if version == len(MIGRATIONS):
+        version: int = _patiently(lambda: connection.execute("PRAGMA user_version").fetchone()[0])
+        if version == SCHEMA:
             return
+        from proj.tracking.migrations import migrate, refuse_newer
+
         refuse_newer(version, self.path)
         # SQLite does not wait by itself for others who are about to switch to WAL.
         _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").close())

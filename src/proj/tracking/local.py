@@ -119,6 +119,7 @@ def open_tracking(home: Path | None = None, artifact_root: str | None = None) ->
             version of proj.
     """
     folder = (home or paths.home()).absolute()
+    paths.opened(folder)
     return over(Database(folder / "proj.db"), folder, artifact_root)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from proj.errors import ConflictError
 from proj.model import RunStatus
-from proj.tracking.histories import history, history_page, history_sample
 from proj.tracking.naming import new_run_id
 from proj.tracking.records import (
     ALIVE,
@@ -227,6 +226,8 @@ class SqliteRunStore(SqliteExperiments):
 
     def metric_history(self, run_id: str, key: str) -> tuple[Metric, ...]:
         """See `RunStore.metric_history`."""
+        from proj.tracking.histories import history  # a run that only logs never reads
+
         with self._database.read() as connection:
             row, _ = run_row(connection, run_id)
             return history(connection, row, storable(key))
@@ -235,6 +236,8 @@ class SqliteRunStore(SqliteExperiments):
         self, run_id: str, key: str, *, limit: int = 1000, page_token: str | None = None
     ) -> MetricPage:
         """See `RunStore.metric_page`."""
+        from proj.tracking.histories import history_page  # as above
+
         with self._database.read() as connection:
             row, _ = run_row(connection, run_id)
             return history_page(connection, row, storable(key), limit, page_token)
@@ -243,6 +246,8 @@ class SqliteRunStore(SqliteExperiments):
         self, run_ids: Sequence[str], key: str, *, limit: int = 25_000
     ) -> tuple[tuple[str, Metric], ...]:
         """See `RunStore.metric_histories`."""
+        from proj.tracking.histories import history  # as above
+
         found: list[tuple[str, Metric]] = []
         with self._database.read() as connection:
             for run_id in sorted(set(run_ids)):
@@ -258,6 +263,8 @@ class SqliteRunStore(SqliteExperiments):
         self, run_id: str, key: str, *, limit: int = 2500, steps: tuple[int, int] | None = None
     ) -> tuple[Metric, ...]:
         """See `RunStore.metric_sample`."""
+        from proj.tracking.histories import history_sample  # as above
+
         with self._database.read() as connection:
             row, _ = run_row(connection, run_id)
             return history_sample(connection, row, storable(key), limit, steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -26,7 +25,7 @@ _SAFE_TAGS: Final = frozenset(
         "null bool int float binary timestamp omap pairs set str seq map merge".split()  # noqa: SIM905  reads as the list in the YAML specification
     )
 )
-_BREAKS: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_BREAKS: Final = ("\r\n", "\r", "\x85", "\u2028", "\u2029")
 _FIXES: Final = (
     (
         "cannot start any token",
@@ -48,7 +47,9 @@ _FIXES: Final = (
 
 def split_lines(text: str) -> list[str]:
     """The lines of a text as YAML counts them."""
-    return _BREAKS.split(text)
+    for mark in _BREAKS:
+        text = text.replace(mark, "\n")
+    return text.split("\n")
 
 
 def decode(data: bytes) -> str:

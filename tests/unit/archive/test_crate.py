@@ -58,6 +58,9 @@ def test_it_says_what_the_profile_asks_for(crate: Any, runs: tuple[RunRecord, ..
     root = crate.root_dataset
     assert root["conformsTo"].id == "https://w3id.org/ro/wfrun/process/0.5"
     assert root["conformsTo"].type == "CreativeWork"
+    assert root["license"].type == "CreativeWork"
+    assert root["license"]["description"]
+    assert [person["name"] for person in root["author"]] == [run.user for run in runs]
     good, bad = root["mentions"]
     for action, run in ((good, runs[0]), (bad, runs[1])):
         assert action.type == "CreateAction"

@@ -12,6 +12,7 @@ from proj.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -37,6 +38,17 @@ def test_a_bug_is_told_as_one(raising: list[BaseException], capsys: pytest.Captu
     assert cli.invoke(["version", "--json"]) == output.EXIT_BUG
     error = json.loads(capsys.readouterr().out)["error"]
     assert (error["code"], error["message"]) == ("bug", "by zero")
+
+
+def test_a_folder_that_is_gone_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.invoke(["check"]) == 2
+    assert "is gone" in capsys.readouterr().err
 
 
 def test_an_error_has_message_details_and_hint(

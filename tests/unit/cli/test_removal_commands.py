@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,21 @@ def test_deleted_runs_are_removed_for_good(proj: Command) -> None:
         "size_bytes": 0,
         "checkouts": 0,
     }
+
+
+def test_a_run_whose_files_cannot_be_removed_stays_and_keeps_no_other(proj: Command) -> None:
+    stuck, gone = record_run("stuck"), record_run("gone")
+    with sqlite3.connect(paths.home() / "proj.db") as database:
+        database.execute("update runs set artifact_uri = 'nosuch://b/x' where run_id = ?", (stuck.run_id,))
+    database.close()
+    proj("rm", "stuck", "gone")
+    answer = proj("gc", "--yes")
+    assert answer.exit_code == 1
+    assert "Removed 1 run, 0 B." in answer.out
+    assert f"{stuck.run_id} stays: " in answer.out
+    assert [run["run_name"] for run in proj("runs", "--deleted", "--json").data["runs"]] == ["stuck"]
+    assert proj("show", gone.run_id).exit_code == 2
+    assert len(proj("gc", "--yes", "--json").data["problems"]) == 1
 
 
 def test_runs_deleted_lately_can_be_spared(proj: Command) -> None:

@@ -128,3 +128,12 @@ def test_values_in_csv_are_as_they_are(proj: Command) -> None:
     record_run("one", params={"bell": "a\x07b"})
     assert "a\x07b" in proj("runs", "--csv").out
     assert "a\x07b" not in proj("runs").out
+
+
+def test_of_many_experiments_some_are_named(proj: Command) -> None:
+    for number in range(30):
+        record_run(f"r{number}", experiment=f"e{number:02}")
+    said = proj("runs", "--experiment", "none of them").err
+    assert "e17" in said
+    assert "e25" not in said
+    assert "and 11 more." in said

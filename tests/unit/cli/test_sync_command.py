@@ -111,6 +111,23 @@ def test_other_commands_deliver_too_but_not_to_a_server_that_was_away(
     assert tracking.runs.run(run_id).tags["k"] == "v"
 
 
+def test_files_of_a_deleted_run_that_cannot_be_stored_are_forgotten_if_asked_for(command: Command) -> None:
+    with open_tracking(paths.home()) as tracking:
+        run = tracking.runs.create_run(NewRun(experiment_id="0", run_name="r", started_ms=1))
+        tracking.runs.update_run(run.run_id, status=RunStatus.FINISHED)
+        place = tracking.uri
+    workspace = paths.home() / "workspaces" / run.run_id
+    workspace.mkdir(parents=True)
+    (workspace / "a.txt").write_text("1")
+    mark(workspace, Left(place=place, run_id=run.run_id, artifact_uri="nosuch://bucket/r"))
+    assert command("sync", "--drop-refused").exit_code == 1
+    assert command("rm", run.run_id).exit_code == 0
+    assert command("sync").exit_code == 1
+    assert workspace.exists()
+    assert command("sync", "--drop-refused").exit_code == 0
+    assert list(workspace.parent.iterdir()) == []
+
+
 def test_files_that_were_left_behind_are_uploaded(command: Command, tracking: Tracking) -> None:
     run = tracking.runs.create_run(NewRun(experiment_id="0", run_name="r", started_ms=1))
     workspace = paths.home() / "workspaces" / run.run_id

@@ -80,6 +80,11 @@ def test_what_is_required_makes_its_own_row_different_and_no_other(item: str) ->
         ("variables/set by proj", {"variables_set": ()}),
         ("interpreter/openblas", {"libraries": {"openblas": "0.3.30"}}),
         ("packages/lock", {"lock_digest": "sha256:m"}),
+        ("backend/name", {"backend": "local", "backend_settings": {}}),
+        ("backend/namespace", {"backend_settings": {"namespace": "b", "cpu": "2"}}),
+        ("backend/cpu", {"backend_settings": {"namespace": "a"}}),
+        ("backend/memory", {"backend_settings": {"namespace": "a", "cpu": "2", "memory": "1Gi"}}),
+        ("command/time limit", {"timeout": "60 s"}),
         ("code/uncommitted", {"source": commit(dirty=False, changed_files=("x",))}),
         ("stdout/text", {"files": {"model.pkl": b"m", "proj/stdout.log": b"hullo\n"}}),
     ],
@@ -88,6 +93,13 @@ def test_what_is_not_required_is_told(item: str, changes: dict[str, Any]) -> Non
     found = compare(whole(), whole(**changes), Settings(stdout=True))
     assert [f"{row.group}/{row.item}" for row in found.rows if row.status is Status.DIFFERENT] == [item]
     assert found.reproduced
+
+
+def test_settings_that_older_records_do_not_have_cannot_be_compared() -> None:
+    (row,) = unlike(whole(), whole(backend_settings=None)).values()
+    assert (row.group, row.item, row.status) == ("backend", "settings", Status.NOT_COMPARABLE)
+    assert (row.left, row.right) == ("cpu namespace", None)
+    assert not unlike(whole(backend_settings=None), whole(backend_settings=None))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +165,18 @@ def test_the_tree_says_nothing_of_what_was_left_out(one: LeftOut, other: LeftOut
 def test_what_the_user_left_out_does_not_count() -> None:
     ignored = LeftOut(path="out", reason="ignored", detail="")
     assert unlike(without(ignored), without()) == {}
+
+
+def test_pointers_of_large_files_are_not_their_content() -> None:
+    def having(*names: str) -> RunFacts:
+        return facts(source=commit(snapshot=msgspec.structs.replace(snapshot("a" * 40), large_files=names)))
+
+    many = tuple(f"{number}.bin" for number in range(9))
+    assert unlike(having(), having()) == unlike(having(*many), having(*many)) == {}
+    for names in ((), many[:8], (*many[:8], "9.bin")):
+        (found,) = unlike(having(*many), having(*names)).values()
+        assert (found.item, found.status, found.required) == ("large files", Status.DIFFERENT, True)
+        assert ("8.bin" if names else "0.bin") in (found.reason or "")
 
 
 def test_clean_commits_stand_for_their_trees() -> None:

@@ -286,3 +286,17 @@ def test_older_records_lack_inputs_and_variables(tracking: Tracking) -> None:
     assert {"inputs/data", "variables/values"} <= set(not_same(compare(old, old)))
     new = record_run("new", files={"proj/host.json": msgspec.json.encode(HOST)})
     assert read_facts(tracking, new).variables == {"PYTHONHASHSEED": "0"}
+
+
+def test_settings_of_the_backend_are_told_one_by_one(tracking: Tracking) -> None:
+    settings = {"cpu": 2, "labels": {"team": "a"}, "tolerations": [{"key": "gpu"}], "security": "image"}
+    command = {
+        "line": "true", "argv": [], "cwd": "/", "variables": [], "parameters": [],
+        "backend_config": settings, "timeout_s": 90.0,
+    }  # fmt: skip
+    run = record_run("run", files={"proj/command.json": json.dumps(command).encode()})
+    found = read_facts(tracking, run)
+    assert found.timeout == "90 s"
+    assert found.backend_settings == {
+        "cpu": "2", "labels.team": "a", "tolerations": '[{"key":"gpu"}]', "security": "image"
+    }  # fmt: skip

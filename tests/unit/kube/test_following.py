@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,7 @@ from fakeapi import Asked, FakeApi, pod
 from proj import events
 from proj.errors import DetachedError, FailureCode
 from proj.kube import following as following_module
+from proj.kube import outputs as outputs_module
 from proj.kube import state as state_module
 from proj.kube.client import Client
 from proj.kube.errors import ApiError
@@ -25,6 +28,9 @@ from projkit import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+BEGAN = {"running": {"startedAt": "2026-11-30T10:00:20Z"}}
 
 
 class Scene:
@@ -89,12 +95,13 @@ def scene() -> Iterator[Scene]:
 
 @pytest.fixture
 def follow(serve: Callable[..., FakeApi], scene: Scene, tmp_path: Path) -> Callable[..., Following]:
-    def begin(**more: Any) -> Following:
+    def begin(timeout_s: float | None = None, **more: Any) -> Following:
         scene.api = serve(scene)
         client = Client(Connection(cluster=Cluster(server=scene.api.url), user=User()))
         execution = Execution(
             run_id="r", run_name="r", project_name="", command=Command(line="", argv=(), cwd=""),
             runtime=HostRuntime(), variables={}, record_dir=str(tmp_path), quiet=True, grace_s=0.5,
+            timeout_s=timeout_s,
         )  # fmt: skip
         return Following(execution, Hub(client, "ns", "x"), "j", reference="x", pending_s=None, **more)
 
@@ -174,7 +181,7 @@ def test_a_job_that_may_not_be_deleted_ends_as_its_program(
 def test_a_log_that_cannot_be_had_is_told(
     scene: Scene, follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following_module, "_LOGS_WAIT_S", 0.5)
+    monkeypatch.setattr(outputs_module, "_LOGS_WAIT_S", 0.5)
     scene.answers["GET", "log"] = (500, "dial tcp 10.0.0.1:10250: i/o timeout")
     scene.pods[:] = [running(terminated={"exitCode": 0})]
     outcome = follow().wait()
@@ -268,3 +275,61 @@ def test_events_are_asked_why_a_pod_is_gone(
         {"metadata": {"name": "e"}, "reason": "Preempted", "message": "by ns/large", "involvedObject": about}
     ]
     assert follow().wait().failure is FailureCode.PREEMPTED
+
+
+# --- a time limit -------------------------------------------------------------------------------------
+
+
+def begun(scene: Scene) -> None:
+    """A program that began 20 seconds after its Job."""
+    scene.jobs[:] = [{**job(), "status": {"startTime": "2026-11-30T10:00:00Z"}}]
+    scene.pods[:] = [running(**BEGAN)]
+
+
+def patched(scene: Scene) -> dict[str, Any] | None:
+    assert scene.api is not None
+    sent = [json.loads(asked.body) for asked in scene.api.asked if asked.method == "PATCH"]
+    assert len(sent) <= 1
+    return sent[0] if sent else None
+
+
+def test_whoever_comes_later_leaves_the_time_limit_to_the_cluster(
+    scene: Scene, follow: Callable[..., Following]
+) -> None:
+    begun(scene)
+    following = follow(timeout_s=0.2, again=True)
+
+    def end() -> None:
+        eventually(lambda: following._running_since_s is not None)
+        eventually(lambda: time.monotonic() - (following._running_since_s or 0.0) > 0.5)
+        failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+        meta = {**job()["metadata"], "annotations": {"proj/timeout": "0.2"}}
+        scene.pods.append(running(terminated={"exitCode": 143}))
+        scene.jobs.append({**job(), "metadata": meta, "status": {"conditions": [failed]}})
+
+    soon(end, lambda: patched(scene))
+    outcome = following.wait()
+    assert (outcome.failure, scene.deleted.is_set()) == (FailureCode.DEADLINE, False)
+    assert outcome.message == "The command took longer than 0.2 s and was stopped."
+    assert patched(scene) == {
+        "metadata": {"annotations": {"proj/timeout": "0.2"}}, "spec": {"activeDeadlineSeconds": 22}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("may_patch", [True, False])
+def test_whoever_is_there_from_the_beginning_keeps_the_time_limit_too(
+    scene: Scene, follow: Callable[..., Following], may_patch: bool
+) -> None:
+    begun(scene)
+    if not may_patch:
+        scene.answers["PATCH", "j"] = (403, "jobs are not yours")
+    outcome = follow(timeout_s=0.2).wait()
+    assert (outcome.failure, scene.deleted.is_set()) == (FailureCode.DEADLINE, True)
+    assert patched(scene) is not None
+
+
+def test_a_deadline_that_is_nearer_stays(scene: Scene, follow: Callable[..., Following]) -> None:
+    begun(scene)
+    scene.jobs[0]["spec"] = {"activeDeadlineSeconds": 21}
+    assert follow(timeout_s=0.5).wait().failure is FailureCode.DEADLINE
+    assert patched(scene) is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from proj.backends.kubernetes import KubernetesBackend
@@ -86,3 +87,92 @@ def test_a_template_of_the_users_stands_for_the_projects(tmp_path: Path) -> None
 def test_a_template_of_any_shape_is_looked_through(tmp_path: Path) -> None:
     for pod in ({"volumes": [{"name": "a", "emptyDir": {}}, None]}, {"containers": None}, {"hostPID": False}):
         assert configured(tmp_path, {"kube-job-template": template(pod)}, {}).kube_job_template is not None
+
+
+TAKEN: list[tuple[str, Any]] = [
+    ("secrets-from", ["s3"]), ("service-account", "admin"), ("cache-claim", "data"), ("security", "image"),
+    ("run-as-user", 0), ("volumes", [{"path": "/x", "secret": "s3"}]),
+    ("volumes", [{"path": "/y", "empty-dir": True}, {"path": "/x", "claim": "data"}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), TAKEN)
+def test_a_project_file_takes_nothing_of_the_namespace(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(UsageError, match="that is yours to allow") as caught:
+        configured(tmp_path, {name: value}, {})
+    assert (name.rstrip("s") in caught.value.message, "--allow-privileges" in (caught.value.hint or "")) == (
+        True, True
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="that is yours to allow"):
+        configured(tmp_path, {name: value}, LEAVE)
+    with pytest.raises(UsageError, match="sets allow-privileges"):
+        configured(tmp_path, {name: value, "allow-privileges": True}, {})
+    allowed = configured(tmp_path, {name: value}, {"allow-privileges": True})
+    assert allowed == msgspec.structs.replace(configured(tmp_path, {}, {name: value}), allow_privileges=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("run-as-user", 1000), ("security", "restricted"), ("secrets-from", []),
+     ("volumes", [{"path": "/x", "config-map": "c"}]), ("image-pull-secrets", ["pull"])],
+)  # fmt: skip
+def test_what_takes_nothing_needs_no_leave(tmp_path: Path, name: str, value: object) -> None:
+    configured(tmp_path, {name: value}, {})
+
+
+def test_what_the_user_says_stands_for_what_the_project_asks(tmp_path: Path) -> None:
+    own = {"service-account": "mine", "security": "restricted", "volumes": []}
+    theirs = {"service-account": "admin", "security": "image", "volumes": [{"path": "/x", "secret": "s"}]}
+    assert configured(tmp_path, theirs, own).service_account == "mine"
+    with pytest.raises(UsageError, match="run-as-user: 0"):
+        configured(tmp_path, {**theirs, "run-as-user": 0}, own)
+
+
+SECRET = {"secret": {"name": "s"}}
+REFERENCE = {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}
+ADDED = {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}
+DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "says"),
+    [
+        ({"serviceAccountName": "admin"}, "serviceAccountName"),
+        ({"automountServiceAccountToken": True}, "automountServiceAccountToken"),
+        ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "volume secret"),
+        ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}, "persistentVolumeClaim"),
+        ({"volumes": [{"name": "v", "nfs": {"server": "n", "path": "/"}}]}, "volume nfs"),
+        ({"volumes": [{"name": "v", "projected": {"sources": [SECRET]}}]}, "volume secret"),
+        ({"securityContext": {"runAsUser": 0}}, "runAsUser: 0"),
+        ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, "seccompProfile"),
+        ({"containers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]}, "secretRef"),
+        ({"containers": [{"env": [REFERENCE]}]}, "secretKeyRef"),
+        ({"containers": [{"securityContext": {"allowPrivilegeEscalation": True}}]}, "allowPrivilege"),
+        ({"containers": [{"securityContext": {"capabilities": {}}}]}, "capabilities"),
+        ({"containers": [{"securityContext": ADDED}]}, "capabilities"),
+        ({"containers": [{"name": "main"}, {"name": "side"}]}, "the container side"),
+        ({"initContainers": [{"name": "first"}]}, "the container first"),
+    ],
+)  # fmt: skip
+def test_a_template_of_the_project_file_takes_nothing_of_the_namespace(
+    tmp_path: Path, pod: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        configured(tmp_path, {"kube-job-template": template(pod)}, {})
+    assert "--allow-privileges" in (caught.value.hint or "")
+    for own in ({"allow-privileges": True}, {"kube-job-template": template(pod)}):
+        configured(tmp_path, {"kube-job-template": template(pod)}, own)
+
+
+def test_a_template_that_takes_nothing_needs_no_leave(tmp_path: Path) -> None:
+    pod = {
+        "volumes": [{"name": "v", "emptyDir": {}}, {"name": "m", "configMap": {"name": "c"}}],
+        "containers": [
+            {"name": "main", "env": [{"name": "A", "value": "b"}], "securityContext": DROPPED},
+            {"name": "side", "securityContext": DROPPED},
+        ],
+        "initContainers": [{"name": "first", "securityContext": DROPPED}],
+        "securityContext": {"runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "serviceAccountName": None, "nodeSelector": {"a": "b"},
+    }  # fmt: skip
+    configured(tmp_path, {"kube-job-template": template(pod)}, {})

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess  # noqa: TID251  a pod's shell, with nothing of ours around it
 import sys
 import tarfile
@@ -92,6 +93,18 @@ def test_nothing_stands_for_the_record_itself(
     if pattern.endswith("**"):
         expected |= {"out/b.csv": b"work/out/b.csv", "proj.txt": b"work/proj.txt"}
     assert server.kept == expected
+
+
+@pytest.mark.parametrize("outputs", [(), ("nothing/*",)])
+def test_who_has_nothing_to_send_asks_no_server(
+    serve: Callable[[Server], FakeApi], work: Path, outputs: tuple[str, ...]
+) -> None:
+    """One that keeps no artifacts for others, say, has nothing to be told of."""
+    shutil.rmtree(work.parent / "artifacts")
+    (work.parent / "artifacts" / "empty").mkdir(parents=True)
+    api = serve(Server(bad=100))
+    done = ran(api, work, "send", outputs=outputs)
+    assert (done.returncode, done.stdout, done.stderr, api.asked) == (0, "", "", [])
 
 
 def test_a_bad_moment_of_the_server_loses_nothing(serve: Callable[[Server], FakeApi], work: Path) -> None:

@@ -79,3 +79,15 @@ def test_what_is_replaced_is_replaced(tmp_path: Path) -> None:
     sink.write(b"new\n")
     sink.close()
     assert path.read_bytes() == b"new\n"
+
+
+@pytest.mark.parametrize("pieces", [[b"a\nb\nc\nd\n"], [b"a\n", b"b\nc\n", b"d\n"], [b"c\nd\n"], []])
+def test_who_looks_on_sees_each_byte_of_a_resumed_log_once(tmp_path: Path, pieces: list[bytes]) -> None:
+    (tmp_path / "log").write_bytes(b"a\nb\nc")
+    seen: list[bytes] = []
+    sink = Sink(tmp_path / "log", None, resumed=True, tap=seen.append)
+    for piece in pieces:
+        sink.write(piece)
+    sink.close()
+    assert seen[-1] == b""
+    assert b"".join(seen) == (tmp_path / "log").read_bytes() == (b"a\nb\nc\nd\n" if pieces else b"a\nb\nc")

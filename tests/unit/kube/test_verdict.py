@@ -461,3 +461,66 @@ def test_a_program_that_ended_before_it_was_told_to_has_finished() -> None:
     outcome = found.outcome()
     assert outcome is not None
     assert outcome.status is RunStatus.FINISHED
+
+
+def made(name: str, second: int, **more: Any) -> Pod:
+    """A pod of several, made one after the other."""
+    found = pod(**more)
+    meta = msgspec.structs.replace(
+        found.metadata, name=name, uid=name, creation_timestamp=f"2026-11-30T10:00:{second:02}Z"
+    )
+    return msgspec.structs.replace(found, metadata=meta)
+
+
+def names(found: JobState) -> list[str]:
+    """Of the pod that was deleted, and of the one in its place."""
+    return [each.metadata.name for each in found.replaced or ()]
+
+
+RUNS: dict[str, Any] = {"state": {"running": {}}}
+
+
+def test_a_job_of_one_try_that_begins_anew_is_no_longer_the_run() -> None:
+    """Jobs make another pod for one that was deleted, whatever their backoffLimit is."""
+    found = JobState("demo-1")
+    found.take_pod("ADDED", made("one", 1, **RUNS))
+    found.take_pod("ADDED", made("two", 1))
+    found.take_pod("MODIFIED", made("one", 1, deleted=True, **RUNS))
+    assert names(found) == []  # nothing is known of the Job's tries yet
+    found.take_job("ADDED", job())
+    assert names(found) == ["one", "two"]
+    found.take_pod("MODIFIED", made("two", 1, **RUNS))
+    found.take_pod("DELETED", made("one", 1, deleted=True, state=ended(143)))
+    assert [each.metadata.name for each in found.followed] == []
+    assert found.replaced is not None
+    said = found.why_replaced(*found.replaced)
+    assert said.code is FailureCode.LOST
+    assert "one was deleted by somebody else" in said.message
+    assert "begun again in two" in said.message
+    found.take_event(event("TaintManagerEviction", "Marking for deletion", uid="one"))
+    assert "lost with its node" in found.why_replaced(*found.replaced).message
+
+
+@pytest.mark.parametrize(
+    ("spec", "state"),
+    [({"backoff": 1}, RUNS), ({"suspend": True}, RUNS), ({}, {}), ({}, {"init": {"running": {}}})],
+)
+def test_a_pod_that_may_be_replaced_is(spec: dict[str, Any], state: dict[str, Any]) -> None:
+    """By another try, by its queue, or before the program has begun."""
+    found = JobState("demo-1")
+    found.take_job("ADDED", job(**spec))
+    found.take_pod("ADDED", made("one", 1, deleted=True, **state))
+    found.take_pod("ADDED", made("two", 2, **RUNS))
+    assert found.replaced is None
+    assert found.pod is not None
+    assert found.pod.metadata.name == "two"
+    assert "two" in [each.metadata.name for each in found.followed]
+
+
+def test_a_deadline_that_deletes_the_pod_is_no_replacement() -> None:
+    found = JobState("demo-1")
+    found.take_job("ADDED", job())
+    found.take_pod("ADDED", made("early", 1))
+    found.take_pod("DELETED", made("early", 1, deleted=True))
+    found.take_pod("ADDED", made("one", 1, deleted=True, **RUNS))
+    assert found.replaced is None

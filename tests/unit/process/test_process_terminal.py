@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from drivers import driver_argv, until
+from drivers import SCRIPT, driver_argv, until
 from proj.errors import FailureCode
 from proj.model import Outcome, RunStatus
 from terminals import Person
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ASK = """python3 -S -c 'print("hello", input("name? "))'"""
+
+LENDS_SLOWLY = f"""
+import os, pathlib, runpy, time
+give = os.tcsetpgrp
+def give_slowly(fd, group):
+    give(fd, group)
+    if group != os.getpgrp():
+        pathlib.Path("lent").touch()
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
+os.tcsetpgrp = give_slowly
+runpy.run_path({SCRIPT!r}, run_name="__main__")
+"""
+"""A driver that takes its time between lending the terminal and letting the command go on."""
 
 
 @pytest.fixture
@@ -150,6 +165,26 @@ def test_ctrl_z_suspends_a_command_that_asks(sit: Callable[..., Person], folder:
     person.type("amy\n")
     person.sees("hello amy")
     assert outcome(folder).status is RunStatus.FINISHED
+
+
+def test_ctrl_z_holds_while_the_command_is_given_the_terminal(folder: Path) -> None:
+    person = Person(["bash", "--norc", "-i"], cwd=folder, env={"PS1": "READY> "})
+    try:
+        person.sees("READY>")
+        person.type(f"{shlex.join([sys.executable, '-c', LENDS_SLOWLY, str(folder), ASK])}\n")
+        until((folder / "lent").exists, "the command is given the terminal")
+        person.sees("name?")
+        person.type("\x1a")
+        person.sees("^Z")
+        (folder / "go").touch()
+        person.sees("Stopped")
+        person.type("fg\n")
+        person.sees("fg")
+        person.type("amy\n")
+        person.sees("hello amy")
+        assert outcome(folder).status is RunStatus.FINISHED
+    finally:
+        person.close()
 
 
 def test_the_terminal_is_given_back_as_it_was(sit: Callable[..., Person], folder: Path) -> None:

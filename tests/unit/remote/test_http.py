@@ -445,3 +445,11 @@ def test_a_server_without_tls_is_told_from_one_that_is_not_trusted(pauses: list[
         thread.join()
     assert f"Try http://{address}." in told(caught)
     assert pauses == []
+
+
+def test_a_server_with_tls_may_be_one_that_ends_what_is_without(certificate: Path) -> None:
+    with faulty(reply(), certificate=certificate) as server:
+        plain = server.url.replace("https:", "http:")
+        with pytest.raises(StoreError, match="was lost") as caught:
+            over(plain).send(CREATE)
+    assert f"or {server.url}, if it speaks TLS." in told(caught)

@@ -23,6 +23,7 @@ from proj.errors import (
 )
 from proj.model import NewRun, RunStatus
 from proj.record import TAG_CLAIM
+from proj.remote.artifacts import is_here
 from proj.remote.http import HttpTransport
 from proj.remote.store import open_remote
 from proj.remote.transport import UncertainError
@@ -437,3 +438,12 @@ def test_no_workspace_lies_outside_of_their_folder(remote: Tracking) -> None:
     for other in ("..", "../../x", "/no/such/folder", ""):
         with pytest.raises(StoreError, match="cannot be the id of a run"):
             remote.workspace(msgspec.structs.replace(run, run_id=other))
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("127.0.0.1", True), ("127.0.0.2", True), ("localhost", True), ("::1", True), ("192.0.2.1", False),
+     ("a" * 70, False), ("", False)],
+)  # fmt: skip
+def test_a_server_of_this_machine_is_known_by_any_of_its_addresses(host: str, here: bool) -> None:
+    assert is_here(host) is here

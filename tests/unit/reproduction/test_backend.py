@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from proj.model import ImageRequest, Project
 from proj.reproduction.backend import configured
 
@@ -9,9 +11,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_record_gives_no_leave_that_is_the_users(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "recorded", [{"allow-host-path": True}, {"allow-privileges": True}, {"secrets-from": ["s3"]}]
+)
+def test_a_record_gives_no_leave_that_is_the_users(tmp_path: Path, recorded: dict[str, object]) -> None:
     project = Project(name="p", directory=tmp_path, file=None)
-    found = configured("kubernetes", {"allow-host-path": True}, "{}", project, ImageRequest())
+    found = configured("kubernetes", recorded, "{}", project, ImageRequest())
     assert [problem.item for problem in found.problems] == ["backend"]
     assert "that is yours to allow" in found.problems[0].message
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from comparekit import HOST
-from proj import host
+from proj import events, host
 from proj.model import EnvironmentFacts, Package
+from proj.record import CommandRecord
 from proj.reproduction import surroundings
 
 if TYPE_CHECKING:
@@ -59,3 +60,17 @@ def test_environments_without_a_lock_are_compared() -> None:
         "Python (3.11.7, here 3.12.1)",
         "1 installed package",
     ]
+
+
+def test_variables_whose_values_are_in_no_record_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET_NOW", "1")
+    monkeypatch.setenv("OWN_SET", "1")
+    monkeypatch.delenv("GONE", raising=False)
+    read = ("GONE", "SAME", "SET_NOW")
+    made = CommandRecord(line="", argv=(), cwd="/", variables=("OWN", "OWN_SET"), parameters=(), read=read)
+    told: list[str] = []
+    with events.listening(lambda event: told.append(event.message)):
+        surroundings.tell_of_variables(made, {"SAME"})
+    assert len(told) == 2
+    assert "no record: GONE, OWN." in told[0]
+    assert "reads SET_NOW:" in told[1]

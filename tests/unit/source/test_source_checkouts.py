@@ -23,6 +23,23 @@ def abandoned(name: str, then: str = "") -> Path:
     return type(paths.cache())(process.run((sys.executable, "-c", script)).stdout)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("brisk-otter-417", "brisk-otter-417"),
+        ("../../.ssh", "ssh"),
+        ("/etc/x", "etc-x"),
+        ("..", "project"),
+        ("-rf\n", "rf-"),
+        ("a\x1b[31m", "a-31m"),
+        ("\u00fc b", "\u00fc b"),
+        ("\U0001d49c" * 300, "\U0001d49c" * 50),
+    ],
+)
+def test_any_name_becomes_that_of_a_folder(name: str, expected: str) -> None:
+    assert checkouts.folder_name(name) == expected
+
+
 def test_only_checkouts_of_dead_processes_are_pruned() -> None:
     mine = checkouts.allocate("mine")
     kept = abandoned("kept", "checkouts.keep(root)")

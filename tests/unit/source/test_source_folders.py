@@ -30,6 +30,21 @@ def test_a_folder_of_a_repository_knows_its_top(repo: Repo) -> None:
     assert not paths.cache().exists()
 
 
+def test_links_into_a_repository_lead_to_it(repo: Repo, tmp_path: Path) -> None:
+    other = Repo(tmp_path / "other")
+    other.commit("a", "1\n")
+    for link in (tmp_path / "link", other.path / "link"):
+        link.symlink_to(repo.path / "sub")
+        checkout = source.fetch(str(link), cwd=tmp_path)
+        assert (checkout.root, checkout.project_dir, checkout.subdir) == (repo.path, repo.path / "sub", "sub")
+        assert checkout.git is not None
+        assert checkout.git.commit == repo.git("rev-parse", "HEAD")
+        assert source.fetch(str(link), version="v1", cwd=tmp_path).subdir == "sub"
+    within = repo.path / "within"
+    within.symlink_to("sub")
+    assert source.fetch(str(within), cwd=tmp_path).subdir == "within"
+
+
 @pytest.mark.parametrize(
     ("version", "content", "branch"),
     [

@@ -57,8 +57,14 @@ def test_a_target_that_is_not_empty(kit: Kit, taken: Snapshot, tmp_path: Path) -
         restore(taken, target, bundle_path=bundle_file(kit.store, taken))
     assert fingerprint(target) == before
     (target / "mine").unlink()
+    same = target.stat().st_ino
+    with pytest.raises(SourceError, match="bundle"):
+        restore(taken, target)
+    assert list(target.iterdir()) == []
     restore(taken, target, bundle_path=bundle_file(kit.store, taken))
     assert (target / "new").read_text() == "new\n"
+    assert target.stat().st_ino == same, "somebody may stand in it"
+    assert not [path.name for path in target.iterdir() if path.name.startswith(".") and path.name != ".git"]
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(SourceError, match="not an empty folder"):
         restore(taken, tmp_path / "link", bundle_path=bundle_file(kit.store, taken))

@@ -12,6 +12,8 @@ import pytest
 from proj import events, process
 from proj.errors import SourceError
 from proj.source import fetch, worktree
+from proj.source.ignored import ignored
+from proj.source.listing import list_tree
 from proj.source.snapshot import bundle_file, require_clean, take
 from snapshot_kit import Kit, on_disk, pushed
 from source_repositories import Repo
@@ -294,6 +296,23 @@ def test_a_sparse_checkout_keeps_what_is_committed(kit: Kit, shared: Repo) -> No
     assert kinds(taken) == {"sub/train.py": "modified"}
 
 
+def test_a_sparse_index_makes_git_write_no_trees(kit: Kit, shared: Repo) -> None:
+    shared.commit("other/file", "1\n")
+    shared.commit(".gitattributes", "*.x working-tree-encoding=UTF-16\n")
+    shared.git("sparse-checkout", "set", "--cone", "--sparse-index", "sub")
+    shared.write("sub/train.py", "staged\n")
+    shared.git("add", "sub/train.py")  # its tree is in the index alone
+    shared.write(".projignore", "none\n")
+    objects = shared.path / ".git/objects"
+    before = {path: path.is_dir() or path.read_bytes() for path in objects.rglob("*")}
+    taken = take(shared.path, store=kit.store)
+    assert ignored(shared.path) == ()
+    assert {path: path.is_dir() or path.read_bytes() for path in objects.rglob("*")} == before
+    target = kit.restore(taken)
+    assert (target / "other/file").read_text() == "1\n"
+    assert (target / "sub/train.py").read_text() == "staged\n"
+
+
 @pytest.mark.parametrize("option", ["--depth=1", "--filter=blob:none"])
 def test_a_shallow_and_a_partial_clone(kit: Kit, shared: Repo, tmp_path: Path, option: str) -> None:
     bare = tmp_path / "origin.git"
@@ -405,6 +424,52 @@ def test_a_large_file_is_kept_as_the_pointer_that_is_pushed(
         assert "git-lfs is not installed" in said[-1].message
     shared.write("model.bin", content.upper())
     assert kinds(kit.round_trip(shared.path)) == {"model.bin": "modified"}
+
+
+@pytest.mark.parametrize("in_repository", [True, False])
+@pytest.mark.parametrize("home", ["", ".proj", "sub/x/records"])
+def test_our_own_records_and_caches_are_no_part_of_the_tree(
+    kit: Kit, shared: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_repository: bool, home: str
+) -> None:
+    root = shared.path
+    if not in_repository:
+        root = tmp_path / "plain"
+        shutil.copytree(shared.path, root, ignore=shutil.ignore_patterns(".git"))
+    before = kit.take(root).root.tree
+    monkeypatch.setenv("PROJ_HOME", str(root / home))
+    monkeypatch.setenv("PROJ_CACHE", str(root / ".cache"))
+    for path in ("proj.db-wal", "artifacts/1/x", "journal/waiting"):
+        (root / home / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / home / path).write_text("1")
+    Repo(root / ".cache/repos/r")
+    taken = kit.take(root)
+    assert (taken.root.tree, taken.submodules) == (before, ())
+    assert worktree.read(shared.path).changes == ()
+    (root / "new").write_text("1")
+    assert kit.take(root).root.tree != before
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_committed_encrypted_is_kept_so(kit: Kit, shared: Repo, *, changed: bool) -> None:
+    locked = "\0GITCRYPT\0 locked"
+    shared.commit(".gitattributes", "secrets/** filter=git-crypt diff=git-crypt\n")
+    shared.commit("secrets/keys.yml", locked)
+    shared.git("push", "--quiet")
+    assert kit.round_trip(shared.path).left_out == ()
+    listed = list_tree(shared.path, store=kit.store)
+    assert "secrets/keys.yml" in {file.path for file in listed.files}
+    shared.write("secrets/keys.yml", "password: 1\n")
+    if not changed:
+        clean = "filter.git-crypt.clean=printf '\\0GITCRYPT\\0 locked'"
+        shared.git("-c", clean, "add", "secrets/keys.yml")
+    shared.write("secrets/new.yml", "password: 2\n")
+    taken = kit.take(shared.path)
+    left = {(left.path, left.reason, left.committed) for left in taken.left_out}
+    assert left == {("secrets/keys.yml", "secret", True), ("secrets/new.yml", "secret", False)}
+    assert on_disk(kit.restore(taken))[b"secrets/keys.yml"] == ("file", locked.encode())
+    assert {file.path for file in list_tree(shared.path, store=kit.store).files}.isdisjoint(
+        {"secrets/keys.yml", "secrets/new.yml"}
+    )
 
 
 # --- other repositories in the tree -------------------------------------------------------------------

@@ -120,8 +120,11 @@ def refusal(path, target):
 
 def send():
     """Send all; say what could not be sent."""
+    found = list(files())
+    if not found:  # then it does not matter whether the server takes any
+        return
     base = patiently(root)
-    refusals = [(name, refusal(path, place(base, name))) for path, name in files()]
+    refusals = [(name, refusal(path, place(base, name))) for path, name in found]
     refused = ["%s (%s)" % (name, said) for name, said in refusals if said]
     if refused:
         raise ValueError("the server does not take %s" % ", ".join(refused))

@@ -43,8 +43,10 @@ trap : TERM
 if [ -n "${PROJ_UPLOADER:-}" ] && { [ -n "${PROJ_OUTPUTS:-}" ] || [ -n "$(ls -A "$PROJ_ARTIFACTS")" ]; }; then
     if command -v python3 >/dev/null; then
         python3 "$PROJ_UPLOADER" send 2>&3
-    else
+    elif [ -n "$(ls -A "$PROJ_ARTIFACTS")" ]; then
         echo "proj: what is in PROJ_ARTIFACTS is not kept: the image has no python3 to send it with" >&3
+    else
+        echo "proj: the outputs of the project are not kept: the image has no python3 to send them with" >&3
     fi
 fi
 exit "$code"

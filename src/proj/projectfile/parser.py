@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from proj.errors import SourceError
 from proj.model import (
     Diagnostic,
     EntryPoint,
@@ -19,7 +17,7 @@ from proj.model import (
 )
 from proj.projectfile import keys
 from proj.projectfile.environment import read_environment
-from proj.projectfile.findings import Findings, ProjectInvalidError
+from proj.projectfile.findings import MISSING_COMMAND, Findings, ProjectInvalidError, missing_command
 from proj.projectfile.reader import Reader, describe
 from proj.yamltree import (
     Mapping,
@@ -39,69 +37,6 @@ if TYPE_CHECKING:
 
     from proj.yamltree import Entry, Node
 
-MISSING_COMMAND: Final = "missing-command"
-"""Code of the finding that an entry point has no command: fatal when it is the one to run."""
-
-
-def find(directory: Path) -> Path | None:
-    """The project file of a folder; None when there is none.
-
-    The name may have any letter case. `MLproject` wins over `MLproject.yaml`, as MLflow knows it alone.
-
-    Raises:
-        SourceError: The folder cannot be read.
-        ProjectInvalidError: Two files claim to be the project file.
-    """
-    try:
-        names = os.listdir(directory)  # noqa: PTH208  half the time of Path.iterdir
-    except OSError as error:
-        raise SourceError(
-            f"Cannot read the project's folder {directory}: {error.strerror}.", hint="Check the path."
-        ) from error
-    for known in (keys.FILE_NAMES[:1], keys.FILE_NAMES[1:]):
-        candidates = sorted(
-            name for name in names if name.lower() in known and not (directory / name).is_dir()
-        )
-        if len(candidates) > 1:
-            finding = Diagnostic(
-                severity=Severity.ERROR,
-                code="two-files",
-                message=f"{' and '.join(candidates)} both claim to be the project file",
-                file=str(directory),
-                fix=f"Keep one of {', '.join(candidates)}.",
-            )
-            raise ProjectInvalidError(str(directory), (finding,))
-        if candidates:
-            return directory / candidates[0]
-    return None
-
-
-def load(directory: Path, *, strict: bool = False) -> Project:
-    """Read the project in a folder.
-
-    Args:
-        directory: The project's folder; one without a project file is a project without entry points.
-        strict: Treat unknown keys as errors.
-
-    Returns:
-        The project; `diagnostics` holds what is odd but no error.
-
-    Raises:
-        ProjectInvalidError: The project file cannot be used; the message names each error and its place.
-        SourceError: The folder cannot be read.
-    """
-    file = find(directory)
-    if file is None:
-        return Project(name=None, directory=directory, file=None)
-    try:
-        if not file.is_file() and file.exists():
-            raise SourceError(f"{file} is no file that can be read to its end.", hint="Write a regular file.")
-        with file.open("rb") as stream:
-            data = stream.read((1 << 20) + 1)
-    except OSError as error:
-        raise SourceError(f"Cannot read {file}: {error.strerror}.", hint="Check its permissions.") from error
-    return parse(data, file=file, strict=strict)
-
 
 def parse(data: bytes, *, file: Path, strict: bool = False) -> Project:
     """Parse the bytes of a project file.
@@ -112,7 +47,7 @@ def parse(data: bytes, *, file: Path, strict: bool = False) -> Project:
         strict: Treat unknown keys as errors.
 
     Raises:
-        ProjectInvalidError: See `load`.
+        ProjectInvalidError: The project file cannot be used; the message names each error and its place.
     """
     try:
         text = decode(data)
@@ -344,11 +279,6 @@ class _Parser:
         if entry is None:
             return None
         return self._reader.text(entry.value, f"`{name}` of `proj`", keys.EXTENSIONS[name])
-
-
-def missing_command(name: str) -> str:
-    """The message of the finding that an entry point has no command."""
-    return f"entry point `{name}` has no command"
 
 
 def kind_of(declared_type: str) -> ParameterKind:
