@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import re
-import socket
 import subprocess  # noqa: TID251  servers that tests start must not be looked after by what they test
 import time
 import urllib.error
@@ -23,6 +22,7 @@ import platformdirs
 import pytest
 from uv import find_uv_bin
 
+from ports import own_port
 from proj import process
 from proj.environments.interpreters import find_interpreters
 from proj.errors import ProjError
@@ -90,7 +90,7 @@ def _make(folder: Path, requirements: Path, *, python: str, as_of: str) -> None:
 def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     """Run mlflow's own server over SQLite, artifacts through it; yields its URL."""
     folder.mkdir()
-    port = _free_port()
+    port = own_port()
     argv = [str(python.with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--workers", "1"]
     argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
@@ -106,7 +106,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
 def proj_server(folder: Path) -> Iterator[str]:
     """Run `proj server` over the records in the folder's `home`, new ones if need be; yields its URL."""
     folder.mkdir(exist_ok=True)
-    port = _free_port()
+    port = own_port()
     argv = [PROJ, "server", "--port", str(port)]
     with _served(argv, port, folder, {"PROJ_HOME": str(folder / "home")}) as url:
         yield url
@@ -150,9 +150,3 @@ def _await(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             urllib.request.urlopen(f"{url}/health", timeout=5).close()  # noqa: S310  our own server
             return
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

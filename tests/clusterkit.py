@@ -6,7 +6,6 @@ import base64
 import contextlib
 import os
 import secrets
-import socket
 import subprocess  # noqa: TID251  a server that is killed
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from ports import own_port
 from proj.errors import ProjError
 from proj.kube.client import Client
 from proj.kube.kubeconfig import connection, decoded
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 IMAGE = "proj-test/python:3.11-slim"
 """Debian's Python 3.11 with pip, venv and git: `cluster base-image` makes it."""
-LIMIT_S = 60.0
+LIMIT_S = 110.0
 _DEFAULT = Path.home() / ".cache" / "proj-test-cluster" / "kubeconfig"
 _CONFIGURED = os.environ.get("KUBECONFIG")
 
@@ -170,7 +170,7 @@ def limited_kubeconfig(namespace: Namespace, tmp_path: Path, rules: list[dict[st
 
 def _token(namespace: Namespace, account: str) -> str:
     """The token that the cluster makes for a service account."""
-    end_s = time.monotonic() + 30
+    end_s = time.monotonic() + LIMIT_S
     while time.monotonic() < end_s:
         listed = msgspec.json.decode(namespace.text("secrets"))
         for item in listed["items"]:
@@ -218,8 +218,7 @@ class ApiServer:
     """
 
     def __init__(self, argv: list[str], folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = own_port()
         kept = [word for word in argv if not word.startswith("--secure-port=")]
         self._argv = [*kept, f"--secure-port={port}", "--endpoint-reconciler-type=none"]
         self._log = folder / "apiserver.log"

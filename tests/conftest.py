@@ -56,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, why in MARKERS.items():
             if item.get_closest_marker(name) and not _on(name):
                 item.add_marker(pytest.mark.skip(reason=f"{why}: PROJ_TEST_WITH={name}"))
+    # What may take long comes first: at the end, all of pytest's workers would wait for the one that has it.
+    items.sort(key=_limit_s, reverse=True)
+
+
+def _limit_s(item: pytest.Item) -> float:
+    """How long a test may take, if it says so."""
+    limit = item.get_closest_marker("timeout")
+    return float(limit.args[0]) if limit is not None and limit.args else 0.0
 
 
 def _skipped(reporter: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from ports import own_port
 from proj import process
 
 if TYPE_CHECKING:
@@ -354,9 +355,7 @@ def serving(folder: Path, tls: str = "") -> Iterator[RealRegistry]:
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    host = f"127.0.0.1:{own_port()}"
     (folder / "config.yml").write_text(_CONFIG.format(folder=folder / "store", host=host, tls=tls))
     with (folder / "log").open("wb") as log:
         words = [program, "serve", str(folder / "config.yml")]
@@ -368,12 +367,12 @@ def serving(folder: Path, tls: str = "") -> Iterator[RealRegistry]:
         yield RealRegistry(host, folder / "store")
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _await(host: str) -> None:
     name, _, port = host.partition(":")
-    for _ in range(200):
+    for _ in range(2000):
         with contextlib.suppress(OSError), socket.create_connection((name, int(port)), 1):
             return
         time.sleep(0.05)

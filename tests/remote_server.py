@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess  # noqa: TID251  what the tests kill must not be looked after by what they test
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from clients import QUIET
+from ports import own_port
 from projkit import LIMIT_S, PROJ
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ class RestartableServer:
         self.headers: Mapping[str, str] = {}
         """For what the test itself asks."""
         folder.mkdir()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+        self._port = own_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._argv, self._variables = (

@@ -38,7 +38,7 @@ def _proj(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> subpr
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
 
@@ -405,12 +405,14 @@ def test_a_container_outlives_its_proj_and_is_followed_again(
 def test_a_container_that_ended_meanwhile_is_closed_by_its_true_state(
     tmp_path: Path, shell_image: str, containers: Containers
 ) -> None:
-    project = _project(tmp_path / "p", shell_image, "echo ready; sleep 1; echo end; exit 6")
+    command = "echo ready; while [ ! -e go ]; do sleep 0.1; done; echo end; exit 6"
+    project = _project(tmp_path / "p", shell_image, command)
     run = _started(project)
     assert run.stdout is not None
     assert run.stdout.readline() == b"ready\n"
     run.kill()
     run.communicate()
+    (project / "go").touch()
     _await(lambda: containers.all()[0]["State"] == "exited", "it has ended")
     _proj("runs", cwd=project)
     last = _last(project)

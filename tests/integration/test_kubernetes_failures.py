@@ -192,8 +192,10 @@ def test_a_program_that_does_not_end_is_ended(make: Callable[..., Execution], na
 
 def test_what_a_program_leaves_behind_keeps_no_pod(make: Callable[..., Execution]) -> None:
     execution = make("sleep 600 & echo done; exit 6")
+    waiter = Waiter(KubernetesBackend().submit(execution))
+    await_output(execution, b"done")
     begun_s = time.monotonic()
-    assert run(execution).exit_code == 6
+    assert waiter.outcome().exit_code == 6
     assert time.monotonic() - begun_s < 20
     assert stored(execution) == b"done\n"
 
@@ -306,6 +308,13 @@ def test_a_pod_that_somebody_deletes_is_replaced_where_there_are_tries_left(
     assert (told, second) == (b"told\n", b"0\n1\n2\n")
 
 
+def quota_status(namespace: Namespace, name: str) -> dict[str, str]:
+    """What the quota's controller has seen of it."""
+    answer = namespace.client.send("GET", namespace.path("resourcequotas") + f"/{name}", "read the quota")
+    found: dict[str, str] = msgspec.json.decode(answer).get("status", {}).get("hard", {})
+    return found
+
+
 def test_a_quota_that_can_never_be_met_is_told_at_once(
     make: Callable[..., Execution], namespace: Namespace
 ) -> None:
@@ -313,7 +322,8 @@ def test_a_quota_that_can_never_be_met_is_told_at_once(
              "spec": {"hard": {"requests.memory": "64Mi", "limits.memory": "64Mi"}}}  # fmt: skip
     namespace.create("resourcequotas", quota)
     try:
-        time.sleep(1)  # the quota's controller has to see it
+        eventually(lambda: "requests.memory" in quota_status(namespace, "small"))
+        time.sleep(1)  # what lets Jobs in hears of it a moment later
         outcome = run(make("true", config=namespace.config(memory="128Mi")))
     finally:
         path = namespace.path("resourcequotas")

@@ -105,11 +105,13 @@ def test_tags_that_are_ours_cannot_be_given(folder: ProjFolder, name: str) -> No
 
 
 def test_of_two_goes_at_one_run_at_once_one_is_refused(folder: ProjFolder) -> None:
-    folder.write(SLEEPER)
+    folder.write(SLEEPER | {"wait.sh": "while [ ! -e go ]; do sleep 0.02; done\n"})
     assert folder.process("run", ".", env={"COMMAND": "true"}).code == 0
     (made,) = folder.runs()
     again = ("run", ".", "--run-id", made.run_id)
-    goes = [folder.start(*again, env={"COMMAND": "sleep 3"}) for _ in range(2)]
+    goes = [folder.start(*again, env={"COMMAND": "sh wait.sh"}) for _ in range(2)]
+    eventually(lambda: any(go.process.poll() is not None for go in goes), says="one of them ends")
+    folder.write({"go": ""})
     assert sorted(go.finish().code for go in goes) == [0, 2]
 
 

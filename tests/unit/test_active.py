@@ -20,7 +20,7 @@ from proj.active import Claim
 claim = Claim.create(Path(sys.argv[1]))
 claim.update(run_id="a" * 32)
 print(claim.info.token, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -78,7 +78,7 @@ def test_waiting_ends_with_the_claim(tmp_path: Path) -> None:
     assert not ended
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    waiter.join(timeout=20)
+    waiter.join(timeout=60)
     assert ended == [True]
 
 
@@ -102,7 +102,7 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
     code = (
         "import sys, time; from pathlib import Path; from proj.active import Claim;"
         f"claim = Claim.adopt(Path({str(tmp_path)!r}), {claim.info.token!r}, int(sys.argv[1]));"
-        "sys.stdin.read(); time.sleep(60)"
+        "sys.stdin.read(); time.sleep(600)"
     )
     pid = spawn_detached(
         [sys.executable, "-c", code, str(claim.descriptor)],
@@ -114,7 +114,7 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
     token = claim.info.token
     claim.hand_over()
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (found := active.find(tmp_path, token)) is None or found.pid != pid:
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.02)
@@ -122,7 +122,7 @@ def test_the_lock_goes_over_to_the_process_that_gets_the_open_file(tmp_path: Pat
         assert list(active.abandoned(tmp_path)) == []
     finally:
         os.kill(pid, signal.SIGKILL)
-    assert active.wait(tmp_path, token, timeout_s=20)
+    assert active.wait(tmp_path, token, timeout_s=60)
     (left,) = active.abandoned(tmp_path)
     assert left.info.token == token
     left.release()

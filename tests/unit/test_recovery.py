@@ -33,6 +33,7 @@ from proj.remote.store import open_remote
 from proj.remote.transport import UncertainError
 from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
+from projkit import eventually
 
 if TYPE_CHECKING:
     import socket
@@ -266,14 +267,17 @@ def test_a_server_that_hangs_holds_up_only_who_has_time(
 def test_a_server_that_hangs_in_the_middle_is_left_alone_for_a_while(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proj.remote.http.QUICK", Patience(read_s=0.1, retries=0))
+    monkeypatch.setattr(
+        "proj.remote.http.QUICK", Patience(read_s=2.0, retries=0)
+    )  # its first answer is in time
     with faulty(reply(body=shown("a" * 32, "RUNNING")), reply()) as server:
         server._steps[1] = server.hang
         claim = begin_on(server.url, "a" * 32)
         recovery.recover(tracking, paths.home())
+        eventually(lambda: len(server.heard) > 1)
         heard = len(server.heard)
         recovery.recover(tracking, paths.home())
-        assert len(server.heard) == heard > 1
+    assert len(server.heard) == heard
     assert (paths.home() / "active" / claim.token).exists()
 
 

@@ -13,6 +13,8 @@ from proj.errors import NotFoundError, StoreError
 _MAGIC = b"SQLite format 3\0"
 _PATIENCE_S = 60.0
 """How long another program may keep the database locked."""
+_BUSY_S = 0.2
+"""How long SQLite waits for a lock before it tells us that it is there."""
 _LIVE = ("-wal", "-journal")
 """Files beside a database that belong to what it holds."""
 
@@ -82,7 +84,7 @@ def _copy(uri: str, path: Path, target: str) -> sqlite3.Connection:
                 hint="Try again when that has finished.",
             )
 
-    source = sqlite3.connect(uri, uri=True)
+    source = sqlite3.connect(uri, uri=True, timeout=_BUSY_S)
     try:
         copy = sqlite3.connect(target)
         try:

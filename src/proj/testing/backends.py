@@ -29,7 +29,7 @@ from proj.model import Command, Execution, HostRuntime, ImageRuntime, Outcome, R
 if TYPE_CHECKING:
     from proj.backends.base import Backend, Handle
 
-LIMIT_S = 60.0
+LIMIT_S = 110.0
 """How long a condition is awaited; only a failing test takes that long."""
 
 

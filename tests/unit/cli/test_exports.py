@@ -82,7 +82,7 @@ def test_a_pipe_is_written_to(proj: Command, tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
     assert proj("runs", "--csv", "-o", str(pipe)).exit_code == 0
-    reader.join(10)
+    reader.join(60)
     assert names(read[0]) == ["one"]
 
 

@@ -12,7 +12,7 @@ def test_all_jobs_are_run_and_some_at_the_same_time() -> None:
     done: list[int] = []
 
     def job() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         done.append(1)
 
     run_all([job] * 6, at_once=3)
@@ -28,7 +28,7 @@ def test_a_failure_ends_the_wait_and_what_has_not_begun() -> None:
 
     def wait() -> None:
         begun.append(1)
-        release.wait(10)
+        release.wait(60)
 
     with pytest.raises(ValueError, match="first"):
         run_all([wait, fail, *[wait] * 20], at_once=2)

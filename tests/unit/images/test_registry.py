@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-QUICK = Patience(connect_s=5, read_s=5, tries=4, first_pause_s=0.01, longest_pause_s=0.05)
+QUICK = Patience(connect_s=60, read_s=60, tries=4, first_pause_s=0.01, longest_pause_s=0.05)
 BLOB = bytes(range(256)) * 2000
 DESCRIPTOR = Descriptor(mediaType="application/octet-stream", digest=digest_of(BLOB), size=len(BLOB))
 

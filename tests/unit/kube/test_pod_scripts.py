@@ -53,7 +53,7 @@ def ran(
     }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-c", script("artifacts.py"), *argv],
-        cwd=work, env=env, check=False, timeout=60, capture_output=True, text=True,
+        cwd=work, env=env, check=False, timeout=110, capture_output=True, text=True,
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def test_code_is_unpacked_at_its_place_or_nothing_runs(tmp_path: Path, *, there:
     argv = made["spec"]["template"]["spec"]["containers"][0]["command"]
     here = [word.replace("$$", "$").replace(str(Path(CODE_DIR).parent), str(top)) for word in argv]
     done = subprocess.run(
-        here, cwd=top / "elsewhere", check=False, timeout=60, capture_output=True, text=True
+        here, cwd=top / "elsewhere", check=False, timeout=110, capture_output=True, text=True
     )
     assert not (top / "elsewhere" / "file.txt").exists()
     assert (done.returncode == 0, done.stdout) == (there, "x\n" if there else "")
@@ -183,7 +183,7 @@ def test_an_environment_that_is_only_read_is_compiled(tmp_path: Path, *, shared:
         "PROJ_PROJECT_DIR": str(tmp_path / "project"), "PROJ_WORK_DIR": str(tmp_path / "work"),
         "PROJ_ENVIRONMENT_DIR": str(target), "PROJ_ENVIRONMENT_SHARED": "1" if shared else "",
     }  # fmt: skip
-    subprocess.run([sys.executable, "-c", script("prepare.py")], env=env, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script("prepare.py")], env=env, check=True, timeout=110)
     assert (target / ".proj-complete").exists()
     assert len(list(target.rglob("tiny.py"))) == 1
     assert bool(list(target.rglob("tiny*.pyc"))) is shared

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RUN = "a" * 32
 API = "/api/2.0/mlflow/"
 UPLOAD = "/api/2.0/mlflow-artifacts/artifacts/1/a/artifacts/model.bin"
-HASTY = Patience(connect_s=5.0, read_s=5.0, retries=0)
+HASTY = Patience(connect_s=60.0, read_s=60.0, retries=0)
 SIGN_IN = reply(200, b"<html>Sign in</html>", content_type="text/html")
 NO_PAGE = reply(404, b"<html>Not Found</html>", content_type="text/html")
 AWAY = {

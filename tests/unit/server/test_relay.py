@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from proj.remote.transport import Request, Transport
     from proj.tracking import Tracking
 
-HASTY = Patience(connect_s=5.0, read_s=30.0, retries=0)
+HASTY = Patience(connect_s=60.0, read_s=60.0, retries=0)
 FAILED = Outcome(status=RunStatus.FAILED, exit_code=3, started_ms=1, ended_ms=9)
 OWN = "a" * 32
 

@@ -358,7 +358,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path: Path, name: str) -> None:
     """A real process that is stopped while git waits for a server which never answers."""
     stub = tmp_path / "ssh"
     stub.write_text(
-        f"#!/bin/sh\necho $$ > {tmp_path}/pid.tmp; mv {tmp_path}/pid.tmp {tmp_path}/pid\nexec sleep 60\n"
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.tmp; mv {tmp_path}/pid.tmp {tmp_path}/pid\nexec sleep 600\n"
     )
     stub.chmod(0o755)
     script = (
@@ -381,7 +381,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path: Path, name: str) -> None:
         cwd=tmp_path,
         env={"GIT_SSH_COMMAND": str(stub)},
         check=False,
-        timeout_s=30,
+        timeout_s=110,
     )
     assert ended.returncode == 100 + getattr(signal, f"SIG{name}"), ended.stderr
     assert ended.stderr == ""

@@ -40,7 +40,7 @@ from proj.environments.conda.messages import (
 )
 from proj.environments.conda.solver import Solver
 from proj.environments.conda.transport import client, refuse_leaks
-from proj.environments.conda.verified import drop_unknown, is_known, note
+from proj.environments.conda.verified import claim, is_known, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,9 +149,7 @@ async def _link(task: Link) -> Answer:
     located = from_folder(task.packages, task.folder)
     # Those of the folder have been compared.
     refuse_others(here for here, locked in zip(located, task.packages, strict=True) if here is locked)
-    if not task.network.offline:
-        for locked in located:
-            drop_unknown(locked, task.network)
+    using = claim(located, task.network)
     records = await asyncio.gather(*(record_of(locked, task.network) for locked in located))
     cache = Path(task.network.cache) / "packages"
     # Files of environments are links to those in the cache: a program may have written into one, and who
@@ -187,6 +185,7 @@ async def _link(task: Link) -> Answer:
     # After a refusal, linking stands still until this process ends.
     await asyncio.wait([installing, refused], return_when=asyncio.FIRST_COMPLETED)
     await (refused if refused.done() else installing)
+    using.close()
     if task.folder is not None:
         tell_origin(task.prefix, task.packages)
     return Linked()
