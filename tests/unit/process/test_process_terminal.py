@@ -190,6 +190,5 @@ def test_ctrl_z_holds_while_the_command_is_given_the_terminal(folder: Path) -> N
 def test_the_terminal_is_given_back_as_it_was(sit: Callable[..., Person], folder: Path) -> None:
     person = sit("stty -echo < /dev/tty; kill -KILL $$", typed=True)
     assert outcome(folder).signal == "SIGKILL"
-    person.type("stty -a; echo over\n")
-    person.sees(" echo ")
-    person.sees("over")
+    person.type("echo now:$(stty -a | tr ' ' '\\n' | grep -x -e echo -e -echo):\n")
+    person.sees("now:echo:")
