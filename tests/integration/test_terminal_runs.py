@@ -149,6 +149,15 @@ def test_output_that_cannot_be_written(folder: ProjFolder) -> None:
     folder.clean()
     stored = folder.artifact(folder.the_run(), "proj/stdout.log")
     assert stored == b"".join(b"%d\n" % number for number in range(1, 1001))
+    for unbuffered in ("", "1"):
+        environment = {**folder.environment(), "PYTHONUNBUFFERED": unbuffered}
+        for words in ("runs", "runs --json", "logs latest", "--help"):
+            done = subprocess.run(
+                ["bash", "-c", f"{PYTHON} {PROJ} {words} > /dev/full"],
+                cwd=folder.path, env=environment, capture_output=True, check=False, timeout=LIMIT_S,
+            )  # fmt: skip
+            assert done.stderr == b"proj: Cannot write to standard output: No space left on device.\n"
+            assert done.returncode == 125
 
 
 @pytest.mark.tmux

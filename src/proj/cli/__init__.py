@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from proj.cli import output
-from proj.errors import ProjError, UsageError
+from proj.errors import EXIT_CANNOT_RUN, ProjError, UsageError
 from proj.process import Interrupted, interruptible
 from proj.version import __version__
 
@@ -147,12 +147,32 @@ def _tell(error: Exception) -> int:
         return output.emit_error(UsageError(error.format_message(), hint=hint))
     if isinstance(error, BrokenPipeError):
         # Whoever read our output has gone (`proj runs | head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + int(SIGPIPE)
+    if isinstance(error, OSError) and (refusal := _refusal_of_output()) is not None:
+        _drop_output()
+        said = f"Cannot write to standard output: {refusal.strerror}."
+        output.say(said, label="proj:", fg="red", bold=True)
+        return EXIT_CANNOT_RUN
     if isinstance(error, FileNotFoundError) and _is_nowhere():
         said = "The folder that this command was started in is gone."
         return output.emit_error(UsageError(said, hint="Change to another one: cd."))
     return output.emit_bug(error)
+
+
+def _refusal_of_output() -> OSError | None:
+    """Why standard output takes nothing more, such as a full disk; None if it does."""
+    try:
+        output.write("")
+        sys.stdout.flush()
+    except OSError as refusal:
+        return refusal
+    return None
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to standard output go nowhere: no second error at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_nowhere() -> bool:
