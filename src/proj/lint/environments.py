@@ -92,6 +92,7 @@ def _check_lock(lock: Path | None, findings: Findings) -> None:
 
 
 def _check_docker(docker: DockerDeclaration, where: Position, findings: Findings) -> None:
+    _check_image(docker.image, where, findings)
     for name, value in docker.environment:
         variable, pair, _ = name.partition("=")
         if value is None and pair:
@@ -108,6 +109,17 @@ def _check_docker(docker: DockerDeclaration, where: Position, findings: Findings
                 where,
                 f"Set it before a run: export {name}=…",
             )
+
+
+def _check_image(name: str, where: Position, findings: Findings) -> None:
+    from proj.images.reference import parse_reference
+
+    if name:
+        try:
+            parse_reference(name)
+        except UsageError as error:
+            message = f"`image` of `docker_env`: {error.message[:-1]}"
+            findings.error("docker-option", message, where, error.hint)
 
 
 def _check_volumes(docker: DockerDeclaration, directory: Path, where: Position, findings: Findings) -> None:

@@ -202,6 +202,24 @@ def test_a_pair_in_one_word_is_no_variable(tmp_path: Path) -> None:
     assert "A=…, which is no name of a variable" in wrong.message
 
 
+@pytest.mark.parametrize(
+    ("image", "right"),
+    [
+        ("team/model", True),
+        ("host:5000/a/b:v1", True),
+        (f"sha256:{'0a' * 32}", True),
+        (f"x@sha256:{'0a' * 32}", True),
+        ("0a1b2c3d4e5f", True),
+        ("Team model", False),
+        ("python:3.11 slim", False),
+        ("x@sha256:0a", False),
+    ],
+)
+def test_a_name_that_no_image_has_is_told(tmp_path: Path, image: str, right: bool) -> None:
+    diagnostics = found(tmp_path, MLproject=f"docker_env: {{image: '{image}'}}\n{POINT}")
+    assert [each.code for each in diagnostics] == ([] if right else ["docker-option"])
+
+
 def test_volumes_that_docker_would_not_take_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROJ_TEST_DATA", raising=False)
     volumes = ["data/in:/in", "/out:out", "${PROJ_TEST_DATA}:/data", "named:/x:ro", "$(pwd)/y:/y"]
