@@ -279,4 +279,6 @@ def _variables(value: object, origin: str, warnings: list[str]) -> tuple[tuple[s
             raise EnvironmentFailedError(
                 f"{origin}: {name!r} is no name of a variable.", hint="Correct `variables:`."
             )
-    return found
+    if "PATH" in value:
+        warnings.append(f"{origin}: `variables:` sets PATH, where programs are found; left out of account.")
+    return tuple(pair for pair in found if pair[0] != "PATH")

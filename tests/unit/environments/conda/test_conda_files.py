@@ -42,6 +42,7 @@ def test_a_file_in_full(tmp_path: Path) -> None:
         ("dependencies: [numpy]\npip: [alpha]\n", ["numpy"], "stands beside `dependencies:`"),
         ("dependencies: [numpy]\nverison: 1\n", ["numpy"], "conda does not know verison"),
         ("dependencies: [numpy]\nvariables: [a]\n", ["numpy"], "`variables:` is no mapping"),
+        ("dependencies: [numpy]\nvariables: {PATH: /x}\n", ["numpy"], "`variables:` sets PATH"),
         ("dependencies:\n- numpy\n- pywin32  # [win]\n", ["numpy"], "pywin32 is meant for [win]"),
         (
             "dependencies:\n- numpy\n- mkl  # [py38]\n",
