@@ -294,8 +294,9 @@ def patched(scene: Scene) -> dict[str, Any] | None:
 
 
 def test_whoever_comes_later_leaves_the_time_limit_to_the_cluster(
-    scene: Scene, follow: Callable[..., Following]
+    scene: Scene, follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(state_module, "_SETTLE_S", 600.0)  # news of the Job may come after those of its pod
     begun(scene)
     following = follow(timeout_s=0.2, again=True)
 
@@ -304,7 +305,9 @@ def test_whoever_comes_later_leaves_the_time_limit_to_the_cluster(
         eventually(lambda: time.monotonic() - (following._running_since_s or 0.0) > 0.5)
         failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
         meta = {**job()["metadata"], "annotations": {"proj/timeout": "0.2"}}
-        scene.pods.append(running(terminated={"exitCode": 143}))
+        ended = running(terminated={"exitCode": 143})
+        ended["metadata"]["deletionTimestamp"] = "2026-11-30T10:00:22Z"
+        scene.pods.append(ended)
         scene.jobs.append({**job(), "metadata": meta, "status": {"conditions": [failed]}})
 
     soon(end, lambda: patched(scene))
