@@ -17,6 +17,7 @@ from proj.backends.kubernetes import KubernetesBackend
 from proj.errors import BackendError, FailureCode
 from proj.exitcodes import exit_code
 from proj.kube.following import Following
+from proj.kube.objects import Event, Items
 from proj.model import Execution, ImageRuntime, Outcome, RunStatus
 from proj.testing.backends import Waiter, await_output, execution_maker, stored
 from projkit import eventually
@@ -131,8 +132,9 @@ def followed(handle: Handle) -> Callable[[], None]:
 def test_a_time_limit_counts_from_the_beginning_whoever_follows(
     make: Callable[..., Execution], namespace: Namespace
 ) -> None:
-    execution = make("while echo on; do sleep 1; done", timeout_s=10.0)
+    execution = make("while echo on; do sleep 1; done", timeout_s=20.0)
     first = KubernetesBackend().submit(execution)
+    assert isinstance(first, Following)
 
     def its_job() -> Job:
         (found,) = [
@@ -143,14 +145,15 @@ def test_a_time_limit_counts_from_the_beginning_whoever_follows(
         return found
 
     leave = followed(first)
-    eventually(lambda: "proj/timeout" in (its_job().metadata.annotations or {}))
-    leave()
+    eventually(lambda: first._limit is not None and first._limit.kept)
+    leave()  # before it counts to the end itself
+    assert "proj/timeout" in (its_job().metadata.annotations or {})
     eventually(lambda: its_job().holds("Failed"))  # by the cluster itself: nobody follows
     again = KubernetesBackend().attach(execution, first.reference)
     assert again is not None
     outcome = again.wait()
     assert (outcome.failure, exit_code(outcome)) == (FailureCode.DEADLINE, 124)
-    assert outcome.message == "The command took longer than 10 s and was stopped."
+    assert outcome.message == "The command took longer than 20 s and was stopped."
 
 
 CAREFUL = """\
@@ -285,6 +288,13 @@ def test_a_pod_that_was_replaced_while_nobody_followed_is_told(
     (tmp_path / "volume" / "short").touch()
     pod = delete_pod(namespace, execution)
     eventually(lambda: pod not in namespace.names("pods", f"proj/run-id={execution.run_id}"))
+    job = msgspec.json.decode(handle.reference, type=dict[str, Any])["job"]
+    told = {"fieldSelector": f"involvedObject.kind=Job,involvedObject.name={job},reason=SuccessfulCreate"}
+
+    def made() -> tuple[Event, ...]:
+        return namespace.client.get(namespace.path("events"), Items[Event], "list events", **told).items or ()
+
+    eventually(lambda: len(made()) > 1)  # it is of these that the pods are known
     again = KubernetesBackend().attach(execution, handle.reference)
     assert again is not None
     outcome = again.wait()

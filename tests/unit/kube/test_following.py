@@ -45,6 +45,9 @@ class Scene:
         self.jobs: list[dict[str, Any]] = [job()]
         self.events: list[dict[str, Any]] = []
         self.api: FakeApi | None = None
+        self.following: Following | None = None
+        self.job_first = False
+        """Whether no news of pods come before those of their Job are known."""
         self.deleted = threading.Event()
 
     def __call__(self, asked: Asked) -> None:
@@ -68,12 +71,17 @@ class Scene:
         asked.begin()
         told = 0
         while not self.over.wait(0.02) and not self.away:
+            if asked.path.endswith("pods") and self.job_first and not self._knows_job():
+                continue
             for item in items[told:]:
                 asked.change("ADDED", item)
                 told += 1
             if self.deleted.is_set() and asked.path.endswith("pods"):
                 asked.change("DELETED", {**items[-1]})
         asked.cut()
+
+    def _knows_job(self) -> bool:
+        return self.following is not None and self.following._state.job is not None
 
 
 def job(**spec: Any) -> dict[str, Any]:
@@ -103,7 +111,9 @@ def follow(serve: Callable[..., FakeApi], scene: Scene, tmp_path: Path) -> Calla
             runtime=HostRuntime(), variables={}, record_dir=str(tmp_path), quiet=True, grace_s=0.5,
             timeout_s=timeout_s,
         )  # fmt: skip
-        return Following(execution, Hub(client, "ns", "x"), "j", reference="x", pending_s=None, **more)
+        hub = Hub(client, "ns", "x")
+        scene.following = Following(execution, hub, "j", reference="x", pending_s=None, **more)
+        return scene.following
 
     return begin
 
@@ -281,7 +291,8 @@ def test_events_are_asked_why_a_pod_is_gone(
 
 
 def begun(scene: Scene) -> None:
-    """A program that began 20 seconds after its Job."""
+    """A program that began 20 seconds after its Job, whose own news come first: a limit is short here."""
+    scene.job_first = True
     scene.jobs[:] = [{**job(), "status": {"startTime": "2026-11-30T10:00:00Z"}}]
     scene.pods[:] = [running(**BEGAN)]
 
