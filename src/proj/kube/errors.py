@@ -36,6 +36,11 @@ class ApiError(BackendError):
         self.reason = reason
         self.said = said
 
+    @property
+    def lacks_right(self) -> bool:
+        """Whether it is refused for want of a right, and not by what looks at requests that are allowed."""
+        return self.status == FORBIDDEN and _DENIED.search(self.said) is not None
+
 
 class UnreachableClusterError(BackendError):
     """The API server cannot be reached, or does not answer: trying later may help."""

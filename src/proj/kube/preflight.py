@@ -35,8 +35,6 @@ Nothing deletes ConfigMaps and Secrets but the cluster itself, with their Job: h
 OwnerReferencesPermissionEnforcement) let only those say what an object belongs to who may delete it.
 """
 _OLDEST = 19
-_DENIED = "cannot create"
-"""What an API server says to whom a right is lacking; rights are told by themselves."""
 _NAMES_MISSING = re.compile(r"error looking up service account|no PriorityClass with name")
 """What it has against a pod that names what is not there, which is told already."""
 _STRICTLY = {"dryRun": "All", "fieldValidation": "Strict"}
@@ -153,7 +151,7 @@ def _trials(client: Client, body: Manifest, namespace: str) -> Iterator[Diagnost
     try:
         client.send("POST", path, "create the Job", body=body, query=_STRICTLY)
     except ApiError as error:
-        if error.status != FORBIDDEN or _DENIED not in error.said:
+        if not error.lacks_right:  # rights are told by themselves
             yield _error("job", f"the cluster refuses the Job: {error.said}", error.hint)
             return
     meta, template = body["metadata"], body["spec"]["template"]
@@ -164,7 +162,7 @@ def _trials(client: Client, body: Manifest, namespace: str) -> Iterator[Diagnost
             "POST", f"/api/v1/namespaces/{namespace}/pods", "create the pod", body=pod, query=_STRICTLY
         )
     except ApiError as error:
-        if error.status == FORBIDDEN and _DENIED in error.said:  # no run needs that right
+        if error.lacks_right:  # no run needs that right
             yield from _quotas(client, pod["spec"], namespace)
         elif _NAMES_MISSING.search(error.said) is None:
             yield _refused_pod(error)

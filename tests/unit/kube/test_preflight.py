@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
 from clusterkit import RULES
@@ -86,3 +87,34 @@ def test_a_typo_in_a_template_is_told(serve: Callable[..., FakeApi]) -> None:
 def test_nothing_is_wrong_with_a_plain_job(serve: Callable[..., FakeApi]) -> None:
     severities = [each.severity for each in found(serve(cluster), Settings())]
     assert severities == [Severity.NOTE]
+
+
+ABOUT_RIGHTS = (
+    '{kind} is forbidden: User "ada" cannot create resource "{kind}" in API group "" in the namespace "team"'
+)
+BY_A_WEBHOOK = 'admission webhook "w" denied the request: cannot create {kind} without the label team'
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "tells"),
+    [
+        ("jobs", BY_A_WEBHOOK, ["the cluster refuses the Job: "]),
+        ("pods", BY_A_WEBHOOK, ["the cluster refuses the Job's pod: "]),
+        ("jobs", ABOUT_RIGHTS, []),
+        ("pods", ABOUT_RIGHTS, []),
+    ],
+)
+def test_a_refusal_is_told_whatever_its_words(
+    serve: Callable[..., FakeApi], kind: str, said: str, tells: list[str]
+) -> None:
+    """A right that is lacking is told by itself."""
+    said = said.format(kind=kind)
+
+    def respond(asked: Asked) -> None:
+        if asked.method == "POST" and asked.path.endswith(f"/{kind}"):
+            asked.answer({"kind": "Status", "reason": "Forbidden", "message": said}, 403)
+        else:
+            cluster(asked)
+
+    told = [each.message for each in found(serve(respond), Settings()) if each.severity is Severity.ERROR]
+    assert told == [before + said for before in tells]
