@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from proj.errors import UsageError
 from proj.kube.names import slug
 from proj.kube.parts import Bundle
 from proj.kube.settings import Settings
@@ -96,6 +97,15 @@ def secret_values(blueprint: Blueprint) -> dict[str, str]:
 
 
 def merge(target: Manifest, key: str, values: Mapping[str, object]) -> None:
-    """Add to a mapping of a manifest, which may not be there yet; what is added counts."""
+    """Add to a mapping of a manifest, which may not be there yet; what is added counts.
+
+    Raises:
+        UsageError: It is no mapping.
+    """
     if values:
-        target[key] = {**(target.get(key) or {}), **values}
+        known = target.get(key) or {}
+        if not isinstance(known, dict):
+            raise UsageError(
+                f"The Job template's `{key}` is {known!r}, and no mapping: nothing can be added."
+            )
+        target[key] = {**known, **values}

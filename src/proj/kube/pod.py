@@ -12,6 +12,7 @@ from proj.errors import UsageError
 from proj.kube.blueprint import ARTIFACTS, PREPARE, Manifest, merge, secret_values
 from proj.kube.inpod import script
 from proj.kube.names import escaped, is_variable, slug
+from proj.kube.shapes import mapping
 from proj.kube.volumes import BUNDLE_DIR, HOME_DIR, WORK_DIR, volumes_of
 from proj.model import CODE_DIR
 
@@ -103,10 +104,11 @@ def _fill_resources(container: Manifest, blueprint: Blueprint) -> None:
     limits = {**amounts, **({settings.gpu_resource: str(gpus)} if gpus else {})}
     if not limits:
         return
-    resources = container.setdefault("resources", {})
+    resources = dict(mapping(container.get("resources")))
     # A program that gets less than what it asks for is a riddle: what is asked for is also the most.
     merge(resources, "requests", limits)
     merge(resources, "limits", {name: value for name, value in limits.items() if name != "cpu"})
+    merge(container, "resources", resources)
 
 
 def _declared_gpus(docker: DockerDeclaration | None) -> int | None:
@@ -280,8 +282,8 @@ def _way_to_artifacts(blueprint: Blueprint, names: Names) -> list[Manifest]:
 def _init_resources(main: Manifest) -> Manifest:
     """As the program's: a pod needs the larger of the two, and a quota wants each container to say."""
     found = {
-        kind: {name: value for name, value in (amounts or {}).items() if name in ("cpu", "memory")}
-        for kind, amounts in (main.get("resources") or {}).items()
+        kind: {name: value for name, value in mapping(amounts).items() if name in ("cpu", "memory")}
+        for kind, amounts in mapping(main.get("resources")).items()
         if kind in ("requests", "limits")
     }
     return {kind: amounts for kind, amounts in found.items() if amounts}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 _SUFFIX = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
@@ -22,7 +22,7 @@ def quantity(text: str) -> Decimal | None:
         return None
     try:
         return Decimal(match[1]) * _SUFFIX[match[2]]
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one beyond all bounds
         return None
 
 

@@ -11,6 +11,7 @@ import msgspec
 from proj.kube.errors import FORBIDDEN, ApiError
 from proj.kube.objects import Items, Meta
 from proj.kube.quantities import in_words, quantity
+from proj.kube.shapes import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,8 +100,8 @@ def objections(client: Client, pod: Manifest, namespace: str) -> Iterator[Object
 
 def _said(container: Manifest, ranges: tuple[LimitRange, ...]) -> dict[str, str]:
     """What a container asks for and is limited to, as a quota names it, with the namespace's defaults."""
-    resources = container.get("resources") or {}
-    limits, requests = dict(resources.get("limits") or {}), dict(resources.get("requests") or {})
+    resources = mapping(container.get("resources"))
+    limits, requests = dict(mapping(resources.get("limits"))), dict(mapping(resources.get("requests")))
     for name, value in limits.items():
         requests.setdefault(name, value)
     for limit in (each for found in ranges for each in found.spec.limits if each.type == "Container"):

@@ -199,6 +199,18 @@ def test_a_template_that_is_no_job_is_refused() -> None:
         manifest.job(blueprint(settings={"kube_job_template": {"kind": "Pod"}}), NAMES)
 
 
+@pytest.mark.parametrize("resources", ["x", {"limits": ["cpu"], "requests": {"cpu": 1}}])
+def test_what_is_no_mapping_is_left_to_the_cluster_to_refuse(resources: object) -> None:
+    template = {"kind": "Job", "spec": {"template": {"spec": {"containers": [{"resources": resources}]}}}}
+    bundle = bundled(b"code", {"x.py": b"x"})
+    prepares = blueprint(
+        bundle, lock_digest="sha256:ab", python="3.11", settings={"kube_job_template": template}
+    )
+    assert pod_of(manifest.job(prepares, NAMES))["containers"][0]["resources"] == resources
+    with pytest.raises(UsageError, match="template's `(resources|limits)` is"):
+        manifest.job(blueprint(settings={"kube_job_template": template, "memory": "1Gi"}), NAMES)
+
+
 def test_a_job_begins_when_all_is_there() -> None:
     bundle = bundled(b"code", {})
     held = manifest.held(manifest.job(blueprint(bundle), NAMES))
@@ -463,7 +475,9 @@ def test_a_deadline_of_its_own_holds_from_the_beginning(deadline: str, held: int
     assert manifest.held(made)["spec"]["activeDeadlineSeconds"] == held
 
 
-@pytest.mark.parametrize(("name", "value"), [("memory", "16GB"), ("memory", "lots"), ("cpu", "two")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("memory", "16GB"), ("memory", "lots"), ("memory", "1e999999M"), ("cpu", "two")]
+)
 def test_what_is_no_amount_is_refused(name: str, value: str) -> None:
     with pytest.raises(UsageError, match=value):
         read_settings(json.dumps({name: value}))

@@ -51,6 +51,7 @@ GIB = {"limits": {"memory": "1Gi"}}
     [
         ({"limits.memory": "4Gi"}, pod({}), "does not say limits.memory"),
         ({"limits.memory": "4Gi"}, pod(GIB, {}), "does not say limits.memory"),
+        ({"limits.memory": "4Gi"}, pod({"limits": ["memory"]}), "does not say limits.memory"),
         ({"limits.memory": "4Gi"}, pod(GIB, before={}), "does not say limits.memory"),
         ({"limits.memory": "4Gi", "memory": "1Gi", "pods": "9"}, pod(GIB), None),
         ({"requests.cpu": "1", "cpu": "1"}, pod({"requests": {"cpu": "500m"}}), None),
