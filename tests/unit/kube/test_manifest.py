@@ -207,7 +207,7 @@ def test_what_is_no_mapping_is_left_to_the_cluster_to_refuse(resources: object) 
         bundle, lock_digest="sha256:ab", python="3.11", settings={"kube_job_template": template}
     )
     assert pod_of(manifest.job(prepares, NAMES))["containers"][0]["resources"] == resources
-    with pytest.raises(UsageError, match="template's `(resources|limits)` is"):
+    with pytest.raises(UsageError, match=r"template's `(resources|limits)` is"):
         manifest.job(blueprint(settings={"kube_job_template": template, "memory": "1Gi"}), NAMES)
 
 
