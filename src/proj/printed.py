@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from proj import paths, sync
+from proj import events, paths, sync
 from proj.aside import MetricBuffer
 from proj.backends.stdout_metrics import MetricReader
+from proj.errors import StoreError
 from proj.model import Metric
 from proj.times import now_ms
 
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 _LARGEST = 1.7976931348623157e308
 """What MLflow keeps for an infinite value."""
 _CHUNK_BYTES = 1 << 20
+_PAUSE_S = 1.0
+"""How long a record that could not be read is left alone: the output waits while it is tried."""
 
 
 class Unlogged:
     """Hands on the points of metrics that a record does not have yet; each of its own is left out once.
+
+    Where the record cannot be read, points wait until it can: `finish` once there are no more.
 
     Args:
         tracking: The records.
@@ -38,17 +44,44 @@ class Unlogged:
         self._run_id = run_id
         self._sink = sink
         self._known: dict[str, Counter[tuple[int, str]]] = {}
+        self._waiting: dict[str, list[tuple[float, int]]] = {}
+        """Points of keys whose history is not known yet, in their order."""
+        self._next_s = 0.0
 
     def __call__(self, key: str, value: float, step: int) -> None:
         """See `MetricSink`.
 
         Raises:
-            StoreError: The record cannot be read.
             ProjError: As the sink's.
         """
-        if key not in self._known:
-            history = self._tracking.runs.metric_history(self._run_id, key)
-            self._known[key] = Counter((point.step, _kept(point.value)) for point in history)
+        if key in self._known:
+            self._hand_on(key, value, step)
+            return
+        self._waiting.setdefault(key, []).append((value, step))
+        if time.monotonic() < self._next_s:
+            return
+        try:
+            self._look_at(key)
+        except StoreError:
+            self._next_s = time.monotonic() + _PAUSE_S
+
+    def finish(self) -> None:
+        """Hand on what waits.
+
+        Raises:
+            StoreError: The record cannot be read: what still waits is lost.
+            ProjError: As the sink's.
+        """
+        for key in tuple(self._waiting):
+            self._look_at(key)
+
+    def _look_at(self, key: str) -> None:
+        history = self._tracking.runs.metric_history(self._run_id, key)
+        self._known[key] = Counter((point.step, _kept(point.value)) for point in history)
+        for value, step in self._waiting.pop(key):
+            self._hand_on(key, value, step)
+
+    def _hand_on(self, key: str, value: float, step: int) -> None:
         point = step, _kept(value)
         if self._known[key][point] > 0:
             self._known[key][point] -= 1
@@ -78,10 +111,15 @@ def reading_on(handle: object, tracking: Tracking, run_id: str) -> Iterator[None
         # What waits for the server is no part of its history yet.
         sync.deliver_quickly(paths.home(), tracking.uri)
     buffer = MetricBuffer(tracking, run_id, lenient=True)
-    read(Unlogged(tracking, run_id, buffer))
+    unlogged = Unlogged(tracking, run_id, buffer)
+    read(unlogged)
     try:
         yield
     finally:
+        try:
+            unlogged.finish()
+        except StoreError as error:
+            events.warning(f"Metrics that the run {run_id} printed are not recorded: {error.message}")
         buffer.flush()
 
 
@@ -96,10 +134,14 @@ def catch_up(tracking: Tracking, run_id: str, log: Path) -> None:
     def take(key: str, value: float, step: int) -> None:
         found.append(Metric(key=key, value=value, timestamp_ms=now_ms(), step=step))
 
-    reader = MetricReader(Unlogged(tracking, run_id, take))
+    unlogged = Unlogged(tracking, run_id, take)
+    reader = MetricReader(unlogged)
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
         while data := file.read(_CHUNK_BYTES):
             reader.feed(data)
         reader.feed(b"")
-    if found:
-        tracking.runs.log(run_id, metrics=found)
+    try:
+        unlogged.finish()
+    finally:
+        if found:
+            tracking.runs.log(run_id, metrics=found)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proj import events, printed
+from proj.backends.stdout_metrics import MetricReader
+from proj.errors import StoreError
 from proj.model import Metric, NewRun
 from proj.printed import Unlogged, catch_up, reading_on
 from proj.tracking import open_tracking
@@ -73,4 +76,63 @@ def test_metrics_are_read_on_where_a_handle_can(tracking: Tracking) -> None:
         pass
     with reading_on(Found(), tracking, run_id):
         pass
+    assert points(tracking, run_id) == [(0, "0.5"), (1, "0.25")]
+
+
+class Program:
+    """A handle of a program whose lines come within the block."""
+
+    def read_metrics(self, on_metric: Callable[[str, float, int], None]) -> None:
+        self.print = MetricReader(on_metric).feed
+
+
+@pytest.fixture
+def mend(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Histories of metrics cannot be read until this is called; they are looked at without a pause."""
+    monkeypatch.setattr(printed, "_PAUSE_S", 0.0)
+    read, fails = tracking.runs.metric_history, True
+
+    def history(run_id: str, key: str) -> tuple[Metric, ...]:
+        if fails:
+            raise StoreError("The record is locked.")
+        return read(run_id, key)
+
+    def now() -> None:
+        nonlocal fails
+        fails = False
+
+    monkeypatch.setattr(tracking.runs, "metric_history", history)
+    return now
+
+
+@pytest.mark.parametrize("readable_after", [1, 2, 3])
+def test_metrics_wait_for_a_record_that_cannot_be_read_for_a_moment(
+    tracking: Tracking, mend: Callable[[], None], readable_after: int
+) -> None:
+    run_id, program = run_with(tracking, ("loss", 0.5, 0)), Program()
+    with reading_on(program, tracking, run_id):
+        for number, line in enumerate((b"loss: 0.5\n", b"loss: 0.25\nacc: 1\n", b"loss: 0.125\n")):
+            if number == readable_after:
+                mend()
+            program.print(line)
+        mend()
+    assert points(tracking, run_id) == [(0, "0.5"), (1, "0.25"), (2, "0.125")]
+    assert points(tracking, run_id, "acc") == [(0, "1.0")]
+
+
+def test_metrics_that_are_not_recorded_are_told(
+    tracking: Tracking, mend: Callable[[], None], tmp_path: Path
+) -> None:
+    run_id, program = run_with(tracking, ("loss", 0.5, 0)), Program()
+    told: list[events.Event] = []
+    with events.listening(told.append), reading_on(program, tracking, run_id):
+        program.print(b"loss: 0.5\nloss: 0.25\n")
+    said = f"Metrics that the run {run_id} printed are not recorded: The record is locked."
+    assert [event.message for event in told] == [said]
+    log = tmp_path / "stdout.log"
+    log.write_text("loss: 0.5\nloss: 0.25\n")
+    with pytest.raises(StoreError, match="locked"):
+        catch_up(tracking, run_id, log)
+    mend()
+    catch_up(tracking, run_id, log)
     assert points(tracking, run_id) == [(0, "0.5"), (1, "0.25")]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LIMIT_S = 60.0
-OURS = {"proj/timeout": "60"}
 
 
 @pytest.fixture
@@ -51,10 +50,10 @@ def program(name: str, began: str, *, ended: bool = False, restarts: int = 0, go
     return msgspec.convert(found, Pod)
 
 
-def known(*programs: Pod, deadline_s: int | None = None, tries: int = 0, **annotations: str) -> JobState:
+def known(*programs: Pod, deadline_s: int | None = None, tries: int = 0, ours: bool = False) -> JobState:
     """A Job that started at 10:10:00."""
     spec: dict[str, Any] = {"activeDeadlineSeconds": deadline_s, "backoffLimit": tries}
-    meta = {"name": "j", "uid": "j", "annotations": annotations}
+    meta = {"name": "j", "uid": "j", "annotations": {"proj/timeout": "60"} if ours else {}}
     job = {"metadata": meta, "spec": spec, "status": {"startTime": "2026-11-30T10:10:00Z"}}
     state = JobState("j")
     state.take_job("ADDED", msgspec.convert(job, Job))
@@ -73,12 +72,17 @@ def deadlines(api: FakeApi) -> list[int]:
         (known(program("a", "10:50")), [111]),
         (known(program("a", "10:50"), deadline_s=66), []),  # the user's own
         (known(program("a", "10:50"), deadline_s=600), [111]),
-        (known(program("a", "10:50"), deadline_s=66, **OURS), [111]),  # of an earlier go
-        (known(program("a", "10:50"), deadline_s=111, **OURS), []),
+        (known(program("a", "10:50"), deadline_s=66, ours=True), [111]),  # of an earlier go
+        (known(program("a", "10:50"), deadline_s=111, ours=True), []),
         (known(program("a", "00:05", going=True), program("b", "10:50"), tries=1), [111]),
         (known(program("a", "10:05", ended=True), program("b", "10:50"), tries=1), [66]),
-        (known(program("a", "10:05", ended=True), program("b", "10:50"), tries=1, deadline_s=66, **OURS), []),
-        (known(program("a", "10:50", restarts=1), tries=1, deadline_s=66, **OURS), []),
+        (
+            known(
+                program("a", "10:05", ended=True), program("b", "10:50"), tries=1, deadline_s=66, ours=True
+            ),
+            [],
+        ),
+        (known(program("a", "10:50", restarts=1), tries=1, deadline_s=66, ours=True), []),
     ],
 )
 def test_a_deadline_counts_from_when_the_program_began_this_time(
