@@ -59,8 +59,8 @@ def fill_pod(pod: Manifest, blueprint: Blueprint, names: Names) -> None:
 def _fill_placement(pod: Manifest, settings: Settings) -> None:
     if settings.service_account:
         pod["serviceAccountName"] = settings.service_account
-    elif "serviceAccountName" not in pod:
-        pod.setdefault("automountServiceAccountToken", False)
+    elif not _names_account(pod) and pod.get("automountServiceAccountToken") is None:
+        pod["automountServiceAccountToken"] = False
     if settings.node_selector:
         merge(pod, "nodeSelector", settings.node_selector)
     if settings.tolerations:
@@ -68,6 +68,11 @@ def _fill_placement(pod: Manifest, settings: Settings) -> None:
         pod["tolerations"] = [*known, *(msgspec.to_builtins(each) for each in settings.tolerations)]
     if settings.priority_class:
         pod["priorityClassName"] = settings.priority_class
+
+
+def _names_account(pod: Manifest) -> bool:
+    """Whether a template does: to the API server, an empty name and a null are none, and it takes its own."""
+    return bool(pod.get("serviceAccountName") or pod.get("serviceAccount"))
 
 
 def _fill_main(container: Manifest, blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> None:
