@@ -144,8 +144,12 @@ def _unconfined(pod: Mapping[str, Any]) -> Iterator[str]:
 
 def _loosening(security: Mapping[str, Any]) -> Iterator[str]:
     """What of a security context takes a restraint away."""
-    if security.get("runAsUser") == 0:
-        yield "runAsUser: 0"
+    yield from (f"{name}: 0" for name in ("runAsUser", "runAsGroup", "fsGroup") if security.get(name) == 0)
+    groups = security.get("supplementalGroups")
+    if isinstance(groups, list) and 0 in groups:
+        yield "supplementalGroups: 0"
+    if security.get("runAsNonRoot") is False:
+        yield "runAsNonRoot: false"
     if security.get("allowPrivilegeEscalation"):
         yield "allowPrivilegeEscalation"
     if "capabilities" in security and not _drops_all(security):

@@ -144,6 +144,13 @@ DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         ({"volumes": [{"name": "v", "nfs": {"server": "n", "path": "/"}}]}, "volume nfs"),
         ({"volumes": [{"name": "v", "projected": {"sources": [SECRET]}}]}, "volume secret"),
         ({"securityContext": {"runAsUser": 0}}, "runAsUser: 0"),
+        ({"containers": [{"securityContext": {"runAsUser": 0}}]}, "runAsUser: 0"),
+        ({"securityContext": {"runAsGroup": 0}}, "runAsGroup: 0"),
+        ({"containers": [{"securityContext": {"runAsGroup": 0}}]}, "runAsGroup: 0"),
+        ({"securityContext": {"fsGroup": 0}}, "fsGroup: 0"),
+        ({"securityContext": {"supplementalGroups": [5, 0]}}, "supplementalGroups: 0"),
+        ({"securityContext": {"runAsNonRoot": False}}, "runAsNonRoot: false"),
+        ({"containers": [{"securityContext": {"runAsNonRoot": False}}]}, "runAsNonRoot: false"),
         ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, "seccompProfile"),
         ({"containers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]}, "secretRef"),
         ({"containers": [{"env": [REFERENCE]}]}, "secretKeyRef"),
@@ -172,7 +179,10 @@ def test_a_template_that_takes_nothing_needs_no_leave(tmp_path: Path) -> None:
             {"name": "side", "securityContext": DROPPED},
         ],
         "initContainers": [{"name": "first", "securityContext": DROPPED}],
-        "securityContext": {"runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {
+            "runAsUser": 1001, "runAsNonRoot": True, "runAsGroup": 5, "supplementalGroups": [5],
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "serviceAccountName": None, "nodeSelector": {"a": "b"},
     }  # fmt: skip
     configured(tmp_path, {"kube-job-template": template(pod)}, {})

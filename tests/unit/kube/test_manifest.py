@@ -195,8 +195,11 @@ def test_labels_by_which_a_run_is_found_are_its_own(name: str) -> None:
         assert of_template["metadata"]["labels"] == ours["metadata"]["labels"]
 
 
-@pytest.mark.parametrize("unnamed", [{}, {"serviceAccountName": None}, {"serviceAccountName": ""},
-                                     {"serviceAccount": ""}, {"automountServiceAccountToken": None}])  # fmt: skip
+@pytest.mark.parametrize(
+    "unnamed",
+    [{}, {"serviceAccountName": None}, {"serviceAccountName": ""}, {"serviceAccount": ""},
+     {"automountServiceAccountToken": None}],
+)  # fmt: skip
 def test_a_template_that_names_no_account_gets_no_token(unnamed: dict[str, Any]) -> None:
     assert filled({**unnamed})["automountServiceAccountToken"] is False
     assert filled({**unnamed, "automountServiceAccountToken": True})["automountServiceAccountToken"] is True
@@ -205,6 +208,17 @@ def test_a_template_that_names_no_account_gets_no_token(unnamed: dict[str, Any])
 @pytest.mark.parametrize("name", ["serviceAccountName", "serviceAccount"])
 def test_a_template_that_names_an_account_gets_its_token(name: str) -> None:
     assert "automountServiceAccountToken" not in filled({name: "runner"})
+
+
+def test_a_null_of_a_template_takes_no_restraint_away() -> None:
+    plain = filled({}, plain_user=True)
+    pod, main = plain["securityContext"], plain["containers"][0]["securityContext"]
+    nulls = [dict.fromkeys([*pod, *main, "runAsUser", "runAsNonRoot", "seccompProfile"]), None]
+    for null in nulls:
+        made = filled({"securityContext": null, "containers": [{"securityContext": null}]}, plain_user=True)
+        assert (made["securityContext"], made["containers"][0]["securityContext"]) == (pod, main)
+    said = filled({"securityContext": {"runAsUser": 1001, "fsGroup": None}}, plain_user=True)
+    assert said["securityContext"] == {**pod, "runAsUser": 1001}
 
 
 def test_labels_that_name_things_are_the_users_to_change() -> None:
