@@ -100,7 +100,7 @@ def _settings(text: str) -> Mapping[str, Any]:
     return mapping(msgspec.json.decode(text or "{}"))
 
 
-_NAMED = ("secrets-from", "service-account", "cache-claim", "image-pull-secrets")
+_NAMED = ("secrets-from", "service-account", "cache-claim")
 """Settings that name something of the namespace which is not for everybody."""
 
 
@@ -139,7 +139,7 @@ def _adopting(job: Mapping[str, Any]) -> Iterator[str]:
 
 def _taking(pod: Mapping[str, Any]) -> Iterator[str]:
     """What of a template is the namespace's."""
-    named = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "imagePullSecrets")
+    named = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken")
     yield from (name for name in named if pod.get(name))
     for volume in mappings(pod.get("volumes")):
         yield from (f"volume {kind}" for kind in volume if kind not in {*_HARMLESS, _LEADS_TO_NODE})

@@ -102,7 +102,6 @@ TAKEN: list[tuple[str, Any]] = [
     ("secrets-from", ["s3"]), ("service-account", "admin"), ("cache-claim", "data"), ("security", "image"),
     ("run-as-user", 0), ("volumes", [{"path": "/x", "secret": "s3"}]),
     ("volumes", [{"path": "/y", "empty-dir": True}, {"path": "/x", "claim": "data"}]),
-    ("image-pull-secrets", ["pull"]),
 ]  # fmt: skip
 
 
@@ -124,7 +123,7 @@ def test_a_project_file_takes_nothing_of_the_namespace(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "value"),
     [("run-as-user", 1000), ("security", "restricted"), ("secrets-from", []),
-     ("volumes", [{"path": "/x", "config-map": "c"}]), ("image-pull-secrets", []),
+     ("volumes", [{"path": "/x", "config-map": "c"}]), ("image-pull-secrets", ["pull"]),
      ("annotations", {"note": "unconfined", f"{APPARMOR}p": "runtime/default"}), ("labels", {"a": "b"}),
      ("priority-class", "high"), ("namespace", "team")],
 )  # fmt: skip
@@ -151,7 +150,6 @@ DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     [
         ({"serviceAccountName": "admin"}, "serviceAccountName"),
         ({"automountServiceAccountToken": True}, "automountServiceAccountToken"),
-        ({"imagePullSecrets": [{"name": "pull"}]}, "imagePullSecrets"),
         ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "volume secret"),
         ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}, "persistentVolumeClaim"),
         ({"volumes": [{"name": "v", "nfs": {"server": "n", "path": "/"}}]}, "volume nfs"),
@@ -230,6 +228,6 @@ def test_a_template_that_takes_nothing_needs_no_leave(tmp_path: Path) -> None:
             "runAsUser": 1001, "runAsNonRoot": True, "runAsGroup": 5, "supplementalGroups": [5],
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "serviceAccountName": None, "nodeSelector": {"a": "b"}, "imagePullSecrets": [],
+        "serviceAccountName": None, "nodeSelector": {"a": "b"}, "imagePullSecrets": [{"name": "pull"}],
     }  # fmt: skip
     configured(tmp_path, {"kube-job-template": template(pod)}, {})
