@@ -11,6 +11,8 @@ _SUFFIX = {
     "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
     "Ti": Decimal(2**40), "Pi": Decimal(2**50),
 }  # fmt: skip
+_MOST = Decimal(2**63 - 1)
+"""Kubernetes takes what is more for this."""
 _QUANTITY = re.compile(r"([0-9.eE+-]+?)([numkKMGTP]?i?)")
 _PARTS = re.compile(r"requested: (?P<requested>.+?), used: .+?, limited: (?P<limited>.+)$")
 
@@ -21,7 +23,7 @@ def quantity(text: str) -> Decimal | None:
     if match is None or match[2] not in _SUFFIX:
         return None
     try:
-        return Decimal(match[1]) * _SUFFIX[match[2]]
+        return min(Decimal(match[1]) * _SUFFIX[match[2]], _MOST)
     except ArithmeticError:  # no number, or one beyond all bounds
         return None
 

@@ -57,6 +57,7 @@ GIB = {"limits": {"memory": "1Gi"}}
         ({"requests.cpu": "1", "cpu": "1"}, pod({"requests": {"cpu": "500m"}}), None),
         ({"limits.cpu": "1"}, pod({"requests": {"cpu": "500m"}}), "does not say limits.cpu"),
         ({"requests.memory": "1536Mi"}, pod(GIB, GIB), "requests.memory=1536Mi, and 2Gi is asked for"),
+        ({"limits.memory": "1Gi"}, pod({"limits": {"memory": "1e60"}}), "9223372036854775807 is asked for"),
         ({"requests.memory": "1Gi"}, pod(GIB, before={"limits": {"memory": "3Gi"}}), "3Gi is asked for"),
         ({"requests.nvidia.com/gpu": "1"}, pod({"limits": {"nvidia.com/gpu": 2}}), "2 is asked for"),
         ({"pods": "0"}, pod({}), "pods=0"),
