@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -37,15 +38,18 @@ def profile_path(name: str, value: str) -> str | None:
 def read_variables(path: str) -> list[str]:
     """`NAME=VALUE` of a file, as docker reads it: NAME alone is copied from here; nothing is unquoted.
 
+    Lines end at a line feed alone: a value may hold whatever else Unicode takes for the end of a line.
+
     Raises:
         ValueError: It cannot be read, or a line is no variable.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = _read(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
     found = []
-    for line in map(str.lstrip, lines):
+    for written in lines:
+        line = written.removesuffix("\r").lstrip(" \t")
         name, given, _ = line.partition("=")
         if not line or line.startswith("#"):
             continue
@@ -63,6 +67,20 @@ def read_profile(path: str) -> str:
         ValueError: It cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return _read(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the profile cannot be read: {error}") from error
+
+
+def _read(path: str) -> str:
+    """The text of a file, without the mark of its encoding.
+
+    Raises:
+        ValueError: It is a pipe or a device, which gives something else, or nothing, the second time.
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is no UTF-8.
+    """
+    place = Path(path)
+    if not stat.S_ISREG(mode := place.stat().st_mode) and not stat.S_ISDIR(mode):
+        raise ValueError("it is no regular file, and is read more than once: write a file first")
+    return place.read_bytes().decode("utf-8-sig")

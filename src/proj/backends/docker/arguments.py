@@ -31,6 +31,8 @@ def apply(
 ) -> None:
     """Put arguments of `docker run` into the body of a request that makes a container.
 
+    As with docker, files of variables come before variables, whatever the order: the last of a name counts.
+
     Args:
         body: What is changed.
         arguments: Name without dashes -> value; None where the argument has none.
@@ -39,7 +41,7 @@ def apply(
     Raises:
         UsageError: An argument is not known, cannot be honoured, or has a value that cannot be meant.
     """
-    for name, value in arguments:
+    for name, value in sorted(arguments, key=lambda each: each[0].lstrip("-") != "env-file"):
         given = name.lstrip("-")
         known = _ALIASES.get(given, given)
         if known in _REFUSED:
@@ -61,11 +63,15 @@ def with_whole_paths(arguments: Iterable[tuple[str, str | None]]) -> tuple[tuple
 
 def _whole(name: str, value: str) -> str:
     if name == "env-file":
-        return str(Path(value).expanduser().absolute())
+        return _whole_path(value)
     profile = argfiles.profile_path(name, value)
     if profile is not None:
-        return f"{value.removesuffix(profile)}{Path(profile).expanduser().absolute()}"
+        return f"{value.removesuffix(profile)}{_whole_path(profile)}"
     return value
+
+
+def _whole_path(path: str) -> str:
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111  `Path` fails for a user who is not known
 
 
 def wants_terminal(arguments: Iterable[tuple[str, str | None]]) -> bool:
