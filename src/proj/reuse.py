@@ -42,6 +42,8 @@ _LOADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "R_LIBS", "R_LIBS_USER"
 """Variables that make programs load code which neither the tree nor the environment names."""
 _MOUNTING = ("v", "volume", "mount", "volumes-from", "device")
 """Arguments of `docker run` that bring files from elsewhere."""
+_READING = ("env-file", "security-opt")
+"""Those that name files which are read here."""
 _VALUE = "value of "
 """Before the names of variables that the shell line reads."""
 _CANDIDATES = 50
@@ -209,8 +211,10 @@ def _container_parts(
     volumes = runtime.docker.volumes if runtime.docker is not None else ()
     if volumes or any(name in _MOUNTING for name, _ in arguments):
         raise UnknownPartError("what the container's volumes hold is not looked at")
-    given = [[name, value, _copied(value)] for name, value in arguments if name in ("e", "env")]
-    given += [[name, value] for name, value in arguments if name not in ("e", "env")]
+    given: list[list[object]] = [
+        [name, value, _copied(value)] for name, value in arguments if name in ("e", "env")
+    ]
+    given += [[name, _content(name, value)] for name, value in arguments if name not in ("e", "env")]
     declared = runtime.docker.environment if runtime.docker is not None else ()
     given += [["env", name, os.environ.get(name)] for name, value in declared if value is None]
     return {"container": _digest(given)} if given else {}
@@ -219,6 +223,19 @@ def _container_parts(
 def _copied(value: str | None) -> str | None:
     """The value of a variable that is copied from here, where it is one."""
     return os.environ.get(value) if value is not None and "=" not in value else None
+
+
+def _content(name: str, value: str | None) -> object:
+    """The value of an argument; where it names a file that is read here, what that holds."""
+    if value is None or name not in _READING:
+        return value
+    from proj.backends.docker.argfiles import read_named  # few runs name such files
+
+    try:
+        found = read_named(name, value)
+    except ValueError as error:
+        raise UnknownPartError(f"what {name} of the container names is not known: {error}") from error
+    return value if found is None else [found]
 
 
 def _is_known(source: str, checkout: Checkout) -> bool:

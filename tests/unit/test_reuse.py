@@ -104,14 +104,13 @@ def test_what_is_not_known_has_no_digest() -> None:
         digest(prepared=msgspec.structs.replace(LOCKED, runtime=ImageRuntime(image="i")))
 
 
-def test_what_a_container_gets_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def boxed(*docker_args: tuple[str, str | None], **declared: Any) -> str:
-        docker = DockerDeclaration(image="i", **declared) if declared else None
-        runtime = ImageRuntime(image="i", image_id="sha256:3", docker=docker)
-        return digest(
-            prepared=msgspec.structs.replace(LOCKED, runtime=runtime), docker_args=tuple(docker_args)
-        )
+def boxed(*docker_args: tuple[str, str | None], **declared: Any) -> str:
+    docker = DockerDeclaration(image="i", **declared) if declared else None
+    runtime = ImageRuntime(image="i", image_id="sha256:3", docker=docker)
+    return digest(prepared=msgspec.structs.replace(LOCKED, runtime=runtime), docker_args=docker_args)
 
+
+def test_what_a_container_gets_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROJ_TEST_MODE", "slow")
     copied = {"environment": (("PROJ_TEST_MODE", None),)}
     before = boxed(("e", "PROJ_TEST_MODE")), boxed(**copied)
@@ -125,6 +124,29 @@ def test_what_a_container_gets_counts(monkeypatch: pytest.MonkeyPatch) -> None:
             boxed(*given)
     with pytest.raises(reuse.UnknownPartError, match="volumes"):
         boxed(volumes=("/data:/data",))
+
+
+@pytest.mark.parametrize("argument", ["env-file={}", "--env-file={}", "security-opt=seccomp={}"])
+def test_what_a_container_s_files_hold_counts(argument: str, tmp_path: Path) -> None:
+    def given(content: str, file: str = "f") -> str:
+        (tmp_path / file).write_text(content)
+        name, _, value = argument.format(tmp_path / file).partition("=")
+        return boxed((name, value))
+
+    assert given("X=1\n") == given("X=1\n", file="g") != given("X=2\n")
+    (tmp_path / "f").unlink()
+    with pytest.raises(reuse.UnknownPartError, match="No such file"):
+        boxed(("env-file", str(tmp_path / "f")))
+
+
+def test_a_variable_that_a_container_s_file_copies_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f").write_text("PROJ_TEST_MODE\n")
+    monkeypatch.setenv("PROJ_TEST_MODE", "slow")
+    before = boxed(("env-file", str(tmp_path / "f")))
+    monkeypatch.setenv("PROJ_TEST_MODE", "quick")
+    assert boxed(("env-file", str(tmp_path / "f"))) != before
 
 
 def test_the_path_of_an_input_is_no_part_of_the_command_and_its_quotes_are() -> None:

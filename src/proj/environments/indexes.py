@@ -23,6 +23,8 @@ _SAME = {
 }
 _INDEX_OPTIONS = ("index-url", "extra-index-url", "find-links", "no-index")
 
+_QUOTED = r"""(["'])(?P<text>[a-zA-Z][a-zA-Z0-9+.-]*://[^"'\s]+)\1"""
+
 # What would make uv look at another project or Python than the one in hand.
 _REMOVED = (
     "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP",
@@ -33,12 +35,30 @@ _REMOVED = (
 )  # fmt: skip
 
 
-def restore_credentials(lock: str, requirements: Iterable[str]) -> str:
-    """A lock whose URLs have the credentials again that the requirements give; for the installer alone."""
+def restore_credentials(lock: str, requirements: Iterable[str], *, shipped: str = "") -> str:
+    """A lock whose URLs have the credentials again that the project's files give; for the installer alone.
+
+    Args:
+        lock: Its text, without them.
+        requirements: Lines that may have URLs with credentials; what a lock names below such a URL gets them.
+        shipped: A lock of the project, which may have them itself: the same URLs get them.
+    """
+    known: dict[str, str] = {}
+    for match in re.finditer(_QUOTED, shipped) if "@" in shipped else ():
+        known.setdefault(strip_userinfo(match["text"]), match["text"])
+    if known:
+        lock = re.sub(
+            _QUOTED, lambda match: f"{match[1]}{known.get(match['text'], match['text'])}{match[1]}", lock
+        )
+    above: dict[str, str] = {}
     for line in requirements:
         for match in re.finditer(r"[a-z][a-z0-9+.-]*://[^\s@\"'<>/]+@[^\s\"'<>#;]+", line, re.IGNORECASE):
             url = match[0].removeprefix("git+")
-            lock = lock.replace(f'"{strip_userinfo(url)}', f'"{url}')
+            above.setdefault(strip_userinfo(url), url)
+    for plain in sorted(above, key=len, reverse=True):
+        # A host's name may begin with that of another: the password is not for that one.
+        pattern = f'"{re.escape(plain)}(?:(?<=/)|(?=["/#?\\s]|$))'
+        lock = re.sub(pattern, lambda _, url=above[plain]: f'"{url}', lock)  # type: ignore[misc]
     return lock
 
 

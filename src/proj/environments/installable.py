@@ -24,10 +24,10 @@ def installable(lock: Lock, project: PythonInput, request: EnvironmentRequest) -
     text = expand_urls(absolute_paths(lock.text, request.project_dir))
     if request.packages is not None:
         text = _with_files(text, request.packages)
-    lines = [*project.requirements.lines]
+    own = ""
     if lock.shipped and project.shipped_lock is not None and project.shipped_lock.name == LOCK_NAME:
-        lines.append(read_text(project.shipped_lock))
-    return restore_credentials(text, expand_variables(lines))
+        own = expand_urls(read_text(project.shipped_lock))
+    return restore_credentials(text, expand_variables(project.requirements.lines), shipped=own)
 
 
 def _with_files(lock: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from proj.environments.requirements import read_text
 from proj.environments.variables import (
     expanded_values,
     hide_in_urls,
-    literal_logins,
+    hosts_of_literal_logins,
     warning_of_secret,
     without_literal_logins,
 )
@@ -219,11 +219,9 @@ def _check(lock: Lock, project: PythonInput, interpreter: Interpreter, request: 
 def _own_lock(path: Path, project: PythonInput, request: EnvironmentRequest) -> Lock:
     text = read_text(path)
     lock = _parse(without_literal_logins(text), shipped=True)
-    if "@" in text:
-        hosts = dict.fromkeys("/".join(url.split("/")[:3]) for url in literal_logins(text))
-        for note in (warning_of_secret(path.name, host) for host in hosts):
-            events.warning(note)
-            lock = msgspec.structs.replace(lock, notes=(*lock.notes, note))
+    for note in (warning_of_secret(path.name, host) for host in hosts_of_literal_logins(text)):
+        events.warning(note)
+        lock = msgspec.structs.replace(lock, notes=(*lock.notes, note))
     made_for = re.search(_MADE_FOR, lock.text)
     if path == project.path or request.mode is LockMode.FROZEN:
         return lock

@@ -35,6 +35,11 @@ def literal_logins(line: str) -> Iterator[str]:
             yield plain
 
 
+def hosts_of_literal_logins(lock: str) -> tuple[str, ...]:
+    """The hosts, as URLs, that a lock of Python packages names with a password or token itself."""
+    return tuple(dict.fromkeys("/".join(url.split("/")[:3]) for url in literal_logins(lock)))
+
+
 def without_literal_logins(lock: str) -> str:
     """A lock whose URLs have no password or token itself; `restore_credentials` undoes it."""
     return re.sub(_URL, lambda match: _without_login(match[0]), lock) if "@" in lock else lock

@@ -15,8 +15,10 @@ from proj.environments.conda.specs import parse_spec
 from proj.environments.conda.urls import secret_urls
 from proj.environments.condafile import read_conda_file
 from proj.environments.inputs import CONDA_NAMES, ORDER, read_input
+from proj.environments.lock import LOCK_NAME
 from proj.environments.pythonspec import parse_python_spec
 from proj.environments.requirements import logical_lines, read_text
+from proj.environments.variables import hosts_of_literal_logins
 from proj.errors import EnvironmentFailedError, UsageError
 from proj.lint.requirements import RequirementChecker, beside, warn_of_secret
 from proj.model import EnvironmentRequest, Position
@@ -25,7 +27,7 @@ from proj.projectfile.reader import describe
 from proj.yamltree import Mapping, Scalar, Sequence, YamlError, decode, entries, is_null, parse, split_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from proj.model import DockerDeclaration, Project
@@ -75,19 +77,23 @@ def check_environment(project: Project, top: dict[str, Entry], findings: Finding
     except EnvironmentFailedError as error:
         refused = error
     _Checker(project.directory, findings).check(file, declared.kind if declared else None, where)
-    _check_lock(lock, findings)
-    _check_lock(project.directory / "pylock.toml", findings)
+    _check_lock(lock, _secrets_for_conda, findings)
+    _check_lock(project.directory / LOCK_NAME, hosts_of_literal_logins, findings)
     if refused is not None and len(findings.found) == before:
         message = refused.message.removesuffix(".")
         findings.error("wrong-environment-file", message, where, refused.hint)
 
 
-def _check_lock(lock: Path | None, findings: Findings) -> None:
-    """Check a lock, which other tools may have written."""
+def _secrets_for_conda(lock: str) -> tuple[str, ...]:
+    return literal_secrets(secret_urls(lock))
+
+
+def _check_lock(lock: Path | None, secrets: Callable[[str], Iterable[str]], findings: Findings) -> None:
+    """Check a lock, which other tools may have written; a run looks for secrets in it by the same rule."""
     if lock is None or not lock.is_file():
         return
     with contextlib.suppress(EnvironmentFailedError):  # one that is no text is told where it is used
-        for url in literal_secrets(secret_urls(read_text(lock))):
+        for url in secrets(read_text(lock)):
             warn_of_secret(url, _START, beside(findings, lock, []))
 
 

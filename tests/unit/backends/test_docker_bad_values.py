@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -215,10 +216,42 @@ def test_variables_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     body: arguments.Body = {}
     arguments.apply(body, [("env-file", str(file)), ("e", "A=2")])
     assert body["Env"] == ["A=1", "B='quoted' = #all", "EMPTY=", "HERE=x", "A=2"]
+    body = {"Env": ["A=0"]}
+    arguments.apply(body, [("e", "A=2"), ("e", "C=3"), ("--env-file", str(file))])
+    assert [each for each in body["Env"] if each[0] in "AC"] == ["A=0", "A=1", "A=2", "C=3"]
     file.write_text("TOKEN canary\n")
     with pytest.raises(UsageError, match="has a line that is no NAME=VALUE") as caught:
         arguments.apply({}, [("env-file", str(file))])
     assert "canary" not in caught.value.message
+
+
+def test_lines_of_a_file_of_variables_end_as_docker_s(tmp_path: Path) -> None:
+    """At line feeds, with a carriage return before or not; a mark of the encoding is no part of a name."""
+    file = tmp_path / "env"
+    value = "a\u2028b\x0bc\x0cd\x85e\rf"
+    file.write_bytes(f"\ufeffA={value}\r\nB=1\r\n".encode())
+    body: arguments.Body = {}
+    arguments.apply(body, [("env-file", str(file))])
+    assert body["Env"] == [f"A={value}", "B=1"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("env-file={}/pipe", "it is no regular file"),
+        ("security-opt=seccomp={}/pipe", "it is no regular file"),
+        ("env-file=/dev/null", "it is no regular file"),
+        ("env-file={}", "it cannot be read: Is a directory"),
+        ("env-file=~nosuchuser/x", "it cannot be read: No such file"),
+        ("security-opt=seccomp=~nosuchuser/x", "the profile cannot be read: .*No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_again_is_refused(argument: str, told: str, tmp_path: Path) -> None:
+    """A pipe would be empty the second time, and block before that."""
+    os.mkfifo(tmp_path / "pipe")
+    name, _, value = argument.format(tmp_path).partition("=")
+    with pytest.raises(UsageError, match=told):
+        arguments.apply({}, arguments.with_whole_paths([(name, value)]))
 
 
 def test_files_are_named_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

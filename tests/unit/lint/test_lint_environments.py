@@ -190,6 +190,20 @@ def test_secrets_in_requirements_and_locks_are_told(tmp_path: Path) -> None:
     assert "canary" not in str(diagnostics)
 
 
+def test_a_lock_of_python_packages_is_checked_by_a_run_s_rule(tmp_path: Path) -> None:
+    """Neither the name of a user nor a folder called `t` is a secret there."""
+    right = (
+        "ssh://git@github.com/a/b.git", "ssh://ada@h/c.git", "https://ada@h/a.whl", "https://h/t/x/b.whl",
+        "https://u:${PW}@h/d.whl",
+    )  # fmt: skip
+    text = "".join(f'url{number} = "{url}"\n' for number, url in enumerate(right))
+    assert found(tmp_path, MLproject=POINT, pylock__toml=text) == ()
+    text += 'wrong1 = "https://u:canary@h/e.whl"\nwrong2 = "https://u:canary@h/f.whl"\n'
+    (secret,) = found(tmp_path, MLproject=POINT, pylock__toml=text)
+    assert (secret.code, "canary" in str(secret)) == ("literal-secret", False)
+    assert "the URL of https://h is" in secret.message
+
+
 def test_a_pyproject_file_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
     diagnostics = found(tmp_path, MLproject=POINT, pyproject__toml="[project\n")
     assert [each.code for each in diagnostics] == ["wrong-environment-file"]

@@ -6,11 +6,10 @@ Source: `docker run --help`, and the API's `POST /containers/create`.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from proj.backends.docker import mounts, values
+from proj.backends.docker import argfiles, mounts, values
 from proj.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 _TRUE: Final = ("", "true", "1")
 _FALSE: Final = ("false", "0")
-_PROFILES: Final = ("unconfined", "builtin")
-"""What a seccomp profile is called that is no file."""
 
 
 def apply(
@@ -34,6 +31,8 @@ def apply(
 ) -> None:
     """Put arguments of `docker run` into the body of a request that makes a container.
 
+    As with docker, files of variables come before variables, whatever the order: the last of a name counts.
+
     Args:
         body: What is changed.
         arguments: Name without dashes -> value; None where the argument has none.
@@ -42,7 +41,7 @@ def apply(
     Raises:
         UsageError: An argument is not known, cannot be honoured, or has a value that cannot be meant.
     """
-    for name, value in arguments:
+    for name, value in sorted(arguments, key=lambda each: each[0].lstrip("-") != "env-file"):
         given = name.lstrip("-")
         known = _ALIASES.get(given, given)
         if known in _REFUSED:
@@ -64,11 +63,15 @@ def with_whole_paths(arguments: Iterable[tuple[str, str | None]]) -> tuple[tuple
 
 def _whole(name: str, value: str) -> str:
     if name == "env-file":
-        return str(Path(value).expanduser().absolute())
-    setting, sign, content = value.partition("=" if "=" in value else ":")
-    if name == "security-opt" and setting == "seccomp" and content not in ("", *_PROFILES):
-        return f"{setting}{sign}{Path(content).expanduser().absolute()}"
+        return _whole_path(value)
+    profile = argfiles.profile_path(name, value)
+    if profile is not None:
+        return f"{value.removesuffix(profile)}{_whole_path(profile)}"
     return value
+
+
+def _whole_path(path: str) -> str:
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111  `Path` fails for a user who is not known
 
 
 def wants_terminal(arguments: Iterable[tuple[str, str | None]]) -> bool:
@@ -194,19 +197,7 @@ def _environment(body: Body, value: str) -> None:
 
 
 def _environment_file(body: Body, value: str) -> None:
-    """As docker reads it: NAME=VALUE, or NAME to copy it from here where it is set; nothing is unquoted."""
-    try:
-        lines = Path(value).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    for line in map(str.lstrip, lines):
-        name, given, _ = line.partition("=")
-        if not line or line.startswith("#"):
-            continue
-        if not name or re.search(r"\s", name):
-            raise ValueError("it has a line that is no NAME=VALUE")
-        if given or name in os.environ:
-            _environment(body, line)
+    body.setdefault("Env", []).extend(argfiles.read_variables(value))
 
 
 def _expose(body: Body, value: str) -> None:
@@ -253,11 +244,9 @@ def _security(body: Body, value: str) -> None:
         return
     if value != "no-new-privileges" and not (name and given and content):
         raise ValueError("write NAME=VALUE, such as seccomp=unconfined, or no-new-privileges")
-    if name == "seccomp" and content not in _PROFILES:
-        try:
-            value = f"seccomp={Path(content).read_text(encoding='utf-8')}"
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the profile cannot be read: {error}") from error
+    profile = argfiles.profile_path("security-opt", value)
+    if profile is not None:
+        value = f"seccomp={argfiles.read_profile(profile)}"
     host(body).setdefault("SecurityOpt", []).append(value)
 
 
