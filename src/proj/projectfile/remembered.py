@@ -32,7 +32,7 @@ _READERS: Final = (f"{_PACKAGE}/projectfile", f"{_PACKAGE}/yamltree")
 """Folders of the code that says what a file means, beside `model.py`."""
 
 
-_TOKEN: Final = (
+_BARE: Final = (
     r"(?i)\bauthorization\b|\bbearer\s"
     r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[srp]k[-_]|hf_|npm_|dapi|akia|asia|aiza)(?=[\w-]*\d)[\w-]{8}"
 )
@@ -100,7 +100,7 @@ def _may_hold_secrets(content: bytes, project: Project) -> bool:
     if docker is not None and (docker.environment or docker.build is not None):
         return True
     text = content.decode("utf-8", "replace")
-    return process.is_secret(text, text) or re.search(_TOKEN, text) is not None
+    return process.is_secret(text, text) or re.search(_BARE, text) is not None
 
 
 def _memory(reader: str) -> _Memory:
