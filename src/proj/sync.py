@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proj import active, paths, place
-from proj.errors import ProjError
+from proj.errors import NotFoundError, ProjError
 from proj.record import TAG_CLAIM
 from proj.recording.uploads import Uploads, left_below
 from proj.remote.delivery import deliver
@@ -171,10 +171,16 @@ def _upload(home: Path, workspace: Path, left: Left, *, drop_deleted: bool) -> R
     problem: str | None = None
     try:
         with place.open_tracking(place.named(left.place)) as tracking:
-            run = tracking.runs.run(left.run_id)
+            uploads = Uploads(left.run_id, left.artifact_uri, workspace)
+            try:
+                run = tracking.runs.run(left.run_id)
+            except NotFoundError:  # it has been removed for good
+                if not drop_deleted:
+                    raise
+                uploads.discard(whatever=True)
+                return None
             if not run.status.finished or active.find(home, run.tags.get(TAG_CLAIM, "")) is not None:
                 return None
-            uploads = Uploads(left.run_id, left.artifact_uri, workspace)
             problem = next(iter(uploads.upload(tracking.artifacts)), None)
             uploads.discard(whatever=drop_deleted and run.lifecycle_stage == "deleted")
             if problem is not None and not workspace.exists():

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from proj import process
+import pytest
+
+from proj import paths, process
+from proj.tracking import open_tracking
+from proj.tracking.artifacts import local_path
+from proj.tracking.store import RunQuery
 from proj.version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEAVING = """
 import atexit, sys, threading, time
@@ -54,3 +63,18 @@ finally:
     print("profiled")
 """
     assert process.run([sys.executable, "-c", program]).stdout.endswith("profiled\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_leads_nowhere(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "MLproject").write_text("entry_points: {main: {command: 'echo said; cat; echo told >&2'}}\n")
+    for words in ("runs", "run ."):
+        line = f"{sys.executable} -m proj {words} {closed}"
+        ended = process.run(["sh", "-c", line], cwd=tmp_path, check=False)
+        assert (ended.returncode, "defect" in ended.stderr) == (0, False)
+    with open_tracking(paths.home()) as tracking:
+        (run,) = tracking.runs.search_runs(RunQuery()).runs
+        assert run.status.finished
+    folder = local_path(run.artifact_uri)
+    assert (folder / "proj/stdout.log").read_bytes() == b"said\n"
+    assert (folder / "proj/stderr.log").read_bytes() == b"told\n"

@@ -140,7 +140,11 @@ def _size(tracking: Tracking, run: RunRecord) -> int:
 
 def _remove(tracking: Tracking, run_id: str, problems: list[str]) -> bool:
     try:
-        _remove_files_and_record(tracking, tracking.runs.run(run_id))
+        run = tracking.runs.run(run_id)
+        if run.lifecycle_stage != "deleted":
+            problems.append(f"{run_id} stays: it has been restored meanwhile.")
+            return False
+        _remove_files_and_record(tracking, run)
     except ProjError as error:
         problems.append(f"{run_id} stays: {error.message}")
         return False

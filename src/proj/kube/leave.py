@@ -13,7 +13,7 @@ import msgspec
 
 from proj.errors import UsageError
 from proj.kube.settings import TEMPLATES
-from proj.kube.shapes import containers_of, mapping, mappings, pod_of
+from proj.kube.shapes import annotations_of_pod, containers_of, mapping, mappings, pod_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,14 @@ _HARMLESS = frozenset(("name", "emptyDir", "configMap", "downwardAPI", "ephemera
 """Kinds of volumes that hold nothing of the namespace that is secret, or somebody's data."""
 _UNTRUSTED_SOURCES = frozenset(("secret", "serviceAccountToken"))
 _LEADS_TO_NODE = "hostPath"
+_OF_OTHERS = ("manualSelector", "selector")
+"""By which a Job takes pods for its own that are not."""
+_PROFILES = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/pod",
+)
+"""How annotations begin that say what security contexts say later; clusters of then heed them."""
 
 
 def check_leave(project: str, own: str) -> None:
@@ -73,9 +81,9 @@ def check_template(template: Mapping[str, Any], project: str, own: str) -> None:
     if any(name in ours for name in TEMPLATES) or not any(name in theirs for name in TEMPLATES):
         return
     pod = pod_of(template)
-    taken = [*_taking(pod)]
+    taken = [*_adopting(template), *_taking(pod)]
     if not ours.get(NODE):  # who may be privileged may be less
-        taken += _unconfined(pod)
+        taken += [*_unconfined(pod), *_unprofiled(annotations_of_pod(template))]
     reaching, taking = (", ".join(dict.fromkeys(found)) for found in (_reaching(pod), taken))
     for leave, found, what in (
         (NODE, reaching, "reaches into the nodes"),
@@ -92,13 +100,18 @@ def _settings(text: str) -> Mapping[str, Any]:
     return mapping(msgspec.json.decode(text or "{}"))
 
 
+_NAMED = ("secrets-from", "service-account", "cache-claim")
+"""Settings that name something of the namespace which is not for everybody."""
+
+
 def _asking(settings: Mapping[str, Any]) -> Iterator[str]:
     """Settings that open the box."""
-    yield from (name for name in ("secrets-from", "service-account", "cache-claim") if settings.get(name))
+    yield from (name for name in _NAMED if settings.get(name))
     if settings.get("security") not in (None, "restricted"):
         yield f"security: {settings['security']}"
     if settings.get("run-as-user") == 0:
         yield "run-as-user: 0"
+    yield from _unprofiled(mapping(settings.get("annotations")))
     for volume in mappings(settings.get("volumes")):
         yield from (f"the volume {kind} {volume[kind]}" for kind in ("secret", "claim") if volume.get(kind))
 
@@ -113,13 +126,21 @@ def _reaching(pod: Mapping[str, Any]) -> Iterator[str]:
         security = mapping(container.get("securityContext"))
         if security.get("privileged") or security.get("windowsOptions"):
             yield "privileged"
+        for port in mappings(container.get("ports")):
+            if port.get("hostPort"):
+                yield f"hostPort {port['hostPort']}"
+
+
+def _adopting(job: Mapping[str, Any]) -> Iterator[str]:
+    """What of a template is about pods of others."""
+    spec = mapping(job.get("spec"))
+    yield from (name for name in _OF_OTHERS if spec.get(name))
 
 
 def _taking(pod: Mapping[str, Any]) -> Iterator[str]:
     """What of a template is the namespace's."""
-    for name in ("serviceAccountName", "serviceAccount", "automountServiceAccountToken"):
-        if pod.get(name):
-            yield name
+    named = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken")
+    yield from (name for name in named if pod.get(name))
     for volume in mappings(pod.get("volumes")):
         yield from (f"volume {kind}" for kind in volume if kind not in {*_HARMLESS, _LEADS_TO_NODE})
         for source in mappings(mapping(volume.get("projected")).get("sources")):
@@ -144,8 +165,12 @@ def _unconfined(pod: Mapping[str, Any]) -> Iterator[str]:
 
 def _loosening(security: Mapping[str, Any]) -> Iterator[str]:
     """What of a security context takes a restraint away."""
-    if security.get("runAsUser") == 0:
-        yield "runAsUser: 0"
+    yield from (f"{name}: 0" for name in ("runAsUser", "runAsGroup", "fsGroup") if security.get(name) == 0)
+    groups = security.get("supplementalGroups")
+    if isinstance(groups, list) and 0 in groups:
+        yield "supplementalGroups: 0"
+    if security.get("runAsNonRoot") is False:
+        yield "runAsNonRoot: false"
     if security.get("allowPrivilegeEscalation"):
         yield "allowPrivilegeEscalation"
     if "capabilities" in security and not _drops_all(security):
@@ -154,6 +179,13 @@ def _loosening(security: Mapping[str, Any]) -> Iterator[str]:
         if mapping(security.get(name)).get("type") == "Unconfined":
             yield name
     yield from (name for name in ("procMount", "sysctls", "seLinuxOptions") if security.get(name))
+
+
+def _unprofiled(annotations: Mapping[str, Any]) -> Iterator[str]:
+    """Annotations of a pod that take a profile away."""
+    for name, value in annotations.items():
+        if str(name).startswith(_PROFILES) and value == "unconfined":
+            yield f"{name}: unconfined"
 
 
 def _is_confined(security: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from proj.errors import UsageError
 from proj.kube.blueprint import ARTIFACTS, PREPARE, Manifest, merge, secret_values
 from proj.kube.inpod import script
 from proj.kube.names import escaped, is_variable, slug
+from proj.kube.shapes import mapping
 from proj.kube.volumes import BUNDLE_DIR, HOME_DIR, WORK_DIR, volumes_of
 from proj.model import CODE_DIR
 
@@ -51,7 +52,7 @@ def fill_pod(pod: Manifest, blueprint: Blueprint, names: Names) -> None:
         known = pod.get("imagePullSecrets") or []
         pod["imagePullSecrets"] = [*known, *({"name": name} for name in settings.image_pull_secrets)]
     if settings.security == "restricted":
-        pod["securityContext"] = {**_pod_security(blueprint), **(pod.get("securityContext") or {})}
+        pod["securityContext"] = {**_pod_security(blueprint), **_said(pod.get("securityContext"))}
     elif settings.run_as_user is not None:
         merge(pod, "securityContext", {"runAsUser": settings.run_as_user})
 
@@ -59,8 +60,8 @@ def fill_pod(pod: Manifest, blueprint: Blueprint, names: Names) -> None:
 def _fill_placement(pod: Manifest, settings: Settings) -> None:
     if settings.service_account:
         pod["serviceAccountName"] = settings.service_account
-    elif "serviceAccountName" not in pod:
-        pod.setdefault("automountServiceAccountToken", False)
+    elif not _names_account(pod) and pod.get("automountServiceAccountToken") is None:
+        pod["automountServiceAccountToken"] = False
     if settings.node_selector:
         merge(pod, "nodeSelector", settings.node_selector)
     if settings.tolerations:
@@ -68,6 +69,11 @@ def _fill_placement(pod: Manifest, settings: Settings) -> None:
         pod["tolerations"] = [*known, *(msgspec.to_builtins(each) for each in settings.tolerations)]
     if settings.priority_class:
         pod["priorityClassName"] = settings.priority_class
+
+
+def _names_account(pod: Manifest) -> bool:
+    """Whether a template does: to the API server, an empty name and a null are none, and it takes its own."""
+    return bool(pod.get("serviceAccountName") or pod.get("serviceAccount"))
 
 
 def _fill_main(container: Manifest, blueprint: Blueprint, names: Names, mounts: list[Manifest]) -> None:
@@ -92,7 +98,7 @@ def _fill_main(container: Manifest, blueprint: Blueprint, names: Names, mounts: 
         container["volumeMounts"] = [*(container.get("volumeMounts") or []), *mounts]
     _fill_resources(container, blueprint)
     if settings.security == "restricted":
-        container["securityContext"] = {**_CONFINED, **(container.get("securityContext") or {})}
+        container["securityContext"] = {**_CONFINED, **_said(container.get("securityContext"))}
 
 
 def _fill_resources(container: Manifest, blueprint: Blueprint) -> None:
@@ -137,6 +143,11 @@ def _pod_security(blueprint: Blueprint) -> Manifest:
     found |= {"runAsNonRoot": user != 0, "runAsUser": user, "runAsGroup": user, "fsGroup": user}
     # Else each start goes through all files of each volume, for minutes where these are many.
     return {**found, "fsGroupChangePolicy": "OnRootMismatch"}
+
+
+def _said(security: object) -> Manifest:
+    """What a template's security context says: a null says nothing, and must not take away what is ours."""
+    return {name: value for name, value in mapping(security).items() if value is not None}
 
 
 def _user(blueprint: Blueprint) -> int | None:

@@ -20,7 +20,16 @@ def mappings(value: object) -> list[Mapping[str, Any]]:
 
 def pod_of(job: Mapping[str, Any]) -> Mapping[str, Any]:
     """The specification of a Job's pod."""
-    return mapping(mapping(mapping(job.get("spec")).get("template")).get("spec"))
+    return mapping(_pod_template(job).get("spec"))
+
+
+def annotations_of_pod(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The annotations that a Job's pod gets."""
+    return mapping(mapping(_pod_template(job).get("metadata")).get("annotations"))
+
+
+def _pod_template(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping(mapping(job.get("spec")).get("template"))
 
 
 def containers_of(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:

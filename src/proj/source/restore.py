@@ -24,7 +24,7 @@ from proj.source.uri import check_git_url, host_of, redact_url, split_credential
 from proj.source.worktree import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from proj.model import Snapshot, SourcePart
@@ -95,8 +95,9 @@ def _move_into(target: Path, building: Path) -> None:
     moved: list[Path] = []
     try:
         for entry in sorted(building.iterdir()):
+            _check_ours(target, (building, *moved))
+            entry.rename(target / entry.name)
             moved.append(target / entry.name)
-            entry.rename(moved[-1])
     except BaseException:
         with process.deferred():
             for path in moved:
@@ -295,10 +296,19 @@ def _check_values(snapshot: Snapshot) -> None:
 
 def _check_target(target: Path) -> None:
     if os.path.lexists(target) and (target.is_symlink() or not target.is_dir() or any(target.iterdir())):
-        raise SourceError(
-            f"{target} is there already, and is not an empty folder.",
-            hint="Name a folder that does not exist.",
-        )
+        raise _occupied(target)
+
+
+def _check_ours(target: Path, ours: Collection[Path]) -> None:
+    """See that nobody has written into the target meanwhile."""
+    if not all(entry in ours for entry in target.iterdir()):
+        raise _occupied(target)
+
+
+def _occupied(target: Path) -> SourceError:
+    return SourceError(
+        f"{target} is there already, and is not an empty folder.", hint="Name a folder that does not exist."
+    )
 
 
 def _check_bundle(snapshot: Snapshot, path: Path | None) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from proj import paths
+from proj.cli import gc
 from proj.model import RunStatus
 from proj.tracking import open_tracking
 from proj.tracking.artifacts import local_path
@@ -13,6 +14,8 @@ from proj.tracking.logged_models import NewLoggedModel
 from records import record_run
 
 if TYPE_CHECKING:
+    import pytest
+
     from records import Command
 
 
@@ -82,6 +85,23 @@ def test_a_run_whose_files_cannot_be_removed_stays_and_keeps_no_other(proj: Comm
     assert [run["run_name"] for run in proj("runs", "--deleted", "--json").data["runs"]] == ["stuck"]
     assert proj("show", gone.run_id).exit_code == 2
     assert len(proj("gc", "--yes", "--json").data["problems"]) == 1
+
+
+def test_a_run_that_is_restored_meanwhile_keeps_its_files(
+    proj: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record_run("back", files={"f": b"1"})
+    proj("rm", "back")
+
+    def restore_and_agree(*_: object) -> None:
+        with open_tracking(paths.home()) as tracking:
+            tracking.runs.restore_runs([run.run_id])
+
+    monkeypatch.setattr(gc, "_ask", restore_and_agree)
+    answer = proj("gc")
+    assert answer.exit_code == 1
+    assert f"{run.run_id} stays: it has been restored" in answer.out
+    assert proj("artifacts", "ls", "back", "--json").data["artifacts"][0]["path"] == "f"
 
 
 def test_runs_deleted_lately_can_be_spared(proj: Command) -> None:

@@ -128,6 +128,22 @@ def test_files_of_a_deleted_run_that_cannot_be_stored_are_forgotten_if_asked_for
     assert list(workspace.parent.iterdir()) == []
 
 
+def test_files_of_a_run_that_is_gone_for_good_are_forgotten_if_asked_for(
+    command: Command, tracking: Tracking
+) -> None:
+    run = tracking.runs.create_run(NewRun(experiment_id="0", run_name="r", started_ms=1))
+    workspace = paths.home() / "workspaces" / run.run_id
+    workspace.mkdir(parents=True)
+    (workspace / "a.txt").write_text("1")
+    mark(workspace, Left(place=tracking.uri, run_id=run.run_id, artifact_uri=run.artifact_uri))
+    tracking.runs.delete_runs([run.run_id])
+    tracking.runs.purge_runs([run.run_id])
+    assert command("sync").exit_code == 1
+    assert (workspace / "a.txt").exists()
+    assert command("sync", "--drop-refused").exit_code == 0
+    assert list(workspace.parent.iterdir()) == []
+
+
 def test_files_that_were_left_behind_are_uploaded(command: Command, tracking: Tracking) -> None:
     run = tracking.runs.create_run(NewRun(experiment_id="0", run_name="r", started_ms=1))
     workspace = paths.home() / "workspaces" / run.run_id

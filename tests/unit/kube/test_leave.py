@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,7 @@ CLUSTER = {
     "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
 }  # fmt: skip
 ROOT = {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 LEAVE = {"allow-host-path": True}
 
 
@@ -62,6 +64,10 @@ def test_a_project_file_gives_itself_no_folders_of_the_node(tmp_path: Path) -> N
         ({"hostPID": True, "hostNetwork": True, "hostIPC": True}, "hostPID, hostIPC, hostNetwork"),
         ({"containers": [{"securityContext": {"privileged": True}}]}, "privileged"),
         ({"initContainers": [{"securityContext": {"privileged": True}}]}, "privileged"),
+        (
+            {"containers": [{"ports": [{"containerPort": 1}, {"containerPort": 80, "hostPort": 80}]}]},
+            "hostPort 80",
+        ),
     ],
 )
 def test_a_template_of_the_project_file_does_not_reach_into_nodes(
@@ -87,6 +93,9 @@ def test_a_template_of_the_users_stands_for_the_projects(tmp_path: Path) -> None
 def test_a_template_of_any_shape_is_looked_through(tmp_path: Path) -> None:
     for pod in ({"volumes": [{"name": "a", "emptyDir": {}}, None]}, {"containers": None}, {"hostPID": False}):
         assert configured(tmp_path, {"kube-job-template": template(pod)}, {}).kube_job_template is not None
+    for metadata in (None, {"annotations": None}, {"annotations": {"a": 1}}):
+        job = {"kind": "Job", "spec": {"template": {"metadata": metadata}, "selector": None}}
+        assert configured(tmp_path, {"kube-job-template": job}, {}).kube_job_template is not None
 
 
 TAKEN: list[tuple[str, Any]] = [
@@ -114,7 +123,9 @@ def test_a_project_file_takes_nothing_of_the_namespace(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "value"),
     [("run-as-user", 1000), ("security", "restricted"), ("secrets-from", []),
-     ("volumes", [{"path": "/x", "config-map": "c"}]), ("image-pull-secrets", ["pull"])],
+     ("volumes", [{"path": "/x", "config-map": "c"}]), ("image-pull-secrets", ["pull"]),
+     ("annotations", {"note": "unconfined", f"{APPARMOR}p": "runtime/default"}), ("labels", {"a": "b"}),
+     ("priority-class", "high"), ("namespace", "team")],
 )  # fmt: skip
 def test_what_takes_nothing_needs_no_leave(tmp_path: Path, name: str, value: object) -> None:
     configured(tmp_path, {name: value}, {})
@@ -144,6 +155,13 @@ DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         ({"volumes": [{"name": "v", "nfs": {"server": "n", "path": "/"}}]}, "volume nfs"),
         ({"volumes": [{"name": "v", "projected": {"sources": [SECRET]}}]}, "volume secret"),
         ({"securityContext": {"runAsUser": 0}}, "runAsUser: 0"),
+        ({"containers": [{"securityContext": {"runAsUser": 0}}]}, "runAsUser: 0"),
+        ({"securityContext": {"runAsGroup": 0}}, "runAsGroup: 0"),
+        ({"containers": [{"securityContext": {"runAsGroup": 0}}]}, "runAsGroup: 0"),
+        ({"securityContext": {"fsGroup": 0}}, "fsGroup: 0"),
+        ({"securityContext": {"supplementalGroups": [5, 0]}}, "supplementalGroups: 0"),
+        ({"securityContext": {"runAsNonRoot": False}}, "runAsNonRoot: false"),
+        ({"containers": [{"securityContext": {"runAsNonRoot": False}}]}, "runAsNonRoot: false"),
         ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, "seccompProfile"),
         ({"containers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]}, "secretRef"),
         ({"containers": [{"env": [REFERENCE]}]}, "secretKeyRef"),
@@ -164,15 +182,52 @@ def test_a_template_of_the_project_file_takes_nothing_of_the_namespace(
         configured(tmp_path, {"kube-job-template": template(pod)}, own)
 
 
+UNCONFINED = [
+    f"{APPARMOR}p",
+    "container.seccomp.security.alpha.kubernetes.io/p",
+    "seccomp.security.alpha.kubernetes.io/pod",
+]
+
+
+@pytest.mark.parametrize("name", UNCONFINED)
+def test_annotations_take_no_profile_away(tmp_path: Path, name: str) -> None:
+    annotations = {"annotations": {name: "unconfined"}}
+    of_template = {"kind": "Job", "spec": {"template": {"metadata": annotations, "spec": {}}}}
+    for project in (annotations, {"kube-job-template": of_template}):
+        with pytest.raises(UsageError, match=f"{re.escape(name)}: unconfined") as caught:
+            configured(tmp_path, project, {})
+        assert "--allow-privileges" in (caught.value.hint or "")
+        for own in ({"allow-privileges": True}, project):
+            configured(tmp_path, project, own)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("manualSelector", True), ("selector", {"matchLabels": {"a": "b"}})]
+)
+def test_a_template_of_the_project_file_takes_no_pods_of_others(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    project = {"kube-job-template": {"kind": "Job", "spec": {name: value}}}
+    with pytest.raises(UsageError, match=f"{name}.*that is yours to allow") as caught:
+        configured(tmp_path, project, {})
+    assert "--allow-privileges" in (caught.value.hint or "")
+    for own in ({"allow-privileges": True}, project):
+        configured(tmp_path, project, own)
+
+
 def test_a_template_that_takes_nothing_needs_no_leave(tmp_path: Path) -> None:
     pod = {
         "volumes": [{"name": "v", "emptyDir": {}}, {"name": "m", "configMap": {"name": "c"}}],
         "containers": [
-            {"name": "main", "env": [{"name": "A", "value": "b"}], "securityContext": DROPPED},
+            {"name": "main", "env": [{"name": "A", "value": "b"}], "securityContext": DROPPED,
+             "ports": [{"containerPort": 80, "hostPort": None}]},
             {"name": "side", "securityContext": DROPPED},
         ],
         "initContainers": [{"name": "first", "securityContext": DROPPED}],
-        "securityContext": {"runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
-        "serviceAccountName": None, "nodeSelector": {"a": "b"},
+        "securityContext": {
+            "runAsUser": 1001, "runAsNonRoot": True, "runAsGroup": 5, "supplementalGroups": [5],
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "serviceAccountName": None, "nodeSelector": {"a": "b"}, "imagePullSecrets": [{"name": "pull"}],
     }  # fmt: skip
     configured(tmp_path, {"kube-job-template": template(pod)}, {})

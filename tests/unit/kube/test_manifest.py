@@ -48,6 +48,12 @@ def pod_of(made: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def filled(pod: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What is made of the pod of a template."""
+    template = {"kind": "Job", "spec": {"template": {"spec": pod}}}
+    return pod_of(manifest.job(blueprint(settings={"kube_job_template": template}, **changes), NAMES))
+
+
 @given(st.text(alphabet=st.sampled_from("$()aHOME {}\\'\"`")))
 def test_nothing_of_ours_is_expanded(text: str) -> None:
     assert expanded(escaped(text)) == text
@@ -187,6 +193,32 @@ def test_labels_by_which_a_run_is_found_are_its_own(name: str) -> None:
     plain = manifest.job(blueprint(), NAMES)
     for of_template, ours in ((made, plain), (made["spec"]["template"], plain["spec"]["template"])):
         assert of_template["metadata"]["labels"] == ours["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    "unnamed",
+    [{}, {"serviceAccountName": None}, {"serviceAccountName": ""}, {"serviceAccount": ""},
+     {"automountServiceAccountToken": None}],
+)  # fmt: skip
+def test_a_template_that_names_no_account_gets_no_token(unnamed: dict[str, Any]) -> None:
+    assert filled({**unnamed})["automountServiceAccountToken"] is False
+    assert filled({**unnamed, "automountServiceAccountToken": True})["automountServiceAccountToken"] is True
+
+
+@pytest.mark.parametrize("name", ["serviceAccountName", "serviceAccount"])
+def test_a_template_that_names_an_account_gets_its_token(name: str) -> None:
+    assert "automountServiceAccountToken" not in filled({name: "runner"})
+
+
+def test_a_null_of_a_template_takes_no_restraint_away() -> None:
+    plain = filled({}, plain_user=True)
+    pod, main = plain["securityContext"], plain["containers"][0]["securityContext"]
+    nulls = [dict.fromkeys([*pod, *main, "runAsUser", "runAsNonRoot", "seccompProfile"]), None]
+    for null in nulls:
+        made = filled({"securityContext": null, "containers": [{"securityContext": null}]}, plain_user=True)
+        assert (made["securityContext"], made["containers"][0]["securityContext"]) == (pod, main)
+    said = filled({"securityContext": {"runAsUser": 1001, "fsGroup": None}}, plain_user=True)
+    assert said["securityContext"] == {**pod, "runAsUser": 1001}
 
 
 def test_labels_that_name_things_are_the_users_to_change() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -68,6 +69,26 @@ def test_a_target_that_is_not_empty(kit: Kit, taken: Snapshot, tmp_path: Path) -
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(SourceError, match="not an empty folder"):
         restore(taken, tmp_path / "link", bundle_path=bundle_file(kit.store, taken))
+
+
+@pytest.mark.parametrize("name", ["README", "train.py", "sub"])
+def test_a_target_that_is_filled_meanwhile(
+    kit: Kit, taken: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    restoration = sys.modules["proj.source.restore"]._Restoration
+    run = restoration.run
+
+    def run_while_somebody_writes(self: object, bundle: Path | None) -> None:
+        run(self, bundle)
+        (target / name).mkdir()
+        (target / name / "theirs").touch()
+
+    monkeypatch.setattr(restoration, "run", run_while_somebody_writes)
+    with pytest.raises(SourceError, match="not an empty folder"):
+        restore(taken, target, bundle_path=bundle_file(kit.store, taken))
+    assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == [name, f"{name}/theirs"]
 
 
 def test_a_bundle_that_is_missing_or_another(kit: Kit, taken: Snapshot, tmp_path: Path) -> None:
