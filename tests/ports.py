@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _FIRST = 12_000
 """Below are those of a cluster's parts."""
@@ -20,15 +20,22 @@ _LAST = 29_999
 def own_port() -> int:
     """A port for a server that is started later, or again and again.
 
-    It is none of those that the system gives to whoever asks for any: such a one may be given to another test
-    as soon as nobody listens there.
+    If there are others, it is none of those that the system gives to whoever asks for any: such a one may be
+    given to another test as soon as nobody listens there.
     """
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ours = _outside(low, high)
     while True:
-        port = _FIRST + secrets.randbelow(min(_LAST, low) - _FIRST)
+        port = secrets.choice(ours)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def _outside(low: int, high: int) -> Sequence[int]:
+    """Ports of ours that are none from `low` to `high`; all of ours where that leaves none."""
+    ours = range(_FIRST, _LAST + 1)
+    return [port for port in ours if not low <= port <= high] or ours
 
 
 @contextlib.contextmanager

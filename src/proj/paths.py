@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,33 @@ def home() -> Path:
 
 
 _opened: list[Path] = []
-_RECORDS = ("proj.db", "active/", "artifacts/", "journal/", "models/m-", "workspaces/", "server-tokens.json")
-"""How the paths of what lies in a folder of records begin."""
+
+_DATABASE = r"\.db(?:-wal|-shm|-journal)?$"
+_RUN = r"[0-9a-f]{32}"
+_RECORDS = (
+    rf"proj{_DATABASE}",
+    r"server-tokens\.json(?:\.lock|\.\d+)?$",
+    rf"active/{_RUN}(?:\.new)?$",
+    rf"artifacts/(?:[^/]+/)?{_RUN}/",
+    rf"(?:artifacts/(?:[^/]+/)?)?models/m-{_RUN}/",
+    rf"journal/(?:waiting$|journal{_DATABASE}|{_RUN}\.lock$)",
+    rf"workspaces/{_RUN}(?:/|\.json$)",
+)
+"""What lies in a folder of records, and is named as nobody else names files: the folder may be the user's."""
+
+_HASH = r"\.?[0-9a-f]{8,64}(?:[./-]|$)"
+_CACHES = (
+    r"\.?(?:project-files|current-python\.json|interpreters\.json)(?:\.[0-9a-f]{8})?$",
+    rf"(?:blobs/(?:sha256|incoming|layers|inside)|building|checkouts|environments|locks|no-download)/{_HASH}",
+    r"blobs/pruned$",
+    rf"(?:snapshots|listings|archives)/(?:\.\d+-{_HASH}|{_HASH}|snapshot-[0-9a-f]+\.)",
+    r"repos/[^/]+[.-][0-9a-f]{12,16}(?:[./]|$)",
+    rf"(?:artifacts|downloads)/{_RUN}/",
+    r"images/[^/]+\.lock$",
+    r"work/tmp\w{8}/",
+    r"conda/(?:packages/|repodata/|index/|lock$)",
+)
+"""What lies in a folder of caches."""
 
 
 def opened(folder: Path) -> None:
@@ -27,16 +53,19 @@ def opened(folder: Path) -> None:
         _opened.append(folder)
 
 
-def own_below(folder: Path) -> tuple[str, ...]:
-    """How paths of our own records and caches begin, seen from `folder`: they are no part of a tree."""
-    found: list[str] = []
-    for own in (home(), cache(), *_opened):
+def own_below(folder: Path) -> re.Pattern[str]:
+    """What paths of our own records and caches begin with, seen from `folder`: they are no part of a tree.
+
+    Whatever else lies in these folders is the user's, who may have named a folder that is in use.
+    """
+    found: dict[str, None] = {}
+    for own, names in ((home(), _RECORDS), (cache(), _CACHES), *((each, _RECORDS) for each in _opened)):
         for base, place in ((str(folder), str(own)), (os.path.realpath(folder), os.path.realpath(own))):
-            if place.startswith(base.rstrip("/") + "/"):
-                found.append(place[len(base.rstrip("/")) + 1 :] + "/")
-            elif place == base:
-                found += _RECORDS
-    return tuple(dict.fromkeys(found))
+            below = f"{place.rstrip('/')}/"
+            top = f"{base.rstrip('/')}/"
+            if below.startswith(top):
+                found[f"{re.escape(below[len(top) :])}(?:{'|'.join(names)})"] = None
+    return re.compile("|".join(found) or "(?!)")
 
 
 def journal(home: Path) -> Path:

@@ -10,6 +10,7 @@ import cli_reference
 import proj
 from proj import planning, reproduction
 from proj.cli import COMMANDS
+from proj.compare import GROUPS
 from proj.errors import FailureCode
 from proj.projectfile import schema
 
@@ -82,6 +83,13 @@ def test_every_argument_of_the_api_is_documented() -> None:
     further = {*reproduction.Options.__struct_fields__, *reproduction.Check.__struct_fields__}
     members = {"run", "reproduces", "same", "comparison"}
     assert _documented_arguments("proj.reproduce(") - members == again | further
+
+
+def test_every_group_of_a_comparison_is_in_the_table_in_its_order() -> None:
+    page = (ROOT / "docs/reference/comparison.md").read_text(encoding="utf-8")
+    table = page.partition("| group | items | required |")[2].partition("\n\n")[0]
+    words = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert tuple(word for word in words if word) == GROUPS
 
 
 def test_commands_are_listed_in_the_readme_or_the_reference() -> None:

@@ -13,7 +13,7 @@ MASK = "***"
 
 _USERINFO = r"(?i)(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^\s/?#'\"<>]*)@"
 _BARE_USER = r"(?i)(?:git|hg|svn)"
-_TELLING_NAME = r"(?i)password|passwd|secret|token|api_?key|access_?key|private_?key|credential"
+_TELLING_NAME = r"(?i)password|passwd|secret|token|(?:api|access|private)[-_]?key|credential"
 """What says in a variable's name that its value is secret."""
 _MIN_SECRET_LENGTH = 8
 """Shorter values stand in ordinary text by chance."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,13 @@ _MOST_BYTES: Final = 32 * 1024
 _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120  no Path on each run
 _READERS: Final = (f"{_PACKAGE}/projectfile", f"{_PACKAGE}/yamltree")
 """Folders of the code that says what a file means, beside `model.py`."""
+
+
+_BARE: Final = (
+    r"(?i)\bauthorization\b|\bbearer\s"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[srp]k[-_]|hf_|npm_|dapi|akia|asia|aiza)(?=[\w-]*\d)[\w-]{8}"
+)
+"""What has no telling name, and is one: how the tokens of well-known services begin, and what heads one."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -92,7 +100,7 @@ def _may_hold_secrets(content: bytes, project: Project) -> bool:
     if docker is not None and (docker.environment or docker.build is not None):
         return True
     text = content.decode("utf-8", "replace")
-    return process.is_secret(text, text)
+    return process.is_secret(text, text) or re.search(_BARE, text) is not None
 
 
 def _memory(reader: str) -> _Memory:

@@ -28,7 +28,7 @@ def list_folder(folder: Path, scratch: Path) -> tuple[str, ...]:
     patterns = (f"--exclude={pattern}" for pattern in _IN_FOLDERS)
     listing = _list(folder, scratch, "--others", "--exclude-standard", *patterns)
     own = paths.own_below(folder)
-    return tuple(path for path in listing if not path.startswith(own))
+    return tuple(path for path in listing if not own.match(path))
 
 
 def derived(untracked: Sequence[str]) -> set[str]:

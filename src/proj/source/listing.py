@@ -17,7 +17,7 @@ from proj.source.contents import UnfitError, read_file
 from proj.source.conversions import encrypted, is_ciphertext, read_blob
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
-from proj.source.secretfiles import secret_by_name, secrets_in
+from proj.source.secretfiles import ENCRYPTED, secret_by_name, secrets_in
 from proj.source.worktree import Worktree, shown
 
 if TYPE_CHECKING:
@@ -45,9 +45,6 @@ class Listing(msgspec.Struct, frozen=True):
     files: tuple[TreeFile, ...]
     """Sorted by their paths."""
     left_out: tuple[LeftOut, ...]
-
-
-_ENCRYPTED = "it looks like a secret: the repository has it encrypted"
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -78,7 +75,7 @@ def list_tree(root: Path, *, store: Path, project: str = "") -> Listing:
                 path = f"{prefix}{each.path}"
                 try:
                     if each.path in concealed and not is_ciphertext(folder / each.path):
-                        raise UnfitError("secret", _ENCRYPTED)  # noqa: TRY301  like the others
+                        raise UnfitError("secret", ENCRYPTED)  # noqa: TRY301  like the others
                     file = _look(folder, path, each, tree)
                 except UnfitError as reason:
                     committed = each.committed is not None

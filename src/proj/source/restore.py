@@ -34,8 +34,8 @@ _CONFIG = (
     "\tprotectHFS = true\n\tprotectNTFS = true\n[gc]\n\tauto = 0\n"
 )
 _MOST_NAMED = 20
-# what old tools have written into commits and trees leads nowhere; what could is refused
 _OTHER_REMOTE = "--remote URL names a repository that has the commit."
+# what old tools have written into commits and trees leads nowhere; what could is refused
 _STRICT = "--strict=" + ",".join(
     f"{flaw}=ignore"
     for flaw in (

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+ENCRYPTED = "it looks like a secret: the repository has it encrypted"
+"""Why a file is left out that a filter such as git-crypt's commits encrypted only."""
+
 _TEMPLATES = (".example", ".sample", ".template", ".dist", ".tmpl", ".pub")
 _NAMES = frozenset(
     (

@@ -12,7 +12,7 @@ from proj.source.contents import Content, UnfitError, read_file
 from proj.source.ignored import PROJIGNORE, derived, list_folder, projignored
 from proj.source.names import is_refused
 from proj.source.parts import Part, Wanted, commit_facts, forced_mode
-from proj.source.secretfiles import secret_by_name, secrets_in
+from proj.source.secretfiles import ENCRYPTED, secret_by_name, secrets_in
 from proj.source.worktree import NO_LAZY_FETCH, Change, Worktree
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def read_contents(part: Part) -> None:
             if is_refused(wanted.path):
                 raise UnfitError("special", "git keeps no file of such a name")  # noqa: TRY301  like the others
             if wanted.path in concealed:
-                raise UnfitError("secret", "it looks like a secret: the repository has it encrypted")  # noqa: TRY301  same
+                raise UnfitError("secret", ENCRYPTED)  # noqa: TRY301  same
             behind_link = wanted.tracked and _is_behind_link(part.folder, wanted.path, links)
             content = None if behind_link else _fit_content(part, wanted)
         except UnfitError as reason:

@@ -145,7 +145,7 @@ def read(root: Path) -> Worktree:
     header, changes = _parse_status(status.stdout)
     if any(change.state == "??" for change in changes):
         own = paths.own_below(root)
-        changes = tuple(each for each in changes if each.state != "??" or not each.path.startswith(own))
+        changes = tuple(each for each in changes if each.state != "??" or not own.match(each.path))
     commit, branch = header.get("branch.oid"), header.get("branch.head")
     return Worktree(
         root=root,

@@ -162,6 +162,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
         PLAIN.replace("echo", "curl https://ada:c4nary@host"),
         PLAIN + "docker_env: {image: x, environment: [[NAME, c4nary]]}\n",
         PLAIN + "# password: c4nary\n",
+        PLAIN.replace("echo", "train --api-key c4nary"),
+        PLAIN.replace("echo", "train --access-key=c4nary"),
+        PLAIN.replace("echo", "train --key sk-live-c4nary0123"),
+        PLAIN.replace("echo", "curl --oauth2 Bearer c4nary"),
+        PLAIN.replace("echo", "train ghp_c4nary0123456789"),
     ],
 )
 def test_what_may_be_a_secret_is_not_kept(tmp_path: Path, text: str, parses: list[Path]) -> None:

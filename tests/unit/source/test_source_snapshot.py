@@ -438,15 +438,70 @@ def test_our_own_records_and_caches_are_no_part_of_the_tree(
     before = kit.take(root).root.tree
     monkeypatch.setenv("PROJ_HOME", str(root / home))
     monkeypatch.setenv("PROJ_CACHE", str(root / ".cache"))
-    for path in ("proj.db-wal", "artifacts/1/x", "journal/waiting"):
+    run = "0123456789abcdef" * 2
+    records = (
+        *("proj.db", "proj.db-wal", "server-tokens.json", f"active/{run}", f"workspaces/{run}.json"),
+        *(f"artifacts/{run}/x", f"artifacts/1/{run}/artifacts/x", f"artifacts/models/m-{run}/artifacts/x"),
+        "journal/waiting",
+    )
+    for path in records:
         (root / home / path).parent.mkdir(parents=True, exist_ok=True)
         (root / home / path).write_text("1")
-    Repo(root / ".cache/repos/r")
+    Repo(root / ".cache/repos/r-0123456789abcdef")
     taken = kit.take(root)
     assert (taken.root.tree, taken.submodules) == (before, ())
     assert worktree.read(shared.path).changes == ()
     (root / "new").write_text("1")
     assert kit.take(root).root.tree != before
+
+
+@pytest.mark.parametrize("in_repository", [True, False])
+@pytest.mark.parametrize("variable", ["PROJ_HOME", "PROJ_CACHE"])
+@pytest.mark.parametrize("place", ["", "sub"])
+def test_what_is_the_users_in_a_folder_of_ours_is_part_of_the_tree(
+    kit: Kit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    in_repository: bool,
+    variable: str,
+    place: str,
+) -> None:
+    root = tmp_path / "mine"
+    root.mkdir()
+    if in_repository:
+        Repo(root)
+    monkeypatch.setenv(variable, str(root / place))
+    names = (
+        *("artifacts/w.txt", "artifacts/1/w.txt", "journal/day", "active/users", "workspaces/a/b"),
+        *("models/m-1/x", "proj.db.sql", "work/plan", "images/cat.png", "conda/notes", "locks/door"),
+    )
+    for name in names:
+        (root / place / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / place / name).write_text("1")
+    trees = {kit.take(root).root.tree}
+    for name in names:
+        (root / place / name).write_text("2")
+        trees.add(kit.take(root).root.tree)
+    assert len(trees) == len(names) + 1
+
+
+@pytest.mark.parametrize("place", ["", "sub"])
+def test_a_run_does_not_change_the_tree_by_what_it_caches_in_it(
+    kit: Kit, shared: Repo, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    before = kit.take(shared.path).root.tree
+    monkeypatch.setenv("PROJ_CACHE", str(shared.path / place))
+    digest = "0123456789abcdef" * 4
+    for name in (
+        *("project-files", ".project-files.01234567", "current-python.json", f"snapshots/{digest}.known"),
+        *("snapshots/.12-01234567/x", f"environments/{digest[:20]}/0123abcd/bin/x", "conda/packages/p/x"),
+        *(f"checkouts/{digest[:12]}.lock", f"blobs/sha256/{digest}", f"locks/{digest[:24]}/lock"),
+    ):
+        path = shared.path / place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    assert kit.take(shared.path).root.tree == before
 
 
 @pytest.mark.parametrize("changed", [False, True])
