@@ -68,7 +68,7 @@ def post(path, **body):
     token = os.environ["MLFLOW_TRACKING_TOKEN"]
     headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
     asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    urllib.request.urlopen(asked, timeout=20).read()
+    urllib.request.urlopen(asked, timeout=60).read()
 post("runs/log-metric", run_id=os.environ["MLFLOW_RUN_ID"], key="loss", value=0.25, timestamp=1, step=3)
 with open(os.environ["PROJ_ARTIFACTS"] + "/sub-report.txt", "w") as file:
     file.write("kept")

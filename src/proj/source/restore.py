@@ -95,7 +95,7 @@ def _move_into(target: Path, building: Path) -> None:
     moved: list[Path] = []
     try:
         for entry in sorted(building.iterdir()):
-            _check_ours(target, (building, *moved))
+            _check_ours(target, (building, _beside(building), *moved))
             entry.rename(target / entry.name)
             moved.append(target / entry.name)
     except BaseException:
