@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import click
 import msgspec
 
+from proj.process import deferred
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
@@ -349,12 +351,12 @@ class Watcher:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
-        with self._lock:
+        with deferred(), self._lock:  # an interrupt that comes as it is let go of would leave it locked
             self._take(event)
 
     def clear(self) -> None:
         """Take the moving line away, so that others can write."""
-        with self._lock:
+        with deferred(), self._lock:
             self._clear()
 
     def ask(self, question: str, choices: tuple[str, ...], stop: Callable[[], bool]) -> str | None:

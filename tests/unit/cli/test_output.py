@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from proj import cli
 from proj.cli import output
 from proj.events import Event
+from proj.process import Interrupted, interruptible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from records import Command
@@ -107,3 +110,28 @@ def test_the_words_of_a_check_are_coloured_on_a_terminal(terminal: Terminal, tmp
     told = terminal.getvalue()
     assert "MLproject:1:1: \x1b[31m\x1b[1merror:\x1b[0m unknown key `nam`" in told
     assert "MLproject:3:1: \x1b[33m\x1b[1mwarning:\x1b[0m" in told
+
+
+class LockAtItsEnd:
+    """A lock that is interrupted just when it is to be let go of."""
+
+    held = False
+
+    def __enter__(self) -> None:
+        self.held = True
+
+    def __exit__(self, *_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        self.held = False
+
+
+@pytest.mark.parametrize(
+    "act", [lambda watcher: watcher(Event(kind="note", message="x")), output.Watcher.clear]
+)
+def test_an_interrupt_keeps_no_later_event_from_being_shown(act: Callable[[output.Watcher], None]) -> None:
+    watcher = output.Watcher()
+    lock = LockAtItsEnd()
+    vars(watcher)["_lock"] = lock
+    with interruptible(), pytest.raises(Interrupted):
+        act(watcher)
+    assert not lock.held
