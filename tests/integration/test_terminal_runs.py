@@ -94,7 +94,7 @@ def test_ctrl_c_again_and_again(folder: ProjFolder, sit: Callable[..., Person]) 
 def test_a_terminal_that_is_closed_ends_the_run(folder: ProjFolder, sit: Callable[..., Person]) -> None:
     folder.write({"MLproject": echo_project("echo ready; sleep 60")})
     person = sit("run", ".")
-    person.sees("ready")
+    person.sees("ready\r")  # the program's own word, not the line that names its command
     person.hang_up()
     eventually(lambda: not folder.processes())
     outcome = folder.outcome(folder.the_run())
