@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a process to end."""
+
+_AGAIN_S = 0.01
 
 
 class Interrupted(BaseException):
@@ -54,6 +58,7 @@ class _State:
         self.installed: dict[int, signal.Handlers | object] = {}
         self.deferred = 0
         self.pending: list[int] = []
+        self.former_hook = sys.unraisablehook
 
 
 _state = _State()
@@ -75,12 +80,24 @@ def _install() -> None:
         if previous is not signal.SIG_IGN and previous is not None:
             _state.installed[signum] = previous
             signal.signal(signum, _on_signal)
+    _state.former_hook, sys.unraisablehook = sys.unraisablehook, _send_again
 
 
 def _restore() -> None:
     for signum, previous in _state.installed.items():
         signal.signal(signum, previous)  # type: ignore[arg-type]  # what getsignal returned
     _state.installed.clear()
+    sys.unraisablehook = _state.former_hook
+
+
+def _send_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception Python dropped, as it does in finalizers and callbacks."""
+    if not isinstance(dropped.exc_value, Interrupted):
+        _state.former_hook(dropped)
+        return
+    again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), dropped.exc_value.signum))
+    again.daemon = True
+    again.start()
 
 
 def _in_charge() -> bool:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import io
 import signal
+import time
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,3 +137,15 @@ def test_an_interrupt_keeps_no_later_event_from_being_shown(act: Callable[[outpu
     with interruptible(), pytest.raises(Interrupted):
         act(watcher)
     assert not lock.held
+
+
+def test_an_interrupt_in_a_callback_that_may_not_raise_is_not_lost() -> None:
+    class Referred:
+        pass
+
+    referred = Referred()
+    kept = weakref.ref(referred, lambda _: signal.raise_signal(signal.SIGTERM))
+    with interruptible(), pytest.raises(Interrupted):  # noqa: PT012  it comes while we wait
+        del referred
+        assert kept() is None
+        time.sleep(30)
